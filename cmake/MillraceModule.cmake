@@ -1,0 +1,50 @@
+# millrace_module(NAME [DEPS module...] [PRIVATE_LIBS library...] [PUBLIC_LIBS library...])
+#
+# One module = one folder = one target `millrace_NAME` = one namespace. Sources are src/*.cc, public headers lie in
+# include/millrace/NAME. DEPS are modules of a lower rank; PRIVATE_LIBS are third-party libraries, which no public
+# header may show.
+function(millrace_module name)
+  cmake_parse_arguments(M "" "" "DEPS;PRIVATE_LIBS;PUBLIC_LIBS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS src/*.cc)
+  set(scope PRIVATE)
+  set(interface PUBLIC)
+  if(sources)
+    add_library(millrace_${name} STATIC ${sources})
+    target_include_directories(millrace_${name} PUBLIC include PRIVATE src)
+    millrace_warnings(millrace_${name})
+  else()
+    add_library(millrace_${name} INTERFACE)
+    target_include_directories(millrace_${name} INTERFACE include)
+    set(scope INTERFACE)
+    set(interface INTERFACE)
+  endif()
+  list(TRANSFORM M_DEPS PREPEND millrace_)
+  target_link_libraries(millrace_${name} ${interface} ${M_DEPS} ${M_PUBLIC_LIBS})
+  if(M_PRIVATE_LIBS)
+    target_link_libraries(millrace_${name} ${scope} ${M_PRIVATE_LIBS})
+  endif()
+endfunction()
+
+function(millrace_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                                           -Wnon-virtual-dtor)
+  if(MILLRACE_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()
+
+# millrace_test(NAME SOURCES file... [DEPS module...] [LIBS library...] [LABEL label])
+#
+# A Catch2 program whose cases become CTest tests.
+function(millrace_test name)
+  cmake_parse_arguments(T "" "LABEL" "SOURCES;DEPS;LIBS" ${ARGN})
+  add_executable(${name} ${T_SOURCES})
+  list(TRANSFORM T_DEPS PREPEND millrace_)
+  target_link_libraries(${name} PRIVATE ${T_DEPS} ${T_LIBS} Catch2::Catch2WithMain)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  millrace_warnings(${name})
+  if(NOT T_LABEL)
+    set(T_LABEL unit)
+  endif()
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES LABELS ${T_LABEL})
+endfunction()

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "millrace/base/result.h"
+
+namespace millrace {
+
+static_assert(std::endian::native == std::endian::little,
+              "formats are read in place on little-endian machines");
+
+/// Read-only bytes that keep their storage alive. Copying shares; slices share too.
+struct Buffer {
+  std::shared_ptr<const void> owner;
+  std::string_view bytes;
+
+  /// Takes over `data`.
+  static Buffer Own(std::string data);
+};
+
+/// Fixed-width little-endian and length-prefixed encoding, appended to a string.
+class ByteWriter {
+ public:
+  explicit ByteWriter(std::string* out) : out_(out) {}
+
+  template <typename T>
+    requires std::is_trivially_copyable_v<T>
+  void Fixed(T v) {
+    out_->append(reinterpret_cast<const char*>(&v), sizeof v);
+  }
+  /// LEB128; one byte below 128.
+  void Varint(uint64_t v);
+  /// Varint length, then the bytes.
+  void Text(std::string_view s);
+  void Raw(std::string_view s) { out_->append(s); }
+
+ private:
+  std::string* out_;
+};
+
+/// Reads what ByteWriter wrote. A read past the end, or an over-long varint, makes the reader fail
+/// for good: every later read gives zero or an empty view. Check ok() once, before what was read is
+/// used.
+class ByteReader {
+ public:
+  explicit ByteReader(std::string_view in) : in_(in) {}
+
+  template <typename T>
+    requires std::is_trivially_copyable_v<T>
+  T Fixed() {
+    T v{};
+    if (in_.size() < sizeof v) return Fail(), v;
+    std::memcpy(&v, in_.data(), sizeof v);
+    in_.remove_prefix(sizeof v);
+    return v;
+  }
+  uint64_t Varint();
+  std::string_view Text();
+  std::string_view Raw(size_t n);
+
+  bool ok() const { return ok_; }
+  bool done() const { return in_.empty(); }
+  size_t left() const { return in_.size(); }
+
+ private:
+  void Fail() {
+    ok_ = false;
+    in_ = {};
+  }
+
+  std::string_view in_;
+  bool ok_ = true;
+};
+
+/// Big-endian bytes that compare like the signed number.
+void AppendOrdered(std::string* out, int64_t v);
+int64_t ReadOrdered(const char* eight_bytes);
+
+std::string Hex(std::string_view bytes);
+
+}  // namespace millrace

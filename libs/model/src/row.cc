@@ -1,0 +1,426 @@
+#include "millrace/model/row.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "millrace/base/check.h"
+#include "millrace/base/hash.h"
+#include "millrace/base/time.h"
+
+namespace millrace {
+
+std::string_view OutputName(Output output) {
+  switch (output) {
+    case Output::kResults:
+      return "results";
+    case Output::kFiles:
+      return "files";
+    case Output::kProvisional:
+      return "provisional";
+    case Output::kLate:
+      return "late";
+    case Output::kQuarantine:
+      return "quarantine";
+  }
+  return "unknown";
+}
+
+Value Value::From(const Column& column, size_t row) {
+  Value v{column.type, {}};
+  if (column.IsNull(row)) return v;
+  switch (column.type) {
+    case Type::kDouble:
+      v.data = column.As<double>()[row];
+      break;
+    case Type::kText:
+      v.data = std::string(column.Text(row));
+      break;
+    case Type::kNumeric: {
+      Int128 n = 0;
+      std::memcpy(&n, column.As<char>() + row * sizeof n, sizeof n);
+      v.data = n;
+      break;
+    }
+    default:
+      v.data = column.Integer(row);
+  }
+  return v;
+}
+
+// A value is its type number, or 0 for NULL with the type behind it, then the bytes.
+void EncodeValue(std::string* out, const Value& value) {
+  ByteWriter w(out);
+  if (value.is_null()) {
+    w.Fixed(uint8_t{0});
+    w.Fixed(value.type);
+    return;
+  }
+  w.Fixed(value.type);
+  switch (value.type) {
+    case Type::kInt:
+      w.Fixed(static_cast<int32_t>(std::get<int64_t>(value.data)));
+      break;
+    case Type::kBool:
+      w.Fixed(static_cast<uint8_t>(std::get<int64_t>(value.data)));
+      break;
+    case Type::kBigint:
+    case Type::kTimestamp:
+      w.Fixed(std::get<int64_t>(value.data));
+      break;
+    case Type::kDouble:
+      w.Fixed(std::get<double>(value.data));
+      break;
+    case Type::kNumeric:
+      w.Fixed(std::get<Int128>(value.data));
+      break;
+    case Type::kText:
+      w.Text(std::get<std::string>(value.data));
+      break;
+  }
+}
+
+void AppendColumnValue(std::string* out, const Column& column, size_t row) {
+  ByteWriter w(out);
+  if (column.IsNull(row)) {
+    w.Fixed(uint8_t{0});
+    w.Fixed(column.type);
+    return;
+  }
+  w.Fixed(column.type);
+  switch (column.type) {
+    case Type::kInt:
+      w.Fixed(column.As<int32_t>()[row]);
+      break;
+    case Type::kBool:
+      w.Fixed(column.As<uint8_t>()[row]);
+      break;
+    case Type::kBigint:
+    case Type::kTimestamp:
+      w.Fixed(column.As<int64_t>()[row]);
+      break;
+    case Type::kDouble:
+      w.Fixed(column.As<double>()[row]);
+      break;
+    case Type::kNumeric:
+      w.Raw({column.As<char>() + row * sizeof(Int128), sizeof(Int128)});
+      break;
+    case Type::kText:
+      w.Text(column.Text(row));
+      break;
+  }
+}
+
+namespace {
+
+bool ReadValue(ByteReader* in, Value* value) {
+  auto tag = in->Fixed<uint8_t>();
+  const bool null = tag == 0;
+  if (null) tag = in->Fixed<uint8_t>();
+  if (tag < static_cast<uint8_t>(Type::kInt) || tag > static_cast<uint8_t>(Type::kNumeric))
+    return false;
+  value->type = static_cast<Type>(tag);
+  if (null) return in->ok();
+  switch (value->type) {
+    case Type::kInt:
+      value->data = int64_t{in->Fixed<int32_t>()};
+      break;
+    case Type::kBool:
+      value->data = int64_t{in->Fixed<uint8_t>()};
+      break;
+    case Type::kBigint:
+    case Type::kTimestamp:
+      value->data = in->Fixed<int64_t>();
+      break;
+    case Type::kDouble:
+      value->data = in->Fixed<double>();
+      break;
+    case Type::kNumeric:
+      value->data = in->Fixed<Int128>();
+      break;
+    case Type::kText:
+      value->data = std::string(in->Text());
+      break;
+  }
+  return in->ok();
+}
+
+enum RowFlag : uint8_t { kDeleted = 1, kGap = 2, kFileEnd = 4, kIsRow = 8 };
+
+}  // namespace
+
+void EncodeRow(const OutputRow& row, std::string* out) {
+  std::string body;
+  ByteWriter w(&body);
+  w.Fixed(row.output);
+  w.Fixed(static_cast<uint8_t>((row.deleted ? kDeleted : 0) | (row.gap ? kGap : 0) |
+                               (row.file_end ? kFileEnd : 0) | (row.is_row ? kIsRow : 0)));
+  w.Varint(static_cast<uint64_t>(row.seq));
+  w.Varint(static_cast<uint64_t>(row.cause.value));
+  w.Varint(static_cast<uint64_t>(row.cause_row));
+  w.Fixed(row.caused_at);
+  const auto window = [&] {
+    w.Fixed(row.window_start);
+    w.Fixed(row.window_end);
+    w.Text(row.key);
+  };
+  if (row.file_end) {
+    w.Varint(static_cast<uint64_t>(row.file_first));
+    w.Fixed(row.file_interval_start);
+  } else if (row.output == Output::kLate) {
+    w.Fixed(row.event_time);
+    w.Varint(static_cast<uint64_t>(row.missed));
+    w.Fixed(row.first_missed_end);
+    w.Fixed(row.last_missed_end);
+  } else if (row.output == Output::kQuarantine) {
+    if (row.is_row) window();
+    w.Fixed(row.reason);
+    w.Text(row.detail);
+    w.Text(row.payload);
+  } else {
+    window();
+    w.Varint(static_cast<uint64_t>(row.revision));
+    w.Varint(static_cast<uint64_t>(row.result_seq));
+  }
+  w.Varint(row.values.size());
+  for (const Value& v : row.values) EncodeValue(&body, v);
+  ByteWriter(out).Text(body);
+}
+
+Result<OutputRow> DecodeRow(ByteReader* in) {
+  ByteReader r(in->Text());
+  OutputRow row;
+  row.output = r.Fixed<Output>();
+  const auto flags = r.Fixed<uint8_t>();
+  row.deleted = (flags & kDeleted) != 0;
+  row.gap = (flags & kGap) != 0;
+  row.file_end = (flags & kFileEnd) != 0;
+  row.is_row = (flags & kIsRow) != 0;
+  row.seq = static_cast<int64_t>(r.Varint());
+  row.cause = Offset(static_cast<int64_t>(r.Varint()));
+  row.cause_row = static_cast<int32_t>(r.Varint());
+  row.caused_at = r.Fixed<Micros>();
+  const auto window = [&] {
+    row.window_start = r.Fixed<Micros>();
+    row.window_end = r.Fixed<Micros>();
+    row.key = r.Text();
+  };
+  if (row.file_end) {
+    row.file_first = static_cast<int64_t>(r.Varint());
+    row.file_interval_start = r.Fixed<Micros>();
+  } else if (row.output == Output::kLate) {
+    row.event_time = r.Fixed<Micros>();
+    row.missed = static_cast<int64_t>(r.Varint());
+    row.first_missed_end = r.Fixed<Micros>();
+    row.last_missed_end = r.Fixed<Micros>();
+  } else if (row.output == Output::kQuarantine) {
+    if (row.is_row) window();
+    row.reason = r.Fixed<Reason>();
+    row.detail = r.Text();
+    row.payload = r.Text();
+  } else {
+    window();
+    row.revision = static_cast<int64_t>(r.Varint());
+    row.result_seq = static_cast<int64_t>(r.Varint());
+  }
+  const uint64_t values = r.Varint();
+  for (uint64_t i = 0; i < values && r.ok(); ++i) {
+    Value v;
+    if (!ReadValue(&r, &v)) return Corruption("an output row holds a value of no known type");
+    row.values.push_back(std::move(v));
+  }
+  const auto output = static_cast<int>(row.output);
+  if (!in->ok() || !r.ok() || !r.done() || output < 1 || output > kOutputs) {
+    return Corruption("an output row does not decode");
+  }
+  return row;
+}
+
+std::string FormatDouble(double v) {
+  if (std::isnan(v)) return "NaN";
+  if (std::isinf(v)) return v > 0 ? "Infinity" : "-Infinity";
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof text, v).ptr;
+  return {text, end};
+}
+
+std::string JsonQuote(std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto u = static_cast<uint8_t>(c);
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (u < 0x20) {
+          out += "\\u00";
+          out.push_back(kHex[u >> 4]);
+          out.push_back(kHex[u & 15]);
+        } else {
+          out.push_back(c);
+        }
+    }
+  }
+  out.push_back('"');
+  return out;
+}
+
+std::string ValueText(const Value& value) {
+  if (value.is_null()) return "NULL";
+  switch (value.type) {
+    case Type::kBool:
+      return std::get<int64_t>(value.data) != 0 ? "true" : "false";
+    case Type::kTimestamp:
+      return FormatTimestamp(std::get<int64_t>(value.data));
+    case Type::kDouble:
+      return FormatDouble(std::get<double>(value.data));
+    case Type::kNumeric:
+      return FormatNumeric(std::get<Int128>(value.data));
+    case Type::kText:
+      return std::get<std::string>(value.data);
+    default:
+      return std::to_string(std::get<int64_t>(value.data));
+  }
+}
+
+std::string ValueJson(const Value& value) {
+  if (value.is_null()) return "null";
+  if (value.type == Type::kDouble && std::isfinite(std::get<double>(value.data)))
+    return ValueText(value);
+  if (value.type == Type::kInt || value.type == Type::kBigint || value.type == Type::kBool)
+    return ValueText(value);
+  return JsonQuote(ValueText(value));
+}
+
+std::string CanonicalText(const Column& column, size_t row) {
+  if (column.IsNull(row)) return std::string(1, '\0');
+  if (column.type == Type::kText) return std::string(column.Text(row));
+  return ValueText(Value::From(column, row));
+}
+
+PartitionId PartitionOf(std::string_view key, int32_t partitions) {
+  return PartitionId(
+      static_cast<int32_t>((Murmur2(key) & 0x7fffffffu) % static_cast<uint32_t>(partitions)));
+}
+
+void AppendKeyValue(std::string* out, const Column& column, size_t row) {
+  if (column.IsNull(row)) {
+    out->push_back('\0');
+    return;
+  }
+  out->push_back('\1');
+  switch (column.type) {
+    case Type::kInt: {
+      const uint32_t u =
+          __builtin_bswap32(static_cast<uint32_t>(column.As<int32_t>()[row]) ^ 0x80000000u);
+      out->append(reinterpret_cast<const char*>(&u), sizeof u);
+      break;
+    }
+    case Type::kBool:
+      out->push_back(static_cast<char>(column.As<uint8_t>()[row]));
+      break;
+    case Type::kBigint:
+    case Type::kTimestamp:
+      AppendOrdered(out, column.As<int64_t>()[row]);
+      break;
+    case Type::kDouble: {
+      double d = column.As<double>()[row];
+      if (d == 0) d = 0;
+      if (std::isnan(d)) d = std::bit_cast<double>(uint64_t{0x7ff8000000000000});
+      const auto bits = std::bit_cast<int64_t>(d);
+      // Ascending doubles: positive ones order by their bits, negative ones by the complement.
+      AppendOrdered(
+          out, bits < 0 ? static_cast<int64_t>(~static_cast<uint64_t>(bits) ^ (uint64_t{1} << 63))
+                        : bits);
+      break;
+    }
+    case Type::kText: {
+      std::string_view s = column.Text(row);
+      for (size_t zero = 0; (zero = s.find('\0')) != s.npos; s.remove_prefix(zero + 1)) {
+        out->append(s.substr(0, zero + 1));
+        out->push_back('\xff');
+      }
+      out->append(s);
+      out->append(2, '\0');
+      break;
+    }
+    case Type::kNumeric:
+      MILLRACE_CHECK(false, "no group key is numeric");
+  }
+}
+
+Result<std::vector<Value>> DecodeKey(std::string_view key, const std::vector<Type>& types) {
+  std::vector<Value> values;
+  const auto bad = [] { return Corruption("group key bytes do not fit the group columns"); };
+  for (const Type type : types) {
+    Value v{type, {}};
+    if (key.empty()) return bad();
+    const bool null = key.front() == '\0';
+    key.remove_prefix(1);
+    if (!null) {
+      const size_t width = type == Type::kInt    ? 4
+                           : type == Type::kBool ? 1
+                           : type == Type::kText ? 0
+                                                 : 8;
+      if (key.size() < width) return bad();
+      if (type == Type::kText) {
+        std::string text;
+        size_t i = 0;
+        for (;; ++i) {
+          if (i + 1 >= key.size()) return bad();
+          if (key[i] != '\0') {
+            text.push_back(key[i]);
+          } else if (key[i + 1] == '\xff') {
+            text.push_back('\0');
+            ++i;
+          } else {
+            break;
+          }
+        }
+        key.remove_prefix(i + 2);
+        v.data = std::move(text);
+      } else if (type == Type::kInt) {
+        uint32_t u = 0;
+        std::memcpy(&u, key.data(), sizeof u);
+        v.data = int64_t{static_cast<int32_t>(__builtin_bswap32(u) ^ 0x80000000u)};
+      } else if (type == Type::kBool) {
+        v.data = int64_t{key.front()};
+      } else {
+        int64_t bits = ReadOrdered(key.data());
+        if (type == Type::kDouble) {
+          if (bits < 0)
+            bits = static_cast<int64_t>(~(static_cast<uint64_t>(bits) ^ (uint64_t{1} << 63)));
+          v.data = std::bit_cast<double>(bits);
+        } else {
+          v.data = bits;
+        }
+      }
+      key.remove_prefix(width);
+    }
+    values.push_back(std::move(v));
+  }
+  if (!key.empty()) return bad();
+  return values;
+}
+
+std::string ServingKey(const OutputRow& row) {
+  std::string key = row.key;
+  AppendOrdered(&key, row.window_start);
+  AppendOrdered(&key, row.window_end);
+  return key;
+}
+
+}  // namespace millrace

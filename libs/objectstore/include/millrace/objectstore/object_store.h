@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "millrace/base/bytes.h"
+#include "millrace/base/result.h"
+#include "millrace/base/task.h"
+
+namespace millrace {
+
+struct ObjectInfo {
+  std::string key;
+  int64_t size = 0;
+};
+
+/// Bytes under keys ("a/b/c"). A Put is whole or not at all; after it is acknowledged every Get
+/// sees it. Threads: any executor. kUnavailable: the outcome is unknown.
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+
+  /// Replaces what is there.
+  virtual Task<Status> Put(std::string key, Buffer data) = 0;
+  /// kNotFound: no object has this key.
+  virtual Task<Result<Buffer>> Get(std::string key) = 0;
+  /// kNotFound: no object has this key.
+  virtual Task<Result<ObjectInfo>> Stat(std::string key) = 0;
+  /// Objects whose key begins with `prefix` (ends in '/' or is empty), by key.
+  virtual Task<Result<std::vector<ObjectInfo>>> List(std::string prefix) = 0;
+  /// Absent is fine.
+  virtual Task<Status> Delete(std::string key) = 0;
+};
+
+}  // namespace millrace

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/base/result.h"
+#include "millrace/base/task.h"
+#include "millrace/model/ids.h"
+#include "millrace/model/row.h"
+#include "millrace/model/spec.h"
+
+namespace millrace {
+
+/// Who owns the right to write one output of one shard, and how far it has come: rows up to `seq`
+/// are applied.
+struct Fence {
+  Epoch epoch;
+  int64_t seq = 0;
+};
+
+/// A batch moves the fence from `low` (exclusive) to `high` in the same transaction as its rows.
+struct ServingBatch {
+  ShardId shard;
+  Output output = Output::kResults;
+  Epoch epoch;
+  int64_t low = 0;
+  int64_t high = 0;
+  /// Rows (low, high] of the output, ascending by seq.
+  std::vector<OutputRow> rows;
+};
+
+struct ServingQuery {
+  std::string name_space = "default";
+  std::string name;
+  Output output = Output::kResults;                       ///< kResults, kLate or kQuarantine
+  std::vector<std::pair<std::string, std::string>> keys;  ///< column = canonical text
+  std::optional<Micros> from;                             ///< window_start >= from
+  std::optional<Micros> to;                               ///< window_start < to
+  bool meta = false;                                      ///< also the `_` columns
+};
+
+struct ServingTable {
+  std::vector<std::string> names;
+  std::vector<Type> types;
+  std::vector<std::vector<Value>> rows;
+};
+
+/// Where dashboards read results: one table per incarnation and output, a view `name` on the
+/// current incarnation's, and a fence row per (incarnation, shard, output). Threads: any executor.
+/// kUnavailable: the outcome is unknown.
+class ServingStore {
+ public:
+  virtual ~ServingStore() = default;
+
+  /// Tables of the incarnation, and the views of the name on them. Idempotent.
+  virtual Task<Status> Define(Incarnation incarnation, StreamSpec stream,
+                              PipelineSpec pipeline) = 0;
+  /// Removes the views of the name if they show this incarnation; its tables stay.
+  virtual Task<Status> DropViews(Incarnation incarnation) = 0;
+
+  /// Makes `epoch` the owner if the fence's epoch is smaller (or there is no fence: seq 0) and
+  /// gives the seq reached. The same epoch again gives the seq reached. kFenced: the fence has a
+  /// newer epoch.
+  virtual Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) = 0;
+  virtual Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) = 0;
+  /// kConflict: the fence was not at (epoch, low), so nothing was written: read it.
+  virtual Task<Status> Apply(ServingBatch batch) = 0;
+
+  virtual Task<Result<ServingTable>> Query(ServingQuery query) = 0;
+};
+
+}  // namespace millrace

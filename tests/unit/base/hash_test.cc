@@ -1,0 +1,34 @@
+#include "millrace/base/hash.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+using namespace millrace;
+
+TEST_CASE("CRC-32C gives the check values of RFC 3720") {
+  CHECK(Crc32c("123456789") == 0xe3069283u);
+  CHECK(Crc32c(std::string(32, '\0')) == 0x8a9136aau);
+  CHECK(Crc32c(std::string(32, '\xff')) == 0x62a8ab43u);
+  CHECK(Crc32c("456789", Crc32c("123")) == Crc32c("123456789"));
+}
+
+TEST_CASE("murmur2 agrees with the hash of Kafka's Java client") {
+  // Known values of org.apache.kafka.common.utils.Utils.murmur2, as unsigned.
+  CHECK(Murmur2("21") == static_cast<uint32_t>(-973932308));
+  CHECK(Murmur2("foobar") == static_cast<uint32_t>(-790332482));
+  CHECK(Murmur2("a-little-bit-long-string") == static_cast<uint32_t>(-985981536));
+  CHECK(Murmur2("a-little-bit-longer-string") == static_cast<uint32_t>(-1486304829));
+  CHECK(Murmur2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8") ==
+        static_cast<uint32_t>(-58897971));
+  CHECK(Murmur2("abc") == static_cast<uint32_t>(479470107));
+}
+
+TEST_CASE("the hash of a set of rows does not depend on their order") {
+  Hash128 a;
+  Hash128 b;
+  for (const char* s : {"one", "two", "three"}) a += Hash(s);
+  for (const char* s : {"three", "one", "two"}) b += Hash(s);
+  CHECK(a == b);
+  b += Hash("four");
+  CHECK_FALSE(a == b);
+}
