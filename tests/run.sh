@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs the ordinary test suite: see --help.
+set -euo pipefail
+readonly root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+usage() {
+  cat <<'TXT'
+usage: tests/run.sh [--asan | --tsan | --preset NAME] [--label LABEL] [-- CTEST-OPTION...]
+
+Installs what is missing, builds preset dev (or the named one) and runs the ordinary suite: all
+tests but those labelled long. Ends with ctest's summary and exits with its status.
+
+  --asan, --tsan   build with the address and undefined, or the thread sanitizer
+  --preset NAME    dev, asan, tsan or release
+  --label LABEL    only the tests whose label matches the regular expression LABEL
+TXT
+}
+
+die() {
+  printf 'run.sh: error: %s\n' "$*" >&2
+  exit 2
+}
+
+preset=dev
+select=(--label-exclude '^long$')
+while [ $# -gt 0 ]; do
+  case $1 in
+    --asan | --tsan) preset=${1#--} ;;
+    --preset) preset=${2:?"run.sh: error: --preset needs a name"} && shift ;;
+    --label) select=(--label-regex "${2:?"run.sh: error: --label needs a label"}") && shift ;;
+    -h | --help) usage && exit 0 ;;
+    --) shift && break ;;
+    *) die "unknown option: see tests/run.sh --help; option=$1" ;;
+  esac
+  shift
+done
+
+"$root/deploy/setup.sh"
+"$root/deploy/build.sh" "$preset"
+exec ctest --test-dir "$root/build/$preset" --output-on-failure --no-tests=error --parallel 2 \
+  "${select[@]}" "$@"
