@@ -65,14 +65,15 @@ missing_of() {
 become_root() {
   as_root=()
   [ "$(id -u)" != 0 ] || return 0
-  local hint="$1 Debian packages are missing and only root may install them: run: sudo deploy/setup.sh$lint --packages-only"
-  command -v sudo >/dev/null || die "${hint/sudo /as root: }"
+  local problem="$1 Debian packages are missing and only root may install them"
+  local remedy="deploy/setup.sh$lint --packages-only"
+  command -v sudo >/dev/null || die "$problem: run as root: $remedy"
   if sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
   elif [ -t 0 ]; then
     as_root=(sudo)
   else
-    die "$hint"
+    die "$problem: run: sudo $remedy"
   fi
 }
 
@@ -182,7 +183,10 @@ for arg in "$@"; do
     --lint) lint=' --lint' lists+=("$pins/packages-lint.txt") ;;
     --packages-only) packages_only=1 ;;
     -h | --help) usage && exit 0 ;;
-    *) die "unknown option: see deploy/setup.sh --help; option=$arg" ;;
+    *)
+      printf 'setup: error: unknown option: see deploy/setup.sh --help; option=%s\n' "$arg" >&2
+      exit 2
+      ;;
   esac
 done
 
