@@ -25,6 +25,11 @@ die() {
   exit 1
 }
 
+# How apt and pip speak of a network that is not there.
+readonly no_network='Temporary failure|Could not resolve|Could not connect|Unable to connect|'\
+'Network is unreachable|Failed to establish|NewConnectionError|timed out|ProxyError|'\
+'Connection (refused|reset|broken)'
+
 # The log of everything that runs quietly. It outlives this script only where something failed.
 log=
 fail() {
@@ -47,7 +52,7 @@ check_machine() {
   fi
   case "$name $version" in
     "debian 12" | "debian 13") ;;
-    *) die "only Debian 12 and 13 are supported: use one, or a container of one; found=$name $version" ;;
+    *) die "only Debian 12 and 13 are supported: use one or its container; found=$name $version" ;;
   esac
   local arch
   arch=$(dpkg --print-architecture)
@@ -109,8 +114,9 @@ install_packages() {
 
 explain_apt() {
   local gone
-  gone=$(sed -nE "s/^E: (Unable to locate package |Package '?)([^' ]+).*/\2/p" "$log" | sort -u | paste -sd' ')
-  if grep -qE 'Temporary failure resolving|Could not resolve|Could not connect|Network is unreachable|Unable to connect' "$log"; then
+  gone=$(sed -nE "s/^E: (Unable to locate package |Package '?)([^' ]+).*/\2/p" "$log" |
+    sort -u | paste -sd' ')
+  if grep -qE "$no_network" "$log"; then
     fail "cannot reach the Debian package servers: check the network, DNS or apt's proxy settings"
   elif [ -n "$gone" ]; then
     fail "apt does not offer: $gone: add Debian's main archive to /etc/apt/sources.list"
@@ -137,7 +143,7 @@ fetch_archives() {
   mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] ||
     die "cannot write the folder of fetched archives: give it to user $(id -un); folder=$deps"
   exec 9>"$deps/.lock"
-  flock -w 600 9 || die "another setup has been running here for ten minutes: end it; lock=$deps/.lock"
+  flock -w 600 9 || die "another setup has run here for ten minutes: end it; lock=$deps/.lock"
   have_archives "$stamp" && return 0
   open_log
   rm -rf "$deps"/new.*  # left by a setup that was killed
@@ -150,7 +156,7 @@ fetch_archives() {
     >>"$log" 2>&1 || explain_pip
   $python -I "$pins/unpack.py" "$scratch/downloads" "$scratch" >>"$log" 2>&1 ||
     fail "cannot unpack the archives: is the disk full? folder=$deps"
-  PYTHONPATH=$scratch/python PYTHONDONTWRITEBYTECODE=1 $python -c 'import pyarrow.parquet' >>"$log" 2>&1 ||
+  PYTHONPATH=$scratch/python $python -B -c 'import pyarrow.parquet' >>"$log" 2>&1 ||
     fail "the unpacked pyarrow does not load"
   rm -rf "$deps/stamp" "$deps/arrow" "$deps/python" "$deps/googleapis"
   mv "$scratch/arrow" "$scratch/python" "$scratch/googleapis" "$deps"
@@ -159,17 +165,20 @@ fetch_archives() {
 
 have_archives() {
   [ "$(cat "$deps/stamp" 2>/dev/null)" = "$1" ] && [ -e "$deps/arrow/include/arrow/api.h" ] &&
-    compgen -G "$deps/arrow/lib/libparquet.so.*" >/dev/null && [ -e "$deps/python/pyarrow/parquet" ] &&
+    compgen -G "$deps/arrow/lib/libparquet.so.*" >/dev/null &&
+    [ -e "$deps/python/pyarrow/parquet" ] &&
     [ -e "$deps/googleapis/google/rpc/error_details.proto" ]
 }
 
 explain_pip() {
   if grep -q 'CERTIFICATE_VERIFY_FAILED' "$log"; then
-    fail "the package index's certificate is not trusted: put your proxy's CA into /usr/local/share/ca-certificates and run update-ca-certificates"
-  elif grep -qE 'Failed to establish|NewConnectionError|ConnectTimeout|Read timed out|Temporary failure|ProxyError|Connection (refused|reset|broken)' "$log"; then
-    fail "cannot reach the Python package index: check the network, DNS or pip's proxy and index settings"
+    fail "the package index's certificate is not trusted: put your proxy's CA into" \
+      "/usr/local/share/ca-certificates and run update-ca-certificates"
+  elif grep -qE "$no_network" "$log"; then
+    fail "cannot reach the Python package index: check the network, DNS or pip's proxy settings"
   elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
-    fail "an archive does not have the pinned checksum: it was changed on the way, or your index serves another file"
+    fail "an archive does not have the pinned checksum: it was changed on the way," \
+      "or your index serves another file"
   elif grep -q 'No space left' "$log"; then
     fail "the disk is full: the archives need 300 MB; folder=$deps"
   fi

@@ -26,8 +26,8 @@ select=(--label-exclude '^long$')
 while [ $# -gt 0 ]; do
   case $1 in
     --asan | --tsan) preset=${1#--} ;;
-    --preset) preset=${2:?"run.sh: error: --preset needs a name"} && shift ;;
-    --label) select=(--label-regex "${2:?"run.sh: error: --label needs a label"}") && shift ;;
+    --preset) [ -n "${2:-}" ] || die "--preset needs a name"; preset=$2; shift ;;
+    --label) [ -n "${2:-}" ] || die "--label needs a label"; select=(--label-regex "$2"); shift ;;
     -h | --help) usage && exit 0 ;;
     --) shift && break ;;
     *) die "unknown option: see tests/run.sh --help; option=$1" ;;

@@ -41,8 +41,8 @@ def main():
     downloads, dest = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     extract(one(downloads, "pyarrow"), dest / "python", lambda n: "/tests/" not in n)
     link_arrow(dest / "python" / "pyarrow", dest / "arrow")
-    extract(one(downloads, "googleapis_common_protos"), dest / "googleapis",
-            {f"google/rpc/{name}.proto" for name in ("code", "error_details", "status")}.__contains__)
+    protos = {f"google/rpc/{name}.proto" for name in ("code", "error_details", "status")}
+    extract(one(downloads, "googleapis_common_protos"), dest / "googleapis", protos.__contains__)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-// The pinned libparquet exports the functions of the OpenSSL that was linked into it. Where the
-// dynamic linker meets them before the system's, gRPC runs on a mixture of two OpenSSL builds and
-// crashes in TLS. cmake/FindArrow.cmake puts the system's first on every link line.
+// The pinned libparquet exports the functions of the libcrypto that was linked into it. Where the
+// dynamic linker meets them before the system's, libssl and gRPC run on a mixture of two OpenSSL
+// builds, which can crash in TLS. cmake/FindArrow.cmake puts the system's first on every link line.
 #include <dlfcn.h>
 #include <link.h>
 #include <openssl/evp.h>
