@@ -7,6 +7,7 @@ library out of the same archive) and DEST/googleapis (google/rpc/*.proto).
 
 import os
 import pathlib
+import shutil
 import sys
 import zipfile
 
@@ -25,7 +26,7 @@ def extract(archive, dest, wanted):
 
 
 def link_arrow(package, dest):
-    """Hard links: 70 MB of headers and libraries need not lie on the disk twice."""
+    """Hard links: 70 MB of headers and libraries need not lie on the disk twice, where it can be."""
     pairs = [(p, dest / "include" / p.relative_to(package / "include"))
              for p in (package / "include").rglob("*") if p.is_file()]
     for library in ("libarrow.so.*", "libparquet.so.*"):
@@ -34,7 +35,10 @@ def link_arrow(package, dest):
         pairs += [(p, dest / p.name) for p in package.parent.glob("pyarrow-*/**/" + licence)]
     for source, target in pairs:
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(source, target)
+        try:
+            os.link(source, target)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, target)
 
 
 def main():
