@@ -7,7 +7,8 @@
 namespace millrace::window {
 
 Assigner::Assigner(const WindowSpec& spec) : spec_(spec), remainder_(spec.size % spec.slide) {
-  MILLRACE_CHECK(spec.size > 0 && spec.slide > 0 && spec.slide <= spec.size, "a window spec is malformed");
+  MILLRACE_CHECK(spec.size > 0 && spec.slide > 0 && spec.slide <= spec.size,
+                 "a window spec is malformed");
   MILLRACE_CHECK(spec.zone.empty() || !spec.day_starts.empty(), "a zone without days");
   // Whole weeks count from Monday 1970-01-05, other days from Thursday 1970-01-01.
   first_day_ = spec.days % 7 == 0 ? 4 : 0;
@@ -38,12 +39,19 @@ Span Assigner::NextWindow(Span window) const {
   return WindowAt(window.start + spec_.slide);
 }
 
+namespace {
+/// Far outside all event times, and far enough inside int64 that window arithmetic cannot overflow.
+Micros Bounded(Micros t) { return std::clamp(t, -(Micros{1} << 61), Micros{1} << 61); }
+}  // namespace
+
 Span Assigner::FirstWindowEndingAfter(Micros t) const {
+  t = Bounded(t);
   if (!spec_.zone.empty()) return ZoneWindow(ZoneIndex(t));
   return WindowAt(AlignDown(t - spec_.size) + spec_.slide);
 }
 
 Span Assigner::FirstWindowStartingAt(Micros t) const {
+  t = Bounded(t);
   if (!spec_.zone.empty()) {
     const Span w = ZoneWindow(ZoneIndex(t));
     return w.start == t ? w : NextWindow(w);

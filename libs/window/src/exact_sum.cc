@@ -16,7 +16,8 @@ bool BitAt(const uint64_t* limbs, size_t bit) { return (limbs[bit / 64] >> (bit 
 
 /// The magnitude limbs[0, n) * 2^e, divided by `divisor`, negated if `negative`, rounded once.
 double Round(const uint64_t* magnitude, size_t n, int e, bool negative, uint64_t divisor) {
-  // Two limbs of zeros below keep the quotient at least 65 bits wide, so its lost bits only matter as "some bit is set".
+  // Two limbs of zeros below keep the quotient at least 65 bits wide, so its lost bits only matter
+  // as "some bit is set".
   uint64_t q[WideSum::kLimbs + 2] = {};
   std::memcpy(q + 2, magnitude, n * sizeof(uint64_t));
   e -= 128;
@@ -34,7 +35,8 @@ double Round(const uint64_t* magnitude, size_t n, int e, bool negative, uint64_t
   const int drop = least - e;
   if (drop > high + 1) return negative ? -0.0 : 0.0;
   uint64_t mantissa = 0;
-  for (int bit = high; bit >= drop; --bit) mantissa = (mantissa << 1) | (BitAt(q, static_cast<size_t>(bit)) ? 1 : 0);
+  for (int bit = high; bit >= drop; --bit)
+    mantissa = (mantissa << 1) | (BitAt(q, static_cast<size_t>(bit)) ? 1 : 0);
   bool rest = remainder != 0;
   for (int bit = 0; bit < drop - 1 && !rest; ++bit) rest = BitAt(q, static_cast<size_t>(bit));
   const bool half = drop > 0 && BitAt(q, static_cast<size_t>(drop - 1));
@@ -83,7 +85,8 @@ void ExactSum::Add(double v, Wides* wides) {
   const auto bits = std::bit_cast<uint64_t>(v);
   const int biased = static_cast<int>((bits >> 52) & 0x7ff);
   const uint64_t fraction = bits & ((uint64_t{1} << 52) - 1);
-  const auto magnitude = static_cast<int64_t>(biased == 0 ? fraction : fraction | (uint64_t{1} << 52));
+  const auto magnitude =
+      static_cast<int64_t>(biased == 0 ? fraction : fraction | (uint64_t{1} << 52));
   if (magnitude == 0) return;
   AddExact(v < 0 ? -magnitude : magnitude, std::max(biased, 1) - 1075, wides);
 }
@@ -103,9 +106,11 @@ void ExactSum::AddExact(Int128 m, int e, Wides* wides) {
         shift = 0;
       }
     }
-    const Int128 limit = static_cast<Int128>(1) << (126 - std::max(shift, 0) > 0 ? 126 - std::max(shift, 0) : 0);
+    const Int128 limit = static_cast<Int128>(1)
+                         << (126 - std::max(shift, 0) > 0 ? 126 - std::max(shift, 0) : 0);
     Int128 next = 0;
-    if (shift >= 0 && shift < 126 && m < limit && m > -limit && !__builtin_add_overflow(sum, m * (static_cast<Int128>(1) << shift), &next)) {
+    if (shift >= 0 && shift < 126 && m < limit && m > -limit &&
+        !__builtin_add_overflow(sum, m * (static_cast<Int128>(1) << shift), &next)) {
       sum = next;
       return;
     }
@@ -149,7 +154,8 @@ void ExactSum::Merge(const ExactSum& o, const Wides& other_wides, Wides* wides) 
 }
 
 double ExactSum::Rounded(uint64_t n, const Wides& wides) const {
-  if ((special & kNaN) != 0 || special == (kPlus | kMinus)) return std::bit_cast<double>(uint64_t{0x7ff8000000000000});
+  if ((special & kNaN) != 0 || special == (kPlus | kMinus))
+    return std::bit_cast<double>(uint64_t{0x7ff8000000000000});
   if (special == kPlus) return HUGE_VAL;
   if (special == kMinus) return -HUGE_VAL;
   double v = 0;

@@ -14,10 +14,10 @@ struct Span {
   friend bool operator==(const Span&, const Span&) = default;
 };
 
-/// Which windows and slices an event time lies in. Slices are the pieces between neighbouring window edges, so every window is a
-/// row of whole slices and an event updates one slice however many windows overlap; per slide there are at most two
-/// (Krishnamurthy, Wu, Franklin, "On-the-fly sharing for streamed aggregation", 2006). Windows ascend by start and end
-/// alike. Pure.
+/// Which windows and slices an event time lies in. Slices are the pieces between neighbouring
+/// window edges, so every window is a row of whole slices and an event updates one slice however
+/// many windows overlap; per slide there are at most two (Krishnamurthy, Wu, Franklin, "On-the-fly
+/// sharing for streamed aggregation", 2006). Windows ascend by start and end alike. Pure.
 class Assigner {
  public:
   explicit Assigner(const WindowSpec& spec);
