@@ -33,7 +33,7 @@ def checked(kind, value):
 
 
 def sort_key(kind, value):
-    """A Python value that compares as SQL compares the value: NaN largest, -0 = 0, text by bytes."""
+    """A value that Python compares as SQL does: NaN largest, -0 = 0, text by its bytes."""
     if kind == 'double':
         return (value != value, 0.0 if value != value else value)
     return value.encode() if kind == 'text' else value
@@ -111,13 +111,13 @@ def from_text(kind, text):
     if kind == 'double':
         if text.lower() in INFINITIES:
             return INFINITIES[text.lower()]
-        if text.lower() != 'nan' and not NUMBER.fullmatch(text) or (
-                math.isinf(float(text))):
+        if text.lower() != 'nan' and not NUMBER.fullmatch(text) or math.isinf(float(text)):
             raise EvalError('bad text for double precision')
         return float(text)
     if kind == 'boolean':
         word = text.lower()
-        for value, words in ((True, ('true', 'yes', 'on', '1')), (False, ('false', 'no', 'off', '0'))):
+        for value, words in ((True, ('true', 'yes', 'on', '1')),
+                             (False, ('false', 'no', 'off', '0'))):
             if any(full.startswith(word) for full in words) and word not in ('', 'o'):
                 return value
         raise EvalError('bad text for boolean')

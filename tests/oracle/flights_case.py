@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes a case of the flights: flights_case.py CSV SQL_FILE > CASE.json (a .zst through `zstd -dc`).
+"""Makes a case of the flights: flights_case.py FLIGHTS.csv[.zst] FILE.sql > CASE.json
 
 The flights keep the order in which they arrived. Nothing is from the future: the append time of all
 is after the last of them. The log ends with an Advance to infinity.

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Folds the log of a case as the semantics say and prints what has to come out.
 
-    oracle.py CASE.json     prints one JSON object: rows, files, late, quarantine, counters, watermark
+    oracle.py CASE.json     prints the members of `expected` as one JSON object
 
-It works record by record, keeps every window of every event apart and never looks ahead. Exit status
-0; 3 for two stages, which it does not fold; 2 for a case that it cannot read.
+It works record by record and keeps every window of every event apart. Exit status 0; 3 for two
+stages, which it does not fold; 2 for a case that it cannot read.
 """
 import heapq
 import json

@@ -1,4 +1,4 @@
-"""The view of a case, compiled: values in, what an event adds to a group, and the rows of a group."""
+"""The compiled view of a case: what an event adds to a group, and what a group shows."""
 import math
 import re
 

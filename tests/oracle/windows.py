@@ -32,12 +32,12 @@ class LocalDays:
         return moment.utcoffset() // timedelta(seconds=1)
 
     def start(self, day):
-        """The first instant (a UTC second) whose local time is at or after the midnight of `day`."""
+        """The first instant, a UTC second, whose local time is at or after midnight of `day`."""
         if day not in self.starts:
             midnight = day * 86400
             reached = lambda second: second + self.utc_offset(second) >= midnight
             low = midnight - 2 * 86400
-            while not reached(low + 60):  # a clock that was set back has shown midnight for a minute
+            while not reached(low + 60):  # midnight stands for a minute, whatever follows
                 low += 60
             high = low + 60
             while high - low > 1:
