@@ -4,10 +4,11 @@
     run_cases.py --fold build/dev/bin/millrace-fold [--oracle] CASE_OR_DIR...
 
 Every case runs as json records and in blocks, with batches of any size, 1, 2 and 3, without and
-with a restart after every record (cases of more than --restart-records records: without). `expected` and
-`note` are taken out before. With --oracle the oracle is one more way; without --fold the only one.
-Exit status 3 of a tool means that it refuses the case, which is right only for sessions, cumulate
-and two stages. The last line is `N passed, M failed`; the exit status is 0 if nothing failed.
+with a restart after every record (cases of more than --restart-records records: without).
+`expected` and `note` are taken out before. With --oracle the oracle is one more way; without --fold
+the only one. Exit status 3 of a tool means that it refuses the case, which is right only for
+sessions, cumulate and two stages. The last line is `N passed, M failed`; the exit status is 0 if
+nothing failed.
 """
 import argparse
 import itertools

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The vectors of the semantics for one stage and tumbling or hopping windows, as cases.
+"""The vectors of the semantics for one stage, as cases.
 
     vectors.py --emit DIR      writes one case file a vector
 
@@ -38,9 +38,10 @@ def micros(text):
 
 def scalar(text):
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    return str(value) if isinstance(value, int) and abs(value) > 2**53 else value
 
 
 def records(words):
@@ -108,9 +109,11 @@ def vector(name, window, events, rows, *, B='0', L='0', table='', where='', havi
     kind, *sizes = window.split()
     arguments = ''.join(f", INTERVAL '{size} milliseconds'" if size.lstrip('-').isdigit() else
                         f', {size}' for size in sizes)
+    options = f" WITH (allowed_lateness = '{L} milliseconds')" if L != '0' else ''
     sql = (f'CREATE TABLE s (ts timestamptz NOT NULL, k text, j int, v {v}) WITH ('
-           f"partition_key = 'k', event_time = 'ts', watermark_delay = '{B} milliseconds'{table});\n"
-           f"CREATE MATERIALIZED VIEW r WITH (allowed_lateness = '{L} milliseconds') AS\n"
+           f"partition_key = 'k', event_time = 'ts', watermark_delay = '{B} milliseconds'"
+           f'{table});\n'
+           f'CREATE MATERIALIZED VIEW r{options} AS\n'
            f'SELECT {keys}, window_start, window_end, {select}\nFROM {kind}(s, ts{arguments})\n'
            f'{where and f"WHERE {where}{chr(10)}"}GROUP BY {keys}, window_start, window_end'
            f'{having and f"{chr(10)}HAVING {having}"};')
@@ -130,11 +133,10 @@ def vector(name, window, events, rows, *, B='0', L='0', table='', where='', havi
 FAR = '1000000'  # a watermark_delay that keeps everything open until the end
 
 # Assignment.
-for label, t, start, end in [('', '9999', '0', '10000'), ('-next', '10000', '10000', '20000'),
-                             ('-last', '9999.999', '0', '10000'), ('-below', '-0.001', '-10000',
-                                                                   '0'),
-                             ('-first', '0', '0', '10000'), ('-after', '10000.001', '10000',
-                                                             '20000')]:
+for label, t, start, end in [
+        ('', '9999', '0', '10000'), ('-next', '10000', '10000', '20000'),
+        ('-last', '9999.999', '0', '10000'), ('-below', '-0.001', '-10000', '0'),
+        ('-first', '0', '0', '10000'), ('-after', '10000.001', '10000', '20000')]:
     vector('V1' + label, 'tumble 10000', [f'a@{t}', 'end'], [f'[{start},{end}) a r1 n=1 @1'], B=FAR)
 for offset in ('-960000', '-360000', '240000'):
     for label, t, start, end in [('', '4000', '-360000', '240000'),
@@ -167,8 +169,7 @@ for label, t in [('', '9999'), ('-last', '9999.999')]:
     vector('V8' + label, 'tumble 10000', V6 + ['a@12000', f'a@{t}', 'end'],
            [FIRST, '[10000,20000) a r1 n=3 @5'], B='2000', late_rows=['@4 1 10000 10000'],
            counters={'read': 5, 'late': 1, 'aggregated': 4, 'assigned': 5, 'taken': 4,
-                     'too_late': 1,
-                     'due': 2, 'emitted': 2, 'control': 1})
+                     'too_late': 1, 'due': 2, 'emitted': 2, 'control': 1})
 vector('V8-next', 'tumble 10000', V6 + ['a@12000', 'a@10000', 'end'],
        [FIRST, '[10000,20000) a r1 n=4 @5'], B='2000')
 vector('V9', 'tumble 10000', V6 + ['a@9999', 'a@12000'], ['[0,10000) a r1 n=2 @4'], B='2000')
@@ -189,8 +190,7 @@ for label, t in [('', '13000'), ('-after', '13000.001')]:
     vector('V16' + label, 'tumble 10000', ['a@1', 'a@10000', 'a@5000', 'tick', f'a@{t}', 'a@5001',
                                            'end'],
            ['[0,10000) a r1 n=1 @1', '[0,10000) a r2 n=2 @3', '[10000,20000) a r1 n=2 @6'],
-           L='3000',
-           late_rows=['@5 1 10000 10000'], file_rows=['2 1 @4', '3 1 @6'])
+           L='3000', late_rows=['@5 1 10000 10000'], file_rows=['2 1 @4', '3 1 @6'])
 vector('V16-below', 'tumble 10000',
        ['a@1', 'a@10000', 'a@5000', 'tick', 'a@12999.999', 'a@5001', 'end'],
        ['[0,10000) a r1 n=1 @1', '[0,10000) a r2 n=2 @3', '[0,10000) a r3 n=3 @6',
@@ -266,8 +266,7 @@ vector('V25-below', 'tumble 10000', ['a@1', 'a@10000', 'a@5000', 'a@12999.999', 
        ['[0,10000) a r1 n=1 @1', '[0,10000) a r2 n=2 @4'], L='3000', file_rows=['2 1 @4'])
 for label, t in [('', '99000'), ('-at', '13000')]:
     vector('V26' + label, 'tumble 10000', ['a@1', f'a@{t}', 'a@5'], ['[0,10000) a r1 n=1 @1'],
-           L='3000',
-           late_rows=['@2 1 10000 10000'], file_rows=['1 1 @1'])
+           L='3000', late_rows=['@2 1 10000 10000'], file_rows=['1 1 @1'])
 vector('V26-below', 'tumble 10000', ['a@1', 'a@12999.999', 'a@5', 'tick'],
        ['[0,10000) a r1 n=1 @1', '[0,10000) a r2 n=2 @3'], L='3000', file_rows=[])
 for label, t in [('', '14'), ('-at', '13')]:
@@ -291,26 +290,22 @@ vector('V29', 'tumble 10', ['a@1 seq=1', 'a@1 seq=5000', 'a@1 seq=905', 'a@1 seq
        counters={'read': 5, 'duplicate': 1, 'aggregated': 4, 'assigned': 4, 'taken': 4, 'due': 1,
                  'emitted': 1, 'control': 1})
 vector('V29-bounds', 'tumble 10', ['a@1 seq=5 acked=5', 'a@1 seq=4', 'a@1 seq=6 acked=7',
-                                   'a@1 seq=7',
-                                   'end'], ['[0,10) a r1 n=2 @4'])
+                                   'a@1 seq=7', 'end'], ['[0,10) a r1 n=2 @4'])
 vector('V29-span', 'tumble 10',
        ['a@1 seq=65535', 'a@1 seq=65536', 'a@1 seq=65536', 'a@1 seq=65536 acked=1', 'a@1 seq=65536',
         'a@1 seq=65537 acked=1', 'end'], ['[0,10) a r1 n=2 @6'],
        quarantine=['@1 SEQUENCE_SPAN', '@2 SEQUENCE_SPAN', '@5 SEQUENCE_SPAN'],
        counters={'read': 6, 'duplicate': 1, 'quarantined': 3, 'aggregated': 2, 'assigned': 2,
-                 'taken': 2,
-                 'due': 1, 'emitted': 1, 'control': 1})
+                 'taken': 2, 'due': 1, 'emitted': 1, 'control': 1})
 
 # Ticks.
 SECOND = 'tick elapsed=1000'
 vector('V30-before', 'tumble 60000', ['a@0'] + [SECOND] * 30, [], B='5000', watermark='-5000')
 vector('V30-short', 'tumble 60000', ['a@0'] + [SECOND] * 30 + ['tick elapsed=999.999'], [],
-       B='5000',
-       watermark='-5000')
+       B='5000', watermark='-5000')
 vector('V30-reached', 'tumble 60000', ['a@0'] + [SECOND] * 31, [], B='5000', watermark='25000')
 vector('V30-over', 'tumble 60000', ['a@0'] + [SECOND] * 30 + ['tick elapsed=1000.001'], [],
-       B='5000',
-       watermark='25000.001')
+       B='5000', watermark='25000.001')
 vector('V30', 'tumble 60000', ['a@0'] + [SECOND] * 31 + ['a@20000'], [], B='5000',
        watermark='25000',
        counters={'read': 2, 'aggregated': 2, 'assigned': 2, 'taken': 2, 'control': 31})
@@ -318,15 +313,14 @@ V31 = ['a@0', SECOND, 'tick prev=1 elapsed=1000', 'tick prev=1 elapsed=1000',
        'tick prev=2 elapsed=50000']
 for label, idle, upto, watermark in [
         ('', '3000', 5, '3000'), ('-below', '3000.001', 5, '0'), ('-first', '0.001', 2, '0'),
-        ('-second', '1000', 3, '1000'), ('-ignored', '1000', 4, '1000'), ('-less', '1000.001', 4,
-                                                                          '0')]:
+        ('-second', '1000', 3, '1000'), ('-ignored', '1000', 4, '1000'),
+        ('-less', '1000.001', 4, '0')]:
     vector('V31' + label, 'tumble 60000', V31[:upto], [], watermark=watermark,
            table=f", idle_timeout = '{micros(idle)} microseconds'",
            counters={'read': 1, 'aggregated': 1, 'assigned': 1, 'taken': 1, 'control': upto - 1}
            | ({'ignored_ticks': 1} if upto > 3 else {}))
 vector('V31-negative', 'tumble 60000', ['a@0', SECOND, 'tick elapsed=-5000', SECOND], [],
-       watermark='1000',
-       table=", idle_timeout = '1 second'")
+       watermark='1000', table=", idle_timeout = '1 second'")
 for label, t, rows in [('', '12', ['[0,10) a r1 n=1 @41']), ('-at', '10', ['[0,10) a r1 n=1 @41']),
                        ('-below', '9.999', [])]:
     vector('V32' + label, 'tumble 10', ['tick elapsed=2000'] * 40 + ['a@5', f'a@{t}'], rows,
@@ -334,19 +328,16 @@ for label, t, rows in [('', '12', ['[0,10) a r1 n=1 @41']), ('-at', '10', ['[0,1
 
 # Filters, order, fast clocks.
 vector('V36', 'tumble 10', ['a@1', 'a@12 v=0', 'a@4', 'a@5 v=-5'], ['[0,10) a r1 n=1 @1'],
-       where='v > 0',
-       late_rows=['@2 1 10 10'], watermark='12',
+       where='v > 0', late_rows=['@2 1 10 10'], watermark='12',
        counters={'read': 4, 'filtered': 2, 'late': 1, 'aggregated': 1, 'assigned': 2, 'taken': 1,
                  'too_late': 1, 'due': 1, 'emitted': 1})
 vector('V36-null', 'tumble 10', ['a@1', 'a@10 v=null', 'a@9.999'], ['[0,10) a r1 n=1 @1'],
-       where='v > 0',
-       late_rows=['@2 1 10 10'])
+       where='v > 0', late_rows=['@2 1 10 10'])
 vector('V38', 'tumble 10', ['b@1 j=2', 'b@1 j=-1', '-@1 j=5', "''@1 j=0", 'aa@1 j=0', 'a@1 j=null',
                             'é@1 j=0', 'Z@1 j=0', 'a@1 j=0', 'end'],
        [f'[0,10) {key} r1 n=1 @9' for key in
         ('k:-,j:5', "k:'',j:0", 'k:Z,j:0', 'k:a,j:null', 'k:a,j:0', 'k:aa,j:0', 'k:b,j:-1',
-         'k:b,j:2',
-         'k:é,j:0')], keys='k, j', B='5')
+         'k:b,j:2', 'k:é,j:0')], keys='k, j', B='5')
 for label, b, second in [('', '10.5', '20.5'), ('-at', '10', '20')]:
     vector('V39' + label, 'tumble 10',
            ['a@1', 'c@1', f'b@{b}', 'a@2', f'a@{second}', 'a@11', 'c@3', 'tick'],
@@ -355,8 +346,7 @@ for label, b, second in [('', '10.5', '20.5'), ('-at', '10', '20')]:
 vector('V40', 'tumble 60000',
        ['a@3540000 at=0'] + [f'a@{n}000 at={n}000' for n in range(1, 131)] + ['end'],
        ['[0,60000) a r1 n=59 @65', '[60000,120000) a r1 n=60 @125',
-        '[120000,180000) a r1 n=11 @131',
-        '[3540000,3600000) a r1 n=1 @131'], B='5000')
+        '[120000,180000) a r1 n=11 @131', '[3540000,3600000) a r1 n=1 @131'], B='5000')
 vector('V40-bound', 'tumble 60000', ['a@3540000 at=0', 'a@59999.999 at=64999.999', 'a@64999.999',
                                      'a@59999.999', 'a@65000', 'a@59999.999'],
        ['[0,60000) a r1 n=2 @4'], B='5000', late_rows=['@5 1 60000 60000'])
@@ -379,13 +369,35 @@ for number, (order, left, right) in enumerate([(('1e308', '1e308', '-1e308'), IN
             '[0,15) a r1 x=1e308 @3', f'[5,20) a r1 x={right} @3',
             f'[10,25) a r1 x={order[2]} @3'],
            v='double precision', select='sum(v) AS x', B='100')
-vector('V43', 'tumble 10', ['a@1', 'a@10', 'a@5', 'tick'], ['[0,10) a r1 n=1 @1',
-                                                            '[0,10) a r2 deleted @3'],
-       L='10', having='count(*) < 2', file_rows=[])
+vector('V43', 'tumble 10', ['a@1', 'a@10', 'a@5', 'tick'],
+       ['[0,10) a r1 n=1 @1', '[0,10) a r2 deleted @3'], L='10', having='count(*) < 2',
+       file_rows=[])
 vector('V43-below', 'tumble 10', ['a@1', 'a@9.999', 'a@5', 'tick', 'end'], [], L='10',
        having='count(*) < 2', file_rows=[],
        counters={'read': 3, 'aggregated': 3, 'assigned': 3, 'taken': 3, 'due': 1, 'withheld': 1,
                  'control': 2})
+
+# Sessions and cumulating windows.
+vector('V11', 'session 5', ['a@0', 'a@4', 'end'], ['[0,9) a r1 n=2 @2'], B='100')
+vector('V11-last', 'session 5', ['a@0', 'a@4.999', 'end'], ['[0,9.999) a r1 n=2 @2'], B='100')
+vector('V12', 'session 5', ['a@0', 'a@5', 'end'], ['[0,5) a r1 n=1 @2', '[5,10) a r1 n=1 @2'],
+       B='100')
+vector('V13', 'session 5', ['a@0', 'b@5', 'a@5', 'end'],
+       ['[0,5) a r1 n=1 @1', '[5,10) a r1 n=1 @3', '[5,10) b r1 n=1 @3'])
+V14 = ['[0,5) a r1 n=1 @1', '[10,15) a r1 n=1 @4', '[11,16) b r1 n=1 @4']
+for label, t, end in [('', '5', '10'), ('-below', '4.999', '9.999')]:
+    vector('V14' + label, 'session 5', ['a@0', 'a@10', 'b@11', f'a@{t}', 'end'], V14,
+           late_rows=[f'@3 1 {end} {end}'])
+for label, t in [('', '6'), ('-touches', '5.001')]:
+    vector('V15' + label, 'session 5', ['a@0', 'a@10', 'b@11', f'a@{t}', 'end'],
+           ['[0,5) a r1 n=1 @1', f'[{t},15) a r1 n=2 @4', '[11,16) b r1 n=1 @4'])
+vector('V33', 'session 5', ['a@0', 'b@7', 'a@3', 'end'],
+       ['[0,5) a r1 n=1 @1', '[7,12) b r1 n=1 @3'], late_rows=['@2 1 8 8'])
+vector('V34', 'session 5', ['a@0', 'a@6', 'a@3', 'end'],
+       ['[0,5) a r1 n=1 @1', '[6,11) a r1 n=1 @3'], late_rows=['@2 1 8 8'])
+vector('V35', 'session 5', ['a@12', 'a@4', 'a@8', 'end'], ['[4,17) a r1 n=3 @3'], B='100')
+vector('V37', 'cumulate 60000 300000', ['a@0', 'a@300000'],
+       [f'[0,{n}0000) a r1 n=1 @1' for n in (6, 12, 18, 24, 30)])
 
 
 def main():
