@@ -238,9 +238,11 @@ Result<OutputRow> DecodeRow(ByteReader* in) {
 std::string FormatDouble(double v) {
   if (std::isnan(v)) return "NaN";
   if (std::isinf(v)) return v > 0 ? "Infinity" : "-Infinity";
+  // Shortest digits, placed as PostgreSQL places them: plain from 1e-4 to below 1e15, else with an exponent.
   char text[64];
-  const auto end = std::to_chars(text, text + sizeof text, v).ptr;
-  return {text, end};
+  const auto format = v == 0 || (std::fabs(v) >= 1e-4 && std::fabs(v) < 1e15) ? std::chars_format::fixed
+                                                                                : std::chars_format::scientific;
+  return {text, std::to_chars(text, text + sizeof text, v, format).ptr};
 }
 
 std::string JsonQuote(std::string_view text) {

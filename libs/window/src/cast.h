@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -53,6 +54,19 @@ uint8_t ParseInteger(std::string_view s, Int128 low, Int128 high, T* out) {
   return kNoError;
 }
 
+/// PostgreSQL's spellings: any prefix of true, false, yes, no; on, off, of; 1, 0; in any case.
+inline uint8_t ParseBool(std::string_view s, uint8_t* out) {
+  std::string lower(s);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  const auto spells = [&](std::string_view word, size_t least) {
+    return lower.size() >= least && word.starts_with(lower);
+  };
+  const bool yes = spells("true", 1) || spells("yes", 1) || spells("on", 2) || lower == "1";
+  const bool no = spells("false", 1) || spells("no", 1) || spells("off", 2) || lower == "0";
+  *out = yes ? 1 : 0;
+  return yes || no ? kNoError : kBadCast;
+}
+
 template <typename To>
 uint8_t ParseText(std::string_view text, Type to, To* out) {
   const std::string_view s = TrimSpaces(text);
@@ -60,18 +74,15 @@ uint8_t ParseText(std::string_view text, Type to, To* out) {
     std::string_view digits = s;
     if (!digits.empty() && digits.front() == '+') digits.remove_prefix(1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *out);
-    if (error == std::errc::result_out_of_range) return kOverflow;
-    return error == std::errc() && end == digits.data() + digits.size() && !digits.empty()
-               ? kNoError
-               : kBadCast;
+    if (digits.empty() || end != digits.data() + digits.size()) return kBadCast;
+    if (error == std::errc::result_out_of_range) {
+      // Too large is an error, too small is 0 or the nearest subnormal.
+      *out = std::strtod(std::string(digits).c_str(), nullptr);
+      return std::isinf(*out) ? kOverflow : kNoError;
+    }
+    return error == std::errc() ? kNoError : kBadCast;
   } else if constexpr (std::is_same_v<To, uint8_t>) {
-    for (const std::string_view yes : {"true", "t", "yes", "on", "1"}) {
-      if (s == yes) return *out = 1, kNoError;
-    }
-    for (const std::string_view no : {"false", "f", "no", "off", "0"}) {
-      if (s == no) return *out = 0, kNoError;
-    }
-    return kBadCast;
+    return ParseBool(s, out);
   } else if constexpr (std::is_same_v<To, Int128>) {
     return ParseInteger(s, -kMaxNumeric, kMaxNumeric, out);
   } else {

@@ -174,14 +174,13 @@ double ExactSum::Rounded(uint64_t n, const Wides& wides) const {
     }
     v = Round(w.limbs, WideSum::kLimbs, -1074, negative, n);
   }
-  return v == 0 ? 0.0 : v;
+  return v;
 }
 
 double RoundedQuotient(Int128 v, uint64_t n) {
   const UInt128 u = v < 0 ? -static_cast<UInt128>(v) : static_cast<UInt128>(v);
   const uint64_t limbs[2] = {static_cast<uint64_t>(u), static_cast<uint64_t>(u >> 64)};
-  const double q = Round(limbs, 2, 0, v < 0, n);
-  return q == 0 ? 0.0 : q;
+  return Round(limbs, 2, 0, v < 0, n);
 }
 
 void ExactSum::Encode(std::string* out, const Wides& wides) const {
