@@ -1,0 +1,100 @@
+#include "source.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+bool StartsCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
+
+bool IsSpace(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+
+}  // namespace
+
+std::string Quoted(std::string_view name) {
+  std::string out = "\"";
+  out.append(name);
+  out += '"';
+  return out;
+}
+
+Error Source::At(int64_t offset, std::string_view what, std::string_view hint) const {
+  return InvalidArgument(Describe(offset, what, hint));
+}
+
+Error Source::NotYet(int64_t offset, std::string_view what, std::string_view hint) const {
+  return Conflict(Describe(offset, what, hint));
+}
+
+std::string Source::Describe(int64_t offset, std::string_view what, std::string_view hint) const {
+  const auto at =
+      static_cast<size_t>(std::clamp<int64_t>(offset, 0, static_cast<int64_t>(text_.size())));
+  const auto begin = text_.begin();
+  const auto here = begin + static_cast<std::ptrdiff_t>(at);
+  const auto line = std::count(begin, here, '\n') + 1;
+  const size_t before = at == 0 ? std::string::npos : text_.rfind('\n', at - 1);
+  const size_t line_start = before == std::string::npos ? 0 : before + 1;
+  size_t line_end = std::min(text_.find('\n', at), text_.size());
+  if (line_end > line_start && text_[line_end - 1] == '\r' && line_end > at) --line_end;
+
+  std::string caret;
+  int64_t column = 1;
+  for (size_t i = line_start; i < at; ++i) {
+    if (!StartsCharacter(text_[i])) continue;
+    ++column;
+    // A tab stays a tab, so that the caret stands below its character whatever a tab is worth.
+    caret += text_[i] == '\t' ? '\t' : ' ';
+  }
+  std::string out = "line " + std::to_string(line) + ", column " + std::to_string(column) + ": ";
+  out.append(what);
+  out += '\n';
+  out.append(text_, line_start, line_end - line_start);
+  out += '\n';
+  out += caret;
+  out += '^';
+  if (!hint.empty()) {
+    out += "\nhint: ";
+    out.append(hint);
+  }
+  return out;
+}
+
+size_t Source::SkipSpace(size_t offset) const {
+  size_t i = offset;
+  while (i < text_.size()) {
+    if (IsSpace(text_[i])) {
+      ++i;
+    } else if (text_.compare(i, 2, "--") == 0) {
+      i = std::min(text_.find('\n', i), text_.size());
+    } else if (text_.compare(i, 2, "/*") == 0) {
+      // Comments nest in PostgreSQL.
+      size_t depth = 0;
+      do {
+        if (text_.compare(i, 2, "/*") == 0) {
+          ++depth;
+          i += 2;
+        } else if (text_.compare(i, 2, "*/") == 0) {
+          --depth;
+          i += 2;
+        } else {
+          ++i;
+        }
+      } while (depth > 0 && i < text_.size());
+    } else {
+      break;
+    }
+  }
+  return std::min(i, text_.size());
+}
+
+size_t Source::OffsetOfCharacter(int64_t character) const {
+  int64_t seen = -1;
+  for (size_t i = 0; i < text_.size(); ++i) {
+    if (StartsCharacter(text_[i]) && ++seen == character) return i;
+  }
+  return text_.size();
+}
+
+}  // namespace millrace
