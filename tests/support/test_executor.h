@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -20,8 +21,8 @@ namespace millrace::test {
 /// Runs coroutines on the thread that calls RunUntilDone. Time is simulated: when nothing is left
 /// to run it jumps to the next timer, so no test sleeps. Offload runs inline.
 ///
-/// `patience` is for bodies with threads of their own: how long (real time) they get to post
-/// something before time jumps.
+/// `patience` is for bodies with threads of their own: simulated time then runs with real time, and
+/// jumps when nothing was posted for so long.
 class TestExecutor : public Executor {
  public:
   explicit TestExecutor(std::chrono::milliseconds patience = std::chrono::milliseconds(0))
@@ -83,7 +84,9 @@ class TestExecutor : public Executor {
     {
       std::unique_lock lock(mutex_);
       if (ready_.empty()) {
-        const auto patience = timers_.empty() ? std::chrono::milliseconds(10'000) : patience_;
+        Duration patience = std::chrono::seconds(10);
+        if (!timers_.empty())
+          patience = std::min<Duration>(timers_.begin()->first - now_, patience_);
         posted_.wait_for(lock, patience, [&] { return !ready_.empty(); });
       }
       if (ready_.empty()) {
