@@ -1,0 +1,148 @@
+#include "millrace/log/in_memory_log.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "millrace/base/executor.h"
+
+namespace millrace {
+namespace {
+
+struct Stored {
+  LogEntry entry;
+  Micros append_time = 0;
+};
+
+struct Partition {
+  std::deque<std::shared_ptr<const Stored>> records;
+  std::vector<Completion<bool>> waiting;
+};
+
+LogRecord View(const std::shared_ptr<const Stored>& stored, int64_t offset) {
+  return {Offset(offset),      stored->append_time,   stored->entry.key,
+          stored->entry.value, stored->entry.headers, stored};
+}
+
+Error NoSuchPartition(const std::string& topic, PartitionId partition) {
+  return NotFound("the log has no such topic or partition topic=" + topic +
+                  " partition=" + std::to_string(partition.value));
+}
+
+}  // namespace
+
+struct InMemoryLog::State {
+  std::mutex mutex;
+  std::map<std::string, std::vector<Partition>> topics;
+
+  Partition* Find(const std::string& topic, PartitionId partition) {
+    const auto it = topics.find(topic);
+    if (it == topics.end() || partition.value < 0 ||
+        static_cast<size_t>(partition.value) >= it->second.size()) {
+      return nullptr;
+    }
+    return &it->second[static_cast<size_t>(partition.value)];
+  }
+};
+
+InMemoryLog::InMemoryLog() : state_(std::make_unique<State>()) {}
+InMemoryLog::~InMemoryLog() = default;
+
+Task<Status> InMemoryLog::CreateTopic(TopicSpec topic) {
+  if (topic.partitions < 1 || topic.name.empty())
+    co_return InvalidArgument("a topic needs a name and at least one partition name=" + topic.name);
+  std::lock_guard lock(state_->mutex);
+  const auto [it, created] = state_->topics.try_emplace(topic.name, topic.partitions);
+  if (!created && it->second.size() != static_cast<size_t>(topic.partitions))
+    co_return Conflict("the topic exists with another number of partitions topic=" + topic.name +
+                       " has=" + std::to_string(it->second.size()) +
+                       " wanted=" + std::to_string(topic.partitions));
+  co_return Status();
+}
+
+Task<Result<std::vector<TopicSpec>>> InMemoryLog::ListTopics() {
+  std::lock_guard lock(state_->mutex);
+  std::vector<TopicSpec> topics;
+  for (const auto& [name, partitions] : state_->topics)
+    topics.push_back({name, static_cast<int32_t>(partitions.size())});
+  co_return topics;
+}
+
+Task<Result<Offset>> InMemoryLog::Append(std::string topic, PartitionId partition, LogEntry entry) {
+  if (entry.key.size() + entry.value.size() > kMaxRecordBytes)
+    co_return InvalidArgument("a record is larger than the log takes topic=" + topic +
+                              " bytes=" + std::to_string(entry.key.size() + entry.value.size()) +
+                              " limit=" + std::to_string(kMaxRecordBytes));
+  const Micros now = Executor::Current().Wall();
+  std::vector<Completion<bool>> woken;
+  int64_t offset = 0;
+  {
+    std::lock_guard lock(state_->mutex);
+    Partition* p = state_->Find(topic, partition);
+    if (p == nullptr) co_return NoSuchPartition(topic, partition);
+    const Micros last = p->records.empty() ? kMinusInfinity : p->records.back()->append_time;
+    offset = static_cast<int64_t>(p->records.size());
+    p->records.push_back(
+        std::make_shared<const Stored>(Stored{std::move(entry), std::max(now, last)}));
+    woken.swap(p->waiting);
+  }
+  for (const auto& w : woken) w.Set(true);
+  co_return Offset(offset);
+}
+
+Task<Result<std::vector<LogRecord>>> InMemoryLog::Read(std::string topic, PartitionId partition,
+                                                       Offset from, size_t max_bytes,
+                                                       std::chrono::microseconds max_wait) {
+  Executor& executor = Executor::Current();
+  const auto deadline = executor.Monotonic() + max_wait;
+  for (;;) {
+    std::vector<LogRecord> records;
+    Completion<bool> appended;
+    const auto left = deadline - executor.Monotonic();
+    {
+      std::lock_guard lock(state_->mutex);
+      Partition* p = state_->Find(topic, partition);
+      if (p == nullptr) co_return NoSuchPartition(topic, partition);
+      const auto end = static_cast<int64_t>(p->records.size());
+      if (from.value < 0 || from.value > end)
+        co_return Corruption("the position lies outside the log topic=" + topic +
+                             " partition=" + std::to_string(partition.value) + " position=" +
+                             std::to_string(from.value) + " start=0 end=" + std::to_string(end));
+      size_t bytes = 0;
+      for (int64_t o = from.value; o < end && (bytes < max_bytes || records.empty()); ++o) {
+        records.push_back(View(p->records[static_cast<size_t>(o)], o));
+        bytes += records.back().value.size();
+      }
+      if (records.empty() && left.count() > 0) p->waiting.push_back(appended);
+    }
+    if (!records.empty() || left.count() <= 0) co_return records;
+    executor.PostAfter(left, [appended] { appended.Set(false); });
+    const bool woken = co_await appended;
+    if (!woken) {
+      std::lock_guard lock(state_->mutex);
+      if (Partition* p = state_->Find(topic, partition))
+        std::erase_if(p->waiting, [&](const auto& w) { return w.SameAs(appended); });
+    }
+  }
+}
+
+Task<Result<OffsetRange>> InMemoryLog::Range(std::string topic, PartitionId partition) {
+  std::lock_guard lock(state_->mutex);
+  const Partition* p = state_->Find(topic, partition);
+  if (p == nullptr) co_return NoSuchPartition(topic, partition);
+  co_return OffsetRange{Offset(0), Offset(static_cast<int64_t>(p->records.size()))};
+}
+
+Task<Result<Offset>> InMemoryLog::OffsetForTime(std::string topic, PartitionId partition,
+                                                Micros t) {
+  std::lock_guard lock(state_->mutex);
+  const Partition* p = state_->Find(topic, partition);
+  if (p == nullptr) co_return NoSuchPartition(topic, partition);
+  const auto it =
+      std::lower_bound(p->records.begin(), p->records.end(), t,
+                       [](const auto& stored, Micros at) { return stored->append_time < at; });
+  co_return Offset(it - p->records.begin());
+}
+
+}  // namespace millrace

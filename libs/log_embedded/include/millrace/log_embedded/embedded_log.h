@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "millrace/log/log.h"
+
+namespace millrace::log_embedded {
+
+/// The log of one process on one machine, in a directory that it owns alone.
+///
+/// Threads: owns one, which commits. Appends that arrive while it syncs share the next sync. What
+/// waits for it is bounded (kMaxQueuedBytes, kMaxQueuedRecords); appends beyond wait in their
+/// callers, in order, and are not written if the caller goes away meanwhile.
+/// Destroy it only when no call is running; it waits for its thread, which ends what is queued.
+class EmbeddedLog : public EventLog {
+ public:
+  /// Largest key + value of a record: our blocks are at most 3 MiB.
+  static constexpr size_t kMaxRecordBytes = 4 << 20;
+  /// Some groups of kMaxGroupBytes, so that the committer never runs dry while memory stays small.
+  static constexpr size_t kMaxQueuedBytes = 32 << 20;
+  static constexpr size_t kMaxQueuedRecords = 65'536;
+  /// What one sync covers at most: a few milliseconds of writing on an ordinary disk.
+  static constexpr size_t kMaxGroupBytes = 8 << 20;
+
+  /// Opens the log in `directory`, which is made if it is not there. kConflict: another process has
+  /// it open. kInvalidArgument: it cannot be made or written, or has another format. kCorruption:
+  /// it is damaged. kUnavailable: any other failure of the disk.
+  static Result<std::unique_ptr<EmbeddedLog>> Open(const std::string& directory);
+
+  ~EmbeddedLog() override;
+
+  Task<Status> CreateTopic(TopicSpec topic) override;
+  Task<Result<std::vector<TopicSpec>>> ListTopics() override;
+  Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
+  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
+                                            size_t max_bytes,
+                                            std::chrono::microseconds max_wait) override;
+  Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
+  Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
+
+ private:
+  struct Core;
+  explicit EmbeddedLog(std::shared_ptr<Core> core);
+
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace millrace::log_embedded

@@ -1,0 +1,352 @@
+#include "millrace/log_embedded/embedded_log.h"
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "millrace/base/crash_point.h"
+#include "millrace/base/executor.h"
+#include "millrace/base/log.h"
+#include "store.h"
+
+// g++ 12 destroys a closure twice that is a temporary of a co_await expression: each gets a name
+// first.
+
+namespace millrace::log_embedded {
+namespace {
+
+Error NoSuchPartition(const std::string& topic, PartitionId partition) {
+  return NotFound("the log has no such topic or partition topic=" + topic +
+                  " partition=" + std::to_string(partition.value));
+}
+
+}  // namespace
+
+struct EmbeddedLog::Core {
+  struct Partition {
+    uint32_t topic = 0;
+    int32_t number = 0;
+    Store::Extent extent;  ///< as readers see it; changed by the committer only
+    Store::Extent staged;  ///< with the group being written; the committer's own
+    std::vector<Completion<bool>> waiting;
+  };
+  struct Topic {
+    uint32_t id = 0;
+    std::deque<Partition> partitions;
+  };
+  struct Request {
+    Partition* partition = nullptr;
+    LogEntry entry;
+    Micros now = 0;
+    int64_t offset = 0;
+    Completion<Result<Offset>> done;
+
+    size_t bytes() const {
+      size_t n = entry.key.size() + entry.value.size();
+      for (const LogHeader& h : entry.headers) n += h.name.size() + h.value.size();
+      return n;
+    }
+  };
+
+  std::unique_ptr<Store> store;
+  std::mutex mutex;
+  std::condition_variable queued;
+  std::map<std::string, Topic> topics;
+  std::deque<std::shared_ptr<Request>> queue;
+  size_t queue_bytes = 0;
+  /// Appends past the bound. Their callers own them: one that goes away is not written.
+  std::deque<std::weak_ptr<Request>> beyond;
+  bool stopping = false;
+  std::mutex creating;
+  bool failed = false;  ///< the last write did; the committer's own
+  std::thread committer;
+
+  Partition* Find(const std::string& topic, PartitionId partition);
+  Status Load();
+  Result<bool> Create(const TopicSpec& spec);
+  Status Enqueue(const std::string& topic, PartitionId partition,
+                 const std::shared_ptr<Request>& request);
+  bool Full() const { return queue_bytes >= kMaxQueuedBytes || queue.size() >= kMaxQueuedRecords; }
+  void Admit();
+  std::vector<std::shared_ptr<Request>> NextGroup();
+  Status Write(const std::vector<std::shared_ptr<Request>>& group);
+  Status Recover();
+  void CommitGroup(const std::vector<std::shared_ptr<Request>>& group);
+  void Run();
+  void Stop();
+};
+
+EmbeddedLog::Core::Partition* EmbeddedLog::Core::Find(const std::string& topic,
+                                                      PartitionId partition) {
+  const auto it = topics.find(topic);
+  if (it == topics.end() || partition.value < 0 ||
+      static_cast<size_t>(partition.value) >= it->second.partitions.size()) {
+    return nullptr;
+  }
+  return &it->second.partitions[static_cast<size_t>(partition.value)];
+}
+
+Status EmbeddedLog::Core::Load() {
+  MILLRACE_ASSIGN(const auto stored, store->Topics());
+  for (const auto& [name, topic] : stored) {
+    Topic& t = topics[name];
+    t.id = topic.id;
+    for (int32_t p = 0; p < topic.partitions; ++p) {
+      MILLRACE_ASSIGN(const Store::Extent extent, store->FindExtent(topic.id, p));
+      t.partitions.push_back({topic.id, p, extent, extent, {}});
+    }
+  }
+  return {};
+}
+
+Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
+  std::lock_guard one_at_a_time(creating);
+  uint32_t id = 1;
+  {
+    std::lock_guard lock(mutex);
+    const auto it = topics.find(spec.name);
+    if (it != topics.end()) {
+      if (it->second.partitions.size() == static_cast<size_t>(spec.partitions)) return false;
+      return Conflict("the topic exists with another number of partitions topic=" + spec.name +
+                      " has=" + std::to_string(it->second.partitions.size()) +
+                      " wanted=" + std::to_string(spec.partitions));
+    }
+    id += static_cast<uint32_t>(topics.size());
+  }
+  MILLRACE_TRY(store->PutTopic(spec.name, {id, spec.partitions}));
+  std::lock_guard lock(mutex);
+  Topic& t = topics[spec.name];
+  t.id = id;
+  for (int32_t p = 0; p < spec.partitions; ++p) t.partitions.push_back({id, p, {}, {}, {}});
+  return true;
+}
+
+Status EmbeddedLog::Core::Enqueue(const std::string& topic, PartitionId partition,
+                                  const std::shared_ptr<Request>& request) {
+  std::lock_guard lock(mutex);
+  request->partition = Find(topic, partition);
+  if (request->partition == nullptr) return NoSuchPartition(topic, partition);
+  if (Full() || !beyond.empty()) {
+    beyond.push_back(request);
+    return {};
+  }
+  queue_bytes += request->bytes();
+  queue.push_back(request);
+  if (queue.size() == 1) queued.notify_one();
+  return {};
+}
+
+void EmbeddedLog::Core::Admit() {
+  while (!beyond.empty() && !Full()) {
+    if (auto request = beyond.front().lock()) {
+      queue_bytes += request->bytes();
+      queue.push_back(std::move(request));
+    }
+    beyond.pop_front();
+  }
+}
+
+std::vector<std::shared_ptr<EmbeddedLog::Core::Request>> EmbeddedLog::Core::NextGroup() {
+  std::vector<std::shared_ptr<Request>> group;
+  std::unique_lock lock(mutex);
+  queued.wait(lock, [&] { return stopping || !queue.empty(); });
+  size_t bytes = 0;
+  while (!queue.empty() && bytes < kMaxGroupBytes) {
+    bytes += queue.front()->bytes();
+    group.push_back(std::move(queue.front()));
+    queue.pop_front();
+  }
+  queue_bytes -= bytes;
+  Admit();
+  return group;
+}
+
+Status EmbeddedLog::Core::Write(const std::vector<std::shared_ptr<Request>>& group) {
+  if (failed) MILLRACE_TRY(Recover());
+  failed = true;
+  std::vector<Store::Write> writes;
+  writes.reserve(group.size());
+  for (const auto& r : group) {
+    Partition& p = *r->partition;
+    p.staged.last_time = std::max(p.staged.last_time, r->now);
+    r->offset = p.staged.end++;
+    writes.push_back({p.topic, p.number, r->offset, p.staged.last_time, &r->entry});
+  }
+  CrashPoint("log_embedded.append.before_write");
+  MILLRACE_TRY(store->Commit(writes));
+  CrashPoint("log_embedded.append.durable");
+  failed = false;
+  return {};
+}
+
+Status EmbeddedLog::Core::Recover() {
+  MILLRACE_TRY(store->Reopen());
+  std::vector<Partition*> all;
+  {
+    std::lock_guard lock(mutex);
+    for (auto& [name, topic] : topics)
+      for (Partition& p : topic.partitions) all.push_back(&p);
+  }
+  for (Partition* p : all) {
+    // What the failed write left behind counts: it has the offsets that it would have had.
+    MILLRACE_ASSIGN(const Store::Extent extent, store->FindExtent(p->topic, p->number));
+    std::lock_guard lock(mutex);
+    p->extent = p->staged = extent;
+  }
+  LogInfo("the log was opened again after a failed write");
+  return {};
+}
+
+void EmbeddedLog::Core::CommitGroup(const std::vector<std::shared_ptr<Request>>& group) {
+  const Status written = Write(group);
+  std::vector<Completion<bool>> woken;
+  if (written.ok()) {
+    std::lock_guard lock(mutex);
+    for (const auto& r : group) {
+      Partition& p = *r->partition;
+      p.extent = p.staged;
+      woken.insert(woken.end(), p.waiting.begin(), p.waiting.end());
+      p.waiting.clear();
+    }
+  }
+  for (const auto& r : group)
+    r->done.Set(written.ok() ? Result<Offset>(Offset(r->offset)) : Result<Offset>(written.error()));
+  for (const auto& w : woken) w.Set(true);
+}
+
+void EmbeddedLog::Core::Run() {
+  for (;;) {
+    const auto group = NextGroup();
+    if (group.empty()) return;
+    CommitGroup(group);
+  }
+}
+
+void EmbeddedLog::Core::Stop() {
+  {
+    std::lock_guard lock(mutex);
+    stopping = true;
+    queued.notify_one();
+  }
+  if (committer.joinable()) committer.join();
+}
+
+Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::Open(const std::string& directory) {
+  auto core = std::make_shared<Core>();
+  MILLRACE_ASSIGN(core->store, Store::Open(directory));
+  MILLRACE_TRY(core->Load());
+  core->committer = std::thread([c = core.get()] { c->Run(); });
+  return std::unique_ptr<EmbeddedLog>(new EmbeddedLog(std::move(core)));
+}
+
+EmbeddedLog::EmbeddedLog(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+EmbeddedLog::~EmbeddedLog() { core_->Stop(); }
+
+Task<Status> EmbeddedLog::CreateTopic(TopicSpec topic) {
+  if (topic.partitions < 1 || topic.name.empty())
+    co_return InvalidArgument("a topic needs a name and at least one partition name=" + topic.name);
+  auto work = Offload([core = core_, topic] { return core->Create(topic); });
+  const auto created = co_await std::move(work);
+  if (!created.ok()) co_return created.error();
+  co_return Status();
+}
+
+Task<Result<std::vector<TopicSpec>>> EmbeddedLog::ListTopics() {
+  std::lock_guard lock(core_->mutex);
+  std::vector<TopicSpec> topics;
+  for (const auto& [name, t] : core_->topics)
+    topics.push_back({name, static_cast<int32_t>(t.partitions.size())});
+  co_return topics;
+}
+
+Task<Result<Offset>> EmbeddedLog::Append(std::string topic, PartitionId partition, LogEntry entry) {
+  const size_t bytes = entry.key.size() + entry.value.size();
+  if (bytes > kMaxRecordBytes)
+    co_return InvalidArgument("a record is larger than the log takes topic=" + topic + " bytes=" +
+                              std::to_string(bytes) + " limit=" + std::to_string(kMaxRecordBytes));
+  const auto request = std::make_shared<Core::Request>();
+  request->entry = std::move(entry);
+  request->now = Executor::Current().Wall();
+  MILLRACE_CO_TRY(core_->Enqueue(topic, partition, request));
+  auto offset = co_await request->done;
+  co_return offset;
+}
+
+Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, PartitionId partition,
+                                                       Offset from, size_t max_bytes,
+                                                       std::chrono::microseconds max_wait) {
+  Executor& executor = Executor::Current();
+  const auto deadline = executor.Monotonic() + max_wait;
+  for (;;) {
+    Completion<bool> appended;
+    Store::Extent extent;
+    Core::Partition* p = nullptr;
+    const auto left = deadline - executor.Monotonic();
+    {
+      std::lock_guard lock(core_->mutex);
+      p = core_->Find(topic, partition);
+      if (p == nullptr) co_return NoSuchPartition(topic, partition);
+      extent = p->extent;
+      if (from.value == extent.end && left.count() > 0) p->waiting.push_back(appended);
+    }
+    if (from.value < extent.start || from.value > extent.end)
+      co_return Corruption("the position lies outside the log topic=" + topic +
+                           " partition=" + std::to_string(partition.value) + " position=" +
+                           std::to_string(from.value) + " start=" + std::to_string(extent.start) +
+                           " end=" + std::to_string(extent.end));
+    if (from.value < extent.end) {
+      auto work = Offload([core = core_, p, from, end = extent.end, max_bytes] {
+        return core->store->Scan(p->topic, p->number, from.value, end, max_bytes);
+      });
+      auto records = co_await std::move(work);
+      co_return records;
+    }
+    if (left.count() <= 0) co_return std::vector<LogRecord>();
+    executor.PostAfter(left, [appended] { appended.Set(false); });
+    const bool woken = co_await appended;
+    if (!woken) {
+      std::lock_guard lock(core_->mutex);
+      std::erase_if(p->waiting, [&](const auto& w) { return w.SameAs(appended); });
+    }
+  }
+}
+
+Task<Result<OffsetRange>> EmbeddedLog::Range(std::string topic, PartitionId partition) {
+  std::lock_guard lock(core_->mutex);
+  const Core::Partition* p = core_->Find(topic, partition);
+  if (p == nullptr) co_return NoSuchPartition(topic, partition);
+  co_return OffsetRange{Offset(p->extent.start), Offset(p->extent.end)};
+}
+
+Task<Result<Offset>> EmbeddedLog::OffsetForTime(std::string topic, PartitionId partition,
+                                                Micros t) {
+  Store::Extent extent;
+  uint32_t id = 0;
+  {
+    std::lock_guard lock(core_->mutex);
+    const Core::Partition* p = core_->Find(topic, partition);
+    if (p == nullptr) co_return NoSuchPartition(topic, partition);
+    extent = p->extent;
+    id = p->topic;
+  }
+  auto work = Offload([core = core_, id, partition, extent, t]() -> Result<Offset> {
+    int64_t low = extent.start;
+    int64_t high = extent.end;
+    while (low < high) {
+      const int64_t middle = low + (high - low) / 2;
+      MILLRACE_ASSIGN(const Micros at, core->store->AppendTimeAt(id, partition.value, middle));
+      if (at < t) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return Offset(low);
+  });
+  auto found = co_await std::move(work);
+  co_return found;
+}
+
+}  // namespace millrace::log_embedded

@@ -1,0 +1,196 @@
+#include "millrace/log_embedded/embedded_log.h"
+
+#include <sys/resource.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+
+#include "millrace/base/crash_point.h"
+#include "record_codec.h"
+#include "support/temp_dir.h"
+#include "support/test_executor.h"
+
+using namespace millrace;
+using log_embedded::EmbeddedLog;
+using std::chrono::microseconds;
+
+namespace {
+
+constexpr size_t kAll = size_t{1} << 30;
+
+struct Fixture {
+  test::TempDir dir;
+  test::TestExecutor executor{std::chrono::seconds(5)};
+  std::unique_ptr<EmbeddedLog> log;
+
+  void Open() { log = EmbeddedLog::Open(dir.Sub("log")).value(); }
+  void Reopen() {
+    log.reset();
+    Open();
+  }
+  Result<Offset> Append(std::string value) {
+    return executor.RunUntilDone(log->Append("t", PartitionId(0), {"k", std::move(value), {}}));
+  }
+  std::vector<LogRecord> ReadAll() {
+    return executor.RunUntilDone(log->Read("t", PartitionId(0), Offset(0), kAll, microseconds(0)))
+        .value();
+  }
+};
+
+std::vector<std::string> Files(const std::filesystem::path& dir, const std::string& suffix) {
+  std::vector<std::string> found;
+  for (const auto& f : std::filesystem::directory_iterator(dir))
+    if (f.path().string().ends_with(suffix)) found.push_back(f.path().string());
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "everything acknowledged is there after the log is opened again") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 3})).ok());
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"u", 1})).ok());
+  executor.ShiftWall(3600 * kSecond);
+  for (int i = 0; i < 50; ++i) Append(std::to_string(i) + std::string(5000, 'x')).value();
+  const Micros last = ReadAll().back().append_time;
+  executor.ShiftWall(-7200 * kSecond);
+  Reopen();
+  CHECK(executor.RunUntilDone(log->ListTopics()).value().size() == 2);
+  CHECK(Append("after").value() == Offset(50));
+  const auto records = ReadAll();
+  REQUIRE(records.size() == 51);
+  CHECK(records[49].value.starts_with("49x"));
+  CHECK(records[50].append_time == last);
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"v", 1})).ok());
+  CHECK(executor.RunUntilDone(log->Append("v", PartitionId(0), {"", "v", {}})).value() ==
+        Offset(0));
+  CHECK(executor.RunUntilDone(log->Range("u", PartitionId(0))).value().end == Offset(0));
+}
+
+TEST_CASE_METHOD(Fixture, "a second opener of the directory is told who has it") {
+  Open();
+  const auto second = EmbeddedLog::Open(dir.Sub("log"));
+  REQUIRE_FALSE(second.ok());
+  CHECK(second.error().code == Code::kConflict);
+  CHECK(second.error().message.find(dir.Sub("log")) != std::string::npos);
+  CHECK(second.error().message.find("pid=" + std::to_string(getpid())) != std::string::npos);
+  CHECK_NOTHROW(Reopen());
+}
+
+TEST_CASE_METHOD(Fixture, "a directory that cannot be made is named with what to do") {
+  std::ofstream(dir.Sub("file")) << "x";
+  const auto opened = EmbeddedLog::Open(dir.Sub("file") + "/log");
+  REQUIRE_FALSE(opened.ok());
+  CHECK(opened.error().code == Code::kInvalidArgument);
+  CHECK(opened.error().message.find("choose a directory") != std::string::npos);
+  CHECK(opened.error().message.find(dir.Sub("file")) != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "many appends share one sync") {
+  static std::atomic<int> groups{0};
+  groups = 0;
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  InstallCrashPointHandler([](std::string_view name) {
+    if (name == "log_embedded.append.durable") ++groups;
+  });
+  constexpr int kAppends = 2000;
+  for (int i = 0; i < kAppends; ++i) {
+    executor.Spawn([](EmbeddedLog& l) -> Task<> {
+      LogEntry entry{"", "x", {}};
+      const auto offset = co_await l.Append("t", PartitionId(0), std::move(entry));
+      offset.Ignore("the test reads the log back");
+    }(*log));
+  }
+  executor.RunFor(microseconds(1));
+  Append("last").value();
+  InstallCrashPointHandler(nullptr);
+  CHECK(ReadAll().size() == kAppends + 1);
+  INFO("groups " << groups);
+  CHECK(groups < kAppends / 2);
+}
+
+TEST_CASE_METHOD(Fixture, "appends past the bound wait and land in order") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  constexpr size_t kBytes = 3 << 20;
+  constexpr int kAppends = 2 * EmbeddedLog::kMaxQueuedBytes / kBytes;
+  for (int i = 0; i < kAppends; ++i) {
+    executor.Spawn([](EmbeddedLog& l, int n) -> Task<> {
+      LogEntry entry{std::to_string(n), std::string(kBytes, 'x'), {}};
+      const auto offset = co_await l.Append("t", PartitionId(0), std::move(entry));
+      CHECK(offset.value() == Offset(n));
+    }(*log, i));
+  }
+  executor.RunFor(microseconds(1));
+  CHECK(Append("last").value() == Offset(kAppends));
+}
+
+TEST_CASE_METHOD(Fixture, "an append that cannot be written is told so, and later ones go on") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  Append("zero").value();
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto old_handler = signal(SIGXFSZ, SIG_IGN);
+  const rlimit tight{64 << 10, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  const auto refused = Append(std::string(1 << 20, 'x'));
+  const auto still = Append(std::string(1 << 20, 'y'));
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  signal(SIGXFSZ, old_handler);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Code::kUnavailable);
+  CHECK(refused.error().message.find("check disk and space") != std::string::npos);
+  CHECK_FALSE(still.ok());
+  const int64_t again = Append("again").value().value;
+  CHECK(again >= 1);
+  CHECK(ReadAll().back().value == "again");
+  Reopen();
+  CHECK(Append("after").value() == Offset(again + 1));
+  const auto records = ReadAll();
+  CHECK(records[0].value == "zero");
+  CHECK(records[static_cast<size_t>(again)].value == "again");
+}
+
+TEST_CASE_METHOD(Fixture, "damage on disk is reported, never read as an event or skipped") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  for (int i = 0; i < 40; ++i) Append(std::string(5000, static_cast<char>('a' + i % 26))).value();
+  log.reset();
+  Open();  // Recovery moves the records from the write-ahead log into blob files.
+  log.reset();
+  const auto blobs = Files(dir.Sub("log"), ".blob");
+  REQUIRE(blobs.size() == 1);
+  std::fstream f(blobs[0], std::ios::in | std::ios::out | std::ios::binary);
+  f.seekp(60'000);
+  f.put('#');
+  f.close();
+  auto opened = EmbeddedLog::Open(dir.Sub("log"));
+  REQUIRE(opened.ok());
+  log = std::move(*opened);
+  const auto read =
+      executor.RunUntilDone(log->Read("t", PartitionId(0), Offset(0), kAll, microseconds(0)));
+  REQUIRE_FALSE(read.ok());
+  CHECK(read.error().code == Code::kCorruption);
+  CHECK(read.error().message.find("offset=11") != std::string::npos);
+}
+
+TEST_CASE("a stored record with any bit flipped is not taken for a record") {
+  const LogEntry entry{"key", "value", {{"h", "v"}}};
+  std::string stored = log_embedded::EncodePrefix(entry, 42) + entry.value;
+  const auto decode = [&] {
+    return log_embedded::DecodeRecord(stored, Offset(7), std::make_shared<log_embedded::Arena>());
+  };
+  const LogRecord good = decode().value();
+  CHECK(good.append_time == 42);
+  CHECK(good.key == "key");
+  CHECK(good.value == "value");
+  CHECK(good.headers == entry.headers);
+  for (size_t bit = 0; bit < stored.size() * 8; ++bit) {
+    stored[bit / 8] = static_cast<char>(stored[bit / 8] ^ (1 << (bit % 8)));
+    CHECK(decode().error().code == Code::kCorruption);
+    stored[bit / 8] = static_cast<char>(stored[bit / 8] ^ (1 << (bit % 8)));
+  }
+}
