@@ -63,8 +63,10 @@ class Expressions:
             self.rng.choice([kind, 'int', 'bigint']), depth)
         if self.rng.random() < 0.5 and kind in NUMBERS:
             left, right = right, left
+        if kind in ('numeric', 'double precision'):  # they have no %, so keep that of integers apart
+            left, right = self.wrapped(left), self.wrapped(right)
         text = f'{left} {self.rng.choice(operators)} {right}'
-        return text if self.rng.random() < 0.15 and kind != 'double precision' else f'({text})'
+        return text if self.rng.random() < 0.15 and kind in ('int', 'bigint') else f'({text})'
 
     def minus(self, kind, depth):
         inner = self.make(kind, depth)

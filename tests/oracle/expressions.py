@@ -72,7 +72,7 @@ def round_once(exact):
 # Casts.
 
 def double_text(value):
-    """PostgreSQL's shortest digits: plain from 1e-4 to below 1e15, else 1e+20."""
+    """The shortest digits that read back, plain from 1e-4 to below 1e15, else as 1e+20."""
     if value != value:
         return 'NaN'
     if math.isinf(value):
