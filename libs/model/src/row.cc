@@ -8,6 +8,12 @@
 #include "millrace/base/time.h"
 
 namespace millrace {
+namespace {
+enum RowFlag : uint8_t { kDeleted = 1, kGap = 2, kFileEnd = 4, kIsRow = 8 };
+
+}  // namespace
+
+uint8_t RowFlags(bool deleted, bool gap) { return static_cast<uint8_t>((deleted ? kDeleted : 0) | (gap ? kGap : 0)); }
 
 std::string_view OutputName(Output output) {
   switch (output) {
@@ -143,8 +149,6 @@ bool ReadValue(ByteReader* in, Value* value) {
   }
   return in->ok();
 }
-
-enum RowFlag : uint8_t { kDeleted = 1, kGap = 2, kFileEnd = 4, kIsRow = 8 };
 
 }  // namespace
 

@@ -371,7 +371,13 @@ void ShardFold::State::DropSlices() {
     dropped.push_back(SliceRange(at->first));
     slices.erase(at);
   }
+  std::erase_if(gaps, [&](const Gap& gap) { return SaturatingAdd(gap.until, spec.pipeline.window.size + kDay) <= expired; });
   current = nullptr;
+}
+
+bool ShardFold::State::InGap(const Span& window) const {
+  return std::any_of(gaps.begin(), gaps.end(),
+                     [&](const Gap& gap) { return window.end > gap.from && window.start <= gap.until; });
 }
 
 void ShardFold::State::LowerDeadline(const Slice& slice) {

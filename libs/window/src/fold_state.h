@@ -114,6 +114,7 @@ struct ShardFold::State {
   void UpdateDeadline();
   void LowerDeadline(const Slice& slice);
   Micros LargestHeldBound() const;
+  bool InGap(const Span& window) const;
   OutputRow NewRow(Output output);
   void Push(const OutputRow& row);
   std::string& Buffer(Output output, int64_t seq);
@@ -134,6 +135,11 @@ struct ShardFold::State {
   OpenFile file;
   Ledger ledger;
   int64_t events_since_pulse = 0;
+  struct Gap {
+    Micros from = 0;
+    Micros until = kPlusInfinity;  ///< infinity: no event was admitted since
+  };
+  std::vector<Gap> gaps;  ///< dropped when no window can overlap them any more
   int64_t seqs[kOutputs + 1] = {};
 
   // Derived.

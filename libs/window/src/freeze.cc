@@ -119,6 +119,8 @@ FrozenFold ShardFold::Freeze(bool everything) {
   w.Fixed(s.file.first_seq);
   w.Fixed(s.file.rows);
   w.Fixed(s.file.bytes);
+  w.Varint(s.gaps.size());
+  for (const State::Gap& gap : s.gaps) w.Fixed(gap);
   small.puts.emplace_back(kMetaKey, std::move(meta));
 
   std::vector<std::pair<std::string, std::string>> producers;
@@ -189,6 +191,7 @@ Status ShardFold::Restore(std::string_view key, std::string_view value) {
     s.file.first_seq = in.Fixed<int64_t>();
     s.file.rows = in.Fixed<int64_t>();
     s.file.bytes = in.Fixed<int64_t>();
+    for (uint64_t n = in.Varint(); n > 0 && in.ok(); --n) s.gaps.push_back(in.Fixed<State::Gap>());
     return in.ok() && in.done() ? Status() : bad("meta");
   }
   if (key.front() == 'P')

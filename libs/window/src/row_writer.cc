@@ -12,7 +12,7 @@ void WriteWindowRow(const WindowRow& row, const std::vector<OutputColumn>& colum
   scratch->clear();
   ByteWriter w(scratch);
   w.Fixed(row.output);
-  w.Fixed(static_cast<uint8_t>(row.deleted ? 1 : 0));
+  w.Fixed(RowFlags(row.deleted, row.gap));
   w.Varint(static_cast<uint64_t>(row.seq));
   w.Varint(static_cast<uint64_t>(row.cause.value));
   w.Varint(static_cast<uint64_t>(row.cause_row));

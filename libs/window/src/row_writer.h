@@ -14,6 +14,7 @@ namespace millrace::window {
 struct WindowRow {
   Output output;
   bool deleted;
+  bool gap;
   int64_t seq;
   Offset cause;
   int32_t cause_row;

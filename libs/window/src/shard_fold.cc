@@ -182,7 +182,9 @@ void ShardFold::State::ApplyRow(const EventBatch& batch, const RecordSpan& recor
       return Quarantine(batch, row, Reason::kWrongPartition,
                         "the partition key belongs to another partition");
     }
-    time.Admit(stream.append_times ? std::min(t, record.append_time) : t, stream.watermark_delay);
+    const Micros heard = stream.append_times ? std::min(t, record.append_time) : t;
+    time.Admit(heard, stream.watermark_delay);
+    if (!gaps.empty() && gaps.back().until == kPlusInfinity) gaps.back().until = std::max(heard, gaps.back().from);
     if (where) {
       if (where_rows.Error(row) != 0) {
         return Quarantine(batch, row, Reason::kEvaluationError,
@@ -362,6 +364,15 @@ void ShardFold::Apply(const Advance& advance) {
   const Micros before = s.time.watermark;
   s.time.watermark = std::max(before, advance.to);
   s.Emit(before, false, true);
+}
+
+void ShardFold::Skip(int64_t records, const std::vector<int64_t>& first_seqs) {
+  State& s = *state_;
+  s.ledger.skipped += records;
+  // The rows of an unfinished file have numbers from before the gap; the file ends here.
+  if (s.file.open) s.EndFile();
+  for (int i = 1; i <= kOutputs; ++i) s.seqs[i] = std::max(s.seqs[i], first_seqs[static_cast<size_t>(i)] - 1);
+  s.gaps.push_back({s.time.watermark, kPlusInfinity});
 }
 
 std::vector<OutputRows> ShardFold::TakeOutput() { return std::exchange(state_->output, {}); }

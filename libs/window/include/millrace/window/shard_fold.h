@@ -31,6 +31,7 @@ struct Ledger {
   int64_t assigned = 0, taken = 0, too_late = 0, before_start_pairs = 0, accepted_late = 0;
   int64_t due = 0, emitted = 0, withheld = 0, row_errors = 0;
   int64_t control = 0, ignored_ticks = 0;
+  int64_t skipped = 0;  ///< records passed over by a logged skip; outside the balance
 
   bool Balanced() const {
     return read == duplicate + quarantined + filtered + before_start + late + aggregated &&
@@ -104,6 +105,9 @@ class ShardFold {
   void Add(const EventBatch& batch);
   void Apply(const Tick& tick);
   void Apply(const Advance& advance);
+  /// A logged skip: `records` are passed over and outputs go on from `first_seqs` (by output number), where these are larger. Rows
+  /// of windows that overlap the gap, from the watermark to the first event time read after it, carry `gap`.
+  void Skip(int64_t records, const std::vector<int64_t>& first_seqs);
 
   /// Rows made since the last call.
   std::vector<OutputRows> TakeOutput();
