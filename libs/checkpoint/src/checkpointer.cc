@@ -11,12 +11,14 @@ namespace {
 constexpr size_t kScanEntries = 4096;
 
 Error Damaged(const std::string& object, const Error& error) {
-  return Error{error.code, "a checkpoint object cannot be used: " + error.message + " object=" + object};
+  return Error{error.code,
+               "a checkpoint object cannot be used: " + error.message + " object=" + object};
 }
 
 }  // namespace
 
-Task<Result<Saved>> Checkpointer::Save(Manifest manifest, window::StateChange change, const std::vector<Manifest>& kept) {
+Task<Result<Saved>> Checkpointer::Save(Manifest manifest, window::StateChange change,
+                                       const std::vector<Manifest>& kept) {
   StateBatch batch{std::move(change.delete_ranges), std::move(change.puts)};
   MILLRACE_CO_TRY(co_await state_->Apply(std::move(batch)));
   CrashPoint("cut.after_state");
@@ -34,8 +36,9 @@ Task<Result<Saved>> Checkpointer::Save(Manifest manifest, window::StateChange ch
       manifest.files.push_back({file, known->second});
       continue;
     }
-    const std::string object = prefix + std::to_string(manifest.epoch.value) + "-" + file.identity + "-" +
-                               std::to_string(file.crc32c) + "-" + std::to_string(file.size) + ".sst";
+    const std::string object = prefix + std::to_string(manifest.epoch.value) + "-" + file.identity +
+                               "-" + std::to_string(file.crc32c) + "-" + std::to_string(file.size) +
+                               ".sst";
     MILLRACE_CO_ASSIGN(Buffer bytes, co_await state_->ReadFile(file.name));
     MILLRACE_CO_TRY(co_await objects_->Put(object, std::move(bytes)));
     manifest.files.push_back({file, object});
@@ -44,7 +47,8 @@ Task<Result<Saved>> Checkpointer::Save(Manifest manifest, window::StateChange ch
   std::string bytes = Encode(manifest);
   Saved saved;
   saved.hash = Hash(bytes);
-  saved.object = prefix + "m-" + std::to_string(manifest.epoch.value) + "-" + std::to_string(manifest.cut.value) + "-" +
+  saved.object = prefix + "m-" + std::to_string(manifest.epoch.value) + "-" +
+                 std::to_string(manifest.cut.value) + "-" +
                  Hex({reinterpret_cast<const char*>(&saved.hash), sizeof saved.hash});
   MILLRACE_CO_TRY(co_await objects_->Put(saved.object, Buffer::Own(std::move(bytes))));
   CrashPoint("cut.after_manifest");
@@ -68,8 +72,10 @@ Task<Status> Checkpointer::LoadState(const Manifest& manifest) {
   for (const ManifestFile& f : manifest.files) {
     auto bytes = co_await objects_->Get(f.object);
     if (!bytes.ok()) co_return Damaged(f.object, bytes.error());
-    if (static_cast<int64_t>(bytes->bytes.size()) != f.file.size || Crc32c(bytes->bytes) != f.file.crc32c) {
-      co_return Corruption("a checkpoint file does not match its size and checksum object=" + f.object);
+    if (static_cast<int64_t>(bytes->bytes.size()) != f.file.size ||
+        Crc32c(bytes->bytes) != f.file.crc32c) {
+      co_return Corruption("a checkpoint file does not match its size and checksum object=" +
+                           f.object);
     }
     files.emplace_back(f.file, std::move(*bytes));
   }
@@ -77,7 +83,8 @@ Task<Status> Checkpointer::LoadState(const Manifest& manifest) {
   co_return restored;
 }
 
-Task<Result<window::StateHash>> RestoreFold(StateStore* state, const Manifest& manifest, window::ShardFold* fold) {
+Task<Result<window::StateHash>> RestoreFold(StateStore* state, const Manifest& manifest,
+                                            window::ShardFold* fold) {
   std::string from;
   for (;;) {
     MILLRACE_CO_ASSIGN(const auto entries, co_await state->Scan(from, kScanEntries));
@@ -87,7 +94,8 @@ Task<Result<window::StateHash>> RestoreFold(StateStore* state, const Manifest& m
   }
   window::StateHash hash = fold->FinishRestore();
   if (hash.total() != manifest.state_hash) {
-    co_return Corruption("the restored state has another hash than the manifest shard=" + manifest.shard.ToString());
+    co_return Corruption("the restored state has another hash than the manifest shard=" +
+                         manifest.shard.ToString());
   }
   co_return hash;
 }

@@ -52,7 +52,8 @@ std::string Encode(const Manifest& m) {
 
 Result<Manifest> Decode(std::string_view bytes) {
   ByteReader r(bytes);
-  if (r.Raw(kMagic.size()) != kMagic) return Corruption("an object is not a manifest of a known version");
+  if (r.Raw(kMagic.size()) != kMagic)
+    return Corruption("an object is not a manifest of a known version");
   const auto crc = r.Fixed<uint32_t>();
   if (!r.ok() || Crc32c(bytes.substr(kMagic.size() + sizeof crc)) != crc) {
     return Corruption("a manifest does not match its checksum");
@@ -98,7 +99,8 @@ Result<Manifest> Decode(std::string_view bytes) {
 
 std::string ShardPrefix(const ShardId& shard) {
   return shard.incarnation.name_space + "/state/" + shard.incarnation.name + "@" +
-         std::to_string(shard.incarnation.defined_at.value) + "/p" + std::to_string(shard.partition.value) + "/";
+         std::to_string(shard.incarnation.defined_at.value) + "/p" +
+         std::to_string(shard.partition.value) + "/";
 }
 
 std::vector<std::string> Unreferenced(const Manifest& old, const std::vector<Manifest>& kept) {

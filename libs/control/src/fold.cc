@@ -6,13 +6,20 @@ namespace millrace::control {
 
 std::string_view VerdictName(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kValid: return "valid";
-    case Verdict::kNotLeader: return "not_leader";
-    case Verdict::kStale: return "stale";
-    case Verdict::kDuplicate: return "duplicate";
-    case Verdict::kUnknown: return "unknown";
-    case Verdict::kConflict: return "conflict";
-    case Verdict::kUnreadable: return "unreadable";
+    case Verdict::kValid:
+      return "valid";
+    case Verdict::kNotLeader:
+      return "not_leader";
+    case Verdict::kStale:
+      return "stale";
+    case Verdict::kDuplicate:
+      return "duplicate";
+    case Verdict::kUnknown:
+      return "unknown";
+    case Verdict::kConflict:
+      return "conflict";
+    case Verdict::kUnreadable:
+      return "unreadable";
   }
   return "unknown";
 }
@@ -44,7 +51,9 @@ const Incarnation* Fold::Current(const std::string& name_space, const std::strin
   return at == names_.end() ? nullptr : &at->second;
 }
 
-Verdict Fold::Check(const Claim& r) const { return r.n == leader_number_ + 1 ? Verdict::kValid : Verdict::kStale; }
+Verdict Fold::Check(const Claim& r) const {
+  return r.n == leader_number_ + 1 ? Verdict::kValid : Verdict::kStale;
+}
 
 Verdict Fold::Check(const DefineStream& r) const {
   if (r.n != leader_number_) return Verdict::kNotLeader;
@@ -57,7 +66,8 @@ Verdict Fold::Check(const Define& r) const {
   if (r.n != leader_number_) return Verdict::kNotLeader;
   if (request_ids_.contains(r.request_id)) return Verdict::kDuplicate;
   const StreamSpec* stream = FindStream(r.spec.name_space, r.spec.stream);
-  if (stream == nullptr || r.start_offsets.size() != static_cast<size_t>(stream->partitions)) return Verdict::kUnknown;
+  if (stream == nullptr || r.start_offsets.size() != static_cast<size_t>(stream->partitions))
+    return Verdict::kUnknown;
   const std::pair name(r.spec.name_space, r.spec.name);
   return streams_.contains(name) || names_.contains(name) ? Verdict::kConflict : Verdict::kValid;
 }
@@ -92,7 +102,9 @@ Verdict Fold::Check(const Commit& r) const {
   return r.next_offset < shard.next_offset ? Verdict::kConflict : Verdict::kValid;
 }
 
-Verdict Fold::Check(const Snapshot& r) const { return r.n == leader_number_ ? Verdict::kValid : Verdict::kNotLeader; }
+Verdict Fold::Check(const Snapshot& r) const {
+  return r.n == leader_number_ ? Verdict::kValid : Verdict::kNotLeader;
+}
 
 void Fold::Take(Offset, Micros, const Claim& r) {
   leader_number_ = r.n;
@@ -122,7 +134,8 @@ void Fold::Take(Offset offset, Micros at, const Define& r) {
 void Fold::Take(Offset, Micros, const Drop& r) {
   pipelines_[r.incarnation].dropped = true;
   names_.erase({r.incarnation.name_space, r.incarnation.name});
-  std::erase_if(shards_, [&](const auto& shard) { return shard.first.incarnation == r.incarnation; });
+  std::erase_if(shards_,
+                [&](const auto& shard) { return shard.first.incarnation == r.incarnation; });
 }
 
 void Fold::Take(Offset, Micros, const Assign& r) {
@@ -135,7 +148,8 @@ void Fold::Take(Offset, Micros, const Skip& r) {
   ShardState& shard = shards_[r.shard];
   shard.epoch = r.epoch;
   shard.worker = r.worker;
-  // Commits that follow count from the place it goes on at, which lies lower if the log lost its end.
+  // Commits that follow count from the place it goes on at, which lies lower if the log lost its
+  // end.
   shard.next_offset = r.to;
   shard.skip = SkipState{r.epoch, r.from, r.to, r.first_seqs, r.reason};
 }
@@ -146,7 +160,8 @@ void Fold::Take(Offset, Micros, const Commit& r) {
   shard.next_offset = r.next_offset;
   // A commit of the skip's epoch was made past it, so it covers it.
   shard.skip.reset();
-  shard.commits.push_back({r.epoch, r.cut, r.next_offset, r.manifest, r.manifest_hash, r.state_hash});
+  shard.commits.push_back(
+      {r.epoch, r.cut, r.next_offset, r.manifest, r.manifest_hash, r.state_hash});
   if (shard.commits.size() > kKeptCommits) shard.commits.pop_front();
 }
 

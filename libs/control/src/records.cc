@@ -118,9 +118,12 @@ Result<Record> Decode(std::string_view value) {
     return Corruption("a control record does not parse bytes=" + std::to_string(value.size()));
   }
   switch (in.record_case()) {
-    case v1::Record::kClaim: return Record(Claim{in.claim().n(), in.claim().node()});
-    case v1::Record::kDefineStream: return Get(in.define_stream());
-    case v1::Record::kDefine: return Get(in.define());
+    case v1::Record::kClaim:
+      return Record(Claim{in.claim().n(), in.claim().node()});
+    case v1::Record::kDefineStream:
+      return Get(in.define_stream());
+    case v1::Record::kDefine:
+      return Get(in.define());
     case v1::Record::kDrop: {
       const auto& m = in.drop();
       return Record(Drop{m.n(), {m.namespace_(), m.pipeline(), Offset(m.defined_at())}});
@@ -131,19 +134,27 @@ Result<Record> Decode(std::string_view value) {
     }
     case v1::Record::kSkip: {
       const auto& m = in.skip();
-      return Record(Skip{m.n(), Get(m.shard()), m.worker(), Epoch(m.epoch()), Offset(m.from()), Offset(m.to()),
-                         {m.first_seqs().begin(), m.first_seqs().end()}, m.reason()});
+      return Record(Skip{m.n(),
+                         Get(m.shard()),
+                         m.worker(),
+                         Epoch(m.epoch()),
+                         Offset(m.from()),
+                         Offset(m.to()),
+                         {m.first_seqs().begin(), m.first_seqs().end()},
+                         m.reason()});
     }
     case v1::Record::kCommit: {
       const auto& m = in.commit();
-      return Record(Commit{Get(m.shard()), Epoch(m.epoch()), CutNumber(m.cut()), Offset(m.next_offset()), m.manifest(),
-                           Get(m.manifest_hash()), Get(m.state_hash())});
+      return Record(Commit{Get(m.shard()), Epoch(m.epoch()), CutNumber(m.cut()),
+                           Offset(m.next_offset()), m.manifest(), Get(m.manifest_hash()),
+                           Get(m.state_hash())});
     }
     case v1::Record::kSnapshot: {
       const auto& m = in.snapshot();
       return Record(Snapshot{m.n(), Offset(m.at()), Get(m.hash()), m.state()});
     }
-    case v1::Record::RECORD_NOT_SET: break;
+    case v1::Record::RECORD_NOT_SET:
+      break;
   }
   return Corruption("a control record is of a kind that this version does not know");
 }

@@ -72,7 +72,8 @@ ShardState GetShard(ByteReader* r) {
   skip.epoch = Epoch(r->Fixed<int64_t>());
   skip.from = Offset(r->Fixed<int64_t>());
   skip.to = Offset(r->Fixed<int64_t>());
-  for (uint64_t n = r->Varint(); n > 0 && r->ok(); --n) skip.first_seqs.push_back(r->Fixed<int64_t>());
+  for (uint64_t n = r->Varint(); n > 0 && r->ok(); --n)
+    skip.first_seqs.push_back(r->Fixed<int64_t>());
   skip.reason = r->Text();
   s.skip = std::move(skip);
   return s;
@@ -114,7 +115,8 @@ std::string Fold::Encode() const {
 Result<Fold> Fold::Decode(std::string_view bytes) {
   ByteReader r(bytes);
   Fold fold;
-  if (r.Fixed<uint8_t>() != kVersion) return Corruption("a control snapshot has a version this binary does not know");
+  if (r.Fixed<uint8_t>() != kVersion)
+    return Corruption("a control snapshot has a version this binary does not know");
   fold.next_offset_ = Offset(r.Fixed<int64_t>());
   fold.leader_number_ = r.Fixed<int64_t>();
   fold.leader_ = r.Text();
@@ -129,7 +131,8 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
     MILLRACE_ASSIGN(PipelineSpec spec, DecodePipeline(r.Text()));
     PipelineState& p = fold.pipelines_[incarnation];
     p.spec = std::move(spec);
-    for (uint64_t k = r.Varint(); k > 0 && r.ok(); --k) p.start_offsets.emplace_back(r.Fixed<int64_t>());
+    for (uint64_t k = r.Varint(); k > 0 && r.ok(); --k)
+      p.start_offsets.emplace_back(r.Fixed<int64_t>());
     p.defined_at = r.Fixed<Micros>();
     p.not_before = r.Fixed<Micros>();
     p.dropped = r.Fixed<uint8_t>() != 0;

@@ -12,7 +12,8 @@
 
 namespace millrace {
 
-/// Threads for what blocks. The queue is bounded by who feeds it: every coroutine waits for its own piece of work.
+/// Threads for what blocks. The queue is bounded by who feeds it: every coroutine waits for its own
+/// piece of work.
 class ThreadDriver::BlockingPool {
  public:
   explicit BlockingPool(int threads) {
@@ -65,7 +66,10 @@ class ThreadDriver::BlockingPool {
 class ThreadDriver::Core : public Executor {
  public:
   Core(BlockingPool* pool, const std::function<void(const std::string&)>* on_failure)
-      : pool_(pool), on_failure_(on_failure), random_(std::random_device()()), thread_([this] { Run(); }) {}
+      : pool_(pool),
+        on_failure_(on_failure),
+        random_(std::random_device()()),
+        thread_([this] { Run(); }) {}
   ~Core() override { Stop(); }
 
   void Post(std::function<void()> fn) override {
@@ -95,10 +99,12 @@ class ThreadDriver::Core : public Executor {
   }
 
   Duration Monotonic() const override {
-    return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+    return std::chrono::duration_cast<Duration>(
+        std::chrono::steady_clock::now().time_since_epoch());
   }
   Micros Wall() const override {
-    return std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
   }
   uint64_t Random() override {
     std::lock_guard lock(mutex_);
@@ -189,8 +195,10 @@ class ThreadDriver::Core : public Executor {
 };
 
 ThreadDriver::ThreadDriver(Options options)
-    : options_(std::move(options)), pool_(std::make_unique<BlockingPool>(options_.blocking_threads)) {
-  for (int i = 0; i < options_.cores; ++i) cores_.push_back(std::make_unique<Core>(pool_.get(), &options_.on_failure));
+    : options_(std::move(options)),
+      pool_(std::make_unique<BlockingPool>(options_.blocking_threads)) {
+  for (int i = 0; i < options_.cores; ++i)
+    cores_.push_back(std::make_unique<Core>(pool_.get(), &options_.on_failure));
 }
 
 ThreadDriver::~ThreadDriver() { Stop(); }

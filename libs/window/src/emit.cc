@@ -231,17 +231,8 @@ void ShardFold::State::EmitResult(const Work& work, KeyTable::Id key, const Grou
   ++state->revision;
   state->stands = status == GroupRows::kHolds;
   state->result_seq = ++seqs[static_cast<int>(Output::kResults)];
-  const WindowRow out{Output::kResults,
-                      !state->stands,
-                      state->result_seq,
-                      cause.offset,
-                      cause.row,
-                      cause.append_time,
-                      work.window.start,
-                      work.window.end,
-                      keys.Key(key),
-                      state->revision,
-                      0};
+  const WindowRow out = Describe(Output::kResults, !state->stands, state->result_seq, work.window,
+                                 key, state->revision, 0);
   WriteWindowRow(out, spec.pipeline.select, group.select, row, &scratch,
                  &Buffer(Output::kResults, out.seq));
 }
@@ -270,17 +261,7 @@ void ShardFold::State::DeleteProvisional(const Span& window, KeyTable::Id key) {
   const auto at = provisional.standing.find(window.end);
   if (at == provisional.standing.end() || at->second.erase(key) == 0) return;
   const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
-  const WindowRow out{Output::kProvisional,
-                      true,
-                      seq,
-                      cause.offset,
-                      cause.row,
-                      cause.append_time,
-                      window.start,
-                      window.end,
-                      keys.Key(key),
-                      0,
-                      0};
+  const WindowRow out = Describe(Output::kProvisional, true, seq, window, key, 0, 0);
   WriteWindowRow(out, spec.pipeline.select, rows.select, 0, &scratch,
                  &Buffer(Output::kProvisional, seq));
 }
@@ -312,17 +293,7 @@ void ShardFold::State::EmitProvisional() {
         }
         provisional.standing[end].insert(key);
         const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
-        const WindowRow out{Output::kProvisional,
-                            false,
-                            seq,
-                            cause.offset,
-                            cause.row,
-                            cause.append_time,
-                            window.start,
-                            window.end,
-                            keys.Key(key),
-                            0,
-                            0};
+        const WindowRow out = Describe(Output::kProvisional, false, seq, window, key, 0, 0);
         WriteWindowRow(out, spec.pipeline.select, rows.select, r, &scratch,
                        &Buffer(Output::kProvisional, seq));
       }
@@ -337,9 +308,8 @@ void ShardFold::State::FileRow(const Span& window, KeyTable::Id key, const RowSt
   if (file.open && file.interval_start != interval_start) EndFile();
   const int64_t seq = ++seqs[static_cast<int>(Output::kFiles)];
   if (!file.open) file = {true, interval_start, seq, 0, 0};
-  const WindowRow out{Output::kFiles,    false,        seq,        cause.offset,  cause.row,
-                      cause.append_time, window.start, window.end, keys.Key(key), state.revision,
-                      state.result_seq};
+  const WindowRow out =
+      Describe(Output::kFiles, false, seq, window, key, state.revision, state.result_seq);
   std::string& buffer = Buffer(Output::kFiles, seq);
   const size_t before = buffer.size();
   WriteWindowRow(out, spec.pipeline.select, group.select, row, &scratch, &buffer);
@@ -371,13 +341,23 @@ void ShardFold::State::DropSlices() {
     dropped.push_back(SliceRange(at->first));
     slices.erase(at);
   }
-  std::erase_if(gaps, [&](const Gap& gap) { return SaturatingAdd(gap.until, spec.pipeline.window.size + kDay) <= expired; });
+  std::erase_if(gaps, [&](const Gap& gap) {
+    return SaturatingAdd(gap.until, spec.pipeline.window.size + kDay) <= expired;
+  });
   current = nullptr;
 }
 
+WindowRow ShardFold::State::Describe(Output out, bool deleted, int64_t seq, const Span& window,
+                                     KeyTable::Id key, int64_t revision, int64_t result_seq) const {
+  return {out,          deleted,       InGap(window),     seq,
+          cause.offset, cause.row,     cause.append_time, window.start,
+          window.end,   keys.Key(key), revision,          result_seq};
+}
+
 bool ShardFold::State::InGap(const Span& window) const {
-  return std::any_of(gaps.begin(), gaps.end(),
-                     [&](const Gap& gap) { return window.end > gap.from && window.start <= gap.until; });
+  return std::any_of(gaps.begin(), gaps.end(), [&](const Gap& gap) {
+    return window.end > gap.from && window.start <= gap.until;
+  });
 }
 
 void ShardFold::State::LowerDeadline(const Slice& slice) {

@@ -16,6 +16,7 @@
 #include "logged_time.h"
 #include "millrace/window/assigner.h"
 #include "millrace/window/shard_fold.h"
+#include "row_writer.h"
 
 namespace millrace::window {
 
@@ -115,6 +116,8 @@ struct ShardFold::State {
   void LowerDeadline(const Slice& slice);
   Micros LargestHeldBound() const;
   bool InGap(const Span& window) const;
+  WindowRow Describe(Output out, bool deleted, int64_t seq, const Span& window, KeyTable::Id key,
+                     int64_t revision, int64_t result_seq) const;
   OutputRow NewRow(Output output);
   void Push(const OutputRow& row);
   std::string& Buffer(Output output, int64_t seq);

@@ -184,7 +184,8 @@ void ShardFold::State::ApplyRow(const EventBatch& batch, const RecordSpan& recor
     }
     const Micros heard = stream.append_times ? std::min(t, record.append_time) : t;
     time.Admit(heard, stream.watermark_delay);
-    if (!gaps.empty() && gaps.back().until == kPlusInfinity) gaps.back().until = std::max(heard, gaps.back().from);
+    if (!gaps.empty() && gaps.back().until == kPlusInfinity)
+      gaps.back().until = std::max(heard, gaps.back().from);
     if (where) {
       if (where_rows.Error(row) != 0) {
         return Quarantine(batch, row, Reason::kEvaluationError,
@@ -371,7 +372,8 @@ void ShardFold::Skip(int64_t records, const std::vector<int64_t>& first_seqs) {
   s.ledger.skipped += records;
   // The rows of an unfinished file have numbers from before the gap; the file ends here.
   if (s.file.open) s.EndFile();
-  for (int i = 1; i <= kOutputs; ++i) s.seqs[i] = std::max(s.seqs[i], first_seqs[static_cast<size_t>(i)] - 1);
+  for (int i = 1; i <= kOutputs; ++i)
+    s.seqs[i] = std::max(s.seqs[i], first_seqs[static_cast<size_t>(i)] - 1);
   s.gaps.push_back({s.time.watermark, kPlusInfinity});
 }
 

@@ -132,8 +132,8 @@ Task<T> Offload(F fn) {
   co_return value;
 }
 
-/// Runs `task` on another executor and gives its value on the calling one. If the calling frame is destroyed, the task still
-/// runs to its end, so it must not use that frame.
+/// Runs `task` on another executor and gives its value on the calling one. If the calling frame is
+/// destroyed, the task still runs to its end, so it must not use that frame.
 template <typename T>
 Task<T> RunOn(Executor& executor, Task<T> task) {
   const Completion<T> completion;

@@ -12,7 +12,8 @@
 
 namespace millrace::checkpoint {
 
-/// What a record was, so that a log that was truncated or re-created is noticed: a hash of offset, append time, key and value.
+/// What a record was, so that a log that was truncated or re-created is noticed: a hash of offset,
+/// append time, key and value.
 struct RecordIdentity {
   Offset offset;
   uint64_t hash = 0;
@@ -61,7 +62,8 @@ Result<Manifest> Decode(std::string_view bytes);
 /// "default/state/delays@17/p2/": where a shard's objects lie.
 std::string ShardPrefix(const ShardId& shard);
 
-/// Objects of `old` that none of the kept manifests names: what cleaning rule (a) lets anyone delete after a newer commit is valid.
+/// Objects of `old` that none of the kept manifests names: what cleaning rule (a) lets anyone
+/// delete after a newer commit is valid.
 std::vector<std::string> Unreferenced(const Manifest& old, const std::vector<Manifest>& kept);
 
 }  // namespace millrace::checkpoint

@@ -35,15 +35,15 @@ struct ShardState {
   Epoch epoch;
   std::string worker;
   CutNumber last_cut;
-  Offset next_offset;                ///< of the last commit, or the start
-  std::deque<CommitState> commits;   ///< the last kKeptCommits, newest last
-  std::optional<SkipState> skip;     ///< not yet covered by a commit
+  Offset next_offset;               ///< of the last commit, or the start
+  std::deque<CommitState> commits;  ///< the last kKeptCommits, newest last
+  std::optional<SkipState> skip;    ///< not yet covered by a commit
 };
 
 struct PipelineState {
   PipelineSpec spec;
   std::vector<Offset> start_offsets;
-  Micros defined_at = 0;   ///< append time of the Define record
+  Micros defined_at = 0;  ///< append time of the Define record
   Micros not_before = kMinusInfinity;
   bool dropped = false;
 };
@@ -52,18 +52,19 @@ struct PipelineState {
 enum class Verdict { kValid, kNotLeader, kStale, kDuplicate, kUnknown, kConflict, kUnreadable };
 std::string_view VerdictName(Verdict verdict);
 
-/// The fold of the control log: pure, the same at every reader. A record takes effect only if it is valid here; its writer learns
-/// that by reading it back. Rules:
+/// The fold of the control log: pure, the same at every reader. A record takes effect only if it is
+/// valid here; its writer learns that by reading it back. Rules:
 ///
 ///   Claim{n}               n = current + 1
 ///   DefineStream, Define   n is current, the request id is new, the name is free
 ///   Drop{n}                n is current, the incarnation stands
 ///   Assign{n, epoch}       n is current, epoch = epoch[shard] + 1
 ///   Skip{n, epoch}         as Assign, and from is not below the last next_offset
-///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below the last
-///   Snapshot{n, at, hash}  n is current; whoever started at it checks the hash
+///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below the
+///   last Snapshot{n, at, hash}  n is current; whoever started at it checks the hash
 ///
-/// They were model-checked; neither "the latest record per shard wins" nor leases for safety survive that.
+/// They were model-checked; neither "the latest record per shard wins" nor leases for safety
+/// survive that.
 class Fold {
  public:
   /// Applies the record at `offset`; offsets rise by one.
@@ -74,7 +75,9 @@ class Fold {
   Offset next_offset() const { return next_offset_; }
   int64_t leader_number() const { return leader_number_; }
   const std::string& leader() const { return leader_; }
-  const std::map<std::pair<std::string, std::string>, StreamSpec>& streams() const { return streams_; }
+  const std::map<std::pair<std::string, std::string>, StreamSpec>& streams() const {
+    return streams_;
+  }
   const std::map<Incarnation, PipelineState>& pipelines() const { return pipelines_; }
   const std::map<ShardId, ShardState>& shards() const { return shards_; }
 

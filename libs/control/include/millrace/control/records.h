@@ -12,8 +12,8 @@
 
 namespace millrace::control {
 
-/// The control topic: one partition, kept for ever. Its fold alone says who leads, what is defined, who owns what and which
-/// checkpoints count.
+/// The control topic: one partition, kept for ever. Its fold alone says who leads, what is defined,
+/// who owns what and which checkpoints count.
 inline constexpr std::string_view kControlTopic = "__millrace_control";
 
 /// Become leader number n.
@@ -43,7 +43,8 @@ struct Assign {
   std::string worker;
   Epoch epoch;
 };
-/// The way out of a halt: the shard goes on at `to`, its outputs from `first_seqs`. Replaces an Assign.
+/// The way out of a halt: the shard goes on at `to`, its outputs from `first_seqs`. Replaces an
+/// Assign.
 struct Skip {
   int64_t n = 0;
   ShardId shard;
@@ -60,7 +61,7 @@ struct Commit {
   Epoch epoch;
   CutNumber cut;
   Offset next_offset;
-  std::string manifest;     ///< object key
+  std::string manifest;  ///< object key
   Hash128 manifest_hash;
   Hash128 state_hash;
 };

@@ -11,14 +11,15 @@ namespace millrace {
 
 /// Runs executors on real threads: one thread a core, and a bounded pool for what blocks.
 ///
-/// Life: build, spawn tasks on cores, Stop() (or destroy). Stop destroys the tasks that have not ended, on their own cores, so
-/// what they use must outlive the driver. Threads: any.
+/// Life: build, spawn tasks on cores, Stop() (or destroy). Stop destroys the tasks that have not
+/// ended, on their own cores, so what they use must outlive the driver. Threads: any.
 class ThreadDriver {
  public:
   struct Options {
     int cores = 2;
     int blocking_threads = 8;
-    /// Called when an exception leaves a spawned task: a broken invariant that nobody nearer caught.
+    /// Called when an exception leaves a spawned task: a broken invariant that nobody nearer
+    /// caught.
     std::function<void(const std::string& what)> on_failure;
   };
 

@@ -105,8 +105,9 @@ class ShardFold {
   void Add(const EventBatch& batch);
   void Apply(const Tick& tick);
   void Apply(const Advance& advance);
-  /// A logged skip: `records` are passed over and outputs go on from `first_seqs` (by output number), where these are larger. Rows
-  /// of windows that overlap the gap, from the watermark to the first event time read after it, carry `gap`.
+  /// A logged skip: `records` are passed over and outputs go on from `first_seqs` (by output
+  /// number), where these are larger. Rows of windows that overlap the gap, from the watermark to
+  /// the first event time read after it, carry `gap`.
   void Skip(int64_t records, const std::vector<int64_t>& first_seqs);
 
   /// Rows made since the last call.
