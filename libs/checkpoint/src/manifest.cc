@@ -43,7 +43,7 @@ std::string Encode(const Manifest& m) {
     w.Fixed(rows.output);
     w.Fixed(rows.first_seq);
     w.Fixed(rows.last_seq);
-    w.Text(rows.bytes);
+    w.Text(rows.bytes.bytes);
   }
   std::string out(kMagic);
   ByteWriter(&out).Fixed(Crc32c(body));
@@ -90,7 +90,7 @@ Result<Manifest> Decode(std::string_view bytes) {
     rows.output = r.Fixed<Output>();
     rows.first_seq = r.Fixed<int64_t>();
     rows.last_seq = r.Fixed<int64_t>();
-    rows.bytes = r.Text();
+    rows.bytes = Buffer::Own(std::string(r.Text()));
     m.outbox.push_back(std::move(rows));
   }
   if (!r.ok() || !r.done() || !shard_ok) return Corruption("a manifest does not decode");

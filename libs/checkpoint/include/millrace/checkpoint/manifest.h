@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "millrace/base/bytes.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/result.h"
 #include "millrace/model/ids.h"
@@ -34,7 +35,7 @@ struct OwedRows {
   Output output = Output::kResults;
   int64_t first_seq = 0;
   int64_t last_seq = 0;
-  std::string bytes;
+  Buffer bytes;
 };
 
 /// Everything about one checkpoint (docs/formats/manifest.md).
