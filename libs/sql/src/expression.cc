@@ -37,13 +37,6 @@ std::string_view ClauseName(Clause clause) {
 
 bool IsWindowBound(std::string_view name) { return name == "window_start" || name == "window_end"; }
 
-Typed Done(Expr expr, int64_t location) {
-  Typed out;
-  out.expr = std::move(expr);
-  out.location = location;
-  return out;
-}
-
 }  // namespace
 
 Result<Expr> ExpressionPlanner::Finish(Typed typed) const {
@@ -64,7 +57,7 @@ Result<Expr> ExpressionPlanner::Plan(const Syntax& syntax, Clause clause) {
 Result<Expr> ExpressionPlanner::Condition(const Syntax& syntax, Clause clause) {
   spent_ = 0;
   MILLRACE_ASSIGN(auto expr, LowerCondition(syntax, clause, ClauseName(clause)));
-  return Finish(Done(std::move(expr), syntax.location));
+  return Finish(MakeTyped(std::move(expr), syntax.location));
 }
 
 Status ExpressionPlanner::Spend(size_t nodes, int64_t location) {
@@ -96,7 +89,7 @@ std::optional<Typed> ExpressionPlanner::AsGroup(const Syntax& syntax) {
     if (groups_[i].expr != lowered->expr) continue;
     Expr expr = MakeExpr(Op::kColumn, lowered->expr.type, {});
     expr.index = static_cast<int32_t>(i);
-    return Done(std::move(expr), syntax.location);
+    return MakeTyped(std::move(expr), syntax.location);
   }
   return std::nullopt;
 }
@@ -151,13 +144,13 @@ Result<Typed> ExpressionPlanner::LowerNode(const Syntax& syntax, Clause clause) 
         MILLRACE_ASSIGN(auto condition, LowerCondition(arg, clause, name));
         out.args.push_back(std::move(condition));
       }
-      return Done(std::move(out), syntax.location);
+      return MakeTyped(std::move(out), syntax.location);
     }
     case Kind::kIsNull:
     case Kind::kIsNotNull: {
       MILLRACE_ASSIGN(auto operand, Lower(syntax.args[0], clause));
       const Op op = syntax.kind == Kind::kIsNull ? Op::kIsNull : Op::kIsNotNull;
-      return Done(MakeExpr(op, Type::kBool, {std::move(operand.expr)}), syntax.location);
+      return MakeTyped(MakeExpr(op, Type::kBool, {std::move(operand.expr)}), syntax.location);
     }
     case Kind::kIn:
     case Kind::kNotIn:
@@ -225,16 +218,16 @@ Result<Typed> ExpressionPlanner::Column(const Syntax& syntax, Clause clause) {
                         "use the event time, or write the condition in HAVING");
     }
     out.index = static_cast<int32_t>(groups_.size()) + (syntax.text == "window_end" ? 1 : 0);
-    return Done(std::move(out), syntax.location);
+    return MakeTyped(std::move(out), syntax.location);
   }
   out.index = StreamColumn(syntax);
   if (out.index < 0) return UnknownColumn(syntax);
   out.type = stream_.columns[static_cast<size_t>(out.index)].type;
-  if (!OverGroups(clause)) return Done(std::move(out), syntax.location);
+  if (!OverGroups(clause)) return MakeTyped(std::move(out), syntax.location);
   for (size_t i = 0; i < groups_.size(); ++i) {
     if (groups_[i].expr != out) continue;
     out.index = static_cast<int32_t>(i);
-    return Done(std::move(out), syntax.location);
+    return MakeTyped(std::move(out), syntax.location);
   }
   return source_.At(
       syntax.location,
@@ -253,7 +246,7 @@ Result<Typed> ExpressionPlanner::Unary(const Syntax& syntax, Clause clause) {
   }
   if (syntax.text == "+") return operand;
   const Type type = operand.expr.type;
-  return Done(MakeExpr(Op::kNegate, type, {std::move(operand.expr)}), syntax.location);
+  return MakeTyped(MakeExpr(Op::kNegate, type, {std::move(operand.expr)}), syntax.location);
 }
 
 Result<Typed> ExpressionPlanner::Binary(const Syntax& syntax, Clause clause) {
@@ -319,110 +312,14 @@ Result<Typed> ExpressionPlanner::Arithmetic(Op op, Typed left, Typed right, cons
     return source_.At(syntax.location, "operator % needs int or bigint, not double precision",
                       "write CAST(... AS bigint)");
   }
-  return Done(MakeExpr(op, type, {std::move(left.expr), std::move(right.expr)}), syntax.location);
+  return MakeTyped(MakeExpr(op, type, {std::move(left.expr), std::move(right.expr)}),
+                   syntax.location);
 }
 
 Result<Typed> ExpressionPlanner::Compare(Op op, Typed left, Typed right, int64_t location) {
   MILLRACE_TRY(types_.Unify(&left, &right, location, "a comparison"));
-  return Done(MakeExpr(op, Type::kBool, {std::move(left.expr), std::move(right.expr)}), location);
-}
-
-Result<Typed> ExpressionPlanner::In(const Syntax& syntax, Clause clause) {
-  MILLRACE_ASSIGN(auto operand, Lower(syntax.args[0], clause));
-  Expr any = MakeExpr(Op::kOr, Type::kBool, {});
-  for (size_t i = 1; i < syntax.args.size(); ++i) {
-    MILLRACE_ASSIGN(auto value, Lower(syntax.args[i], clause));
-    MILLRACE_ASSIGN(auto copy, Copy(operand));
-    const int64_t at = value.location;
-    MILLRACE_ASSIGN(auto equal, Compare(Op::kEqual, std::move(copy), std::move(value), at));
-    any.args.push_back(std::move(equal.expr));
-  }
-  if (any.args.size() == 1) {
-    Expr only = std::move(any.args[0]);
-    any = std::move(only);
-  }
-  if (syntax.kind == Kind::kNotIn) any = MakeExpr(Op::kNot, Type::kBool, {std::move(any)});
-  return Done(std::move(any), syntax.location);
-}
-
-Result<Typed> ExpressionPlanner::Between(const Syntax& syntax, Clause clause) {
-  MILLRACE_ASSIGN(auto operand, Lower(syntax.args[0], clause));
-  MILLRACE_ASSIGN(auto low, Lower(syntax.args[1], clause));
-  MILLRACE_ASSIGN(auto high, Lower(syntax.args[2], clause));
-  MILLRACE_ASSIGN(auto copy, Copy(operand));
-  const int64_t at = syntax.location;
-  MILLRACE_ASSIGN(auto above, Compare(Op::kGreaterEqual, std::move(operand), std::move(low), at));
-  MILLRACE_ASSIGN(auto below, Compare(Op::kLessEqual, std::move(copy), std::move(high), at));
-  Expr out = MakeExpr(Op::kAnd, Type::kBool, {std::move(above.expr), std::move(below.expr)});
-  if (syntax.kind == Kind::kNotBetween) out = MakeExpr(Op::kNot, Type::kBool, {std::move(out)});
-  return Done(std::move(out), at);
-}
-
-Result<Typed> ExpressionPlanner::Case(const Syntax& syntax, Clause clause) {
-  std::optional<Typed> operand;
-  size_t i = 0;
-  if (syntax.flag) {
-    MILLRACE_ASSIGN(operand, Lower(syntax.args[i++], clause));
-  }
-  std::vector<Expr> conditions;
-  std::vector<Typed> results;
-  for (; i + 1 < syntax.args.size(); i += 2) {
-    const Syntax& when = syntax.args[i];
-    if (operand) {
-      MILLRACE_ASSIGN(auto value, Lower(when, clause));
-      MILLRACE_ASSIGN(auto copy, Copy(*operand));
-      MILLRACE_ASSIGN(auto equal,
-                      Compare(Op::kEqual, std::move(copy), std::move(value), when.location));
-      conditions.push_back(std::move(equal.expr));
-    } else {
-      MILLRACE_ASSIGN(auto condition, LowerCondition(when, clause, "WHEN"));
-      conditions.push_back(std::move(condition));
-    }
-    MILLRACE_ASSIGN(auto result, Lower(syntax.args[i + 1], clause));
-    results.push_back(std::move(result));
-  }
-  MILLRACE_ASSIGN(auto otherwise, Lower(syntax.args[i], clause));
-  results.push_back(std::move(otherwise));
-
-  MILLRACE_ASSIGN(const Type type, types_.Common(results, syntax.location, "CASE"));
-  Expr out = MakeExpr(Op::kCase, type, {});
-  for (size_t k = 0; k < results.size(); ++k) {
-    if (k < conditions.size()) out.args.push_back(std::move(conditions[k]));
-    MILLRACE_ASSIGN(auto result, types_.Implicit(std::move(results[k]), type));
-    out.args.push_back(std::move(result));
-  }
-  return Done(std::move(out), syntax.location);
-}
-
-Result<Typed> ExpressionPlanner::Coalesce(const Syntax& syntax, Clause clause) {
-  MILLRACE_ASSIGN(auto values, LowerAll(syntax.args, clause));
-  if (values.size() == 1) return std::move(values[0]);
-  MILLRACE_ASSIGN(const Type type, types_.Common(values, syntax.location, "coalesce()"));
-  Expr out = MakeExpr(Op::kCoalesce, type, {});
-  for (Typed& value : values) {
-    MILLRACE_ASSIGN(auto expr, types_.Implicit(std::move(value), type));
-    out.args.push_back(std::move(expr));
-  }
-  return Done(std::move(out), syntax.location);
-}
-
-Result<Typed> ExpressionPlanner::NullIf(const Syntax& syntax, Clause clause) {
-  MILLRACE_ASSIGN(auto left, Lower(syntax.args[0], clause));
-  MILLRACE_ASSIGN(auto right, Lower(syntax.args[1], clause));
-  MILLRACE_ASSIGN(auto value, Copy(left));
-  MILLRACE_TRY(types_.Unify(&left, &right, syntax.location, "nullif()"));
-  const Type common = left.expr.type;
-  if (value.open || value.expr.type == common) {
-    return Done(MakeExpr(Op::kNullIf, common, {std::move(left.expr), std::move(right.expr)}),
-                syntax.location);
-  }
-  // The result has the first operand's type, which is not the type they are compared in.
-  const Type type = value.expr.type;
-  Expr null = IntegerLiteral(type, 0);
-  null.is_null = true;
-  Expr equal = MakeExpr(Op::kEqual, Type::kBool, {std::move(left.expr), std::move(right.expr)});
-  return Done(MakeExpr(Op::kCase, type, {std::move(equal), std::move(null), std::move(value.expr)}),
-              syntax.location);
+  return MakeTyped(MakeExpr(op, Type::kBool, {std::move(left.expr), std::move(right.expr)}),
+                   location);
 }
 
 Result<Typed> ExpressionPlanner::Call(const Syntax& syntax, Clause clause) {
@@ -467,46 +364,32 @@ Result<Typed> ExpressionPlanner::AggregateCall(Aggregate kind, const Syntax& syn
     MILLRACE_ASSIGN(auto argument, Lower(syntax.args[0], Clause::kArgument));
     MILLRACE_ASSIGN(spec.argument, Finish(std::move(argument)));
     MILLRACE_ASSIGN(spec.type, AggregateType(kind, spec.argument->type, syntax));
+    if (kind == Aggregate::kCount && spec.argument->op == Op::kLiteral && !spec.argument->is_null) {
+      spec.kind = Aggregate::kCountStar;
+      spec.argument.reset();
+    }
   }
   if (!syntax.filter.empty()) {
     const Syntax& filter = syntax.filter[0];
     MILLRACE_ASSIGN(auto condition, LowerCondition(filter, Clause::kFilter, "FILTER"));
-    MILLRACE_ASSIGN(spec.filter, Finish(Done(std::move(condition), filter.location)));
+    MILLRACE_ASSIGN(spec.filter, Finish(MakeTyped(std::move(condition), filter.location)));
   }
   const auto known = std::find(aggregates_.begin(), aggregates_.end(), spec);
   Expr out = MakeExpr(Op::kColumn, spec.type, {});
   out.index =
       static_cast<int32_t>(groups_.size()) + 2 + static_cast<int32_t>(known - aggregates_.begin());
   if (known == aggregates_.end()) aggregates_.push_back(std::move(spec));
-  return Done(std::move(out), syntax.location);
+  return MakeTyped(std::move(out), syntax.location);
 }
 
 Result<Type> ExpressionPlanner::AggregateType(Aggregate kind, Type argument,
                                               const Syntax& syntax) const {
-  const auto refuse = [&](std::string_view hint) {
-    return source_.At(syntax.location,
-                      syntax.text + "() does not take " + std::string(TypeName(argument)), hint);
-  };
-  switch (kind) {
-    case Aggregate::kCountStar:
-    case Aggregate::kCount:
-      return Type::kBigint;
-    case Aggregate::kMin:
-    case Aggregate::kMax:
-      if (argument == Type::kBool) return refuse("write count(*) FILTER (WHERE x)");
-      return argument;
-    case Aggregate::kSum:
-      if (argument == Type::kInt) return Type::kBigint;
-      if (argument == Type::kBigint) return Type::kNumeric;
-      if (argument == Type::kDouble) return Type::kDouble;
-      break;
-    case Aggregate::kAvg:
-      if (IsNumber(argument)) return Type::kDouble;
-      break;
-  }
-  if (argument == Type::kText) return refuse("write CAST(... AS bigint) or double precision");
-  if (argument == Type::kBool) return refuse("write count(*) FILTER (WHERE x)");
-  return refuse("");
+  if (const auto type = AggregateResult(kind, argument)) return *type;
+  std::string_view hint;
+  if (argument == Type::kText) hint = "write CAST(... AS bigint) or CAST(... AS double precision)";
+  if (argument == Type::kBool) hint = "write count(*) FILTER (WHERE x)";
+  return source_.At(syntax.location,
+                    syntax.text + "() does not take " + std::string(TypeName(argument)), hint);
 }
 
 }  // namespace millrace

@@ -1,6 +1,6 @@
 #include "foreign.h"
 
-#include <array>
+#include <algorithm>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -76,19 +76,19 @@ const std::vector<Form>& Forms() {
       {{"partitioned", "by", "("},
        "PARTITIONED BY is not a clause of a table",
        "write WITH (partition_key = 'column', ...)"},
-      {{"partition", "by"},
-       "PARTITION BY is not a clause here",
-       "write WITH (partition_key = 'column', ...) in CREATE TABLE"},
       {{"distributed", "by|into"},
        "DISTRIBUTED is not a clause of a table",
        "write WITH (partition_key = 'column', partitions = 4, ...)"},
+      {{"not", "enforced"},
+       "constraints on a table are not supported",
+       "NOT NULL behind a column's type is; leave the rest out"},
+      {{"format", "plain|upsert|debezium|native"},
+       "FORMAT ... ENCODE is not a clause of a table",
+       "write WITH (format = 'json', ...)"},
       {{"metadata", "from|virtual"},
        "METADATA columns do not exist",
        "declare what is in the events; the append time is known without a column"},
       {{"interval", "#"}, "an interval is written as text", "write INTERVAL '1 hour'"},
-      {{"size", "#", "second|seconds|minute|minutes|hour|hours|day|days"},
-       "SIZE is not a clause of a query",
-       kWindowHint},
       {{"`"},
        "names are quoted with \", not with `",
        "a name of lower-case letters, digits and _ needs no quotes"},
@@ -136,22 +136,19 @@ std::optional<ForeignForm> FindForeignForm(const Source& source, size_t error) {
   }
   const std::span<const Token> statement(tokens.data() + begin, end - begin);
 
-  // The parser stops a few words into the form, or at a word behind it: of all matches the one
-  // that begins nearest to the place it stopped at.
+  // The parser stops inside the form or at its first word: of all matches the last one before the
+  // place it stopped at, else the first one behind.
   const Form* best = nullptr;
   size_t best_offset = 0;
-  size_t best_distance = 0;
   for (size_t i = 0; i < statement.size(); ++i) {
-    for (const Form& form : Forms()) {
-      if (!MatchesAt(form, statement.subspan(i))) continue;
-      const size_t at = statement[i].offset;
-      const size_t distance = at > error ? at - error : error - at;
-      if (best == nullptr || distance < best_distance) {
-        best = &form;
-        best_offset = at;
-        best_distance = distance;
-      }
-    }
+    const size_t at = statement[i].offset;
+    if (best != nullptr && at > error) break;
+    const auto form = std::find_if(Forms().begin(), Forms().end(), [&](const Form& f) {
+      return MatchesAt(f, statement.subspan(i));
+    });
+    if (form == Forms().end()) continue;
+    best = &*form;
+    best_offset = at;
   }
   if (best == nullptr) return std::nullopt;
   return ForeignForm{best_offset, std::string(best->what), std::string(best->hint)};

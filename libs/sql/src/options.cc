@@ -66,7 +66,7 @@ Status Options::ReadDuration(std::string_view name, Micros least, Micros* out) c
   }
   auto value = ParseInterval(option->value);
   if (!value.ok()) {
-    return source_.At(option->location, Quoted(name) + ": " + value.error().message, hint);
+    return source_.At(option->location, Quoted(name), value.error());
   }
   if (*value < least) {
     return source_.At(

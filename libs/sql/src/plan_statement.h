@@ -6,6 +6,9 @@
 
 namespace millrace {
 
+/// Most windows that one event may belong to: a day's worth of minutes.
+inline constexpr int64_t kMaxWindowsPerEvent = 1'440;
+
 Result<StreamSpec> PlanTable(const Source& source, const TableSyntax& table,
                              const PlannerOptions& options);
 

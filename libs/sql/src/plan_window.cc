@@ -7,7 +7,6 @@
 namespace millrace {
 namespace {
 
-constexpr int64_t kMaxWindowsPerEvent = 1'440;
 constexpr Micros kWeek = 7 * kDay;
 /// 1970-01-05 was a Monday.
 constexpr Micros kFirstMonday = 4 * kDay;
@@ -64,7 +63,7 @@ Result<Interval> ReadInterval(const Source& source, const Syntax& syntax, std::s
     MILLRACE_ASSIGN(unit, FieldUnit(source, syntax.type));
   }
   auto value = ParseInterval(text.text, unit);
-  if (!value.ok()) return source.At(text.location, value.error().message);
+  if (!value.ok()) return source.At(text.location, "", value.error());
   out.value = *value;
   return out;
 }
@@ -169,7 +168,7 @@ Result<WindowSpec> PlanWindow(const Source& source, const Syntax& from) {
     auto starts = LocalDayStarts(zone.text);
     if (!starts.ok()) {
       if (starts.error().code == Code::kInternal) return starts.error();
-      return source.At(zone.location, starts.error().message);
+      return source.At(zone.location, "", starts.error());
     }
     out.zone = zone.text;
     out.day_starts = *std::move(starts);

@@ -27,7 +27,8 @@ struct Refusal {
 };
 
 constexpr Refusal kRefusals[] = {
-    {"SubLink", "subqueries are not supported", "give the inner query a view of its own"},
+    {"SubLink", "subqueries are not supported",
+     "filter in WHERE and compute in SELECT, over one stream"},
     {"A_ArrayExpr", "arrays are not supported", "for a list of values write x IN (1, 2, 3)"},
     {"A_Indirection", "arrays and composite values are not supported", ""},
     {"RowExpr", "row values are not supported", "compare the columns one by one"},

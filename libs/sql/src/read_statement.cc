@@ -268,7 +268,7 @@ Status SyntaxReader::RefuseClauses(const Json& body) {
   constexpr std::tuple<std::string_view, std::string_view, std::string_view, std::string_view>
       kClauses[] = {
           {"withClause", "with", "WITH queries are not supported",
-           "give the inner query a view of its own"},
+           "filter in WHERE and compute in SELECT, over one stream"},
           {"valuesLists", "values", "VALUES is not supported", kViewHint},
           {"intoClause", "into", "SELECT INTO is not supported", "write CREATE MATERIALIZED VIEW"},
           {"distinctClause", "distinct", "DISTINCT is not supported",
@@ -322,7 +322,8 @@ Status SyntaxReader::From(const Json& body, ViewSyntax* view) {
   const int64_t keyword = WordAfter(view->select_location, "from");
   if (from.empty()) return source_.At(view->select_location, "the view reads no stream", kHint);
   if (from.size() > 1 || from[0].Has("JoinExpr")) {
-    return source_.At(keyword, "joins are not supported: a view reads one stream", kHint);
+    const int64_t at = from[0].Has("JoinExpr") ? WordAfter(keyword, "join") : keyword;
+    return source_.At(at, "joins are not supported: a view reads one stream", kHint);
   }
   if (from[0].Has("RangeSubselect")) {
     return source_.At(keyword, "subqueries are not supported",

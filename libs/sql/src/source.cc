@@ -24,6 +24,16 @@ Error Source::At(int64_t offset, std::string_view what, std::string_view hint) c
   return InvalidArgument(Describe(offset, what, hint));
 }
 
+Error Source::At(int64_t offset, std::string_view subject, const Error& error) const {
+  const std::string_view message = error.message;
+  const size_t split = message.find("; ");
+  std::string what(subject);
+  if (!what.empty()) what += ": ";
+  what += message.substr(0, split);
+  return At(offset, what,
+            split == std::string_view::npos ? std::string_view() : message.substr(split + 2));
+}
+
 Error Source::NotYet(int64_t offset, std::string_view what, std::string_view hint) const {
   return Conflict(Describe(offset, what, hint));
 }

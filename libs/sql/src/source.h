@@ -18,7 +18,9 @@ class Source {
 
   /// kInvalidArgument with line, column, source line and caret.
   Error At(int64_t offset, std::string_view what, std::string_view hint = {}) const;
-  /// The same with kConflict: right, but not built yet.
+  /// The same for an error that knows no place; what its message says behind "; " is the hint.
+  Error At(int64_t offset, std::string_view subject, const Error& error) const;
+  /// The first with kConflict: right, but not built yet.
   Error NotYet(int64_t offset, std::string_view what, std::string_view hint = {}) const;
 
   /// First byte at or after `offset` that is neither space nor comment.

@@ -84,7 +84,15 @@ int NumberRank(Type type) {
   }
 }
 
-/// Casts of docs/sql.md, those of NULL and of a type to itself apart.
+Expr NullLiteral(Type type) {
+  Expr out;
+  out.type = type;
+  out.is_null = true;
+  return out;
+}
+
+}  // namespace
+
 bool CanCast(Type from, Type to) {
   if (IsNumber(from) && IsNumber(to)) return true;
   switch (from) {
@@ -103,16 +111,35 @@ bool CanCast(Type from, Type to) {
   return false;
 }
 
-Expr NullLiteral(Type type) {
-  Expr out;
-  out.type = type;
-  out.is_null = true;
-  return out;
+std::optional<Type> AggregateResult(Aggregate kind, Type argument) {
+  switch (kind) {
+    case Aggregate::kCountStar:
+    case Aggregate::kCount:
+      return Type::kBigint;
+    case Aggregate::kMin:
+    case Aggregate::kMax:
+      if (argument != Type::kBool && argument != Type::kNumeric) return argument;
+      return std::nullopt;
+    case Aggregate::kSum:
+      if (argument == Type::kInt) return Type::kBigint;
+      if (argument == Type::kBigint) return Type::kNumeric;
+      if (argument == Type::kDouble) return Type::kDouble;
+      return std::nullopt;
+    case Aggregate::kAvg:
+      if (IsNumber(argument) && argument != Type::kNumeric) return Type::kDouble;
+      return std::nullopt;
+  }
+  return std::nullopt;
 }
 
-}  // namespace
-
 bool IsNumber(Type type) { return NumberRank(type) > 0; }
+
+Typed MakeTyped(Expr expr, int64_t location) {
+  Typed out;
+  out.expr = std::move(expr);
+  out.location = location;
+  return out;
+}
 
 Expr MakeExpr(Op op, Type type, std::vector<Expr> args) {
   Expr out;

@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include "millrace/model/expr.h"
+#include "millrace/model/spec.h"
 #include "syntax.h"
 
 namespace millrace {
@@ -17,7 +17,12 @@ struct Typed {
 };
 
 bool IsNumber(Type type);  ///< int, bigint, double, numeric
+/// Casts of docs/sql.md, and int and bigint to numeric, which the planner alone makes.
+bool CanCast(Type from, Type to);
+/// The type of an aggregate's result, or nothing if it does not take the argument's type.
+std::optional<Type> AggregateResult(Aggregate kind, Type argument);
 
+Typed MakeTyped(Expr expr, int64_t location);
 Expr MakeExpr(Expr::Op op, Type type, std::vector<Expr> args);
 Expr BoolLiteral(bool value);
 Expr IntegerLiteral(Type type, int64_t value);
