@@ -42,10 +42,10 @@ EventBatch Events(const StreamSpec& stream, int rows) {
 }
 
 void PerEvent(benchmark::State& state, size_t rows, size_t bytes) {
-  state.counters["ns/event"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(rows) / 1e9,
+  state.counters["per_event"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(rows),
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  state.counters["bytes/event"] = static_cast<double>(bytes) / static_cast<double>(rows);
+  state.counters["bytes_per_event"] = static_cast<double>(bytes) / static_cast<double>(rows);
 }
 
 void BlockEncode(benchmark::State& state) {

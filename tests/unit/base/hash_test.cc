@@ -12,6 +12,18 @@ TEST_CASE("CRC-32C gives the check values of RFC 3720") {
   CHECK(Crc32c("456789", Crc32c("123")) == Crc32c("123456789"));
 }
 
+TEST_CASE("CRC-32C is the same in one call and byte by byte") {
+  std::string bytes;
+  uint32_t x = 1;
+  for (int i = 0; i < 20'000; ++i)
+    bytes.push_back(static_cast<char>((x = x * 1664525 + 1013904223) >> 24));
+  uint32_t slow = 0;
+  for (size_t n = 0; n < bytes.size(); ++n) {
+    if (n < 2000 || n % 611 == 0) CHECK(Crc32c(std::string_view(bytes).substr(0, n)) == slow);
+    slow = Crc32c(std::string_view(bytes).substr(n, 1), slow);
+  }
+}
+
 TEST_CASE("murmur2 agrees with the hash of Kafka's Java client") {
   // Known values of org.apache.kafka.common.utils.Utils.murmur2, as unsigned.
   CHECK(Murmur2("21") == static_cast<uint32_t>(-973932308));
