@@ -12,25 +12,30 @@ constexpr auto kRetry = std::chrono::milliseconds(100);
 
 Task<Status> ControlLog::Start() {
   MILLRACE_CO_TRY(co_await log_->CreateTopic({std::string(kControlTopic), 1}));
-  MILLRACE_CO_ASSIGN(const OffsetRange range, co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
   if (range.start.value != 0) {
     // A reader may begin at a snapshot only; the embedded log keeps everything, so this is damage.
-    co_return Corruption("the control log does not start at its first record start=" + std::to_string(range.start.value));
+    co_return Corruption("the control log does not start at its first record start=" +
+                         std::to_string(range.start.value));
   }
-  while (fold_.next_offset() < range.end) MILLRACE_CO_TRY(co_await ReadOnce(std::chrono::microseconds(0)));
+  while (fold_.next_offset() < range.end)
+    MILLRACE_CO_TRY(co_await ReadOnce(std::chrono::microseconds(0)));
   co_return Status();
 }
 
 Task<Status> ControlLog::ReadOnce(std::chrono::microseconds wait) {
   MILLRACE_CO_ASSIGN(const std::vector<LogRecord> records,
-                     co_await log_->Read(std::string(kControlTopic), PartitionId(0), fold_.next_offset(), kReadBytes, wait));
+                     co_await log_->Read(std::string(kControlTopic), PartitionId(0),
+                                         fold_.next_offset(), kReadBytes, wait));
   for (const LogRecord& record : records) {
     Verdict verdict = Verdict::kUnreadable;
     const auto decoded = Decode(record.value);
     if (decoded.ok()) {
       verdict = fold_.Apply(record.offset, record.append_time, *decoded);
     } else {
-      LogWarn("a control record was skipped", {{"offset", record.offset.value}, {"error", decoded.error().message}});
+      LogWarn("a control record was skipped",
+              {{"offset", record.offset.value}, {"error", decoded.error().message}});
       fold_.ApplyUnreadable(record.offset);
     }
     if (verdict != Verdict::kValid) ++skipped_[verdict];

@@ -12,7 +12,8 @@ void Outbox::Push(window::OutputRows rows) {
   // End marks alone follow the rows that they end.
   const bool marks = rows.first_seq == 0;
   const int64_t made = queue(rows.output).made;
-  Add(rows.output, marks ? made : rows.first_seq, marks ? made : rows.last_seq, std::move(rows.bytes));
+  Add(rows.output, marks ? made : rows.first_seq, marks ? made : rows.last_seq,
+      std::move(rows.bytes));
 }
 
 void Outbox::Restore(const checkpoint::OwedRows& rows) {
@@ -74,7 +75,8 @@ std::vector<checkpoint::OwedRows> Outbox::Owed() const {
   std::vector<checkpoint::OwedRows> owed;
   for (int o = 1; o <= kOutputs; ++o) {
     for (const Chunk& chunk : queues_[static_cast<size_t>(o)].chunks) {
-      owed.push_back({static_cast<Output>(o), chunk.first, chunk.last, {chunk.bytes, *chunk.bytes}});
+      owed.push_back(
+          {static_cast<Output>(o), chunk.first, chunk.last, {chunk.bytes, *chunk.bytes}});
     }
   }
   return owed;

@@ -35,7 +35,7 @@ Span Assigner::LastWindowOf(Span slice) const {
 }
 
 Span Assigner::NextWindow(Span window) const {
-  if (!spec_.zone.empty()) return ZoneWindow(ZoneIndex(window.start) + 1);
+  if (!spec_.zone.empty()) return ZoneWindow(ZoneIndex(window.end));
   return WindowAt(window.start + spec_.slide);
 }
 

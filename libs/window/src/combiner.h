@@ -35,8 +35,7 @@ class Combiner {
   const GroupTable& Combine(Span window, const Slices& slices);
   /// A slice changed or appeared.
   void NoteUpdate(Micros slice_start) {
-    if (slice_start >= included_start_ && slice_start < included_end_)
-      stale_ = true;
+    if (slice_start >= included_start_ && slice_start < included_end_) stale_ = true;
   }
 
  private:

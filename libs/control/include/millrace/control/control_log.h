@@ -19,9 +19,12 @@ class ControlClient {
     /// The shard as the fold has it after the record.
     ShardState shard;
   };
-  /// Appends a Commit and gives the verdict of the fold. On doubt the same bytes are appended again; it counts as valid if the fold
-  /// holds this very commit. kUnavailable: the log does not answer.
+  /// Appends a Commit and gives the verdict of the fold. On doubt the same bytes are appended
+  /// again; it counts as valid if the fold holds this very commit. kUnavailable: the log does not
+  /// answer.
   virtual Task<Result<Committed>> WriteCommit(Commit commit) = 0;
+  /// The shard as the fold has it now. kNotFound: it is not defined any more.
+  virtual Task<Result<ShardState>> ReadShard(ShardId shard) = 0;
 };
 
 /// Reads the control topic into a Fold and appends to it. One executor.
@@ -35,7 +38,8 @@ class ControlLog {
   Task<> Follow();
   void Stop() { stopped_ = true; }
 
-  /// Appends a record and gives the fold's verdict on it. On doubt the same bytes are appended again, up to kMaxTries times.
+  /// Appends a record and gives the fold's verdict on it. On doubt the same bytes are appended
+  /// again, up to kMaxTries times.
   Task<Result<Verdict>> Write(Record record);
 
   const Fold& fold() const { return fold_; }

@@ -36,8 +36,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> Open(control::ShardState committed, Offset start);
   void StartSinks();
 
-  /// Folds one item if the shard has not read it yet: read, aggregate, emit; cut when due.
-  void Step(const LogItem& item, const checkpoint::RecordIdentity* identities, size_t records);
+  /// Folds one item unless the shard has read it already: read, aggregate, emit. `records` are the
+  /// log records it was made of.
+  void Step(const LogItem& item, const LogRecord* records, size_t count);
   /// No record at or above it was folded.
   Offset next_offset() const { return next_offset_; }
   /// Where a logged skip makes the shard jump, if it waits for it.
@@ -49,6 +50,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// or has failed.
   Task<Status> Cut(bool force);
   bool cut_due() const;
+  bool cutting() const { return cut_running_; }
 
   bool can_read() const { return phase_ == ShardPhase::kRunning && !outbox_.full(); }
   Outbox& outbox() { return outbox_; }
@@ -68,26 +70,31 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   const ShardId& id() const { return id_; }
   Epoch epoch() const { return epoch_; }
+  bool has_fold() const { return fold_ != nullptr; }
   const window::ShardFold& fold() const { return *fold_; }
+  size_t outbox_rows(Output output) const { return outbox_.rows_owed(output); }
   CutNumber last_cut() const { return last_cut_; }
-  void ExportMetrics();
+  Offset committed_offset() const { return committed_offset_; }
+  const Options& options() const { return options_; }
+  const StreamSpec& stream() const { return stream_; }
 
  private:
-  friend class ServingSink;
-  friend class FileSink;
-  struct Gauges;
-
   Task<Status> TakeOver();
-  Task<Status> RestoreFrom(const control::CommitState& commit, std::optional<Offset> checked_until);
+  Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
+  Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
+  Task<Status> BeginAtStart(Offset start);
+  bool Covers(const checkpoint::Manifest& manifest) const;
+  void ResetFold();
   void ApplySkip();
-  Task<Status> RunServingSink(Output output);
-  Task<Status> ApplyServingBatch(Output output);
-  /// What the fence says about going on; sets the position, or stops or reopens the shard.
-  Task<Status> CheckFence(Output output);
+
   Task<> ServingLoop(Output output);
+  Task<Status> ApplyBatch(Output output, std::vector<OutputRow> rows);
+  Task<Status> CheckFence(Output output);
   Task<> FileLoop();
   Task<Status> PutFile(std::vector<OutputRow> rows);
+
+  checkpoint::Manifest Describe() const;
   Task<Status> SaveAndCommit(checkpoint::Manifest manifest, window::FrozenFold frozen);
   Task<> CleanUp(std::vector<std::string> objects);
   bool alive() const { return phase_ == ShardPhase::kRunning; }
@@ -107,7 +114,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   std::unique_ptr<window::ShardFold> fold_;
   Offset next_offset_;
-  std::deque<checkpoint::RecordIdentity> tail_;
+  std::deque<LogRecord> tail_;  ///< the last records read, for the next manifest
   std::optional<control::SkipState> skip_;
   Outbox outbox_;
 
@@ -126,7 +133,6 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Executor::Duration tick_read_{0};
   Executor::Duration tick_appended_{0};
   Offset tick_seen_{-1};
-  std::unique_ptr<Gauges> gauges_;
 };
 
 /// The hash by which a manifest remembers a record.
