@@ -18,6 +18,7 @@ const GroupTable& Combiner::Combine(Span window, const Slices& slices) {
     }
     included_end_ = window.end;
   }
+  included_start_ = window.start;
   if (back_.size() == 0) return front_.front().table;
   result_ = front_.front().table;
   result_.MergeAll(back_, ++epoch_);

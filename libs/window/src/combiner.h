@@ -35,7 +35,7 @@ class Combiner {
   const GroupTable& Combine(Span window, const Slices& slices);
   /// A slice changed or appeared.
   void NoteUpdate(Micros slice_start) {
-    if (!front_.empty() && slice_start >= front_.front().start && slice_start < included_end_)
+    if (slice_start >= included_start_ && slice_start < included_end_)
       stale_ = true;
   }
 
@@ -50,7 +50,9 @@ class Combiner {
   const AccumulatorPlan* plan_;
   std::deque<Suffix> front_;
   GroupTable back_;
-  Micros included_end_ = 0;  ///< front_ and back_ hold the slices before it
+  /// front_ and back_ hold the slices in [start, end).
+  Micros included_start_ = 0;
+  Micros included_end_ = 0;
   GroupTable result_;
   uint64_t epoch_ = 0;
   bool stale_ = false;

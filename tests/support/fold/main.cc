@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "millrace/block_arrow/arrow_block_codec.h"
-#include "millrace/record_simdjson/simdjson_record_parser.h"
+#include "millrace/record_simdjson/json_record_parser.h"
 #include "support/fold/case_file.h"
 #include "support/fold/print.h"
 #include "support/fold/restart.h"
@@ -129,7 +129,7 @@ class Feeder {
 
   const Case& case_;
   const Options& options_;
-  const record_simdjson::SimdjsonRecordParsers parsers_;
+  const record_simdjson::JsonRecordParsers parsers_;
   std::unique_ptr<RecordParser> parser_;
   const block_arrow::ArrowBlockCodec codec_;
   BatchBuilder builder_;
@@ -153,7 +153,7 @@ int Run(const Options& options) {
       if (const auto* tick = std::get_if<Tick>(&item)) fold->Apply(*tick);
       if (const auto* advance = std::get_if<Advance>(&item)) fold->Apply(*advance);
     }
-    for (const OutputRows& made : fold->TakeOutput()) {
+    for (const window::OutputRows& made : fold->TakeOutput()) {
       for (ByteReader in(made.bytes); !in.done();) rows.push_back(DecodeRow(&in).value());
     }
     if (!fold->ledger().Balanced()) {

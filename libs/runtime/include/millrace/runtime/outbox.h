@@ -13,8 +13,9 @@
 
 namespace millrace::runtime {
 
-/// Rows of a shard's outputs on their way to the sinks. The rows are a function of the log; how far each sink has come is known by
-/// the sink alone. Rows at or below a sink's position are dropped, whether a replay makes them again or they come from a manifest.
+/// Rows of a shard's outputs on their way to the sinks. The rows are a function of the log; how far
+/// each sink has come is known by the sink alone. Rows at or below a sink's position are dropped,
+/// whether a replay makes them again or they come from a manifest.
 ///
 /// Threads: the shard's executor. Bound: full() is for the reader to stop at.
 class Outbox {
@@ -31,8 +32,8 @@ class Outbox {
   int64_t applied(Output output) const { return queue(output).applied; }
   int64_t made(Output output) const { return queue(output).made; }
 
-  /// Up to `limit` rows behind the sink's position, decoded. For files: rows and end marks up to the first end mark; none if no
-  /// file is finished.
+  /// Up to `limit` rows behind the sink's position, decoded. For files: rows and end marks up to
+  /// the first end mark; none if no file is finished.
   std::vector<OutputRow> Next(Output output, size_t limit) const;
 
   /// What a manifest must hold. Shares the bytes.

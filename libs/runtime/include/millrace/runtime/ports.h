@@ -34,9 +34,9 @@ struct Options {
   size_t read_bytes = 1 << 20;                          ///< of one log read
   Duration read_wait = std::chrono::milliseconds(200);  ///< at the end of the log
   Duration tick_interval = std::chrono::seconds(1);     ///< semantics rule 4
-  size_t outbox_bytes = 64 << 20;   ///< owed to sinks, unfinished files apart; reading stops there
-  size_t sink_rows = 5'000;         ///< of one serving batch
-  Duration fence_check = std::chrono::seconds(10);      ///< without a write
+  size_t outbox_bytes = 64 << 20;  ///< owed to sinks, unfinished files apart; reading stops there
+  size_t sink_rows = 5'000;        ///< of one serving batch
+  Duration fence_check = std::chrono::seconds(10);  ///< without a write
   Duration retry_first = std::chrono::milliseconds(50);
   Duration retry_last = std::chrono::seconds(5);
 };

@@ -17,19 +17,22 @@ namespace millrace::runtime {
 enum class ShardPhase { kOpening, kRunning, kHalted, kStopped };
 std::string_view PhaseName(ShardPhase phase);
 
-/// One stage of one pipeline on one partition, as its present owner runs it: the fold, its outbox and sinks, its cuts.
+/// One stage of one pipeline on one partition, as its present owner runs it: the fold, its outbox
+/// and sinks, its cuts.
 ///
-/// Life: Open() takes the sinks over and restores, Step() folds, StartSinks() drains, Cut() saves, until it stops, is fenced or
-/// halts. Everything runs on one executor; a shared_ptr keeps the shard while any of its tasks runs.
-/// Errors: a halt keeps what is there and says why in message(); nothing is reset silently. Needs reopening: see reopen().
+/// Life: Open() takes the sinks over and restores, Step() folds, StartSinks() drains, Cut() saves,
+/// until it stops, is fenced or halts. Everything runs on one executor; a shared_ptr keeps the
+/// shard while any of its tasks runs. Errors: a halt keeps what is there and says why in message();
+/// nothing is reset silently. Needs reopening: see reopen().
 class Shard : public std::enable_shared_from_this<Shard> {
  public:
-  Shard(ShardId id, Epoch epoch, const StreamSpec& stream, const control::PipelineState& pipeline, Ports ports,
-        Options options, control::ControlClient* control);
+  Shard(ShardId id, Epoch epoch, const StreamSpec& stream, const control::PipelineState& pipeline,
+        Ports ports, Options options, control::ControlClient* control);
   ~Shard();
 
-  /// Takes over the sinks, then restores the newest valid checkpoint that covers what the sinks have, or begins at the start.
-  /// kCorruption: halted, message() says why. kFenced: a newer owner exists. kUnavailable: try again.
+  /// Takes over the sinks, then restores the newest valid checkpoint that covers what the sinks
+  /// have, or begins at the start. kCorruption: halted, message() says why. kFenced: a newer owner
+  /// exists. kUnavailable: try again.
   Task<Status> Open(control::ShardState committed, Offset start);
   void StartSinks();
 
@@ -38,16 +41,20 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// No record at or above it was folded.
   Offset next_offset() const { return next_offset_; }
   /// Where a logged skip makes the shard jump, if it waits for it.
-  std::optional<Offset> skip_at() const { return skip_ ? std::optional(skip_->from) : std::nullopt; }
+  std::optional<Offset> skip_at() const {
+    return skip_ ? std::optional(skip_->from) : std::nullopt;
+  }
 
-  /// Saves a checkpoint if one is due (or `force`) and none is under way. Ends when it is committed or has failed.
+  /// Saves a checkpoint if one is due (or `force`) and none is under way. Ends when it is committed
+  /// or has failed.
   Task<Status> Cut(bool force);
   bool cut_due() const;
 
   bool can_read() const { return phase_ == ShardPhase::kRunning && !outbox_.full(); }
   Outbox& outbox() { return outbox_; }
 
-  /// Rule 4: the tick this shard would append now, if one is due; `force` asks what it would be whatever the time.
+  /// Rule 4: the tick this shard would append now, if one is due; `force` asks what it would be
+  /// whatever the time.
   std::optional<Tick> DueTick(Executor::Duration now) const;
   void NoteTickAppended(Executor::Duration now) { tick_appended_ = now; }
 
@@ -107,8 +114,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::unique_ptr<StateStore> state_;
   std::unique_ptr<checkpoint::Checkpointer> checkpointer_;
   window::StateHash state_hash_;
-  std::vector<checkpoint::Manifest> kept_;     ///< of the last valid commits, oldest first
-  std::vector<std::string> kept_objects_;      ///< their manifests' objects
+  std::vector<checkpoint::Manifest> kept_;  ///< of the last valid commits, oldest first
+  std::vector<std::string> kept_objects_;   ///< their manifests' objects
   CutNumber last_cut_;
   Offset committed_offset_;
   bool cut_running_ = false;
