@@ -33,6 +33,19 @@ Status ReadEnum(int number, E last, std::string_view what, E* out) {
   return {};
 }
 
+Status ReadText(const std::string& in, std::string* out) {
+  if (Utf8Prefix(in) != in.size()) return Broken("a text is not UTF-8");
+  *out = in;
+  return {};
+}
+
+/// Names become paths and topics: what is not one is refused here, whoever wrote it.
+Status ReadName(const std::string& in, std::string* out) {
+  if (!IsPlainName(in)) return Broken("not a name");
+  *out = in;
+  return {};
+}
+
 void WriteExpr(const Expr& expr, pb::Expr* out) {
   out->set_op(static_cast<pb::Op>(expr.op));
   out->set_type(static_cast<pb::Type>(expr.type));
@@ -52,7 +65,7 @@ Status ReadExpr(const pb::Expr& in, int depth, Expr* out) {
   out->is_null = in.is_null();
   out->integer = in.integer();
   out->real = std::bit_cast<double>(in.real_bits());
-  out->text = in.text();
+  MILLRACE_TRY(ReadText(in.text(), &out->text));
   for (const pb::Expr& arg : in.args()) {
     MILLRACE_TRY(ReadExpr(arg, depth + 1, &out->args.emplace_back()));
   }
@@ -84,7 +97,7 @@ Status ReadWindow(const pb::Window& in, WindowSpec* out) {
   out->size = in.size_us();
   out->slide = in.slide_us();
   out->offset = in.offset_us();
-  out->zone = in.zone();
+  MILLRACE_TRY(ReadText(in.zone(), &out->zone));
   out->days = in.days();
   if (in.day_count() < 0 || in.day_count() > kMaxDays) return Broken("too many local days");
   Micros start = in.first_day_start_us();
@@ -155,12 +168,12 @@ Result<StreamSpec> DecodeStream(std::string_view bytes) {
   pb::Stream in;
   if (bytes.size() > kMaxBytes || !Parse(bytes, &in)) return Broken("not a stream");
   StreamSpec out;
-  out.name_space = in.namespace_();
-  out.name = in.name();
+  MILLRACE_TRY(ReadName(in.namespace_(), &out.name_space));
+  MILLRACE_TRY(ReadName(in.name(), &out.name));
   out.schema_id = in.schema_id();
   for (const pb::Column& column : in.columns()) {
     ColumnSpec& to = out.columns.emplace_back();
-    to.name = column.name();
+    MILLRACE_TRY(ReadText(column.name(), &to.name));
     to.not_null = column.not_null();
     MILLRACE_TRY(ReadEnum(column.type(), Type::kNumeric, "type", &to.type));
   }
@@ -175,7 +188,7 @@ Result<StreamSpec> DecodeStream(std::string_view bytes) {
   out.ticks = in.ticks();
   out.keep_raw = in.keep_raw();
   out.append_times = in.append_times();
-  out.topic = in.topic();
+  MILLRACE_TRY(ReadText(in.topic(), &out.topic));
   MILLRACE_TRY(CheckStream(out));
   return out;
 }
@@ -217,9 +230,9 @@ Result<PipelineSpec> DecodePipeline(std::string_view bytes) {
   pb::Pipeline in;
   if (bytes.size() > kMaxBytes || !Parse(bytes, &in)) return Broken("not a pipeline");
   PipelineSpec out;
-  out.name_space = in.namespace_();
-  out.name = in.name();
-  out.stream = in.stream();
+  MILLRACE_TRY(ReadName(in.namespace_(), &out.name_space));
+  MILLRACE_TRY(ReadName(in.name(), &out.name));
+  MILLRACE_TRY(ReadName(in.stream(), &out.stream));
   out.schema_id = in.schema_id();
   out.semantics_version = in.semantics_version();
   MILLRACE_TRY(ReadOptional(in.has_where(), in.where(), &out.where));
@@ -237,7 +250,7 @@ Result<PipelineSpec> DecodePipeline(std::string_view bytes) {
   MILLRACE_TRY(ReadOptional(in.has_having(), in.having(), &out.having));
   for (const pb::OutputColumn& column : in.select()) {
     OutputColumn& to = out.select.emplace_back();
-    to.name = column.name();
+    MILLRACE_TRY(ReadText(column.name(), &to.name));
     MILLRACE_TRY(ReadExpr(column.expr(), 1, &to.expr));
     to.group_column = column.has_group_column() ? column.group_column() : -1;
   }

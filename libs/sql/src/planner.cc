@@ -8,35 +8,6 @@
 namespace millrace {
 namespace {
 
-/// The first byte that is not UTF-8 text (zero bytes included), or the size.
-size_t ValidPrefix(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    size_t more = 0;
-    uint32_t least = 0;
-    uint32_t code = c;
-    if (c == 0) return i;
-    if (c >= 0xF5 || (c >= 0x80 && c < 0xC2)) return i;
-    if (c >= 0xF0) {
-      more = 3, least = 0x10000, code = c & 0x07u;
-    } else if (c >= 0xE0) {
-      more = 2, least = 0x800, code = c & 0x0Fu;
-    } else if (c >= 0xC2) {
-      more = 1, least = 0x80, code = c & 0x1Fu;
-    }
-    if (text.size() - i <= more) return i;
-    for (size_t k = 1; k <= more; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if ((next & 0xC0) != 0x80) return i;
-      code = (code << 6) | (next & 0x3Fu);
-    }
-    if (code < least || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return i;
-    i += more + 1;
-  }
-  return i;
-}
-
 class ScriptPlanner {
  public:
   ScriptPlanner(const Source& source, const StreamLookup& streams, const PlannerOptions& options)
@@ -101,7 +72,7 @@ Result<std::vector<Statement>> PlanScript(std::string_view text, const StreamLoo
     return InvalidArgument("a script has at most 65,536 bytes; split it bytes=" +
                            std::to_string(text.size()));
   }
-  const size_t valid = ValidPrefix(text);
+  const size_t valid = Utf8Prefix(text);
   const Source source{std::string(text.substr(0, valid))};
   if (valid < text.size()) {
     return source.At(static_cast<int64_t>(valid), "the script is not UTF-8 text from here on");

@@ -46,7 +46,4 @@ class SyntaxReader {
   int64_t statement_ = 0;
 };
 
-/// `name` may name a namespace, stream or view.
-bool IsPlainName(std::string_view name);
-
 }  // namespace millrace

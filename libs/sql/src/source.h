@@ -34,6 +34,9 @@ class Source {
   std::string text_;
 };
 
+/// The first byte that is not UTF-8 text (a zero byte is none), or the size.
+size_t Utf8Prefix(std::string_view text);
+
 /// `name` in double quotes, for messages.
 std::string Quoted(std::string_view name);
 

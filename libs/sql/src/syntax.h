@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -110,6 +111,9 @@ using StatementSyntax = std::variant<TableSyntax, ViewSyntax>;
 
 /// Deepest nesting of an expression, in the syntax and in the plan.
 inline constexpr int kMaxExprDepth = 100;
+
+/// `name` may name a namespace, stream or view.
+bool IsPlainName(std::string_view name);
 
 /// Parses a script and refuses every construct that no statement of ours has.
 Result<std::vector<StatementSyntax>> ParseStatements(const Source& source);
