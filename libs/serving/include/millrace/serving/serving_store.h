@@ -35,9 +35,9 @@ struct ServingQuery {
   std::string name;
   Output output = Output::kResults;                       ///< kResults, kLate or kQuarantine
   std::vector<std::pair<std::string, std::string>> keys;  ///< column = canonical text
-  std::optional<Micros> from;                             ///< window_start >= from
-  std::optional<Micros> to;                               ///< window_start < to
-  bool meta = false;                                      ///< also the `_` columns
+  std::optional<Micros> from;  ///< window_start >= from; of the late output event_time
+  std::optional<Micros> to;    ///< window_start < to; of the late output event_time
+  bool meta = false;           ///< also the `_` columns
 };
 
 struct ServingTable {
@@ -46,14 +46,18 @@ struct ServingTable {
   std::vector<std::vector<Value>> rows;
 };
 
-/// Where dashboards read results: one table per incarnation and output, a view `name` on the
-/// current incarnation's, and a fence row per (incarnation, shard, output). Threads: any executor.
-/// kUnavailable: the outcome is unknown.
+/// Where dashboards read results: one table per incarnation and output (table_shape.h), views
+/// `name`, `name_late`, `name_quarantine` on the current incarnation's, and a fence row per
+/// (incarnation, shard, output). Rows of kResults and kProvisional share a table: of one `_key` the
+/// row with the largest (revision, seq) stands. Threads: any executor. kUnavailable: the outcome is
+/// unknown.
 class ServingStore {
  public:
   virtual ~ServingStore() = default;
 
-  /// Tables of the incarnation, and the views of the name on them. Idempotent.
+  /// Tables of the incarnation, and the views of the name on them unless they show a younger one.
+  /// Idempotent; once in each process before Apply. kConflict: another pipeline's view has one of
+  /// the names. kInvalidArgument: two columns of a table cannot be told apart.
   virtual Task<Status> Define(Incarnation incarnation, StreamSpec stream,
                               PipelineSpec pipeline) = 0;
   /// Removes the views of the name if they show this incarnation; its tables stay.
@@ -64,9 +68,12 @@ class ServingStore {
   /// newer epoch.
   virtual Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) = 0;
   virtual Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) = 0;
-  /// kConflict: the fence was not at (epoch, low), so nothing was written: read it.
+  /// All of the batch or nothing. kConflict: the fence was not at (epoch, low), so nothing was
+  /// written: read it. kNotFound: the incarnation was not defined.
   virtual Task<Status> Apply(ServingBatch batch) = 0;
 
+  /// Rows that stand: results by window end, window start, group key; the others by partition and
+  /// sequence. kNotFound: no view has this name. kInvalidArgument: a filter that does not fit.
   virtual Task<Result<ServingTable>> Query(ServingQuery query) = 0;
 };
 

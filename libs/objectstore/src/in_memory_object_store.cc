@@ -1,0 +1,55 @@
+#include "millrace/objectstore/in_memory_object_store.h"
+
+#include "millrace/objectstore/object_key.h"
+
+namespace millrace {
+namespace {
+
+Error NoSuchObject(const std::string& key) { return NotFound("no object has this key key=" + key); }
+
+}  // namespace
+
+Task<Status> InMemoryObjectStore::Put(std::string key, Buffer data) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  // A copy: the caller's buffer may view more than the object.
+  Buffer copy = Buffer::Own(std::string(data.bytes));
+  std::lock_guard lock(mutex_);
+  objects_[std::move(key)] = std::move(copy);
+  co_return Status();
+}
+
+Task<Result<Buffer>> InMemoryObjectStore::Get(std::string key) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  std::lock_guard lock(mutex_);
+  const auto it = objects_.find(key);
+  if (it == objects_.end()) co_return NoSuchObject(key);
+  co_return it->second;
+}
+
+Task<Result<ObjectInfo>> InMemoryObjectStore::Stat(std::string key) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  std::lock_guard lock(mutex_);
+  const auto it = objects_.find(key);
+  if (it == objects_.end()) co_return NoSuchObject(key);
+  co_return ObjectInfo{key, static_cast<int64_t>(it->second.bytes.size())};
+}
+
+Task<Result<std::vector<ObjectInfo>>> InMemoryObjectStore::List(std::string prefix) {
+  MILLRACE_CO_TRY(CheckObjectPrefix(prefix));
+  std::lock_guard lock(mutex_);
+  std::vector<ObjectInfo> found;
+  for (auto it = objects_.lower_bound(prefix);
+       it != objects_.end() && it->first.starts_with(prefix); ++it) {
+    found.push_back({it->first, static_cast<int64_t>(it->second.bytes.size())});
+  }
+  co_return found;
+}
+
+Task<Status> InMemoryObjectStore::Delete(std::string key) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  std::lock_guard lock(mutex_);
+  objects_.erase(key);
+  co_return Status();
+}
+
+}  // namespace millrace

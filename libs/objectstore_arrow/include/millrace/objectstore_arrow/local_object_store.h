@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+
+#include "millrace/objectstore/object_store.h"
+
+namespace millrace::objectstore_arrow {
+
+/// Objects as files DIR/<key>, which other programs may read at any time: a file is whole as soon
+/// as its name is there. Temporary files lie in DIR/.tmp, which Open empties: one process writes a
+/// directory. Blocking work is offloaded.
+///
+/// Also kInvalidArgument: not a key (object_key.h), or the key of an object is a folder of others.
+/// Keys x and x/y cannot both be there.
+class LocalObjectStore : public ObjectStore {
+ public:
+  /// kInvalidArgument: the directory cannot be made or written.
+  static Result<std::unique_ptr<LocalObjectStore>> Open(const std::string& directory);
+
+  Task<Status> Put(std::string key, Buffer data) override;
+  Task<Result<Buffer>> Get(std::string key) override;
+  Task<Result<ObjectInfo>> Stat(std::string key) override;
+  Task<Result<std::vector<ObjectInfo>>> List(std::string prefix) override;
+  Task<Status> Delete(std::string key) override;
+
+ private:
+  struct Directory;
+  explicit LocalObjectStore(std::shared_ptr<Directory> directory);
+
+  std::shared_ptr<Directory> directory_;
+};
+
+}  // namespace millrace::objectstore_arrow

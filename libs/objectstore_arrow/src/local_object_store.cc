@@ -1,0 +1,227 @@
+#include "millrace/objectstore_arrow/local_object_store.h"
+
+#include <arrow/buffer.h>
+#include <arrow/filesystem/localfs.h>
+#include <arrow/io/file.h>
+#include <arrow/util/io_util.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "millrace/base/crash_point.h"
+#include "millrace/base/executor.h"
+#include "millrace/objectstore/object_key.h"
+
+// g++ 12 destroys a closure twice that is a temporary of a co_await expression: each gets a name
+// first.
+
+namespace millrace::objectstore_arrow {
+namespace {
+
+namespace fs = std::filesystem;
+using arrow::fs::FileInfo;
+using arrow::fs::FileType;
+
+constexpr char kTemporary[] = ".tmp";
+
+Error NoSuchObject(const std::string& key) { return NotFound("no object has this key key=" + key); }
+
+Error DiskError(int error, const std::string& what, const std::string& path) {
+  return Unavailable(what + ": check disk, space and rights path=" + path + " error=\"" +
+                     std::strerror(error) + "\"");
+}
+
+Error ArrowError(const arrow::Status& status, const std::string& what, const std::string& key) {
+  return Unavailable(what + ": check disk, space and rights key=" + key + " error=\"" +
+                     status.ToString() + "\"");
+}
+
+Status SyncFolder(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return DiskError(errno, "a folder cannot be opened", path);
+  const int failed = fsync(fd) != 0 ? errno : 0;
+  close(fd);
+  if (failed != 0) return DiskError(failed, "a folder cannot be synced", path);
+  return {};
+}
+
+}  // namespace
+
+struct LocalObjectStore::Directory {
+  explicit Directory(std::string directory) : root(std::move(directory)) {}
+
+  const std::string root;
+  arrow::fs::LocalFileSystem files;
+  std::atomic<uint64_t> temporaries{0};
+
+  std::string Path(const std::string& key) const { return root + "/" + key; }
+
+  Status Put(const std::string& key, const Buffer& data);
+  Status WriteSynced(const std::string& path, const Buffer& data);
+  Status MakeFolders(const std::string& key);
+  Result<ObjectInfo> Stat(const std::string& key);
+  Result<Buffer> Get(const std::string& key);
+  Result<std::vector<ObjectInfo>> List(const std::string& prefix);
+  Status Delete(const std::string& key);
+};
+
+Status LocalObjectStore::Directory::Put(const std::string& key, const Buffer& data) {
+  const std::string temporary =
+      root + "/" + kTemporary + "/" + std::to_string(temporaries.fetch_add(1));
+  Status written = WriteSynced(temporary, data);
+  if (written.ok()) written = MakeFolders(key);
+  CrashPoint("objectstore.put.written");
+  if (written.ok() && std::rename(temporary.c_str(), Path(key).c_str()) != 0) {
+    const int error = errno;
+    written = error == EISDIR || error == ENOTDIR || error == ENOTEMPTY
+                  ? InvalidArgument("an object's key is a folder of other objects key=" + key)
+                  : DiskError(error, "an object cannot be renamed", Path(key));
+  }
+  if (!written.ok()) {
+    unlink(temporary.c_str());
+    return written;
+  }
+  CrashPoint("objectstore.put.renamed");
+  return SyncFolder(fs::path(Path(key)).parent_path());
+}
+
+Status LocalObjectStore::Directory::WriteSynced(const std::string& path, const Buffer& data) {
+  const auto opened = arrow::io::FileOutputStream::Open(path);
+  if (!opened.ok()) return ArrowError(opened.status(), "a file cannot be made", path);
+  const auto& stream = *opened;
+  arrow::Status s = stream->Write(data.bytes.data(), static_cast<int64_t>(data.bytes.size()));
+  if (s.ok() && fsync(stream->file_descriptor()) != 0)
+    s = arrow::Status::IOError("fsync: ", std::strerror(errno));
+  const arrow::Status closed = stream->Close();
+  if (s.ok()) s = closed;
+  if (!s.ok()) return ArrowError(s, "a file cannot be written", path);
+  return {};
+}
+
+Status LocalObjectStore::Directory::MakeFolders(const std::string& key) {
+  // Each new folder must be durable in its parent before an object in it is acknowledged.
+  for (size_t slash = key.find('/'); slash != key.npos; slash = key.find('/', slash + 1)) {
+    const std::string path = Path(key.substr(0, slash));
+    if (mkdir(path.c_str(), 0755) == 0) {
+      MILLRACE_TRY(SyncFolder(fs::path(path).parent_path()));
+    } else if (errno == ENOTDIR) {
+      return InvalidArgument("a folder of an object's key is an object key=" + key);
+    } else if (errno != EEXIST) {
+      return DiskError(errno, "a folder cannot be made", path);
+    }
+  }
+  return {};
+}
+
+Result<ObjectInfo> LocalObjectStore::Directory::Stat(const std::string& key) {
+  const auto info = files.GetFileInfo(Path(key));
+  if (!info.ok()) return ArrowError(info.status(), "an object cannot be looked up", key);
+  if (info->type() != FileType::File) return NoSuchObject(key);
+  return ObjectInfo{key, info->size()};
+}
+
+Result<Buffer> LocalObjectStore::Directory::Get(const std::string& key) {
+  MILLRACE_ASSIGN(const ObjectInfo info, Stat(key));
+  const auto file = files.OpenInputFile(Path(key));
+  if (!file.ok()) {
+    // Deleted since the Stat.
+    if (arrow::internal::ErrnoFromStatus(file.status()) == ENOENT) return NoSuchObject(key);
+    return ArrowError(file.status(), "an object cannot be opened", key);
+  }
+  // The file is immutable: a put replaces the name, so its size is that of what is open.
+  const auto size = (*file)->GetSize();
+  if (!size.ok()) return ArrowError(size.status(), "an object cannot be read", key);
+  std::string bytes(static_cast<size_t>(*size), '\0');
+  const auto read = (*file)->ReadAt(0, *size, bytes.data());
+  if (!read.ok()) return ArrowError(read.status(), "an object cannot be read", key);
+  if (*read != *size) return Unavailable("an object shrank while it was read key=" + key);
+  return Buffer::Own(std::move(bytes));
+}
+
+Result<std::vector<ObjectInfo>> LocalObjectStore::Directory::List(const std::string& prefix) {
+  arrow::fs::FileSelector selector;
+  selector.base_dir = root + "/" + prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1);
+  selector.recursive = true;
+  selector.allow_not_found = true;
+  const auto infos = files.GetFileInfo(selector);
+  if (!infos.ok()) return ArrowError(infos.status(), "objects cannot be listed", prefix);
+  const std::string hidden = std::string(kTemporary) + "/";
+  std::vector<ObjectInfo> found;
+  for (const FileInfo& info : *infos) {
+    if (info.type() != FileType::File) continue;
+    std::string key = fs::path(info.path()).lexically_relative(root).string();
+    if (!key.starts_with(hidden)) found.push_back({std::move(key), info.size()});
+  }
+  std::sort(found.begin(), found.end(),
+            [](const ObjectInfo& a, const ObjectInfo& b) { return a.key < b.key; });
+  return found;
+}
+
+Status LocalObjectStore::Directory::Delete(const std::string& key) {
+  if (unlink(Path(key).c_str()) == 0) return SyncFolder(fs::path(Path(key)).parent_path());
+  if (errno == ENOENT || errno == ENOTDIR || errno == EISDIR) return {};
+  return DiskError(errno, "an object cannot be deleted", Path(key));
+}
+
+Result<std::unique_ptr<LocalObjectStore>> LocalObjectStore::Open(const std::string& directory) {
+  std::error_code error;
+  const fs::path root = fs::absolute(directory, error).lexically_normal();
+  if (!error) fs::create_directories(root, error);
+  if (!error) fs::remove_all(root / kTemporary, error);
+  if (!error) fs::create_directory(root / kTemporary, error);
+  if (error)
+    return InvalidArgument(
+        "the object store's directory cannot be made or written: choose one that this user can "
+        "write directory=" +
+        directory + " error=\"" + error.message() + "\"");
+  std::string path = root.string();
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return std::unique_ptr<LocalObjectStore>(
+      new LocalObjectStore(std::make_shared<Directory>(std::move(path))));
+}
+
+LocalObjectStore::LocalObjectStore(std::shared_ptr<Directory> directory)
+    : directory_(std::move(directory)) {}
+
+Task<Status> LocalObjectStore::Put(std::string key, Buffer data) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  auto work = Offload([d = directory_, key, data] { return d->Put(key, data); });
+  auto status = co_await std::move(work);
+  co_return status;
+}
+
+Task<Result<Buffer>> LocalObjectStore::Get(std::string key) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  auto work = Offload([d = directory_, key] { return d->Get(key); });
+  auto data = co_await std::move(work);
+  co_return data;
+}
+
+Task<Result<ObjectInfo>> LocalObjectStore::Stat(std::string key) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  auto work = Offload([d = directory_, key] { return d->Stat(key); });
+  auto info = co_await std::move(work);
+  co_return info;
+}
+
+Task<Result<std::vector<ObjectInfo>>> LocalObjectStore::List(std::string prefix) {
+  MILLRACE_CO_TRY(CheckObjectPrefix(prefix));
+  auto work = Offload([d = directory_, prefix] { return d->List(prefix); });
+  auto found = co_await std::move(work);
+  co_return found;
+}
+
+Task<Status> LocalObjectStore::Delete(std::string key) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  auto work = Offload([d = directory_, key] { return d->Delete(key); });
+  auto status = co_await std::move(work);
+  co_return status;
+}
+
+}  // namespace millrace::objectstore_arrow

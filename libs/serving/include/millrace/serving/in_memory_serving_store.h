@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+
+#include "millrace/serving/serving_store.h"
+
+namespace millrace {
+
+/// Tables that are gone with the store. Every call succeeds at once; decorators add the faults.
+class InMemoryServingStore : public ServingStore {
+ public:
+  InMemoryServingStore();
+  ~InMemoryServingStore() override;
+
+  Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
+  Task<Status> DropViews(Incarnation incarnation) override;
+  Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) override;
+  Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override;
+  Task<Status> Apply(ServingBatch batch) override;
+  Task<Result<ServingTable>> Query(ServingQuery query) override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace millrace

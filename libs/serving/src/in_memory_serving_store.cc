@@ -1,0 +1,190 @@
+#include "millrace/serving/in_memory_serving_store.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include "millrace/base/executor.h"
+#include "millrace/serving/table_shape.h"
+
+namespace millrace {
+namespace {
+
+constexpr Output kTables[] = {Output::kResults, Output::kLate, Output::kQuarantine};
+
+Output TableOf(Output output) { return output == Output::kProvisional ? Output::kResults : output; }
+
+struct Standing {
+  OutputRow row;
+  ShardId shard;
+};
+
+struct Table {
+  std::vector<ServingColumn> columns;
+  /// By what readers order by, which is also what identifies a row.
+  std::map<std::string, Standing> rows;
+};
+
+struct Defined {
+  PipelineSpec pipeline;
+  std::map<Output, Table> tables;
+};
+
+/// Orders results by window end, start and key; the others by partition and sequence.
+std::string OrderKey(const ShardId& shard, const OutputRow& row) {
+  std::string key;
+  if (TableOf(row.output) == Output::kResults) {
+    AppendOrdered(&key, row.window_end);
+    AppendOrdered(&key, row.window_start);
+    return key + row.key;
+  }
+  AppendOrdered(&key, shard.partition.value);
+  AppendOrdered(&key, row.seq);
+  return key;
+}
+
+bool InRange(const ServingQuery& query, const OutputRow& row) {
+  const Micros at = row.output == Output::kLate ? row.event_time : row.window_start;
+  return (!query.from || at >= *query.from) && (!query.to || at < *query.to);
+}
+
+}  // namespace
+
+struct InMemoryServingStore::State {
+  std::mutex mutex;
+  std::map<Incarnation, Defined> defined;
+  std::map<std::string, std::pair<Incarnation, Output>> views;
+  std::map<std::pair<ShardId, Output>, Fence> fences;
+};
+
+InMemoryServingStore::InMemoryServingStore() : state_(std::make_unique<State>()) {}
+InMemoryServingStore::~InMemoryServingStore() = default;
+
+Task<Status> InMemoryServingStore::Define(Incarnation incarnation, StreamSpec stream,
+                                          PipelineSpec pipeline) {
+  std::lock_guard lock(state_->mutex);
+  for (const Output output : kTables) {
+    const std::string view = ServingViewName(incarnation.name_space, incarnation.name, output);
+    const auto it = state_->views.find(view);
+    if (it != state_->views.end() && (it->second.first.name != incarnation.name ||
+                                      it->second.first.name_space != incarnation.name_space)) {
+      co_return Conflict("another pipeline has a view of this name: choose another name view=" +
+                         view + " pipeline=" + it->second.first.ToString());
+    }
+  }
+  Defined& d = state_->defined[incarnation];
+  d.pipeline = pipeline;
+  for (const Output output : kTables) {
+    d.tables[output].columns = ServingColumns(stream, pipeline, output);
+    auto& view = state_->views[ServingViewName(incarnation.name_space, incarnation.name, output)];
+    if (view.first.defined_at <= incarnation.defined_at) view = {incarnation, output};
+  }
+  co_return Status();
+}
+
+Task<Status> InMemoryServingStore::DropViews(Incarnation incarnation) {
+  std::lock_guard lock(state_->mutex);
+  std::erase_if(state_->views, [&](const auto& v) { return v.second.first == incarnation; });
+  co_return Status();
+}
+
+Task<Result<Fence>> InMemoryServingStore::TakeOver(ShardId shard, Output output, Epoch epoch) {
+  std::lock_guard lock(state_->mutex);
+  const auto [it, fresh] = state_->fences.try_emplace({shard, output}, Fence{epoch, 0});
+  Fence& fence = it->second;
+  if (fence.epoch > epoch)
+    co_return Fenced("a newer owner writes this output shard=" + shard.ToString() + " output=" +
+                     std::string(OutputName(output)) + " epoch=" + std::to_string(epoch.value) +
+                     " newer=" + std::to_string(fence.epoch.value));
+  fence.epoch = epoch;
+  co_return fence;
+}
+
+Task<Result<std::optional<Fence>>> InMemoryServingStore::ReadFence(ShardId shard, Output output) {
+  std::lock_guard lock(state_->mutex);
+  const auto it = state_->fences.find({shard, output});
+  if (it == state_->fences.end()) co_return std::optional<Fence>();
+  co_return std::optional<Fence>(it->second);
+}
+
+Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
+  MILLRACE_CO_TRY(CheckServingBatch(batch));
+  std::lock_guard lock(state_->mutex);
+  const auto defined = state_->defined.find(batch.shard.incarnation);
+  if (defined == state_->defined.end())
+    co_return NotFound("the incarnation is not defined here incarnation=" +
+                       batch.shard.incarnation.ToString());
+  const auto fence = state_->fences.find({batch.shard, batch.output});
+  if (fence == state_->fences.end() || fence->second.epoch != batch.epoch ||
+      fence->second.seq != batch.low) {
+    co_return Conflict(
+        "the fence is not where the batch begins: read it shard=" + batch.shard.ToString() +
+        " output=" + std::string(OutputName(batch.output)) +
+        " epoch=" + std::to_string(batch.epoch.value) + " low=" + std::to_string(batch.low));
+  }
+  fence->second.seq = batch.high;
+  Table& table = defined->second.tables[TableOf(batch.output)];
+  for (OutputRow& row : batch.rows) {
+    const auto version = [](const OutputRow& r) { return std::tuple(r.revision, r.seq); };
+    const std::string key = OrderKey(batch.shard, row);
+    const auto it = table.rows.find(key);
+    if (it == table.rows.end()) {
+      table.rows.emplace(key, Standing{std::move(row), batch.shard});
+    } else if (TableOf(batch.output) == Output::kResults && it->second.shard == batch.shard &&
+               version(it->second.row) < version(row)) {
+      it->second.row = std::move(row);
+    }
+  }
+  co_return Status();
+}
+
+Task<Result<ServingTable>> InMemoryServingStore::Query(ServingQuery query) {
+  std::lock_guard lock(state_->mutex);
+  const std::string name = ServingViewName(query.name_space, query.name, query.output);
+  const auto view = state_->views.find(name);
+  if (view == state_->views.end())
+    co_return NotFound("no pipeline has this name pipeline=" + query.name);
+  if (query.output == Output::kQuarantine && (query.from || query.to))
+    co_return InvalidArgument("quarantined records have no window to filter by");
+  const Defined& defined = state_->defined[view->second.first];
+  const Table& table = defined.tables.at(query.output);
+
+  std::vector<std::pair<size_t, Value>> filters;
+  for (const auto& [column, text] : query.keys) {
+    size_t i = 0;
+    while (i < table.columns.size() && table.columns[i].name != column) ++i;
+    if (i == table.columns.size() || table.columns[i].meta)
+      co_return InvalidArgument("no column has this name column=" + column +
+                                " pipeline=" + query.name);
+    const auto value = ParseKeyText(table.columns[i].type, text);
+    if (!value.ok()) co_return value.error();
+    filters.emplace_back(i, *value);
+  }
+  ServingTable out;
+  for (const ServingColumn& c : table.columns) {
+    if (c.meta && !query.meta) continue;
+    out.names.push_back(c.name);
+    out.types.push_back(c.type);
+  }
+  for (const auto& [order, standing] : table.rows) {
+    if (standing.row.deleted || !InRange(query, standing.row)) continue;
+    std::vector<Value> cells = ServingCells(defined.pipeline, standing.shard, standing.row);
+    const bool wanted = std::all_of(filters.begin(), filters.end(), [&](const auto& f) {
+      const Value& cell = cells[f.first];
+      return cell.is_null() == f.second.is_null() && ValueText(cell) == ValueText(f.second);
+    });
+    if (!wanted) continue;
+    std::vector<Value> row;
+    for (size_t i = 0; i < cells.size(); ++i) {
+      const ServingColumn& c = table.columns[i];
+      if (c.meta && !query.meta) continue;
+      if (c.name == "_key") cells[i].data = Hex(std::get<std::string>(cells[i].data));
+      row.push_back(std::move(cells[i]));
+    }
+    out.rows.push_back(std::move(row));
+  }
+  co_return out;
+}
+
+}  // namespace millrace

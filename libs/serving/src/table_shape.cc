@@ -1,0 +1,173 @@
+#include "millrace/serving/table_shape.h"
+
+#include <charconv>
+#include <limits>
+
+namespace millrace {
+namespace {
+
+bool Taken(const std::vector<ServingColumn>& columns, const std::string& name) {
+  for (const ServingColumn& c : columns)
+    if (c.name == name) return true;
+  return false;
+}
+
+std::string FailedRow(const PipelineSpec& pipeline, const OutputRow& row) {
+  std::string json = "{\"window_start\":" + JsonQuote(FormatTimestamp(row.window_start)) +
+                     ",\"window_end\":" + JsonQuote(FormatTimestamp(row.window_end));
+  std::vector<Type> types;
+  for (const GroupColumn& g : pipeline.group_by) types.push_back(g.expr.type);
+  const auto values = DecodeKey(row.key, types);
+  for (const OutputColumn& c : pipeline.select) {
+    if (c.group_column < 0 || !values.ok()) continue;
+    json +=
+        "," + JsonQuote(c.name) + ":" + ValueJson((*values)[static_cast<size_t>(c.group_column)]);
+  }
+  return json + "}";
+}
+
+Value Text(std::string s) { return {Type::kText, std::move(s)}; }
+Value Integer(Type type, int64_t v) { return {type, v}; }
+
+template <typename T>
+bool ParseAll(const std::string& text, T* out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+std::vector<ServingColumn> ServingColumns(const StreamSpec& stream, const PipelineSpec& pipeline,
+                                          Output output) {
+  std::vector<ServingColumn> columns;
+  if (output == Output::kLate || output == Output::kQuarantine) {
+    columns = {{"partition", Type::kInt, false},
+               {"offset", Type::kBigint, false},
+               {"row", Type::kInt, false}};
+    if (output == Output::kQuarantine) {
+      for (const char* name : {"kind", "reason", "detail", "payload"})
+        columns.push_back({name, Type::kText, false});
+    } else {
+      columns.push_back({"event_time", Type::kTimestamp, false});
+      columns.push_back({"missed", Type::kBigint, false});
+      columns.push_back({"first_missed_end", Type::kTimestamp, false});
+      columns.push_back({"last_missed_end", Type::kTimestamp, false});
+      for (const ColumnSpec& c : stream.columns) {
+        std::string name = c.name;
+        while (Taken(columns, name)) name += "_";
+        columns.push_back({name, c.type, false});
+      }
+    }
+  } else {
+    for (const OutputColumn& c : pipeline.select) columns.push_back({c.name, c.expr.type, false});
+    columns.push_back({"_key", Type::kText, true});
+    columns.push_back({"_revision", Type::kBigint, true});
+    columns.push_back({"_provisional", Type::kBool, true});
+    columns.push_back({"_gap", Type::kBool, true});
+    columns.push_back({"_overflow", Type::kBool, true});
+  }
+  columns.push_back({"_shard", Type::kText, true});
+  columns.push_back({"_seq", Type::kBigint, true});
+  columns.push_back({"_updated_at", Type::kTimestamp, true});
+  return columns;
+}
+
+bool IsServingMeta(std::string_view name) {
+  for (const char* meta : {"_key", "_revision", "_provisional", "_gap", "_overflow", "_shard",
+                           "_seq", "_updated_at"}) {
+    if (name == meta) return true;
+  }
+  return false;
+}
+
+std::vector<Value> ServingCells(const PipelineSpec& pipeline, const ShardId& shard,
+                                const OutputRow& row) {
+  std::vector<Value> cells;
+  if (row.output == Output::kLate || row.output == Output::kQuarantine) {
+    cells = {Integer(Type::kInt, shard.partition.value), Integer(Type::kBigint, row.cause.value),
+             Integer(Type::kInt, row.cause_row)};
+  }
+  if (row.output == Output::kQuarantine) {
+    cells.push_back(Text(row.is_row ? "row" : "event"));
+    cells.push_back(Text(std::string(ReasonName(row.reason))));
+    cells.push_back(Text(row.detail));
+    cells.push_back(
+        Text(row.is_row && row.payload.empty() ? FailedRow(pipeline, row) : row.payload));
+  } else if (row.output == Output::kLate) {
+    cells.push_back(Integer(Type::kTimestamp, row.event_time));
+    cells.push_back(Integer(Type::kBigint, row.missed));
+    cells.push_back(Integer(Type::kTimestamp, row.first_missed_end));
+    cells.push_back(Integer(Type::kTimestamp, row.last_missed_end));
+    cells.insert(cells.end(), row.values.begin(), row.values.end());
+  } else {
+    cells = row.values;
+    cells.push_back(Text(ServingKey(row)));
+    cells.push_back(Integer(Type::kBigint, row.revision));
+    cells.push_back(Integer(Type::kBool, row.output == Output::kProvisional ? 1 : 0));
+    cells.push_back(Integer(Type::kBool, row.gap ? 1 : 0));
+    cells.push_back(Integer(Type::kBool, 0));
+  }
+  cells.push_back(Text("p" + std::to_string(shard.partition.value)));
+  cells.push_back(Integer(Type::kBigint, row.seq));
+  cells.push_back(Integer(Type::kTimestamp, row.caused_at));
+  return cells;
+}
+
+Result<Value> ParseKeyText(Type type, const std::string& text) {
+  if (text == std::string(1, '\0')) return Value{type, {}};
+  const auto bad = [&](const char* expected) {
+    return InvalidArgument("not a value of this column: expected " + std::string(expected) +
+                           " value=\"" + text + "\"");
+  };
+  switch (type) {
+    case Type::kText:
+      return Text(text);
+    case Type::kBool:
+      if (text != "true" && text != "false") return bad("true or false");
+      return Integer(type, text == "true" ? 1 : 0);
+    case Type::kTimestamp: {
+      const auto t = ParseTimestamp(text);
+      if (!t.ok()) return bad("a time such as 2001-01-01T00:00:00Z");
+      return Integer(type, *t);
+    }
+    case Type::kDouble: {
+      double v = 0;
+      if (text == "NaN") return Value{type, std::numeric_limits<double>::quiet_NaN()};
+      if (text == "Infinity") return Value{type, std::numeric_limits<double>::infinity()};
+      if (text == "-Infinity") return Value{type, -std::numeric_limits<double>::infinity()};
+      if (!ParseAll(text, &v)) return bad("a number");
+      return Value{type, v};
+    }
+    case Type::kNumeric:
+    case Type::kInt:
+    case Type::kBigint: {
+      int64_t v = 0;
+      if (!ParseAll(text, &v)) return bad("an integer");
+      if (type == Type::kNumeric) return Value{type, Int128{v}};
+      return Integer(type, v);
+    }
+  }
+  return bad("a known type");
+}
+
+std::string ServingViewName(const std::string& name_space, const std::string& name, Output output) {
+  std::string view = name_space == "default" ? name : name_space + "." + name;
+  if (output == Output::kLate) view += "_late";
+  if (output == Output::kQuarantine) view += "_quarantine";
+  return view;
+}
+
+Status CheckServingBatch(const ServingBatch& batch) {
+  int64_t last = batch.low;
+  for (const OutputRow& row : batch.rows) {
+    if (row.seq <= last || row.seq > batch.high || row.output != batch.output)
+      return Internal("a batch holds a row that is not its own shard=" + batch.shard.ToString() +
+                      " output=" + std::string(OutputName(batch.output)) +
+                      " seq=" + std::to_string(row.seq) + " low=" + std::to_string(batch.low) +
+                      " high=" + std::to_string(batch.high));
+    last = row.seq;
+  }
+  return {};
+}
+
+}  // namespace millrace

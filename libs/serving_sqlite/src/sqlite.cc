@@ -1,0 +1,217 @@
+#include "sqlite.h"
+
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace millrace::serving_sqlite {
+namespace {
+
+constexpr int kVersion = 1;
+constexpr int kBusyMilliseconds = 5'000;
+
+constexpr std::pair<Type, std::string_view> kDeclared[] = {
+    {Type::kInt, "INT"},
+    {Type::kBigint, "BIGINT"},
+    {Type::kDouble, "DOUBLE PRECISION"},
+    {Type::kText, "TEXT"},
+    {Type::kBool, "BOOLEAN"},
+    {Type::kTimestamp, "TIMESTAMPTZ_TEXT"},
+    {Type::kNumeric, "NUMERIC_TEXT"},
+};
+
+bool ParseNumeric(std::string_view text, Int128* out) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  if (text.empty() || text.size() > 38) return false;
+  Int128 v = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    v = v * 10 + (c - '0');
+  }
+  *out = negative ? -v : v;
+  return true;
+}
+
+}  // namespace
+
+std::string Quoted(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) out.append(c == '"' ? 2 : 1, c);
+  return out + "\"";
+}
+
+std::string_view DeclaredType(Type type) {
+  for (const auto& [t, name] : kDeclared)
+    if (t == type) return name;
+  return "BLOB";
+}
+
+Type TypeOfDeclared(std::string_view declared) {
+  for (const auto& [type, name] : kDeclared)
+    if (name == declared) return type;
+  return Type::kText;
+}
+
+Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
+  auto connection = std::make_unique<Connection>();
+  connection->path_ = path;
+  sqlite3* db = nullptr;
+  const int opened = sqlite3_open_v2(
+      path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  connection->db_.reset(db);
+  if (opened != SQLITE_OK)
+    return InvalidArgument(
+        "the serving store cannot be opened: choose a file that this user can write path=" + path +
+        " error=\"" + sqlite3_errstr(opened) + "\"");
+  sqlite3_busy_timeout(db, kBusyMilliseconds);
+  MILLRACE_TRY(connection->Run("PRAGMA journal_mode = WAL"));
+  MILLRACE_TRY(connection->Run("PRAGMA synchronous = NORMAL"));
+  MILLRACE_TRY(connection->Run("PRAGMA journal_size_limit = 67108864"));
+  MILLRACE_ASSIGN(Statement version, connection->Prepare("PRAGMA user_version"));
+  MILLRACE_TRY(version.Step());
+  const int64_t found = version.Integer(0);
+  if (found != 0 && found != kVersion)
+    return InvalidArgument(
+        "the serving store has a version that this program does not know: use "
+        "the version that wrote it path=" +
+        path + " version=" + std::to_string(found));
+  return connection;
+}
+
+Error Connection::LastError(const std::string& what) const {
+  const int code = sqlite3_errcode(db_.get());
+  const std::string text = what + " path=" + path_ + " error=\"" + sqlite3_errmsg(db_.get()) + "\"";
+  switch (code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return Corruption(text);
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+      return InvalidArgument(text);
+    case SQLITE_ERROR:
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+    case SQLITE_MISMATCH:
+    case SQLITE_CONSTRAINT:
+      return Internal(text);
+    default:
+      return Unavailable(text);
+  }
+}
+
+Status Connection::Run(const std::string& sql) {
+  if (sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    return LastError("the serving store failed");
+  return {};
+}
+
+Result<Statement> Connection::Prepare(const std::string& sql) {
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(db_.get(), sql.data(), static_cast<int>(sql.size()), &statement,
+                         nullptr) != SQLITE_OK) {
+    return LastError("the serving store refused a statement");
+  }
+  return Statement(this, statement);
+}
+
+void Statement::BindValue(int at, const Value& value) {
+  if (value.is_null()) {
+    sqlite3_bind_null(statement_.get(), at);
+    return;
+  }
+  switch (value.type) {
+    case Type::kInt:
+    case Type::kBigint:
+    case Type::kBool:
+      return BindInteger(at, std::get<int64_t>(value.data));
+    case Type::kText:
+      return BindText(at, std::get<std::string>(value.data));
+    case Type::kDouble:
+      if (const double v = std::get<double>(value.data); std::isfinite(v)) {
+        sqlite3_bind_double(statement_.get(), at, v);
+        return;
+      }
+      break;
+    default:
+      break;
+  }
+  const std::string text = ValueText(value);
+  sqlite3_bind_text64(statement_.get(), at, text.data(), text.size(), SQLITE_TRANSIENT,
+                      SQLITE_UTF8);
+}
+
+Result<bool> Statement::Step() {
+  const int code = sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return connection_->LastError("the serving store failed");
+}
+
+Type Statement::DeclaredTypeOf(int column) const {
+  const char* declared = sqlite3_column_decltype(statement_.get(), column);
+  return TypeOfDeclared(declared == nullptr ? "" : declared);
+}
+
+std::string Statement::Text(int column) const {
+  const void* bytes = sqlite3_column_blob(statement_.get(), column);
+  const auto n = static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column));
+  return bytes == nullptr ? std::string() : std::string(static_cast<const char*>(bytes), n);
+}
+
+Result<Value> Statement::ReadValue(int column, Type type) const {
+  Value v{type, {}};
+  const int stored = sqlite3_column_type(statement_.get(), column);
+  if (stored == SQLITE_NULL) return v;
+  const auto bad = [&] {
+    return Corruption("the serving store holds a value of another type column=" + Name(column) +
+                      " value=\"" + Text(column) + "\"");
+  };
+  switch (type) {
+    case Type::kText:
+      v.data = Text(column);
+      return v;
+    case Type::kTimestamp: {
+      const std::string text = Text(column);
+      if (text == "infinity" || text == "-infinity") {
+        v.data = text == "infinity" ? kPlusInfinity : kMinusInfinity;
+        return v;
+      }
+      const auto t = ParseTimestamp(text);
+      if (!t.ok()) return bad();
+      v.data = *t;
+      return v;
+    }
+    case Type::kNumeric: {
+      Int128 n = 0;
+      if (!ParseNumeric(Text(column), &n)) return bad();
+      v.data = n;
+      return v;
+    }
+    case Type::kDouble: {
+      if (stored == SQLITE_FLOAT || stored == SQLITE_INTEGER) {
+        v.data = sqlite3_column_double(statement_.get(), column);
+        return v;
+      }
+      const std::string text = Text(column);
+      constexpr double kInfinity = std::numeric_limits<double>::infinity();
+      if (text == "NaN") {
+        v.data = std::numeric_limits<double>::quiet_NaN();
+      } else if (text == "Infinity") {
+        v.data = kInfinity;
+      } else if (text == "-Infinity") {
+        v.data = -kInfinity;
+      } else {
+        return bad();
+      }
+      return v;
+    }
+    default:
+      if (stored != SQLITE_INTEGER) return bad();
+      v.data = Integer(column);
+      return v;
+  }
+}
+
+}  // namespace millrace::serving_sqlite

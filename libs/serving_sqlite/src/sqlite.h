@@ -1,0 +1,109 @@
+#pragma once
+
+#include <sqlite3.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "millrace/base/result.h"
+#include "millrace/model/row.h"
+
+namespace millrace::serving_sqlite {
+
+/// `name` as an SQL identifier.
+std::string Quoted(std::string_view name);
+
+/// The type a column is declared with. SQLite takes its affinity from parts of it: numerics and
+/// times keep their text, and the type can be read back.
+std::string_view DeclaredType(Type type);
+Type TypeOfDeclared(std::string_view declared);
+
+class Statement;
+
+/// A connection. Threads: one at a time.
+class Connection {
+ public:
+  /// Errors as SqliteServingStore::Open.
+  static Result<std::unique_ptr<Connection>> Open(const std::string& path);
+
+  Status Run(const std::string& sql);
+  Result<Statement> Prepare(const std::string& sql);
+  /// Rows that the last INSERT, UPDATE or DELETE touched.
+  int64_t Touched() const { return sqlite3_changes64(db_.get()); }
+  Error LastError(const std::string& what) const;
+
+ private:
+  struct Close {
+    void operator()(sqlite3* db) const { sqlite3_close_v2(db); }
+  };
+
+  std::string path_;
+  std::unique_ptr<sqlite3, Close> db_;
+};
+
+/// A prepared statement: bind, step until no row, reset. Lives no longer than its connection.
+class Statement {
+ public:
+  Statement(Connection* connection, sqlite3_stmt* statement)
+      : connection_(connection), statement_(statement) {}
+
+  /// Parameters count from 1. The text or blob must outlive the next Step.
+  void BindInteger(int at, int64_t v) { sqlite3_bind_int64(statement_.get(), at, v); }
+  void BindText(int at, std::string_view v) {
+    sqlite3_bind_text64(statement_.get(), at, v.data(), v.size(), SQLITE_STATIC, SQLITE_UTF8);
+  }
+  void BindBlob(int at, std::string_view v) {
+    sqlite3_bind_blob64(statement_.get(), at, v.data(), v.size(), SQLITE_STATIC);
+  }
+  /// Copies what it must.
+  void BindValue(int at, const Value& value);
+
+  /// True: a row is there to read.
+  Result<bool> Step();
+  void Reset() { sqlite3_reset(statement_.get()); }
+
+  int Columns() const { return sqlite3_column_count(statement_.get()); }
+  std::string Name(int column) const { return sqlite3_column_name(statement_.get(), column); }
+  Type DeclaredTypeOf(int column) const;
+  int64_t Integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+  std::string Text(int column) const;
+  /// kCorruption: what lies there is no value of `type`.
+  Result<Value> ReadValue(int column, Type type) const;
+
+ private:
+  struct Finalize {
+    void operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
+  };
+
+  Connection* connection_;
+  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+};
+
+/// Rolls back unless committed.
+class Transaction {
+ public:
+  explicit Transaction(Connection* connection) : connection_(connection) {}
+  ~Transaction() {
+    if (open_) connection_->Run("ROLLBACK").Ignore("SQLite has rolled back by itself");
+  }
+  Transaction(const Transaction&) = delete;
+
+  /// Takes the write lock at once, so that nothing read in it can change before it is written.
+  Status Begin() {
+    MILLRACE_TRY(connection_->Run("BEGIN IMMEDIATE"));
+    open_ = true;
+    return {};
+  }
+  Status Commit() {
+    MILLRACE_TRY(connection_->Run("COMMIT"));
+    open_ = false;
+    return {};
+  }
+
+ private:
+  Connection* connection_;
+  bool open_ = false;
+};
+
+}  // namespace millrace::serving_sqlite

@@ -1,0 +1,83 @@
+#include "tables.h"
+
+#include <map>
+
+#include "sqlite.h"
+
+namespace millrace::serving_sqlite {
+
+TableSql MakeTable(const Incarnation& incarnation, const StreamSpec& stream,
+                   const PipelineSpec& pipeline, Output output) {
+  TableSql t;
+  t.view = ServingViewName(incarnation.name_space, incarnation.name, output);
+  t.table = t.view + "@" + std::to_string(incarnation.defined_at.value);
+  t.output = output;
+  t.columns = ServingColumns(stream, pipeline, output);
+  if (output == Output::kResults) {
+    std::map<int32_t, size_t> by_group;
+    for (size_t i = 0; i < pipeline.select.size(); ++i) {
+      if (pipeline.select[i].group_column >= 0)
+        by_group.try_emplace(pipeline.select[i].group_column, i);
+    }
+    for (const auto& [group, column] : by_group) t.keys.push_back(column);
+  }
+  return t;
+}
+
+std::string CreateOwnTables() {
+  return "CREATE TABLE IF NOT EXISTS _millrace_fence (incarnation TEXT NOT NULL, partition INTEGER "
+         "NOT NULL, output TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY "
+         "KEY (incarnation, partition, output)) WITHOUT ROWID;"
+         "CREATE TABLE IF NOT EXISTS _millrace_view (view TEXT NOT NULL PRIMARY KEY, namespace "
+         "TEXT "
+         "NOT NULL, name TEXT NOT NULL, defined_at INTEGER NOT NULL) WITHOUT ROWID;"
+         "PRAGMA user_version = 1";
+}
+
+std::string CreateTable(const TableSql& table) {
+  const bool results = table.output == Output::kResults;
+  std::string sql = "CREATE TABLE IF NOT EXISTS " + Quoted(table.table) + " (";
+  for (const ServingColumn& c : table.columns) {
+    const bool key = c.name == "_key";
+    sql += Quoted(c.name) + " " + std::string(key ? "BLOB" : DeclaredType(c.type)) +
+           (c.meta ? " NOT NULL" : "") + ", ";
+  }
+  sql += results ? "_deleted BOOLEAN NOT NULL, PRIMARY KEY (_key)) WITHOUT ROWID"
+                 : "PRIMARY KEY (_shard, _seq)) WITHOUT ROWID";
+  if (table.keys.empty()) return sql;
+  sql += "; CREATE INDEX IF NOT EXISTS " + Quoted(table.table + "_keys") + " ON " +
+         Quoted(table.table) + " (";
+  for (size_t i = 0; i < table.keys.size(); ++i)
+    sql += (i == 0 ? "" : ", ") + Quoted(table.columns[table.keys[i]].name);
+  return sql + ")";
+}
+
+std::string CreateView(const TableSql& table) {
+  std::string sql = "CREATE VIEW " + Quoted(table.view) + " AS SELECT ";
+  for (size_t i = 0; i < table.columns.size(); ++i)
+    sql += (i == 0 ? "" : ", ") + Quoted(table.columns[i].name);
+  sql += " FROM " + Quoted(table.table);
+  return table.output == Output::kResults ? sql + " WHERE NOT _deleted" : sql;
+}
+
+std::string Upsert(const TableSql& table) {
+  std::string sql = "INSERT INTO " + Quoted(table.table) + " (";
+  std::string marks;
+  std::string sets;
+  const auto add = [&](const std::string& quoted) {
+    const char* comma = marks.empty() ? "" : ", ";
+    sql += comma + quoted;
+    marks += std::string(comma) + "?";
+    if (quoted != "\"_key\"")
+      sets += std::string(sets.empty() ? "" : ", ") + quoted + " = excluded." + quoted;
+  };
+  for (const ServingColumn& c : table.columns) add(Quoted(c.name));
+  if (table.output != Output::kResults)
+    return sql + ") VALUES (" + marks + ") ON CONFLICT DO NOTHING";
+  add("_deleted");
+  return sql + ") VALUES (" + marks + ") ON CONFLICT (_key) DO UPDATE SET " + sets + " WHERE " +
+         Quoted(table.table) + "._shard = excluded._shard AND (" + Quoted(table.table) +
+         "._revision, " + Quoted(table.table) + "._seq) < (excluded._revision, excluded._seq)";
+}
+
+}  // namespace millrace::serving_sqlite

@@ -1,0 +1,95 @@
+#include "millrace/state/in_memory_state.h"
+
+#include <map>
+
+#include "millrace/base/hash.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kFiles = 4;
+
+std::string FileName(size_t i) { return "part-" + std::to_string(i); }
+
+class InMemoryState : public StateStore {
+ public:
+  Task<Status> Apply(StateBatch batch) override {
+    for (const auto& [begin, end] : batch.delete_ranges) {
+      if (begin < end) entries_.erase(entries_.lower_bound(begin), entries_.lower_bound(end));
+    }
+    for (auto& [key, value] : batch.puts) entries_[std::move(key)] = std::move(value);
+    co_return Status();
+  }
+
+  Task<Result<std::vector<StateFile>>> Freeze() override {
+    std::string bytes[kFiles];
+    for (const auto& [key, value] : entries_) {
+      ByteWriter w(&bytes[Hash(key).lo % kFiles]);
+      w.Text(key);
+      w.Text(value);
+    }
+    frozen_.clear();
+    std::vector<StateFile> files;
+    for (size_t i = 0; i < kFiles; ++i) {
+      const Hash128 hash = Hash(bytes[i], i);
+      std::string identity;
+      ByteWriter w(&identity);
+      w.Fixed(hash.lo);
+      w.Fixed(hash.hi);
+      files.push_back(
+          {FileName(i), Hex(identity), static_cast<int64_t>(bytes[i].size()), Crc32c(bytes[i])});
+      frozen_[FileName(i)] = Buffer::Own(std::move(bytes[i]));
+    }
+    co_return files;
+  }
+
+  Task<Result<Buffer>> ReadFile(std::string name) override {
+    const auto it = frozen_.find(name);
+    if (it == frozen_.end()) co_return NotFound("no frozen state file has this name name=" + name);
+    co_return it->second;
+  }
+
+  Task<Status> Restore(std::vector<std::pair<StateFile, Buffer>> files) override {
+    entries_.clear();
+    frozen_.clear();
+    std::map<std::string, std::string> entries;
+    if (!files.empty() && files.size() != kFiles)
+      co_return Corruption("files of a state are missing");
+    for (const auto& [file, data] : files) {
+      ByteReader r(data.bytes);
+      if (static_cast<int64_t>(data.bytes.size()) != file.size ||
+          Crc32c(data.bytes) != file.crc32c) {
+        co_return Corruption("a state file is damaged name=" + file.name);
+      }
+      while (r.ok() && !r.done()) {
+        std::string key(r.Text());
+        entries[std::move(key)] = r.Text();
+      }
+      if (!r.ok()) co_return Corruption("a state file does not decode name=" + file.name);
+    }
+    entries_ = std::move(entries);
+    co_return Status();
+  }
+
+  Task<Result<std::vector<std::pair<std::string, std::string>>>> Scan(std::string from,
+                                                                      size_t limit) override {
+    std::vector<std::pair<std::string, std::string>> found;
+    for (auto it = entries_.lower_bound(from); it != entries_.end() && found.size() < limit; ++it)
+      found.emplace_back(*it);
+    co_return found;
+  }
+
+ private:
+  std::map<std::string, std::string> entries_;
+  std::map<std::string, Buffer> frozen_;
+};
+
+}  // namespace
+
+Task<Result<std::unique_ptr<StateStore>>> InMemoryStates::Open(std::string /*shard*/) {
+  co_return std::unique_ptr<StateStore>(std::make_unique<InMemoryState>());
+}
+
+Task<Status> InMemoryStates::Remove(std::string /*shard*/) { co_return Status(); }
+
+}  // namespace millrace

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "millrace/state/state_store.h"
+
+namespace millrace::state_rocksdb {
+
+/// One shard's database and its latest frozen state: <folder>/db and <folder>/frozen-<n>. Every
+/// call blocks. Threads: any; calls take turns.
+class ShardDatabase {
+ public:
+  explicit ShardDatabase(std::string folder) : folder_(std::move(folder)) {}
+
+  /// Empties the folder and opens an empty database.
+  Status OpenEmpty();
+  Status Apply(const StateBatch& batch);
+  Result<std::vector<StateFile>> Freeze();
+  Result<Buffer> ReadFile(const std::string& name);
+  Status Restore(const std::vector<std::pair<StateFile, Buffer>>& files);
+  Result<std::vector<std::pair<std::string, std::string>>> Scan(const std::string& from,
+                                                                size_t limit);
+
+ private:
+  Status Clear();
+  Status Open(bool create);
+  Result<StateFile> Describe(const std::string& name);
+  Status WriteFiles(const std::vector<std::pair<StateFile, Buffer>>& files);
+  Error FromStatus(const rocksdb::Status& s, const std::string& what) const;
+  Error DiskError(const std::string& what, const std::string& path) const;
+
+  const std::string folder_;
+  std::mutex mutex_;
+  std::unique_ptr<rocksdb::DB> db_;
+  int64_t freezes_ = 0;
+  std::string frozen_;
+  /// Table files described before, by name: a running database never uses a name again.
+  std::map<std::string, StateFile> described_;
+};
+
+}  // namespace millrace::state_rocksdb

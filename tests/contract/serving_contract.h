@@ -1,0 +1,353 @@
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <random>
+
+#include "millrace/serving/serving_store.h"
+#include "support/test_executor.h"
+
+namespace millrace::test {
+
+inline StreamSpec ServingStream() {
+  StreamSpec s;
+  s.name = "s";
+  s.columns = {
+      {"ts", Type::kTimestamp, true}, {"k", Type::kText, false}, {"row", Type::kInt, false}};
+  return s;
+}
+
+/// SELECT k, window_start, window_end, n, mean, total, flag ... GROUP BY k.
+inline PipelineSpec ServingPipeline() {
+  PipelineSpec p;
+  p.name = "r";
+  p.stream = "s";
+  GroupColumn k;
+  k.expr = {Expr::Op::kColumn, Type::kText, 1, false, 0, 0, "", {}};
+  p.group_by = {k};
+  const auto column = [&](std::string name, Type type, int32_t group) {
+    OutputColumn c;
+    c.name = std::move(name);
+    c.expr.op = Expr::Op::kColumn;
+    c.expr.type = type;
+    c.group_column = group;
+    p.select.push_back(c);
+  };
+  column("k", Type::kText, 0);
+  column("window_start", Type::kTimestamp, -1);
+  column("window_end", Type::kTimestamp, -1);
+  column("n", Type::kBigint, -1);
+  column("mean", Type::kDouble, -1);
+  column("total", Type::kNumeric, -1);
+  column("flag", Type::kBool, -1);
+  return p;
+}
+
+inline ShardId ServingShard(int64_t defined_at = 17, int32_t partition = 2) {
+  return {{"default", "r", Offset(defined_at)}, PartitionId(partition)};
+}
+
+/// A result (or provisional) row of window [start, start + 10 s) with `n` as its values.
+inline OutputRow ServingRow(int64_t seq, std::optional<std::string> key, int64_t start_s, int64_t n,
+                            int64_t revision = 1, Output output = Output::kResults) {
+  OutputRow row;
+  row.output = output;
+  row.seq = seq;
+  row.cause = Offset(100 + seq);
+  row.caused_at = 1'000'000'000 * kSecond + seq;
+  row.window_start = start_s * kSecond;
+  row.window_end = (start_s + 10) * kSecond;
+  ColumnData k(Type::kText);
+  key ? k.AppendText(*key) : k.AppendNull();
+  AppendKeyValue(&row.key, k.View(), 0);
+  row.revision = revision;
+  row.values = {Value::From(k.View(), 0),
+                {Type::kTimestamp, row.window_start},
+                {Type::kTimestamp, row.window_end},
+                {Type::kBigint, n},
+                {Type::kDouble, static_cast<double>(n) / 4},
+                {Type::kNumeric, kMaxNumeric - n},
+                {Type::kBool, n % 2}};
+  return row;
+}
+
+inline OutputRow Deleted(OutputRow row) {
+  row.deleted = true;
+  for (size_t i = 3; i < row.values.size(); ++i) row.values[i].data = std::monostate();
+  return row;
+}
+
+inline std::string TableText(const ServingTable& table) {
+  std::string text;
+  for (const auto& row : table.rows) {
+    for (const Value& v : row) text += ValueText(v) + ",";
+    text.back() = '\n';
+  }
+  return text;
+}
+
+/// What every body of the port `serving` promises. `make` gives an empty store.
+inline void CheckServingContract(TestExecutor& executor,
+                                 const std::function<std::unique_ptr<ServingStore>()>& make) {
+  const std::unique_ptr<ServingStore> store = make();
+  const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
+  const ShardId shard = ServingShard();
+  const Epoch epoch(3);
+  const auto apply = [&](int64_t low, int64_t high, std::vector<OutputRow> rows,
+                         Epoch e = Epoch(3)) {
+    const Output output = rows.empty() ? Output::kResults : rows[0].output;
+    return run(store->Apply({shard, output, e, low, high, std::move(rows)}));
+  };
+  const auto query = [&](ServingQuery q = {}) {
+    q.name = "r";
+    return run(store->Query(q));
+  };
+  const auto counts = [&](ServingQuery q = {}) {
+    std::string text;
+    const auto table = query(std::move(q)).value();
+    for (const auto& row : table.rows)
+      text += ValueText(row[0]) + "@" + std::to_string(std::get<int64_t>(row[1].data) / kSecond) +
+              "=" + ValueText(row[3]) + " ";
+    return text;
+  };
+  REQUIRE(run(store->Define(shard.incarnation, ServingStream(), ServingPipeline())).ok());
+  CHECK(run(store->TakeOver(shard, Output::kResults, epoch)).value().seq == 0);
+
+  SECTION("values read back as they are, whatever they are") {
+    OutputRow odd = ServingRow(1, std::nullopt, -20, 1);
+    odd.values[3].data = std::numeric_limits<int64_t>::min();
+    odd.values[4].data = std::nan("");
+    odd.values[5].data = Int128{-5};
+    OutputRow empty = ServingRow(2, "", 0, 2);
+    empty.values[4].data = -std::numeric_limits<double>::infinity();
+    OutputRow quoted = ServingRow(3, "it's \"q\"\n\xc3\xa9", 0, 3);
+    quoted.values[4].data = 0.1;
+    for (size_t i = 3; i < 7; ++i) empty.values[i].data = std::monostate();
+    empty.values[4].data = std::numeric_limits<double>::infinity();
+    REQUIRE(apply(0, 3, {odd, empty, quoted}).ok());
+    const auto table = query().value();
+    CHECK(table.names == std::vector<std::string>{"k", "window_start", "window_end", "n", "mean",
+                                                  "total", "flag"});
+    REQUIRE(table.rows.size() == 3);
+    CHECK(TableText(table) ==
+          "NULL,1969-12-31T23:59:40.000000Z,1969-12-31T23:59:50.000000Z,-9223372036854775808,NaN,"
+          "-5,true\n"
+          ",1970-01-01T00:00:00.000000Z,1970-01-01T00:00:10.000000Z,NULL,Infinity,NULL,NULL\n"
+          "it's \"q\"\n\xc3\xa9,1970-01-01T00:00:00.000000Z,1970-01-01T00:00:10.000000Z,3,0.1," +
+              FormatNumeric(kMaxNumeric - 3) + ",true\n");
+    CHECK(table.rows[0][5].type == Type::kNumeric);
+  }
+
+  SECTION("a row is replaced by one of a larger revision, or of the same and a larger number") {
+    REQUIRE(apply(0, 1, {ServingRow(1, "a", 0, 10, 1)}).ok());
+    REQUIRE(apply(1, 2, {ServingRow(2, "a", 0, 20, 2)}).ok());
+    CHECK(counts() == "a@0=20 ");
+    // A store that went back gets its rows again, and one of them is older than what stands.
+    REQUIRE(apply(2, 3, {ServingRow(3, "a", 0, 30, 1)}).ok());
+    CHECK(counts() == "a@0=20 ");
+    REQUIRE(apply(3, 5, {ServingRow(4, "a", 0, 40, 3), ServingRow(5, "a", 0, 50, 4)}).ok());
+    CHECK(counts() == "a@0=50 ");
+    REQUIRE(apply(5, 7, {ServingRow(6, "a", 0, 60, 6), ServingRow(7, "a", 0, 70, 5)}).ok());
+    CHECK(counts() == "a@0=60 ");
+  }
+
+  SECTION("a deletion hides its row, and a later revision brings it back") {
+    REQUIRE(apply(0, 2, {ServingRow(1, "a", 0, 1), ServingRow(2, "b", 0, 2)}).ok());
+    REQUIRE(apply(2, 3, {Deleted(ServingRow(3, "a", 0, 0, 2))}).ok());
+    CHECK(counts() == "b@0=2 ");
+    REQUIRE(apply(3, 4, {ServingRow(4, "a", 0, 9, 1)}).ok());
+    CHECK(counts() == "b@0=2 ");
+    REQUIRE(apply(4, 5, {ServingRow(5, "a", 0, 7, 3)}).ok());
+    CHECK(counts() == "a@0=7 b@0=2 ");
+  }
+
+  SECTION("provisional rows stand until a result does") {
+    const auto provisional = [](int64_t seq, int64_t n) {
+      return ServingRow(seq, "a", 0, n, 0, Output::kProvisional);
+    };
+    CHECK(apply(0, 1, {provisional(1, 1)}).error().code == Code::kConflict);
+    CHECK(run(store->TakeOver(shard, Output::kProvisional, epoch)).value().seq == 0);
+    REQUIRE(apply(0, 1, {provisional(1, 1)}).ok());
+    CHECK(counts() == "a@0=1 ");
+    ServingQuery with_meta;
+    with_meta.meta = true;
+    CHECK(TableText(query(with_meta).value()).find(",0,true,false,false,p2,1,") !=
+          std::string::npos);
+    REQUIRE(apply(1, 2, {Deleted(provisional(2, 2))}).ok());
+    CHECK(counts() == "");
+    REQUIRE(apply(2, 3, {provisional(3, 3)}).ok());
+    CHECK(counts() == "a@0=3 ");
+    REQUIRE(apply(0, 1, {ServingRow(1, "a", 0, 10, 1)}).ok());
+    CHECK(counts() == "a@0=10 ");
+    REQUIRE(apply(3, 5, {provisional(4, 4), Deleted(provisional(5, 5))}).ok());
+    CHECK(counts() == "a@0=10 ");
+    CHECK(TableText(query(with_meta).value()).find(",1,false,false,false,p2,1,") !=
+          std::string::npos);
+  }
+
+  SECTION("a batch that does not begin where the fence is writes nothing") {
+    REQUIRE(apply(0, 2, {ServingRow(1, "a", 0, 1), ServingRow(2, "b", 0, 2)}).ok());
+    CHECK(apply(0, 2, {ServingRow(1, "a", 0, 5), ServingRow(2, "c", 0, 2)}).error().code ==
+          Code::kConflict);
+    CHECK(apply(3, 4, {ServingRow(4, "c", 0, 1)}).error().code == Code::kConflict);
+    CHECK(apply(2, 3, {ServingRow(3, "c", 0, 1)}, Epoch(2)).error().code == Code::kConflict);
+    CHECK(apply(2, 3, {ServingRow(3, "c", 0, 1)}, Epoch(4)).error().code == Code::kConflict);
+    CHECK(counts() == "a@0=1 b@0=2 ");
+    const Fence fence = run(store->ReadFence(shard, Output::kResults)).value().value();
+    CHECK(fence.epoch == epoch);
+    CHECK(fence.seq == 2);
+    CHECK(apply(2, 3, {ServingRow(4, "c", 0, 1)}).error().code == Code::kInternal);
+    REQUIRE(apply(2, 2, {}).ok());
+    REQUIRE(apply(2, 9, {}).ok());
+    REQUIRE(apply(9, 10, {ServingRow(10, "c", 0, 3)}).ok());
+  }
+
+  SECTION("a newer owner takes over, and the older one is fenced") {
+    REQUIRE(apply(0, 1, {ServingRow(1, "a", 0, 1)}).ok());
+    CHECK(run(store->TakeOver(shard, Output::kResults, epoch)).value().seq == 1);
+    const Fence taken = run(store->TakeOver(shard, Output::kResults, Epoch(5))).value();
+    CHECK(taken.epoch == Epoch(5));
+    CHECK(taken.seq == 1);
+    CHECK(run(store->TakeOver(shard, Output::kResults, epoch)).error().code == Code::kFenced);
+    CHECK(apply(1, 2, {ServingRow(2, "a", 0, 2, 2)}).error().code == Code::kConflict);
+    REQUIRE(apply(1, 2, {ServingRow(2, "a", 0, 2, 2)}, Epoch(5)).ok());
+    const ShardId other = ServingShard(17, 3);
+    CHECK_FALSE(run(store->ReadFence(other, Output::kResults)).value().has_value());
+    CHECK_FALSE(run(store->ReadFence(shard, Output::kLate)).value().has_value());
+  }
+
+  SECTION("rows come by window end, window start and group key, and can be filtered") {
+    std::vector<OutputRow> rows;
+    int64_t seq = 0;
+    for (const int64_t start : {20, 0, 10})
+      for (const char* k : {"b", "a", "ab"}) {
+        ++seq;
+        rows.push_back(ServingRow(seq, k, start, seq));
+      }
+    rows.push_back(ServingRow(10, std::nullopt, 10, 10));
+    REQUIRE(apply(0, 10, rows).ok());
+    CHECK(counts() == "a@0=5 ab@0=6 b@0=4 NULL@10=10 a@10=8 ab@10=9 b@10=7 a@20=2 ab@20=3 b@20=1 ");
+    ServingQuery q;
+    q.keys = {{"k", "a"}};
+    CHECK(counts(q) == "a@0=5 a@10=8 a@20=2 ");
+    q.from = 10 * kSecond;
+    q.to = 20 * kSecond;
+    CHECK(counts(q) == "a@10=8 ");
+    q.keys = {};
+    CHECK(counts(q) == "NULL@10=10 a@10=8 ab@10=9 b@10=7 ");
+    q.keys = {{"k", std::string(1, '\0')}};
+    CHECK(counts(q) == "NULL@10=10 ");
+    q = {};
+    q.keys = {{"window_start", "1970-01-01T01:00:20+01:00"}, {"n", "3"}, {"flag", "true"}};
+    CHECK(counts(q) == "ab@20=3 ");
+    q.keys = {{"mean", "0.75"}, {"total", "1"}};
+    CHECK(counts(q) == "");
+    q.keys = {{"n", "three"}};
+    CHECK(query(q).error().code == Code::kInvalidArgument);
+    q.keys = {{"nobody", "x"}};
+    CHECK(query(q).error().code == Code::kInvalidArgument);
+    q.keys = {{"_seq", "1"}};
+    CHECK(query(q).error().code == Code::kInvalidArgument);
+  }
+
+  SECTION("late and quarantined events have tables of their own, written once") {
+    OutputRow late;
+    late.output = Output::kLate;
+    late.seq = 1;
+    late.cause = Offset(7);
+    late.cause_row = 3;
+    late.caused_at = 5;
+    late.event_time = 11 * kSecond;
+    late.missed = 2;
+    late.first_missed_end = 20 * kSecond;
+    late.last_missed_end = 30 * kSecond;
+    late.values = {
+        {Type::kTimestamp, late.event_time}, {Type::kText, {}}, {Type::kInt, int64_t{4}}};
+    OutputRow event;
+    event.output = Output::kQuarantine;
+    event.seq = 1;
+    event.cause = Offset(8);
+    event.reason = Reason::kUnreadable;
+    event.detail = "detail";
+    event.payload = std::string("{not\0\xff", 6);
+    OutputRow failed = event;
+    failed.seq = 2;
+    failed.is_row = true;
+    failed.reason = Reason::kEvaluationError;
+    failed.payload.clear();
+    failed.key = ServingRow(1, "a\"b", 0, 0).key;
+    failed.window_end = 10 * kSecond;
+    for (const Output o : {Output::kLate, Output::kQuarantine})
+      REQUIRE(run(store->TakeOver(shard, o, epoch)).ok());
+    REQUIRE(apply(0, 1, {late}).ok());
+    REQUIRE(apply(0, 2, {event, failed}).ok());
+    ServingQuery q;
+    q.output = Output::kLate;
+    const auto rows = query(q).value();
+    CHECK(rows.names == std::vector<std::string>{"partition", "offset", "row", "event_time",
+                                                 "missed", "first_missed_end", "last_missed_end",
+                                                 "ts", "k", "row_"});
+    CHECK(TableText(rows) ==
+          "2,7,3,1970-01-01T00:00:11.000000Z,2,1970-01-01T00:00:20.000000Z,"
+          "1970-01-01T00:00:30.000000Z,1970-01-01T00:00:11.000000Z,NULL,4\n");
+    q.from = 11 * kSecond;
+    CHECK(query(q).value().rows.size() == 1);
+    q.from = 11 * kSecond + 1;
+    CHECK(query(q).value().rows.empty());
+    q = {};
+    q.output = Output::kQuarantine;
+    CHECK(TableText(query(q).value()) ==
+          "2,8,0,event,UNREADABLE,detail," + event.payload +
+              "\n2,8,0,row,EVALUATION_ERROR,detail,"
+              "{\"window_start\":\"1970-01-01T00:00:00.000000Z\",\"window_end\":"
+              "\"1970-01-01T00:00:10.000000Z\",\"k\":\"a\\\"b\"}\n");
+    q.meta = true;
+    CHECK(query(q).value().names.back() == "_updated_at");
+    q.to = 0;
+    CHECK(query(q).error().code == Code::kInvalidArgument);
+  }
+
+  SECTION("the name shows the youngest incarnation, and tables outlive their views") {
+    REQUIRE(apply(0, 1, {ServingRow(1, "old", 0, 1)}).ok());
+    const ShardId young = ServingShard(40);
+    PipelineSpec other = ServingPipeline();
+    other.select.erase(other.select.begin() + 4, other.select.end());
+    REQUIRE(run(store->Define(young.incarnation, ServingStream(), other)).ok());
+    CHECK(counts() == "");
+    CHECK(query().value().names.size() == 4);
+    REQUIRE(run(store->Define(shard.incarnation, ServingStream(), ServingPipeline())).ok());
+    CHECK(query().value().names.size() == 4);
+    REQUIRE(apply(1, 2, {ServingRow(2, "still", 0, 1)}).ok());
+    CHECK(counts() == "");
+    REQUIRE(run(store->DropViews(shard.incarnation)).ok());
+    CHECK(query().ok());
+    REQUIRE(run(store->DropViews(young.incarnation)).ok());
+    CHECK(query().error().code == Code::kNotFound);
+    REQUIRE(run(store->Define(shard.incarnation, ServingStream(), ServingPipeline())).ok());
+    CHECK(counts() == "old@0=1 still@0=1 ");
+  }
+
+  SECTION("names of namespaces and of outputs do not meet") {
+    Incarnation elsewhere{"team", "r", Offset(18)};
+    PipelineSpec p = ServingPipeline();
+    p.name_space = "team";
+    REQUIRE(run(store->Define(elsewhere, ServingStream(), p)).ok());
+    REQUIRE(apply(0, 1, {ServingRow(1, "a", 0, 1)}).ok());
+    ServingQuery q;
+    q.name_space = "team";
+    CHECK(counts(q) == "");
+    q.name_space = "nobody";
+    CHECK(query(q).error().code == Code::kNotFound);
+    const auto conflict =
+        run(store->Define({"default", "r_late", Offset(50)}, ServingStream(), ServingPipeline()));
+    REQUIRE_FALSE(conflict.ok());
+    CHECK(conflict.error().code == Code::kConflict);
+    CHECK(run(store->Apply({ServingShard(99), Output::kResults, epoch, 0, 0, {}})).error().code ==
+          Code::kNotFound);
+  }
+}
+
+}  // namespace millrace::test

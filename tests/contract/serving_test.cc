@@ -1,0 +1,142 @@
+#include <fstream>
+
+#include "contract/serving_contract.h"
+#include "millrace/serving/in_memory_serving_store.h"
+#include "millrace/serving_sqlite/sqlite_serving_store.h"
+#include "support/temp_dir.h"
+
+#include <sqlite3.h>
+
+using namespace millrace;
+using serving_sqlite::SqliteServingStore;
+
+namespace {
+
+/// What another program sees: rows as text, or the error.
+std::string Sql(const std::string& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE, nullptr);
+  std::string out;
+  char* error = nullptr;
+  sqlite3_exec(
+      db, sql.c_str(),
+      [](void* to, int n, char** values, char**) {
+        auto& text = *static_cast<std::string*>(to);
+        for (int i = 0; i < n; ++i)
+          text += std::string(i ? "|" : "") + (values[i] ? values[i] : "");
+        text += "\n";
+        return 0;
+      },
+      &out, &error);
+  if (error != nullptr) out += std::string("error: ") + error;
+  sqlite3_free(error);
+  sqlite3_close(db);
+  return out;
+}
+
+struct Fixture {
+  test::TempDir dir;
+  test::TestExecutor executor;
+  std::unique_ptr<SqliteServingStore> store;
+  const std::string path = dir.Sub("serving.db");
+  const ShardId shard = test::ServingShard();
+
+  Fixture() { Open(); }
+  void Open() {
+    store.reset();
+    store = SqliteServingStore::Open(path).value();
+    REQUIRE(executor
+                .RunUntilDone(store->Define(shard.incarnation, test::ServingStream(),
+                                            test::ServingPipeline()))
+                .ok());
+  }
+  Status Apply(int64_t low, std::vector<OutputRow> rows) {
+    const int64_t high = rows.back().seq;
+    return executor.RunUntilDone(
+        store->Apply({shard, rows[0].output, Epoch(1), low, high, std::move(rows)}));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("result tables in memory keep the contract of serving stores") {
+  test::TestExecutor executor;
+  test::CheckServingContract(executor, [] { return std::make_unique<InMemoryServingStore>(); });
+}
+
+TEST_CASE("result tables in SQLite keep the contract of serving stores") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  test::CheckServingContract(
+      executor, [&] { return SqliteServingStore::Open(dir.Sub("serving.db")).value(); });
+}
+
+TEST_CASE_METHOD(Fixture, "other programs read the view while the store is open") {
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  OutputRow nan = test::ServingRow(2, "b", 0, 3);
+  nan.values[4].data = std::nan("");
+  REQUIRE(Apply(0, {test::ServingRow(1, "a", 0, 2), nan,
+                    test::Deleted(test::ServingRow(3, "c", 0, 0, 2))})
+              .ok());
+  CHECK(Sql(path,
+            "SELECT k, window_start, n, mean, total, flag, typeof(mean), typeof(total), "
+            "_revision, _provisional, _gap, _overflow, _shard, _seq, _updated_at FROM r") ==
+        "a|1970-01-01T00:00:00.000000Z|2|0.5|" + FormatNumeric(kMaxNumeric - 2) +
+            "|0|real|text|1|0|0|0|p2|1|2001-09-09T01:46:40.000001Z\n"
+            "b|1970-01-01T00:00:00.000000Z|3|NaN|" +
+            FormatNumeric(kMaxNumeric - 3) +
+            "|1|text|text|1|0|0|0|p2|2|2001-09-09T01:46:40.000002Z\n");
+  CHECK(Sql(path, "SELECT count(*), sum(_deleted) FROM \"r@17\"") == "3|1\n");
+  CHECK(Sql(path, "SELECT count(*) FROM r_late; SELECT count(*) FROM r_quarantine") == "0\n0\n");
+  CHECK(Sql(path, "EXPLAIN QUERY PLAN SELECT * FROM r WHERE k = 'a'").find("r@17_keys") !=
+        std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "rows, fences and views are there after the store is opened again") {
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  REQUIRE(Apply(0, {test::ServingRow(1, "a", 0, 2)}).ok());
+  Open();
+  CHECK(executor.RunUntilDone(store->ReadFence(shard, Output::kResults)).value()->seq == 1);
+  REQUIRE(Apply(1, {test::ServingRow(2, "a", 0, 5, 2)}).ok());
+  ServingQuery q;
+  q.name = "r";
+  CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a batch with a row that cannot be written leaves the fence where it was") {
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  OutputRow bad = test::ServingRow(2, "b", 0, 3);
+  bad.values.pop_back();
+  CHECK(Apply(0, {test::ServingRow(1, "a", 0, 2), bad}).error().code == Code::kInternal);
+  CHECK(executor.RunUntilDone(store->ReadFence(shard, Output::kResults)).value()->seq == 0);
+  CHECK(Sql(path, "SELECT count(*) FROM \"r@17\"") == "0\n");
+  REQUIRE(Apply(0, {test::ServingRow(1, "a", 0, 2)}).ok());
+}
+
+TEST_CASE_METHOD(Fixture, "columns that differ only in case are refused with what to do") {
+  PipelineSpec p = test::ServingPipeline();
+  p.select[3].name = "K";
+  const auto refused = executor.RunUntilDone(
+      store->Define({"default", "case", Offset(60)}, test::ServingStream(), p));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Code::kInvalidArgument);
+  CHECK(refused.error().message.find("AS") != std::string::npos);
+}
+
+TEST_CASE("a file that is no serving store is refused with its name") {
+  const test::TempDir dir;
+  std::ofstream(dir.Sub("text.db")) << std::string(5000, 'x');
+  const auto text = SqliteServingStore::Open(dir.Sub("text.db"));
+  REQUIRE_FALSE(text.ok());
+  CHECK(text.error().code == Code::kCorruption);
+  CHECK(text.error().message.find(dir.Sub("text.db")) != std::string::npos);
+  const auto nowhere = SqliteServingStore::Open(dir.Sub("no/such/dir.db"));
+  REQUIRE_FALSE(nowhere.ok());
+  CHECK(nowhere.error().code == Code::kInvalidArgument);
+  {
+    SqliteServingStore::Open(dir.Sub("new.db")).value();
+  }
+  CHECK(Sql(dir.Sub("new.db"), "PRAGMA user_version = 9") == "");
+  CHECK(SqliteServingStore::Open(dir.Sub("new.db")).error().code == Code::kInvalidArgument);
+}
