@@ -1,74 +1,13 @@
-#include <catch2/catch.hpp>
-#include <sstream>
-#include <thread>
-
-#include "millrace/base/check.h"
+#include "contract/metrics_contract.h"
 #include "millrace/metrics/in_memory_metrics.h"
 #include "millrace/metrics_prometheus/prometheus_metrics.h"
 
 using namespace millrace;
-
-namespace {
-
-/// The value behind `series` in a text exposition, "" if it is not there.
-std::string Sample(const std::string& text, const std::string& series) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(series + " ")) return line.substr(series.size() + 1);
-  return "";
-}
-
-void CheckMetricsContract(MetricRegistry& m) {
-  SECTION("a metric is the same for the same name and labels, in any order") {
-    m.GetCounter("millrace_a_total", "Help.", {{"x", "1"}, {"b", "2"}}).Add();
-    m.GetCounter("millrace_a_total", "Other.", {{"b", "2"}, {"x", "1"}}).Add(2.5);
-    m.GetCounter("millrace_a_total", "Help.", {{"x", "2"}, {"b", "2"}}).Add();
-    CHECK(Sample(m.Expose(), "millrace_a_total{b=\"2\",x=\"1\"}") == "3.5");
-    CHECK(Sample(m.Expose(), "millrace_a_total{b=\"2\",x=\"2\"}") == "1");
-  }
-  SECTION("a gauge holds what was set last, and a histogram counts by bounds") {
-    Gauge& g = m.GetGauge("millrace_g", "Help.", {});
-    g.Set(5);
-    g.Set(-2);
-    CHECK(Sample(m.Expose(), "millrace_g") == "-2");
-    Histogram& h = m.GetHistogram("millrace_h_seconds", "Help.", {{"s", "x"}}, {0.5, 1});
-    for (const double v : {0.25, 0.5, 0.75, 8.0}) h.Observe(v);
-    const std::string text = m.Expose();
-    CHECK(Sample(text, "millrace_h_seconds_bucket{s=\"x\",le=\"0.5\"}") == "2");
-    CHECK(Sample(text, "millrace_h_seconds_bucket{s=\"x\",le=\"1\"}") == "3");
-    CHECK(Sample(text, "millrace_h_seconds_bucket{s=\"x\",le=\"+Inf\"}") == "4");
-    CHECK(Sample(text, "millrace_h_seconds_sum{s=\"x\"}") == "9.5");
-    CHECK(Sample(text, "millrace_h_seconds_count{s=\"x\"}") == "4");
-  }
-  SECTION("any label value is exposed without breaking the line") {
-    m.GetCounter("millrace_a_total", "Help.", {{"x", "a\"b\\c\nd"}}).Add();
-    CHECK(Sample(m.Expose(), "millrace_a_total{x=\"a\\\"b\\\\c\\nd\"}") == "1");
-  }
-  SECTION("names that are none, another kind and falling counters are our bugs") {
-    CHECK_THROWS_AS(m.GetCounter("9a", "", {}), InvariantViolation);
-    CHECK_THROWS_AS(m.GetCounter("a-b", "", {}), InvariantViolation);
-    CHECK_THROWS_AS(m.GetCounter("a", "", {{"", "x"}}), InvariantViolation);
-    Counter& c = m.GetCounter("millrace_a_total", "", {});
-    CHECK_THROWS_AS(m.GetGauge("millrace_a_total", "", {}), InvariantViolation);
-    CHECK_THROWS_AS(c.Add(-1), InvariantViolation);
-  }
-  SECTION("threads share metrics") {
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 4; ++t)
-      threads.emplace_back([&] {
-        for (int i = 0; i < 1'000; ++i)
-          m.GetCounter("millrace_a_total", "", {{"i", std::to_string(i % 10)}}).Add();
-      });
-    for (auto& t : threads) t.join();
-    CHECK(Sample(m.Expose(), "millrace_a_total{i=\"3\"}") == "400");
-  }
-}
-
-}  // namespace
+using test::Sample;
 
 TEST_CASE("metrics in memory keep the contract of metrics") {
   InMemoryMetrics metrics;
-  CheckMetricsContract(metrics);
+  test::CheckMetricsContract(metrics);
   metrics.GetGauge("millrace_value", "", {{"a", "b"}}).Set(7);
   CHECK(metrics.Value("millrace_value", {{"a", "b"}}) == 7);
   CHECK(metrics.Value("millrace_value", {{"a", "c"}}) == 0);
@@ -76,7 +15,7 @@ TEST_CASE("metrics in memory keep the contract of metrics") {
 
 TEST_CASE("Prometheus metrics keep the contract of metrics") {
   metrics_prometheus::PrometheusMetrics metrics("1.2.3");
-  CheckMetricsContract(metrics);
+  test::CheckMetricsContract(metrics);
 }
 
 TEST_CASE("a Prometheus exposition tells build and process") {
