@@ -74,8 +74,13 @@ Result<Micros> ParseTimestamp(std::string_view text) {
                            std::string(text.substr(0, 64)) + "\"");
   };
   size_t pos = 0;
-  const int64_t year = Digits(text, &pos, 4);
-  if (year < 1 || !Skip(text, &pos, "-")) return bad("expected a four-digit year");
+  const bool before_christ = text.starts_with('-');
+  pos = before_christ || text.starts_with('+') ? 1 : 0;
+  size_t digits = 4;
+  while (pos > 0 && digits < 6 && pos + digits < text.size() && text[pos + digits] != '-') ++digits;
+  int64_t year = Digits(text, &pos, digits);
+  if (year < 0 || !Skip(text, &pos, "-")) return bad("expected a four-digit year");
+  if (before_christ) year = -year;
   const int64_t month = Digits(text, &pos, 2);
   if (month < 1 || month > 12 || !Skip(text, &pos, "-")) return bad("expected a month 01-12");
   const int64_t day = Digits(text, &pos, 2);
@@ -114,7 +119,11 @@ Result<Micros> ParseTimestamp(std::string_view text) {
   if (pos != text.size()) return bad("something follows the zone");
   const int64_t days =
       DaysFromCivil(year, static_cast<unsigned>(month), static_cast<unsigned>(day));
-  return (days * 86'400 + hour * 3'600 + minute * 60 + second - zone) * kSecond + fraction;
+  const int64_t seconds = days * 86'400 + hour * 3'600 + minute * 60 + second - zone;
+  Micros t = 0;
+  if (__builtin_mul_overflow(seconds, kSecond, &t))
+    return seconds < 0 ? kMinusInfinity + 1 : kPlusInfinity - 1;
+  return SaturatingAdd(t, fraction);
 }
 
 }  // namespace millrace

@@ -8,6 +8,14 @@
 #include "millrace/base/time.h"
 
 namespace millrace {
+namespace {
+enum RowFlag : uint8_t { kDeleted = 1, kGap = 2, kFileEnd = 4, kIsRow = 8 };
+
+}  // namespace
+
+uint8_t RowFlags(bool deleted, bool gap) {
+  return static_cast<uint8_t>((deleted ? kDeleted : 0) | (gap ? kGap : 0));
+}
 
 std::string_view OutputName(Output output) {
   switch (output) {
@@ -144,8 +152,6 @@ bool ReadValue(ByteReader* in, Value* value) {
   return in->ok();
 }
 
-enum RowFlag : uint8_t { kDeleted = 1, kGap = 2, kFileEnd = 4, kIsRow = 8 };
-
 }  // namespace
 
 void EncodeRow(const OutputRow& row, std::string* out) {
@@ -238,9 +244,13 @@ Result<OutputRow> DecodeRow(ByteReader* in) {
 std::string FormatDouble(double v) {
   if (std::isnan(v)) return "NaN";
   if (std::isinf(v)) return v > 0 ? "Infinity" : "-Infinity";
+  // Shortest digits, placed as PostgreSQL places them: plain from 1e-4 to below 1e15, else with an
+  // exponent.
   char text[64];
-  const auto end = std::to_chars(text, text + sizeof text, v).ptr;
-  return {text, end};
+  const auto format = v == 0 || (std::fabs(v) >= 1e-4 && std::fabs(v) < 1e15)
+                          ? std::chars_format::fixed
+                          : std::chars_format::scientific;
+  return {text, std::to_chars(text, text + sizeof text, v, format).ptr};
 }
 
 std::string JsonQuote(std::string_view text) {

@@ -19,11 +19,19 @@ TEST_CASE("a timestamp may have any zone offset and up to six digits") {
         951'782'400 * kSecond + kSecond / 10);
 }
 
+TEST_CASE("signed years reach beyond the range of event times") {
+  CHECK(ParseTimestamp("-1997-01-01T00:00:00Z").value() < kMinEventTime);
+  CHECK(ParseTimestamp("+10000-01-01T00:00:00Z").value() == kMaxEventTime + 1);
+  CHECK(ParseTimestamp(FormatTimestamp(-125'186'256'000'000'000)).value() ==
+        -125'186'256'000'000'000);
+  CHECK(ParseTimestamp("+999999-01-01T00:00:00Z").value() == kPlusInfinity - 1);
+}
+
 TEST_CASE("what is not an RFC 3339 time with a zone is refused") {
   const char* bad = GENERATE(
       "", "2001-01-01", "2001-01-01T00:00:00", "2001-02-29T00:00:00Z", "2001-13-01T00:00:00Z",
       "2001-01-01T24:00:00Z", "2001-01-01T00:00:00.Z", "2001-01-01T00:00:00.1234567Z",
-      "2001-01-01T00:00:00Z ", "0000-01-01T00:00:00Z", "2001-01-01T00:00:60Z");
+      "2001-01-01T00:00:00Z ", "12001-01-01T00:00:00Z", "2001-01-01T00:00:60Z");
   INFO(bad);
   CHECK_FALSE(ParseTimestamp(bad).ok());
 }

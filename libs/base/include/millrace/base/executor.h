@@ -132,6 +132,19 @@ Task<T> Offload(F fn) {
   co_return value;
 }
 
+/// Runs `task` on another executor and gives its value on the calling one. If the calling frame is
+/// destroyed, the task still runs to its end, so it must not use that frame.
+template <typename T>
+Task<T> RunOn(Executor& executor, Task<T> task) {
+  const Completion<T> completion;
+  executor.Spawn([](Task<T> inner, Completion<T> done) -> Task<void> {
+    T value = co_await std::move(inner);
+    done.Set(std::move(value));
+  }(std::move(task), completion));
+  T value = co_await completion;
+  co_return value;
+}
+
 /// Wakes coroutines of the same executor that wait for a condition: `while (!ready) co_await
 /// changed.Wait();`. Not for use across executors. A wait ends at the next Notify or after
 /// `timeout`.

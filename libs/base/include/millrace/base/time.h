@@ -48,7 +48,8 @@ std::string FormatTimestamp(Micros t);
 /// `YYYY-MM-DD` of the UTC day that holds t.
 std::string FormatDate(Micros t);
 /// RFC 3339 with a zone (`Z` or an offset), at most six fraction digits (more: they must be zero).
-/// Error: kInvalidArgument. No check of the range of event times.
+/// A sign before the year allows years of up to six digits (ISO 8601, expanded); what int64 cannot
+/// hold becomes its bound. Error: kInvalidArgument. No check of the range of event times.
 Result<Micros> ParseTimestamp(std::string_view text);
 
 }  // namespace millrace

@@ -74,6 +74,9 @@ void EncodeRow(const OutputRow& row, std::string* out);
 /// Reads the next row; kCorruption if the bytes are not one.
 Result<OutputRow> DecodeRow(ByteReader* in);
 
+/// The flags byte of a row about a window, for whoever writes rows from columns.
+uint8_t RowFlags(bool deleted, bool gap);
+
 void EncodeValue(std::string* out, const Value& value);
 void AppendColumnValue(std::string* out, const Column& column, size_t row);
 

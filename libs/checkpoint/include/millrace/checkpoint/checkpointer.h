@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "millrace/checkpoint/manifest.h"
+#include "millrace/objectstore/object_store.h"
+#include "millrace/state/state_store.h"
+
+namespace millrace::checkpoint {
+
+/// A checkpoint that is whole in the object store and waits for its Commit.
+struct Saved {
+  Manifest manifest;
+  std::string object;
+  Hash128 hash;  ///< of the manifest's bytes
+};
+
+/// Saves and loads the checkpoints of one shard. It decides nothing about validity: the control log
+/// does.
+///
+/// Threads: the shard's executor. Order of a save: local state, new files, manifest; each step
+/// needs the one before. Any step may fail or be cut off and leaves objects behind that nothing
+/// names.
+class Checkpointer {
+ public:
+  Checkpointer(ObjectStore* objects, StateStore* state) : objects_(objects), state_(state) {}
+
+  /// Writes `change` over the state of the save before and uploads what is new. Files that one of
+  /// `kept` names (the last valid commits, as the owner's own fold has them) are reused; every
+  /// other is uploaded under this epoch. kUnavailable from the local state: the next change must
+  /// hold everything.
+  Task<Result<Saved>> Save(Manifest manifest, window::StateChange change,
+                           const std::vector<Manifest>& kept);
+
+  /// kNotFound: the object is missing; kCorruption: it is not what was committed.
+  Task<Result<Manifest>> LoadManifest(std::string object, Hash128 hash);
+
+  /// Checks every file of the manifest (existence, size, checksum) and makes them the local state.
+  Task<Status> LoadState(const Manifest& manifest);
+
+ private:
+  ObjectStore* objects_;
+  StateStore* state_;
+};
+
+/// Gives every entry of the local state to `fold` and checks the state hash.
+Task<Result<window::StateHash>> RestoreFold(StateStore* state, const Manifest& manifest,
+                                            window::ShardFold* fold);
+
+}  // namespace millrace::checkpoint

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "millrace/base/bytes.h"
+#include "millrace/base/hash.h"
+#include "millrace/base/result.h"
+#include "millrace/model/ids.h"
+#include "millrace/model/row.h"
+#include "millrace/state/state_store.h"
+#include "millrace/window/shard_fold.h"
+
+namespace millrace::checkpoint {
+
+/// What a record was, so that a log that was truncated or re-created is noticed: a hash of offset,
+/// append time, key and value.
+struct RecordIdentity {
+  Offset offset;
+  uint64_t hash = 0;
+
+  friend bool operator==(const RecordIdentity&, const RecordIdentity&) = default;
+};
+
+/// How many of the last records a manifest remembers.
+inline constexpr size_t kRememberedRecords = 16;
+
+struct ManifestFile {
+  StateFile file;
+  std::string object;
+};
+
+/// Rows that some sink had not applied at the cut.
+struct OwedRows {
+  Output output = Output::kResults;
+  int64_t first_seq = 0;
+  int64_t last_seq = 0;
+  Buffer bytes;
+};
+
+/// Everything about one checkpoint (docs/formats/manifest.md).
+struct Manifest {
+  ShardId shard;
+  std::string topic;
+  Epoch epoch;
+  CutNumber cut;
+  Offset next_offset;
+  Micros watermark = kMinusInfinity;
+  Hash128 state_hash;
+  std::vector<RecordIdentity> records;
+  std::vector<ManifestFile> files;
+  window::Ledger ledger;
+  std::vector<OwedRows> outbox;
+  /// By output number: the last row the sink had applied, and the last row made.
+  std::vector<int64_t> applied = std::vector<int64_t>(kOutputs + 1, 0);
+  std::vector<int64_t> made = std::vector<int64_t>(kOutputs + 1, 0);
+};
+
+std::string Encode(const Manifest& manifest);
+/// kCorruption: not a manifest, or one of a version that is not known.
+Result<Manifest> Decode(std::string_view bytes);
+
+/// "default/state/delays@17/p2/": where a shard's objects lie.
+std::string ShardPrefix(const ShardId& shard);
+
+/// Objects of `old` that none of the kept manifests names: what cleaning rule (a) lets anyone
+/// delete after a newer commit is valid.
+std::vector<std::string> Unreferenced(const Manifest& old, const std::vector<Manifest>& kept);
+
+}  // namespace millrace::checkpoint

@@ -1,0 +1,103 @@
+#include "millrace/checkpoint/checkpointer.h"
+
+#include <map>
+
+#include "millrace/base/crash_point.h"
+
+namespace millrace::checkpoint {
+namespace {
+
+/// State entries read at a time.
+constexpr size_t kScanEntries = 4096;
+
+Error Damaged(const std::string& object, const Error& error) {
+  return Error{error.code,
+               "a checkpoint object cannot be used: " + error.message + " object=" + object};
+}
+
+}  // namespace
+
+Task<Result<Saved>> Checkpointer::Save(Manifest manifest, window::StateChange change,
+                                       const std::vector<Manifest>& kept) {
+  StateBatch batch{std::move(change.delete_ranges), std::move(change.puts)};
+  MILLRACE_CO_TRY(co_await state_->Apply(std::move(batch)));
+  CrashPoint("cut.after_state");
+  MILLRACE_CO_ASSIGN(const std::vector<StateFile> files, co_await state_->Freeze());
+  CrashPoint("cut.after_freeze");
+
+  std::map<std::string, std::string> reusable;
+  for (const Manifest& m : kept) {
+    for (const ManifestFile& f : m.files) reusable[f.file.identity] = f.object;
+  }
+  const std::string prefix = ShardPrefix(manifest.shard);
+  for (const StateFile& file : files) {
+    const auto known = reusable.find(file.identity);
+    if (known != reusable.end()) {
+      manifest.files.push_back({file, known->second});
+      continue;
+    }
+    const std::string object = prefix + std::to_string(manifest.epoch.value) + "-" + file.identity +
+                               "-" + std::to_string(file.crc32c) + "-" + std::to_string(file.size) +
+                               ".sst";
+    MILLRACE_CO_ASSIGN(Buffer bytes, co_await state_->ReadFile(file.name));
+    MILLRACE_CO_TRY(co_await objects_->Put(object, std::move(bytes)));
+    manifest.files.push_back({file, object});
+    CrashPoint("cut.after_file");
+  }
+  std::string bytes = Encode(manifest);
+  Saved saved;
+  saved.hash = Hash(bytes);
+  saved.object = prefix + "m-" + std::to_string(manifest.epoch.value) + "-" +
+                 std::to_string(manifest.cut.value) + "-" +
+                 Hex({reinterpret_cast<const char*>(&saved.hash), sizeof saved.hash});
+  MILLRACE_CO_TRY(co_await objects_->Put(saved.object, Buffer::Own(std::move(bytes))));
+  CrashPoint("cut.after_manifest");
+  saved.manifest = std::move(manifest);
+  co_return saved;
+}
+
+Task<Result<Manifest>> Checkpointer::LoadManifest(std::string object, Hash128 hash) {
+  auto bytes = co_await objects_->Get(object);
+  if (!bytes.ok()) co_return Damaged(object, bytes.error());
+  if (Hash(bytes->bytes) != hash) {
+    co_return Corruption("a manifest is not the one that was committed object=" + object);
+  }
+  auto manifest = Decode(bytes->bytes);
+  if (!manifest.ok()) co_return Damaged(object, manifest.error());
+  co_return manifest;
+}
+
+Task<Status> Checkpointer::LoadState(const Manifest& manifest) {
+  std::vector<std::pair<StateFile, Buffer>> files;
+  for (const ManifestFile& f : manifest.files) {
+    auto bytes = co_await objects_->Get(f.object);
+    if (!bytes.ok()) co_return Damaged(f.object, bytes.error());
+    if (static_cast<int64_t>(bytes->bytes.size()) != f.file.size ||
+        Crc32c(bytes->bytes) != f.file.crc32c) {
+      co_return Corruption("a checkpoint file does not match its size and checksum object=" +
+                           f.object);
+    }
+    files.emplace_back(f.file, std::move(*bytes));
+  }
+  auto restored = co_await state_->Restore(std::move(files));
+  co_return restored;
+}
+
+Task<Result<window::StateHash>> RestoreFold(StateStore* state, const Manifest& manifest,
+                                            window::ShardFold* fold) {
+  std::string from;
+  for (;;) {
+    MILLRACE_CO_ASSIGN(const auto entries, co_await state->Scan(from, kScanEntries));
+    for (const auto& [key, value] : entries) MILLRACE_CO_TRY(fold->Restore(key, value));
+    if (entries.size() < kScanEntries) break;
+    from = entries.back().first + '\0';
+  }
+  window::StateHash hash = fold->FinishRestore();
+  if (hash.total() != manifest.state_hash) {
+    co_return Corruption("the restored state has another hash than the manifest shard=" +
+                         manifest.shard.ToString());
+  }
+  co_return hash;
+}
+
+}  // namespace millrace::checkpoint

@@ -1,0 +1,118 @@
+#include "millrace/checkpoint/manifest.h"
+
+#include <set>
+
+#include "millrace/base/bytes.h"
+
+namespace millrace::checkpoint {
+namespace {
+
+constexpr std::string_view kMagic = "MRM1";
+
+}  // namespace
+
+std::string Encode(const Manifest& m) {
+  std::string body;
+  ByteWriter w(&body);
+  w.Text(m.shard.ToString());
+  w.Text(m.topic);
+  w.Fixed(m.epoch.value);
+  w.Fixed(m.cut.value);
+  w.Fixed(m.next_offset.value);
+  w.Fixed(m.watermark);
+  w.Fixed(m.state_hash);
+  w.Varint(m.records.size());
+  for (const RecordIdentity& r : m.records) {
+    w.Fixed(r.offset.value);
+    w.Fixed(r.hash);
+  }
+  w.Varint(m.files.size());
+  for (const ManifestFile& f : m.files) {
+    w.Text(f.file.name);
+    w.Text(f.file.identity);
+    w.Fixed(f.file.size);
+    w.Fixed(f.file.crc32c);
+    w.Text(f.object);
+  }
+  w.Fixed(m.ledger);
+  for (const auto* seqs : {&m.applied, &m.made}) {
+    for (const int64_t seq : *seqs) w.Fixed(seq);
+  }
+  w.Varint(m.outbox.size());
+  for (const OwedRows& rows : m.outbox) {
+    w.Fixed(rows.output);
+    w.Fixed(rows.first_seq);
+    w.Fixed(rows.last_seq);
+    w.Text(rows.bytes.bytes);
+  }
+  std::string out(kMagic);
+  ByteWriter(&out).Fixed(Crc32c(body));
+  return out + body;
+}
+
+Result<Manifest> Decode(std::string_view bytes) {
+  ByteReader r(bytes);
+  if (r.Raw(kMagic.size()) != kMagic)
+    return Corruption("an object is not a manifest of a known version");
+  const auto crc = r.Fixed<uint32_t>();
+  if (!r.ok() || Crc32c(bytes.substr(kMagic.size() + sizeof crc)) != crc) {
+    return Corruption("a manifest does not match its checksum");
+  }
+  Manifest m;
+  const bool shard_ok = ShardId::Parse(r.Text(), &m.shard);
+  m.topic = r.Text();
+  m.epoch = Epoch(r.Fixed<int64_t>());
+  m.cut = CutNumber(r.Fixed<int64_t>());
+  m.next_offset = Offset(r.Fixed<int64_t>());
+  m.watermark = r.Fixed<Micros>();
+  m.state_hash = r.Fixed<Hash128>();
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    RecordIdentity id;
+    id.offset = Offset(r.Fixed<int64_t>());
+    id.hash = r.Fixed<uint64_t>();
+    m.records.push_back(id);
+  }
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    ManifestFile f;
+    f.file.name = r.Text();
+    f.file.identity = r.Text();
+    f.file.size = r.Fixed<int64_t>();
+    f.file.crc32c = r.Fixed<uint32_t>();
+    f.object = r.Text();
+    m.files.push_back(std::move(f));
+  }
+  m.ledger = r.Fixed<window::Ledger>();
+  for (auto* seqs : {&m.applied, &m.made}) {
+    for (int64_t& seq : *seqs) seq = r.Fixed<int64_t>();
+  }
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    OwedRows rows;
+    rows.output = r.Fixed<Output>();
+    rows.first_seq = r.Fixed<int64_t>();
+    rows.last_seq = r.Fixed<int64_t>();
+    rows.bytes = Buffer::Own(std::string(r.Text()));
+    m.outbox.push_back(std::move(rows));
+  }
+  if (!r.ok() || !r.done() || !shard_ok) return Corruption("a manifest does not decode");
+  return m;
+}
+
+std::string ShardPrefix(const ShardId& shard) {
+  return shard.incarnation.name_space + "/state/" + shard.incarnation.name + "@" +
+         std::to_string(shard.incarnation.defined_at.value) + "/p" +
+         std::to_string(shard.partition.value) + "/";
+}
+
+std::vector<std::string> Unreferenced(const Manifest& old, const std::vector<Manifest>& kept) {
+  std::set<std::string> named;
+  for (const Manifest& m : kept) {
+    for (const ManifestFile& f : m.files) named.insert(f.object);
+  }
+  std::vector<std::string> out;
+  for (const ManifestFile& f : old.files) {
+    if (!named.contains(f.object)) out.push_back(f.object);
+  }
+  return out;
+}
+
+}  // namespace millrace::checkpoint

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <map>
+
+#include "millrace/base/executor.h"
+#include "millrace/control/fold.h"
+#include "millrace/log/log.h"
+
+namespace millrace::control {
+
+/// What a shard needs of the control log, wherever the two run.
+class ControlClient {
+ public:
+  virtual ~ControlClient() = default;
+
+  /// What became of a commit.
+  struct Committed {
+    Verdict verdict = Verdict::kUnknown;
+    /// The shard as the fold has it after the record.
+    ShardState shard;
+  };
+  /// Appends a Commit and gives the verdict of the fold. On doubt the same bytes are appended
+  /// again; it counts as valid if the fold holds this very commit. kUnavailable: the log does not
+  /// answer.
+  virtual Task<Result<Committed>> WriteCommit(Commit commit) = 0;
+  /// The shard as the fold has it now. kNotFound: it is not defined any more.
+  virtual Task<Result<ShardState>> ReadShard(ShardId shard) = 0;
+};
+
+/// Reads the control topic into a Fold and appends to it. One executor.
+class ControlLog {
+ public:
+  explicit ControlLog(EventLog* log) : log_(log) {}
+
+  /// Makes the topic if needed and folds it to its present end.
+  Task<Status> Start();
+  /// Folds what comes until Stop(). Spawn it once, after Start.
+  Task<> Follow();
+  void Stop() { stopped_ = true; }
+
+  /// Appends a record and gives the fold's verdict on it. On doubt the same bytes are appended
+  /// again, up to kMaxTries times.
+  Task<Result<Verdict>> Write(Record record);
+
+  const Fold& fold() const { return fold_; }
+  /// Notified after every record.
+  Event& changed() { return changed_; }
+  const std::map<Verdict, int64_t>& skipped() const { return skipped_; }
+
+  static constexpr int kMaxTries = 8;
+
+ private:
+  Task<Status> ReadOnce(std::chrono::microseconds wait);
+
+  EventLog* log_;
+  Fold fold_;
+  Event changed_;
+  bool stopped_ = false;
+  /// Verdicts of records whose writers have not asked yet.
+  std::map<Offset, Verdict> awaited_;
+  int writers_ = 0;
+  std::map<Verdict, int64_t> skipped_;
+};
+
+}  // namespace millrace::control

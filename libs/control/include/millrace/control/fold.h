@@ -1,0 +1,121 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "millrace/control/records.h"
+
+namespace millrace::control {
+
+/// How many valid commits of a shard are kept restorable.
+inline constexpr size_t kKeptCommits = 3;
+
+struct CommitState {
+  Epoch epoch;
+  CutNumber cut;
+  Offset next_offset;
+  std::string manifest;
+  Hash128 manifest_hash;
+  Hash128 state_hash;
+};
+
+struct SkipState {
+  Epoch epoch;
+  Offset from;
+  Offset to;
+  std::vector<int64_t> first_seqs;
+  std::string reason;
+};
+
+struct ShardState {
+  Epoch epoch;
+  std::string worker;
+  CutNumber last_cut;
+  Offset next_offset;               ///< of the last commit, or the start
+  std::deque<CommitState> commits;  ///< the last kKeptCommits, newest last
+  std::optional<SkipState> skip;    ///< not yet covered by a commit
+};
+
+struct PipelineState {
+  PipelineSpec spec;
+  std::vector<Offset> start_offsets;
+  Micros defined_at = 0;  ///< append time of the Define record
+  Micros not_before = kMinusInfinity;
+  bool dropped = false;
+};
+
+/// Why a record was skipped.
+enum class Verdict { kValid, kNotLeader, kStale, kDuplicate, kUnknown, kConflict, kUnreadable };
+std::string_view VerdictName(Verdict verdict);
+
+/// The fold of the control log: pure, the same at every reader. A record takes effect only if it is
+/// valid here; its writer learns that by reading it back. Rules:
+///
+///   Claim{n}               n = current + 1
+///   DefineStream, Define   n is current, the request id is new, the name is free
+///   Drop{n}                n is current, the incarnation stands
+///   Assign{n, epoch}       n is current, epoch = epoch[shard] + 1
+///   Skip{n, epoch}         as Assign, and from is not below the last next_offset
+///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below the
+///   last Snapshot{n, at, hash}  n is current; whoever started at it checks the hash
+///
+/// They were model-checked; neither "the latest record per shard wins" nor leases for safety
+/// survive that.
+class Fold {
+ public:
+  /// Applies the record at `offset`; offsets rise by one.
+  Verdict Apply(Offset offset, Micros append_time, const Record& record);
+  /// Applies a record that does not decode: skipped by all.
+  void ApplyUnreadable(Offset offset);
+
+  Offset next_offset() const { return next_offset_; }
+  int64_t leader_number() const { return leader_number_; }
+  const std::string& leader() const { return leader_; }
+  const std::map<std::pair<std::string, std::string>, StreamSpec>& streams() const {
+    return streams_;
+  }
+  const std::map<Incarnation, PipelineState>& pipelines() const { return pipelines_; }
+  const std::map<ShardId, ShardState>& shards() const { return shards_; }
+
+  const StreamSpec* FindStream(const std::string& name_space, const std::string& name) const;
+  /// The incarnation that has the name now, or nullptr.
+  const Incarnation* Current(const std::string& name_space, const std::string& name) const;
+
+  /// The whole fold as bytes, and back. Equal folds give equal bytes.
+  std::string Encode() const;
+  static Result<Fold> Decode(std::string_view bytes);
+
+ private:
+  Verdict Check(const Claim& r) const;
+  Verdict Check(const DefineStream& r) const;
+  Verdict Check(const Define& r) const;
+  Verdict Check(const Drop& r) const;
+  Verdict Check(const Assign& r) const;
+  Verdict Check(const Skip& r) const;
+  Verdict Check(const Commit& r) const;
+  Verdict Check(const Snapshot& r) const;
+  void Take(Offset offset, Micros at, const Claim& r);
+  void Take(Offset offset, Micros at, const DefineStream& r);
+  void Take(Offset offset, Micros at, const Define& r);
+  void Take(Offset offset, Micros at, const Drop& r);
+  void Take(Offset offset, Micros at, const Assign& r);
+  void Take(Offset offset, Micros at, const Skip& r);
+  void Take(Offset offset, Micros at, const Commit& r);
+  void Take(Offset offset, Micros at, const Snapshot& r);
+  Verdict CheckOwner(int64_t n, const ShardId& shard, Epoch epoch) const;
+
+  Offset next_offset_;
+  int64_t leader_number_ = 0;
+  std::string leader_;
+  std::set<std::string> request_ids_;
+  std::map<std::pair<std::string, std::string>, StreamSpec> streams_;
+  std::map<Incarnation, PipelineState> pipelines_;
+  std::map<std::pair<std::string, std::string>, Incarnation> names_;
+  std::map<ShardId, ShardState> shards_;
+};
+
+}  // namespace millrace::control

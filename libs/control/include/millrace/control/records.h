@@ -1,0 +1,83 @@
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "millrace/base/hash.h"
+#include "millrace/base/result.h"
+#include "millrace/model/ids.h"
+#include "millrace/model/row.h"
+#include "millrace/model/spec.h"
+
+namespace millrace::control {
+
+/// The control topic: one partition, kept for ever. Its fold alone says who leads, what is defined,
+/// who owns what and which checkpoints count.
+inline constexpr std::string_view kControlTopic = "__millrace_control";
+
+/// Become leader number n.
+struct Claim {
+  int64_t n = 0;
+  std::string node;
+};
+struct DefineStream {
+  int64_t n = 0;
+  std::string request_id;
+  StreamSpec spec;
+};
+/// A pipeline and where it starts in each partition: one record, all or nothing.
+struct Define {
+  int64_t n = 0;
+  std::string request_id;
+  PipelineSpec spec;
+  std::vector<Offset> start_offsets;
+};
+struct Drop {
+  int64_t n = 0;
+  Incarnation incarnation;
+};
+struct Assign {
+  int64_t n = 0;
+  ShardId shard;
+  std::string worker;
+  Epoch epoch;
+};
+/// The way out of a halt: the shard goes on at `to`, its outputs from `first_seqs`. Replaces an
+/// Assign.
+struct Skip {
+  int64_t n = 0;
+  ShardId shard;
+  std::string worker;
+  Epoch epoch;
+  Offset from;
+  Offset to;
+  std::vector<int64_t> first_seqs;  ///< by Output, index 0 unused; each above the output's fence
+  std::string reason;
+};
+/// A checkpoint that is complete in the object store.
+struct Commit {
+  ShardId shard;
+  Epoch epoch;
+  CutNumber cut;
+  Offset next_offset;
+  std::string manifest;  ///< object key
+  Hash128 manifest_hash;
+  Hash128 state_hash;
+};
+/// The fold after offset `at`, in chunks, so that a reader can begin here.
+struct Snapshot {
+  int64_t n = 0;
+  Offset at;
+  Hash128 hash;
+  std::string state;
+};
+
+using Record = std::variant<Claim, DefineStream, Define, Drop, Assign, Skip, Commit, Snapshot>;
+
+/// The value of a control record (proto/millrace/control/v1).
+std::string Encode(const Record& record);
+/// kCorruption: not a control record that this binary knows.
+Result<Record> Decode(std::string_view value);
+
+}  // namespace millrace::control

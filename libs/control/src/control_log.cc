@@ -1,0 +1,82 @@
+#include "millrace/control/control_log.h"
+
+#include "millrace/base/log.h"
+
+namespace millrace::control {
+namespace {
+
+constexpr size_t kReadBytes = 1 << 20;
+constexpr auto kRetry = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Task<Status> ControlLog::Start() {
+  MILLRACE_CO_TRY(co_await log_->CreateTopic({std::string(kControlTopic), 1}));
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
+  if (range.start.value != 0) {
+    // A reader may begin at a snapshot only; the embedded log keeps everything, so this is damage.
+    co_return Corruption("the control log does not start at its first record start=" +
+                         std::to_string(range.start.value));
+  }
+  while (fold_.next_offset() < range.end)
+    MILLRACE_CO_TRY(co_await ReadOnce(std::chrono::microseconds(0)));
+  co_return Status();
+}
+
+Task<Status> ControlLog::ReadOnce(std::chrono::microseconds wait) {
+  MILLRACE_CO_ASSIGN(const std::vector<LogRecord> records,
+                     co_await log_->Read(std::string(kControlTopic), PartitionId(0),
+                                         fold_.next_offset(), kReadBytes, wait));
+  for (const LogRecord& record : records) {
+    Verdict verdict = Verdict::kUnreadable;
+    const auto decoded = Decode(record.value);
+    if (decoded.ok()) {
+      verdict = fold_.Apply(record.offset, record.append_time, *decoded);
+    } else {
+      LogWarn("a control record was skipped",
+              {{"offset", record.offset.value}, {"error", decoded.error().message}});
+      fold_.ApplyUnreadable(record.offset);
+    }
+    if (verdict != Verdict::kValid) ++skipped_[verdict];
+    if (writers_ > 0) awaited_[record.offset] = verdict;
+  }
+  if (!records.empty()) changed_.Notify();
+  co_return Status();
+}
+
+Task<> ControlLog::Follow() {
+  while (!stopped_) {
+    const Status read = co_await ReadOnce(std::chrono::milliseconds(500));
+    if (!read.ok()) {
+      LogWarn("cannot read the control log", {{"error", read.error().message}});
+      co_await Delay(kRetry);
+    }
+  }
+}
+
+Task<Result<Verdict>> ControlLog::Write(Record record) {
+  struct Writer {
+    ControlLog* log;
+    explicit Writer(ControlLog* l) : log(l) { ++log->writers_; }
+    Writer(const Writer&) = delete;
+    ~Writer() {
+      if (--log->writers_ == 0) log->awaited_.clear();
+    }
+  };
+  const Writer writer(this);
+  const LogEntry entry{{}, Encode(record), {}};
+  for (int tries = 1;; ++tries) {
+    const auto offset = co_await log_->Append(std::string(kControlTopic), PartitionId(0), entry);
+    if (offset.ok()) {
+      while (fold_.next_offset() <= *offset) co_await changed_.Wait();
+      const auto at = awaited_.find(*offset);
+      MILLRACE_CHECK(at != awaited_.end(), "a control record was folded without a verdict");
+      co_return at->second;
+    }
+    if (offset.error().code != Code::kUnavailable || tries == kMaxTries) co_return offset.error();
+    co_await Delay(kRetry * tries);
+  }
+}
+
+}  // namespace millrace::control

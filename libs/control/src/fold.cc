@@ -1,0 +1,170 @@
+#include "millrace/control/fold.h"
+
+#include "millrace/base/check.h"
+
+namespace millrace::control {
+
+std::string_view VerdictName(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kValid:
+      return "valid";
+    case Verdict::kNotLeader:
+      return "not_leader";
+    case Verdict::kStale:
+      return "stale";
+    case Verdict::kDuplicate:
+      return "duplicate";
+    case Verdict::kUnknown:
+      return "unknown";
+    case Verdict::kConflict:
+      return "conflict";
+    case Verdict::kUnreadable:
+      return "unreadable";
+  }
+  return "unknown";
+}
+
+Verdict Fold::Apply(Offset offset, Micros append_time, const Record& record) {
+  MILLRACE_CHECK(offset == next_offset_, "control records are applied in order");
+  next_offset_ = Offset(offset.value + 1);
+  return std::visit(
+      [&](const auto& r) {
+        const Verdict verdict = Check(r);
+        if (verdict == Verdict::kValid) Take(offset, append_time, r);
+        return verdict;
+      },
+      record);
+}
+
+void Fold::ApplyUnreadable(Offset offset) {
+  MILLRACE_CHECK(offset == next_offset_, "control records are applied in order");
+  next_offset_ = Offset(offset.value + 1);
+}
+
+const StreamSpec* Fold::FindStream(const std::string& name_space, const std::string& name) const {
+  const auto at = streams_.find({name_space, name});
+  return at == streams_.end() ? nullptr : &at->second;
+}
+
+const Incarnation* Fold::Current(const std::string& name_space, const std::string& name) const {
+  const auto at = names_.find({name_space, name});
+  return at == names_.end() ? nullptr : &at->second;
+}
+
+Verdict Fold::Check(const Claim& r) const {
+  return r.n == leader_number_ + 1 ? Verdict::kValid : Verdict::kStale;
+}
+
+Verdict Fold::Check(const DefineStream& r) const {
+  if (r.n != leader_number_) return Verdict::kNotLeader;
+  if (request_ids_.contains(r.request_id)) return Verdict::kDuplicate;
+  const std::pair name(r.spec.name_space, r.spec.name);
+  return streams_.contains(name) || names_.contains(name) ? Verdict::kConflict : Verdict::kValid;
+}
+
+Verdict Fold::Check(const Define& r) const {
+  if (r.n != leader_number_) return Verdict::kNotLeader;
+  if (request_ids_.contains(r.request_id)) return Verdict::kDuplicate;
+  const StreamSpec* stream = FindStream(r.spec.name_space, r.spec.stream);
+  if (stream == nullptr || r.start_offsets.size() != static_cast<size_t>(stream->partitions))
+    return Verdict::kUnknown;
+  const std::pair name(r.spec.name_space, r.spec.name);
+  return streams_.contains(name) || names_.contains(name) ? Verdict::kConflict : Verdict::kValid;
+}
+
+Verdict Fold::Check(const Drop& r) const {
+  if (r.n != leader_number_) return Verdict::kNotLeader;
+  const auto at = pipelines_.find(r.incarnation);
+  return at == pipelines_.end() || at->second.dropped ? Verdict::kUnknown : Verdict::kValid;
+}
+
+Verdict Fold::CheckOwner(int64_t n, const ShardId& shard, Epoch epoch) const {
+  if (n != leader_number_) return Verdict::kNotLeader;
+  const auto at = shards_.find(shard);
+  if (at == shards_.end()) return Verdict::kUnknown;
+  return epoch.value == at->second.epoch.value + 1 ? Verdict::kValid : Verdict::kStale;
+}
+
+Verdict Fold::Check(const Assign& r) const { return CheckOwner(r.n, r.shard, r.epoch); }
+
+Verdict Fold::Check(const Skip& r) const {
+  const Verdict verdict = CheckOwner(r.n, r.shard, r.epoch);
+  if (verdict != Verdict::kValid) return verdict;
+  if (r.first_seqs.size() != kOutputs + 1) return Verdict::kConflict;
+  return r.from < shards_.at(r.shard).next_offset ? Verdict::kConflict : Verdict::kValid;
+}
+
+Verdict Fold::Check(const Commit& r) const {
+  const auto at = shards_.find(r.shard);
+  if (at == shards_.end()) return Verdict::kUnknown;
+  const ShardState& shard = at->second;
+  if (r.epoch != shard.epoch || r.cut.value != shard.last_cut.value + 1) return Verdict::kStale;
+  return r.next_offset < shard.next_offset ? Verdict::kConflict : Verdict::kValid;
+}
+
+Verdict Fold::Check(const Snapshot& r) const {
+  return r.n == leader_number_ ? Verdict::kValid : Verdict::kNotLeader;
+}
+
+void Fold::Take(Offset, Micros, const Claim& r) {
+  leader_number_ = r.n;
+  leader_ = r.node;
+}
+
+void Fold::Take(Offset, Micros, const DefineStream& r) {
+  request_ids_.insert(r.request_id);
+  streams_[{r.spec.name_space, r.spec.name}] = r.spec;
+}
+
+void Fold::Take(Offset offset, Micros at, const Define& r) {
+  request_ids_.insert(r.request_id);
+  const Incarnation incarnation{r.spec.name_space, r.spec.name, offset};
+  PipelineState& pipeline = pipelines_[incarnation];
+  pipeline.spec = r.spec;
+  pipeline.start_offsets = r.start_offsets;
+  pipeline.defined_at = at;
+  if (r.spec.start == StartKind::kLatest) pipeline.not_before = at;
+  if (r.spec.start == StartKind::kTime) pipeline.not_before = r.spec.start_time;
+  names_[{r.spec.name_space, r.spec.name}] = incarnation;
+  for (size_t p = 0; p < r.start_offsets.size(); ++p) {
+    shards_[{incarnation, PartitionId(static_cast<int32_t>(p))}].next_offset = r.start_offsets[p];
+  }
+}
+
+void Fold::Take(Offset, Micros, const Drop& r) {
+  pipelines_[r.incarnation].dropped = true;
+  names_.erase({r.incarnation.name_space, r.incarnation.name});
+  std::erase_if(shards_,
+                [&](const auto& shard) { return shard.first.incarnation == r.incarnation; });
+}
+
+void Fold::Take(Offset, Micros, const Assign& r) {
+  ShardState& shard = shards_[r.shard];
+  shard.epoch = r.epoch;
+  shard.worker = r.worker;
+}
+
+void Fold::Take(Offset, Micros, const Skip& r) {
+  ShardState& shard = shards_[r.shard];
+  shard.epoch = r.epoch;
+  shard.worker = r.worker;
+  // Commits that follow count from the place it goes on at, which lies lower if the log lost its
+  // end.
+  shard.next_offset = r.to;
+  shard.skip = SkipState{r.epoch, r.from, r.to, r.first_seqs, r.reason};
+}
+
+void Fold::Take(Offset, Micros, const Commit& r) {
+  ShardState& shard = shards_[r.shard];
+  shard.last_cut = r.cut;
+  shard.next_offset = r.next_offset;
+  // A commit of the skip's epoch was made past it, so it covers it.
+  shard.skip.reset();
+  shard.commits.push_back(
+      {r.epoch, r.cut, r.next_offset, r.manifest, r.manifest_hash, r.state_hash});
+  if (shard.commits.size() > kKeptCommits) shard.commits.pop_front();
+}
+
+void Fold::Take(Offset, Micros, const Snapshot&) {}
+
+}  // namespace millrace::control

@@ -1,0 +1,162 @@
+#include "millrace/control/records.h"
+
+#include "millrace/control/v1/control.pb.h"
+#include "millrace/sql/plan_codec.h"
+
+namespace millrace::control {
+namespace {
+
+void Put(const ShardId& shard, v1::Shard* out) {
+  out->set_namespace_(shard.incarnation.name_space);
+  out->set_pipeline(shard.incarnation.name);
+  out->set_defined_at(shard.incarnation.defined_at.value);
+  out->set_partition(shard.partition.value);
+}
+
+ShardId Get(const v1::Shard& in) {
+  return {{in.namespace_(), in.pipeline(), Offset(in.defined_at())}, PartitionId(in.partition())};
+}
+
+void Put(const Hash128& hash, v1::Hash128* out) {
+  out->set_lo(hash.lo);
+  out->set_hi(hash.hi);
+}
+
+Hash128 Get(const v1::Hash128& in) { return {in.lo(), in.hi()}; }
+
+void Put(const Claim& r, v1::Record* out) {
+  auto* m = out->mutable_claim();
+  m->set_n(r.n);
+  m->set_node(r.node);
+}
+
+void Put(const DefineStream& r, v1::Record* out) {
+  auto* m = out->mutable_define_stream();
+  m->set_n(r.n);
+  m->set_request_id(r.request_id);
+  m->set_spec(EncodeStream(r.spec));
+}
+
+void Put(const Define& r, v1::Record* out) {
+  auto* m = out->mutable_define();
+  m->set_n(r.n);
+  m->set_request_id(r.request_id);
+  m->set_spec(EncodePipeline(r.spec));
+  for (const Offset o : r.start_offsets) m->add_start_offsets(o.value);
+}
+
+void Put(const Drop& r, v1::Record* out) {
+  auto* m = out->mutable_drop();
+  m->set_n(r.n);
+  m->set_namespace_(r.incarnation.name_space);
+  m->set_pipeline(r.incarnation.name);
+  m->set_defined_at(r.incarnation.defined_at.value);
+}
+
+void Put(const Assign& r, v1::Record* out) {
+  auto* m = out->mutable_assign();
+  m->set_n(r.n);
+  Put(r.shard, m->mutable_shard());
+  m->set_worker(r.worker);
+  m->set_epoch(r.epoch.value);
+}
+
+void Put(const Skip& r, v1::Record* out) {
+  auto* m = out->mutable_skip();
+  m->set_n(r.n);
+  Put(r.shard, m->mutable_shard());
+  m->set_worker(r.worker);
+  m->set_epoch(r.epoch.value);
+  m->set_from(r.from.value);
+  m->set_to(r.to.value);
+  for (const int64_t seq : r.first_seqs) m->add_first_seqs(seq);
+  m->set_reason(r.reason);
+}
+
+void Put(const Commit& r, v1::Record* out) {
+  auto* m = out->mutable_commit();
+  Put(r.shard, m->mutable_shard());
+  m->set_epoch(r.epoch.value);
+  m->set_cut(r.cut.value);
+  m->set_next_offset(r.next_offset.value);
+  m->set_manifest(r.manifest);
+  Put(r.manifest_hash, m->mutable_manifest_hash());
+  Put(r.state_hash, m->mutable_state_hash());
+}
+
+void Put(const Snapshot& r, v1::Record* out) {
+  auto* m = out->mutable_snapshot();
+  m->set_n(r.n);
+  m->set_at(r.at.value);
+  Put(r.hash, m->mutable_hash());
+  m->set_state(r.state);
+}
+
+Result<Record> Get(const v1::Define& m) {
+  MILLRACE_ASSIGN(PipelineSpec spec, DecodePipeline(m.spec()));
+  Define r{m.n(), m.request_id(), std::move(spec), {}};
+  for (const int64_t o : m.start_offsets()) r.start_offsets.emplace_back(o);
+  return Record(std::move(r));
+}
+
+Result<Record> Get(const v1::DefineStream& m) {
+  MILLRACE_ASSIGN(StreamSpec spec, DecodeStream(m.spec()));
+  return Record(DefineStream{m.n(), m.request_id(), std::move(spec)});
+}
+
+}  // namespace
+
+std::string Encode(const Record& record) {
+  v1::Record out;
+  std::visit([&](const auto& r) { Put(r, &out); }, record);
+  return out.SerializeAsString();
+}
+
+Result<Record> Decode(std::string_view value) {
+  v1::Record in;
+  if (!in.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+    return Corruption("a control record does not parse bytes=" + std::to_string(value.size()));
+  }
+  switch (in.record_case()) {
+    case v1::Record::kClaim:
+      return Record(Claim{in.claim().n(), in.claim().node()});
+    case v1::Record::kDefineStream:
+      return Get(in.define_stream());
+    case v1::Record::kDefine:
+      return Get(in.define());
+    case v1::Record::kDrop: {
+      const auto& m = in.drop();
+      return Record(Drop{m.n(), {m.namespace_(), m.pipeline(), Offset(m.defined_at())}});
+    }
+    case v1::Record::kAssign: {
+      const auto& m = in.assign();
+      return Record(Assign{m.n(), Get(m.shard()), m.worker(), Epoch(m.epoch())});
+    }
+    case v1::Record::kSkip: {
+      const auto& m = in.skip();
+      return Record(Skip{m.n(),
+                         Get(m.shard()),
+                         m.worker(),
+                         Epoch(m.epoch()),
+                         Offset(m.from()),
+                         Offset(m.to()),
+                         {m.first_seqs().begin(), m.first_seqs().end()},
+                         m.reason()});
+    }
+    case v1::Record::kCommit: {
+      const auto& m = in.commit();
+      return Record(Commit{Get(m.shard()), Epoch(m.epoch()), CutNumber(m.cut()),
+                           Offset(m.next_offset()), m.manifest(), Get(m.manifest_hash()),
+                           Get(m.state_hash())});
+    }
+    case v1::Record::kSnapshot: {
+      const auto& m = in.snapshot();
+      return Record(Snapshot{m.n(), Offset(m.at()), Get(m.hash()), m.state()});
+    }
+    case v1::Record::RECORD_NOT_SET:
+      break;
+  }
+  return Corruption("a control record is of a kind that this version does not know");
+}
+
+}  // namespace millrace::control

@@ -1,0 +1,153 @@
+#include "millrace/base/bytes.h"
+#include "millrace/control/fold.h"
+#include "millrace/sql/plan_codec.h"
+
+namespace millrace::control {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+using Names = std::pair<std::string, std::string>;
+
+void Put(ByteWriter* w, const Incarnation& i) {
+  w->Text(i.name_space);
+  w->Text(i.name);
+  w->Fixed(i.defined_at.value);
+}
+
+Incarnation GetIncarnation(ByteReader* r) {
+  Incarnation i;
+  i.name_space = r->Text();
+  i.name = r->Text();
+  i.defined_at = Offset(r->Fixed<int64_t>());
+  return i;
+}
+
+void Put(ByteWriter* w, const std::vector<Offset>& offsets) {
+  w->Varint(offsets.size());
+  for (const Offset o : offsets) w->Fixed(o.value);
+}
+
+void Put(ByteWriter* w, const ShardState& s) {
+  w->Fixed(s.epoch.value);
+  w->Text(s.worker);
+  w->Fixed(s.last_cut.value);
+  w->Fixed(s.next_offset.value);
+  w->Varint(s.commits.size());
+  for (const CommitState& c : s.commits) {
+    w->Fixed(c.epoch.value);
+    w->Fixed(c.cut.value);
+    w->Fixed(c.next_offset.value);
+    w->Text(c.manifest);
+    w->Fixed(c.manifest_hash);
+    w->Fixed(c.state_hash);
+  }
+  w->Fixed(s.skip.has_value());
+  if (!s.skip) return;
+  w->Fixed(s.skip->epoch.value);
+  w->Fixed(s.skip->from.value);
+  w->Fixed(s.skip->to.value);
+  w->Varint(s.skip->first_seqs.size());
+  for (const int64_t seq : s.skip->first_seqs) w->Fixed(seq);
+  w->Text(s.skip->reason);
+}
+
+ShardState GetShard(ByteReader* r) {
+  ShardState s;
+  s.epoch = Epoch(r->Fixed<int64_t>());
+  s.worker = r->Text();
+  s.last_cut = CutNumber(r->Fixed<int64_t>());
+  s.next_offset = Offset(r->Fixed<int64_t>());
+  for (uint64_t n = r->Varint(); n > 0 && r->ok(); --n) {
+    CommitState c;
+    c.epoch = Epoch(r->Fixed<int64_t>());
+    c.cut = CutNumber(r->Fixed<int64_t>());
+    c.next_offset = Offset(r->Fixed<int64_t>());
+    c.manifest = r->Text();
+    c.manifest_hash = r->Fixed<Hash128>();
+    c.state_hash = r->Fixed<Hash128>();
+    s.commits.push_back(std::move(c));
+  }
+  if (r->Fixed<uint8_t>() == 0) return s;
+  SkipState skip;
+  skip.epoch = Epoch(r->Fixed<int64_t>());
+  skip.from = Offset(r->Fixed<int64_t>());
+  skip.to = Offset(r->Fixed<int64_t>());
+  for (uint64_t n = r->Varint(); n > 0 && r->ok(); --n)
+    skip.first_seqs.push_back(r->Fixed<int64_t>());
+  skip.reason = r->Text();
+  s.skip = std::move(skip);
+  return s;
+}
+
+}  // namespace
+
+std::string Fold::Encode() const {
+  std::string out;
+  ByteWriter w(&out);
+  w.Fixed(kVersion);
+  w.Fixed(next_offset_.value);
+  w.Fixed(leader_number_);
+  w.Text(leader_);
+  w.Varint(request_ids_.size());
+  for (const std::string& id : request_ids_) w.Text(id);
+  w.Varint(streams_.size());
+  for (const auto& [name, spec] : streams_) w.Text(EncodeStream(spec));
+  w.Varint(pipelines_.size());
+  for (const auto& [incarnation, p] : pipelines_) {
+    Put(&w, incarnation);
+    w.Text(EncodePipeline(p.spec));
+    Put(&w, p.start_offsets);
+    w.Fixed(p.defined_at);
+    w.Fixed(p.not_before);
+    w.Fixed(p.dropped);
+  }
+  w.Varint(names_.size());
+  for (const auto& [name, incarnation] : names_) Put(&w, incarnation);
+  w.Varint(shards_.size());
+  for (const auto& [id, shard] : shards_) {
+    Put(&w, id.incarnation);
+    w.Fixed(id.partition.value);
+    Put(&w, shard);
+  }
+  return out;
+}
+
+Result<Fold> Fold::Decode(std::string_view bytes) {
+  ByteReader r(bytes);
+  Fold fold;
+  if (r.Fixed<uint8_t>() != kVersion)
+    return Corruption("a control snapshot has a version this binary does not know");
+  fold.next_offset_ = Offset(r.Fixed<int64_t>());
+  fold.leader_number_ = r.Fixed<int64_t>();
+  fold.leader_ = r.Text();
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) fold.request_ids_.emplace(r.Text());
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    MILLRACE_ASSIGN(StreamSpec spec, DecodeStream(r.Text()));
+    const Names name(spec.name_space, spec.name);
+    fold.streams_[name] = std::move(spec);
+  }
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    const Incarnation incarnation = GetIncarnation(&r);
+    MILLRACE_ASSIGN(PipelineSpec spec, DecodePipeline(r.Text()));
+    PipelineState& p = fold.pipelines_[incarnation];
+    p.spec = std::move(spec);
+    for (uint64_t k = r.Varint(); k > 0 && r.ok(); --k)
+      p.start_offsets.emplace_back(r.Fixed<int64_t>());
+    p.defined_at = r.Fixed<Micros>();
+    p.not_before = r.Fixed<Micros>();
+    p.dropped = r.Fixed<uint8_t>() != 0;
+  }
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    const Incarnation incarnation = GetIncarnation(&r);
+    fold.names_[{incarnation.name_space, incarnation.name}] = incarnation;
+  }
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    ShardId id{GetIncarnation(&r), {}};
+    id.partition = PartitionId(r.Fixed<int32_t>());
+    fold.shards_[id] = GetShard(&r);
+  }
+  if (!r.ok() || !r.done()) return Corruption("a control snapshot does not decode");
+  return fold;
+}
+
+}  // namespace millrace::control

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/base/result.h"
+#include "millrace/base/task.h"
+#include "millrace/model/ids.h"
+#include "millrace/model/spec.h"
+#include "millrace/serving/serving_store.h"
+
+namespace millrace::runtime {
+
+struct AppliedStatement {
+  std::string kind;  ///< "stream" or "pipeline"
+  std::string name_space;
+  std::string name;
+  bool created = false;  ///< false: the same definition was there already
+};
+
+struct StreamInfo {
+  StreamSpec spec;
+  std::vector<Offset> end_offsets;  ///< by partition
+};
+
+struct PipelineInfo {
+  Incarnation incarnation;
+  PipelineSpec spec;
+  std::string state;  ///< "running", "opening", "halted" or "dropped": the worst of its shards
+  Micros watermark = kMinusInfinity;  ///< the least of its shards
+};
+
+struct ShardInfo {
+  ShardId shard;
+  Epoch epoch;
+  std::string worker;
+  std::string state;    ///< opening, running, halted, stopped
+  std::string message;  ///< why it halted
+  Offset next_offset;
+  Offset end_offset;  ///< of its partition
+  CutNumber last_cut;
+  Micros watermark = kMinusInfinity;
+};
+
+/// What operators and dashboards ask of a cluster; the gRPC services and the CLI stand on it.
+/// Threads: the control executor. Errors: kNotFound names what does not exist; kConflict says what
+/// to do instead.
+class Operations {
+ public:
+  virtual ~Operations() = default;
+
+  /// Plans and applies a script, statement by statement; stops at the first error. A changed
+  /// definition: kConflict.
+  virtual Task<Result<std::vector<AppliedStatement>>> Apply(std::string sql) = 0;
+  virtual Task<Result<std::vector<StreamInfo>>> ListStreams() = 0;
+  /// Appends an Advance to every partition of a stream; kPlusInfinity closes everything.
+  virtual Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) = 0;
+  virtual Task<Result<std::vector<PipelineInfo>>> ListPipelines() = 0;
+  virtual Task<Status> DropPipeline(std::string name_space, std::string name) = 0;
+  virtual Task<Result<std::vector<ShardInfo>>> ListShards() = 0;
+  /// The way out of a halt: the shard goes on at `to`. kConflict: the shard is not halted.
+  virtual Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) = 0;
+  /// Waits until everything appended to the pipeline's stream before the call is in its serving
+  /// tables.
+  virtual Task<Status> WaitApplied(std::string name_space, std::string name) = 0;
+  virtual Task<Result<ServingTable>> Query(ServingQuery query) = 0;
+};
+
+}  // namespace millrace::runtime

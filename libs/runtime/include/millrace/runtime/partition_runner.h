@@ -1,0 +1,55 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "millrace/model/batch_builder.h"
+#include "millrace/runtime/ports.h"
+#include "millrace/runtime/shard.h"
+
+namespace millrace::runtime {
+
+/// Reads one partition of a stream once and feeds every shard on it the same batches; appends the
+/// ticks they need.
+///
+/// Threads: one executor. Reading waits for the slowest shard's outbox. A record that cannot be
+/// read becomes one quarantined event; a log that cannot be read halts the shards that need it.
+class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
+ public:
+  PartitionRunner(StreamSpec stream, PartitionId partition, Ports ports, Options options);
+
+  /// Spawns the reader and the ticker on the calling executor.
+  void Start();
+  void Attach(std::shared_ptr<Shard> shard);
+  void Detach(const Shard* shard);
+  void Stop();
+
+ private:
+  /// Records that make one item, and the item.
+  struct Decoded {
+    LogItem item;
+    size_t first;
+    size_t count;
+  };
+
+  Task<> ReadLoop();
+  Task<> TickLoop();
+  Task<Status> ReadOnce();
+  Task<Status> AppendDueTicks();
+  std::vector<Decoded> Decode(const std::vector<LogRecord>& records) const;
+  LogItem DecodeRecord(const LogRecord& record) const;
+  bool AddJson(const LogRecord& record, BatchBuilder* builder) const;
+  bool IsBoundary(Offset next) const;
+  void Feed(const std::vector<LogRecord>& records);
+
+  const StreamSpec stream_;
+  const PartitionId partition_;
+  const Ports ports_;
+  const Options options_;
+  std::unique_ptr<RecordParser> parser_;
+  std::vector<std::shared_ptr<Shard>> shards_;
+  Event changed_;
+  bool stopped_ = false;
+};
+
+}  // namespace millrace::runtime

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <chrono>
+
+#include "millrace/block/block_codec.h"
+#include "millrace/log/log.h"
+#include "millrace/metrics/metrics.h"
+#include "millrace/objectstore/object_store.h"
+#include "millrace/record/record_parser.h"
+#include "millrace/resultfile/result_file.h"
+#include "millrace/serving/serving_store.h"
+#include "millrace/state/state_store.h"
+
+namespace millrace::runtime {
+
+/// What a worker stands on. All outlive it.
+struct Ports {
+  EventLog* log;
+  ObjectStore* objects;
+  StateStores* states;
+  ServingStore* serving;
+  ResultFileWriter* files;
+  const BlockCodec* blocks;
+  const RecordParsers* records;
+  MetricRegistry* metrics;
+};
+
+/// Bounds and periods. Tests make them small; none of them can change a result.
+struct Options {
+  using Duration = std::chrono::microseconds;
+
+  Duration cut_interval = std::chrono::seconds(10);
+  int64_t cut_events = 1'000'000;
+  size_t read_bytes = 1 << 20;                          ///< of one log read
+  Duration read_wait = std::chrono::milliseconds(200);  ///< at the end of the log
+  Duration tick_interval = std::chrono::seconds(1);     ///< semantics rule 4
+  size_t outbox_bytes = 64 << 20;  ///< owed to sinks, unfinished files apart; reading stops there
+  size_t sink_rows = 5'000;        ///< of one serving batch
+  Duration fence_check = std::chrono::seconds(10);  ///< without a write
+  Duration retry_first = std::chrono::milliseconds(50);
+  Duration retry_last = std::chrono::seconds(5);
+};
+
+}  // namespace millrace::runtime

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/checkpoint/checkpointer.h"
+#include "millrace/control/control_log.h"
+#include "millrace/runtime/outbox.h"
+#include "millrace/runtime/ports.h"
+#include "millrace/window/shard_fold.h"
+
+namespace millrace::runtime {
+
+enum class ShardPhase { kOpening, kRunning, kHalted, kStopped };
+std::string_view PhaseName(ShardPhase phase);
+
+/// One stage of one pipeline on one partition, as its present owner runs it: the fold, its outbox
+/// and sinks, its cuts.
+///
+/// Life: Open() takes the sinks over and restores, Step() folds, StartSinks() drains, Cut() saves,
+/// until it stops, is fenced or halts. Everything runs on one executor; a shared_ptr keeps the
+/// shard while any of its tasks runs. Errors: a halt keeps what is there and says why in message();
+/// nothing is reset silently. Needs reopening: see reopen().
+class Shard : public std::enable_shared_from_this<Shard> {
+ public:
+  Shard(ShardId id, Epoch epoch, const StreamSpec& stream, const control::PipelineState& pipeline,
+        Ports ports, Options options, control::ControlClient* control);
+  ~Shard();
+
+  /// Takes over the sinks, then restores the newest valid checkpoint that covers what the sinks
+  /// have, or begins at the start. kCorruption: halted, message() says why. kFenced: a newer owner
+  /// exists. kUnavailable: try again.
+  Task<Status> Open(control::ShardState committed, Offset start);
+  void StartSinks();
+
+  /// Folds one item unless the shard has read it already: read, aggregate, emit. `records` are the
+  /// log records it was made of.
+  void Step(const LogItem& item, const LogRecord* records, size_t count);
+  /// No record at or above it was folded.
+  Offset next_offset() const { return next_offset_; }
+  /// Where a logged skip makes the shard jump, if it waits for it.
+  std::optional<Offset> skip_at() const {
+    return skip_ ? std::optional(skip_->from) : std::nullopt;
+  }
+
+  /// Saves a checkpoint if one is due (or `force`) and none is under way. Ends when it is committed
+  /// or has failed.
+  Task<Status> Cut(bool force);
+  bool cut_due() const;
+  bool cutting() const { return cut_running_; }
+
+  bool can_read() const { return phase_ == ShardPhase::kRunning && !outbox_.full(); }
+  Outbox& outbox() { return outbox_; }
+
+  /// Rule 4: the tick this shard would append now, if one is due; `force` asks what it would be
+  /// whatever the time.
+  std::optional<Tick> DueTick(Executor::Duration now) const;
+  void NoteTickAppended(Executor::Duration now) { tick_appended_ = now; }
+
+  void Halt(std::string message);
+  void Stop();
+  ShardPhase phase() const { return phase_; }
+  const std::string& message() const { return message_; }
+  /// A sink went back behind what the outbox holds: the owner must open the shard anew.
+  bool reopen() const { return reopen_; }
+  bool fenced() const { return fenced_; }
+
+  const ShardId& id() const { return id_; }
+  Epoch epoch() const { return epoch_; }
+  bool has_fold() const { return fold_ != nullptr; }
+  const window::ShardFold& fold() const { return *fold_; }
+  size_t outbox_rows(Output output) const { return outbox_.rows_owed(output); }
+  CutNumber last_cut() const { return last_cut_; }
+  Offset committed_offset() const { return committed_offset_; }
+  const Options& options() const { return options_; }
+  const StreamSpec& stream() const { return stream_; }
+
+ private:
+  Task<Status> TakeOver();
+  Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
+  Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
+  Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
+  Task<Status> BeginAtStart(Offset start);
+  bool Covers(const checkpoint::Manifest& manifest) const;
+  void ResetFold();
+  void ApplySkip();
+
+  Task<> ServingLoop(Output output);
+  Task<Status> ApplyBatch(Output output, std::vector<OutputRow> rows);
+  Task<Status> CheckFence(Output output);
+  Task<> FileLoop();
+  Task<Status> PutFile(std::vector<OutputRow> rows);
+
+  checkpoint::Manifest Describe() const;
+  Task<Status> SaveAndCommit(checkpoint::Manifest manifest, window::FrozenFold frozen);
+  Task<> CleanUp(std::vector<std::string> objects);
+  bool alive() const { return phase_ == ShardPhase::kRunning; }
+
+  const ShardId id_;
+  const Epoch epoch_;
+  const StreamSpec stream_;
+  const control::PipelineState pipeline_;
+  const Ports ports_;
+  const Options options_;
+  control::ControlClient* control_;
+
+  ShardPhase phase_ = ShardPhase::kOpening;
+  std::string message_;
+  bool reopen_ = false;
+  bool fenced_ = false;
+
+  std::unique_ptr<window::ShardFold> fold_;
+  Offset next_offset_;
+  std::deque<LogRecord> tail_;  ///< the last records read, for the next manifest
+  std::optional<control::SkipState> skip_;
+  Outbox outbox_;
+
+  std::unique_ptr<StateStore> state_;
+  std::unique_ptr<checkpoint::Checkpointer> checkpointer_;
+  window::StateHash state_hash_;
+  std::vector<checkpoint::Manifest> kept_;  ///< of the last valid commits, oldest first
+  std::vector<std::string> kept_objects_;   ///< their manifests' objects
+  CutNumber last_cut_;
+  Offset committed_offset_;
+  bool cut_running_ = false;
+  bool cut_everything_ = false;
+  Executor::Duration cut_at_{0};
+  int64_t cut_read_ = 0;
+
+  Executor::Duration tick_read_{0};
+  Executor::Duration tick_appended_{0};
+  Offset tick_seen_{-1};
+};
+
+/// The hash by which a manifest remembers a record.
+checkpoint::RecordIdentity IdentityOf(const LogRecord& record);
+
+}  // namespace millrace::runtime

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "millrace/metrics/metrics.h"
+#include "millrace/runtime/shard.h"
+
+namespace millrace::runtime {
+
+/// Exports one shard as metrics (docs/metrics.md): the ledger first. One executor.
+class ShardMetrics {
+ public:
+  ShardMetrics(MetricRegistry* registry, const ShardId& shard, const std::string& stream);
+
+  void Export(const Shard& shard, Offset log_end);
+
+ private:
+  struct Counted {
+    Counter* counter;
+    int64_t exported = 0;
+  };
+
+  std::vector<Counted> ledger_;  ///< in the order of Ledger::Counters
+  Gauge* watermark_;
+  Gauge* largest_event_time_;
+  Gauge* open_windows_;
+  Gauge* state_bytes_;
+  Gauge* lag_records_;
+  Gauge* halted_;
+  Gauge* last_cut_;
+  std::map<Output, Gauge*> outbox_rows_;
+};
+
+}  // namespace millrace::runtime

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "millrace/control/control_log.h"
+#include "millrace/runtime/operations.h"
+#include "millrace/runtime/partition_runner.h"
+#include "millrace/runtime/ports.h"
+#include "millrace/runtime/shard.h"
+#include "millrace/runtime/shard_metrics.h"
+
+namespace millrace::runtime {
+
+/// What the control log says a shard of this worker is.
+struct Ownership {
+  ShardId shard;
+  StreamSpec stream;
+  control::PipelineState pipeline;
+  control::ShardState state;
+};
+
+/// The shards of one executor: opens what it is told to own, runs it until it is told otherwise,
+/// cuts when due.
+///
+/// Threads: one executor; every method is called on it.
+class Worker {
+ public:
+  Worker(Ports ports, Options options, control::ControlClient* control);
+
+  /// Spawns the housekeeping on the calling executor.
+  void Start();
+  /// Runs the shard with the epoch of `ownership`, in place of an older epoch of it.
+  void Own(Ownership ownership);
+  void Disown(const ShardId& shard);
+  /// Cuts every shard and stops all. For SIGTERM.
+  Task<> Drain();
+
+  std::vector<ShardInfo> Info() const;
+  std::shared_ptr<Shard> Find(const ShardId& shard) const;
+  /// Waits until the shard's serving sinks hold all that the records below `offset` made.
+  /// kUnavailable: it is not running.
+  Task<Status> WaitApplied(ShardId shard, Offset offset);
+
+ private:
+  struct Slot {
+    Ownership ownership;
+    std::shared_ptr<Shard> shard;
+    /// Raised by each Own and Disown; a task of an older number ends.
+    int64_t generation = 0;
+    std::unique_ptr<ShardMetrics> metrics;
+  };
+
+  Task<> RunShard(ShardId id, int64_t generation);
+  bool Current(const ShardId& id, int64_t generation) const;
+  PartitionRunner& RunnerOf(const StreamSpec& stream, PartitionId partition);
+  Task<> MetricsLoop();
+  Task<Status> ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation);
+
+  const Ports ports_;
+  const Options options_;
+  control::ControlClient* control_;
+  std::map<ShardId, Slot> slots_;
+  std::map<std::pair<std::string, PartitionId>, std::shared_ptr<PartitionRunner>> runners_;
+  int64_t generations_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace millrace::runtime

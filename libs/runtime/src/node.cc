@@ -1,0 +1,181 @@
+#include "millrace/runtime/node.h"
+
+#include "millrace/base/log.h"
+
+namespace millrace::runtime {
+namespace {
+
+constexpr auto kRetry = std::chrono::milliseconds(200);
+
+Task<bool> DrainWorker(Worker* worker) {
+  co_await worker->Drain();
+  co_return true;
+}
+
+}  // namespace
+
+Node::Node(Wiring wiring) : wiring_(std::move(wiring)), control_(wiring_.ports.log) {
+  for (size_t i = 0; i < wiring_.shards.size(); ++i) {
+    workers_.push_back(std::make_unique<Worker>(wiring_.ports, wiring_.options, this));
+  }
+}
+
+Node::~Node() = default;
+
+Executor& Node::ExecutorOf(PartitionId partition) {
+  return *wiring_.shards[static_cast<size_t>(partition.value) % wiring_.shards.size()];
+}
+
+Worker& Node::WorkerOf(PartitionId partition) {
+  return *workers_[static_cast<size_t>(partition.value) % workers_.size()];
+}
+
+std::string Node::RequestId() {
+  const uint64_t random[2] = {wiring_.control->Random(), wiring_.control->Random()};
+  return Hex({reinterpret_cast<const char*>(random), sizeof random});
+}
+
+Task<Status> Node::Start() {
+  MILLRACE_CO_TRY(co_await control_.Start());
+  Executor::Current().Spawn(control_.Follow());
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    wiring_.shards[i]->Post([worker = workers_[i].get()] { worker->Start(); });
+  }
+  const int64_t n = control_.fold().leader_number() + 1;
+  MILLRACE_CO_TRY(co_await WriteValid(control::Claim{n, wiring_.name}, "claim the leadership"));
+  // Whoever owned the shards before was another process; a new epoch says so to every sink.
+  std::vector<control::Assign> assigns;
+  for (const auto& [id, shard] : control_.fold().shards()) {
+    assigns.push_back({n, id, wiring_.name, Epoch(shard.epoch.value + 1)});
+  }
+  for (const control::Assign& assign : assigns) {
+    // A Skip that waits keeps its place: it is part of the shard's state until a commit covers it.
+    MILLRACE_CO_TRY(co_await WriteValid(assign, "assign " + assign.shard.ToString()));
+  }
+  MILLRACE_CO_TRY(co_await Reconcile());
+  Executor::Current().Spawn(ReconcileLoop());
+  co_return Status();
+}
+
+Task<> Node::Drain() {
+  stopped_ = true;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    const bool drained = co_await RunOn(*wiring_.shards[i], DrainWorker(workers_[i].get()));
+    static_cast<void>(drained);
+  }
+  control_.Stop();
+}
+
+Task<Status> Node::WriteValid(control::Record record, std::string what) {
+  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(std::move(record)));
+  if (verdict == control::Verdict::kValid) co_return Status();
+  co_return Conflict("the control log refused to " + what +
+                     ": another node leads or the definition changed meanwhile; "
+                     "try again verdict=" +
+                     std::string(control::VerdictName(verdict)));
+}
+
+Task<> Node::ReconcileLoop() {
+  while (!stopped_) {
+    co_await control_.changed().Wait();
+    Status status = co_await Reconcile();
+    while (!status.ok() && !stopped_) {
+      LogWarn("cannot follow the control log", {{"error", status.error().message}});
+      co_await Delay(kRetry);
+      status = co_await Reconcile();
+    }
+  }
+}
+
+/// Makes the workers run what the fold says, no more.
+Task<Status> Node::Reconcile() {
+  const control::Fold& fold = control_.fold();
+  for (const auto& [name, spec] : fold.streams()) {
+    if (!announced_.insert(name).second) continue;
+    const StreamSpec stream = spec;
+    MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic({stream.topic, stream.partitions}));
+    wiring_.on_stream(stream);
+  }
+  std::vector<Incarnation> undefined;
+  for (const auto& [incarnation, pipeline] : fold.pipelines()) {
+    if (!pipeline.dropped && !served_.contains(incarnation)) undefined.push_back(incarnation);
+  }
+  for (const Incarnation& incarnation : undefined)
+    MILLRACE_CO_TRY(co_await DefineServing(incarnation));
+
+  std::erase_if(owned_, [&](const auto& owned) {
+    const auto at = fold.shards().find(owned.first);
+    if (at != fold.shards().end() && at->second.worker == wiring_.name) return false;
+    Worker* worker = &WorkerOf(owned.first.partition);
+    ExecutorOf(owned.first.partition).Post([worker, id = owned.first] { worker->Disown(id); });
+    return true;
+  });
+  std::vector<control::Assign> unassigned;
+  for (const auto& [id, shard] : fold.shards()) {
+    const auto pipeline = fold.pipelines().find(id.incarnation);
+    if (shard.epoch.value == 0)
+      unassigned.push_back({fold.leader_number(), id, wiring_.name, Epoch(1)});
+    if (shard.worker != wiring_.name || !served_.contains(id.incarnation)) continue;
+    const auto owned = owned_.find(id);
+    if (owned != owned_.end() && owned->second == shard.epoch) continue;
+    owned_[id] = shard.epoch;
+    const StreamSpec* stream =
+        fold.FindStream(id.incarnation.name_space, pipeline->second.spec.stream);
+    Worker* worker = &WorkerOf(id.partition);
+    ExecutorOf(id.partition)
+        .Post([worker, ownership = Ownership{id, *stream, pipeline->second, shard}] {
+          worker->Own(ownership);
+        });
+  }
+  for (const control::Assign& assign : unassigned) {
+    MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(assign));
+    if (verdict != control::Verdict::kValid && verdict != control::Verdict::kStale &&
+        verdict != control::Verdict::kUnknown) {
+      co_return Conflict("cannot assign " + assign.shard.ToString() +
+                         " verdict=" + std::string(control::VerdictName(verdict)));
+    }
+  }
+  co_return Status();
+}
+
+Task<Status> Node::DefineServing(Incarnation incarnation) {
+  const control::Fold& fold = control_.fold();
+  const PipelineSpec spec = fold.pipelines().at(incarnation).spec;
+  const StreamSpec stream = *fold.FindStream(incarnation.name_space, spec.stream);
+  MILLRACE_CO_TRY(co_await wiring_.ports.serving->Define(incarnation, stream, spec));
+  served_.insert(incarnation);
+  co_return Status();
+}
+
+Task<Result<control::ControlClient::Committed>> Node::WriteCommit(control::Commit commit) {
+  auto committed = co_await RunOn(*wiring_.control, WriteCommitHere(std::move(commit)));
+  co_return committed;
+}
+
+Task<Result<control::ControlClient::Committed>> Node::WriteCommitHere(control::Commit commit) {
+  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(commit));
+  Committed out{verdict, {}};
+  const auto at = control_.fold().shards().find(commit.shard);
+  if (at == control_.fold().shards().end()) co_return out;
+  out.shard = at->second;
+  // An append whose outcome was unknown may have counted; the one after it is stale then.
+  if (verdict == control::Verdict::kStale && !out.shard.commits.empty() &&
+      out.shard.commits.back().manifest == commit.manifest) {
+    out.verdict = control::Verdict::kValid;
+  }
+  co_return out;
+}
+
+Task<Result<control::ShardState>> Node::ReadShard(ShardId shard) {
+  auto state = co_await RunOn(*wiring_.control, ReadShardHere(std::move(shard)));
+  co_return state;
+}
+
+Task<Result<control::ShardState>> Node::ReadShardHere(ShardId shard) {
+  const auto at = control_.fold().shards().find(shard);
+  if (at == control_.fold().shards().end())
+    co_return NotFound("no such shard shard=" + shard.ToString());
+  co_return at->second;
+}
+
+}  // namespace millrace::runtime

@@ -1,0 +1,290 @@
+#include "millrace/runtime/operations.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "millrace/base/log.h"
+#include "millrace/runtime/data_records.h"
+#include "millrace/runtime/node.h"
+#include "millrace/sql/planner.h"
+
+namespace millrace::runtime {
+namespace {
+
+std::string Qualified(const std::string& name_space, const std::string& name) {
+  return name_space == "default" ? name : name_space + "." + name;
+}
+
+Task<Result<std::vector<ShardInfo>>> InfoOf(Worker* worker) { co_return worker->Info(); }
+
+/// Worst first.
+int Badness(const std::string& state) {
+  if (state == "halted") return 3;
+  if (state == "stopped") return 2;
+  return state == "opening" ? 1 : 0;
+}
+
+}  // namespace
+
+Task<Result<std::vector<AppliedStatement>>> Node::Apply(std::string sql) {
+  const auto lookup = [this](std::string_view name_space, std::string_view name) {
+    return control_.fold().FindStream(std::string(name_space), std::string(name));
+  };
+  MILLRACE_CO_ASSIGN(const std::vector<Statement> statements, PlanScript(sql, lookup));
+  std::vector<AppliedStatement> applied;
+  for (const Statement& statement : statements) {
+    if (const auto* stream = std::get_if<StreamSpec>(&statement)) {
+      MILLRACE_CO_ASSIGN(AppliedStatement one, co_await ApplyStream(*stream));
+      applied.push_back(std::move(one));
+    } else {
+      MILLRACE_CO_ASSIGN(AppliedStatement one,
+                         co_await ApplyPipeline(std::get<PipelineSpec>(statement)));
+      applied.push_back(std::move(one));
+    }
+  }
+  co_return applied;
+}
+
+Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
+  AppliedStatement applied{"stream", spec.name_space, spec.name, false};
+  const std::string name = Qualified(spec.name_space, spec.name);
+  if (const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name)) {
+    if (*there == spec) co_return applied;
+    co_return Conflict(
+        "the stream exists with another definition, and a definition does not change; declare the "
+        "new one "
+        "under another name stream=" +
+        name);
+  }
+  if (control_.fold().Current(spec.name_space, spec.name) != nullptr) {
+    co_return Conflict("a pipeline has this name; choose another for the stream name=" + name);
+  }
+  MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic({spec.topic, spec.partitions}));
+  control::DefineStream define{control_.fold().leader_number(), RequestId(), spec};
+  MILLRACE_CO_TRY(co_await WriteValid(std::move(define), "define stream " + name));
+  if (announced_.insert({spec.name_space, spec.name}).second) wiring_.on_stream(spec);
+  applied.created = true;
+  co_return applied;
+}
+
+Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
+  AppliedStatement applied{"pipeline", spec.name_space, spec.name, false};
+  const std::string name = Qualified(spec.name_space, spec.name);
+  if (const Incarnation* there = control_.fold().Current(spec.name_space, spec.name)) {
+    if (control_.fold().pipelines().at(*there).spec == spec) co_return applied;
+    co_return Conflict(
+        "the pipeline exists with another definition, and a definition does not change; drop it "
+        "first "
+        "(`millrace pipeline drop " +
+        name + "`) or create the new one under another name pipeline=" + name);
+  }
+  const StreamSpec* found = control_.fold().FindStream(spec.name_space, spec.stream);
+  if (found == nullptr)
+    co_return NotFound("no such stream stream=" + Qualified(spec.name_space, spec.stream));
+  if (control_.fold().FindStream(spec.name_space, spec.name) != nullptr) {
+    co_return Conflict("a stream has this name; choose another for the pipeline name=" + name);
+  }
+  const StreamSpec stream = *found;
+  MILLRACE_CO_ASSIGN(std::vector<Offset> offsets, co_await StartOffsets(spec, stream));
+  control::Define define{control_.fold().leader_number(), RequestId(), spec, std::move(offsets)};
+  MILLRACE_CO_TRY(co_await WriteValid(std::move(define), "define pipeline " + name));
+  const Incarnation* incarnation = control_.fold().Current(spec.name_space, spec.name);
+  if (incarnation != nullptr) MILLRACE_CO_TRY(co_await DefineServing(*incarnation));
+  applied.created = true;
+  co_return applied;
+}
+
+Task<Result<std::vector<Offset>>> Node::StartOffsets(PipelineSpec spec, StreamSpec stream) {
+  std::vector<Offset> offsets;
+  for (int32_t p = 0; p < stream.partitions; ++p) {
+    if (spec.start == StartKind::kTime) {
+      MILLRACE_CO_ASSIGN(const Offset at, co_await wiring_.ports.log->OffsetForTime(
+                                              stream.topic, PartitionId(p), spec.start_time));
+      offsets.push_back(at);
+      continue;
+    }
+    MILLRACE_CO_ASSIGN(const OffsetRange range,
+                       co_await wiring_.ports.log->Range(stream.topic, PartitionId(p)));
+    offsets.push_back(spec.start == StartKind::kLatest ? range.end : range.start);
+  }
+  co_return offsets;
+}
+
+Task<Result<std::vector<StreamInfo>>> Node::ListStreams() {
+  std::vector<StreamInfo> out;
+  for (const auto& [name, spec] : control_.fold().streams()) out.push_back({spec, {}});
+  for (StreamInfo& info : out) {
+    for (int32_t p = 0; p < info.spec.partitions; ++p) {
+      MILLRACE_CO_ASSIGN(const OffsetRange range,
+                         co_await wiring_.ports.log->Range(info.spec.topic, PartitionId(p)));
+      info.end_offsets.push_back(range.end);
+    }
+  }
+  co_return out;
+}
+
+Task<Status> Node::AdvanceStream(std::string name_space, std::string name, Micros to) {
+  const StreamSpec* found = control_.fold().FindStream(name_space, name);
+  if (found == nullptr) co_return NotFound("no such stream stream=" + Qualified(name_space, name));
+  const StreamSpec stream = *found;
+  for (int32_t p = 0; p < stream.partitions; ++p) {
+    const auto offset =
+        co_await wiring_.ports.log->Append(stream.topic, PartitionId(p), EncodeAdvance(to));
+    if (!offset.ok()) co_return offset.error();
+  }
+  co_return Status();
+}
+
+Task<Result<std::vector<ShardInfo>>> Node::ListShards() {
+  std::vector<ShardInfo> out;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    MILLRACE_CO_ASSIGN(std::vector<ShardInfo> some,
+                       co_await RunOn(*wiring_.shards[i], InfoOf(workers_[i].get())));
+    for (ShardInfo& info : some) out.push_back(std::move(info));
+  }
+  for (ShardInfo& info : out) {
+    const auto at = control_.fold().pipelines().find(info.shard.incarnation);
+    if (at == control_.fold().pipelines().end()) continue;
+    const StreamSpec* stream =
+        control_.fold().FindStream(info.shard.incarnation.name_space, at->second.spec.stream);
+    MILLRACE_CO_ASSIGN(const OffsetRange range,
+                       co_await wiring_.ports.log->Range(stream->topic, info.shard.partition));
+    info.end_offset = range.end;
+  }
+  std::sort(out.begin(), out.end(),
+            [](const ShardInfo& a, const ShardInfo& b) { return a.shard < b.shard; });
+  co_return out;
+}
+
+Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
+  MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
+  std::vector<PipelineInfo> out;
+  for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
+    if (pipeline.dropped) continue;
+    PipelineInfo info{incarnation, pipeline.spec, "opening", kPlusInfinity};
+    std::string worst = "running";
+    bool any = false;
+    for (const ShardInfo& shard : shards) {
+      if (shard.shard.incarnation != incarnation) continue;
+      any = true;
+      if (Badness(shard.state) > Badness(worst)) worst = shard.state;
+      info.watermark = std::min(info.watermark, shard.watermark);
+    }
+    if (any) info.state = worst;
+    if (!any) info.watermark = kMinusInfinity;
+    out.push_back(std::move(info));
+  }
+  co_return out;
+}
+
+Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
+  const Incarnation* found = control_.fold().Current(name_space, name);
+  if (found == nullptr)
+    co_return NotFound("no such pipeline pipeline=" + Qualified(name_space, name));
+  const Incarnation incarnation = *found;
+  control::Drop drop{control_.fold().leader_number(), incarnation};
+  MILLRACE_CO_TRY(co_await WriteValid(std::move(drop), "drop pipeline " + name));
+  MILLRACE_CO_TRY(co_await wiring_.ports.serving->DropViews(incarnation));
+  // No shard of a dropped incarnation is ever opened again, so nothing needs its state.
+  const std::string prefix = incarnation.name_space + "/state/" + incarnation.name + "@" +
+                             std::to_string(incarnation.defined_at.value) + "/";
+  const auto objects = co_await wiring_.ports.objects->List(prefix);
+  if (!objects.ok()) co_return objects.error();
+  for (const ObjectInfo& object : *objects) {
+    const Status deleted = co_await wiring_.ports.objects->Delete(object.key);
+    if (!deleted.ok())
+      LogWarn("state of a dropped pipeline was not deleted", {{"object", object.key}});
+  }
+  co_return Status();
+}
+
+/// The largest number that some result file of the shard ends with.
+Task<Result<int64_t>> Node::LastFileSeq(ShardId shard) {
+  const std::string prefix = shard.incarnation.name_space + "/results/" + shard.incarnation.name +
+                             "/v=" + std::to_string(shard.incarnation.defined_at.value) + "/";
+  MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
+                     co_await wiring_.ports.objects->List(prefix));
+  const std::string mine = "/p" + std::to_string(shard.partition.value) + "-";
+  int64_t last = 0;
+  for (const ObjectInfo& object : objects) {
+    const size_t dash = object.key.rfind('-');
+    if (object.key.find(mine) == object.key.npos || dash == object.key.npos) continue;
+    int64_t seq = 0;
+    std::from_chars(object.key.data() + dash + 1, object.key.data() + object.key.size(), seq);
+    last = std::max(last, seq);
+  }
+  co_return last;
+}
+
+Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
+  MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
+  const auto info =
+      std::find_if(shards.begin(), shards.end(), [&](const ShardInfo& s) { return s.shard == id; });
+  if (info == shards.end())
+    co_return NotFound("no such shard; see `millrace shard list` shard=" + id.ToString());
+  if (info->state != "halted") {
+    co_return Conflict("only a halted shard is skipped state=" + info->state +
+                       " shard=" + id.ToString());
+  }
+  if (to > info->end_offset) {
+    co_return InvalidArgument("the log ends before that offset to=" + std::to_string(to.value) +
+                              " end=" + std::to_string(info->end_offset.value));
+  }
+  const control::ShardState state = control_.fold().shards().at(id);
+  const Offset from = std::max(info->next_offset, state.next_offset);
+  std::vector<int64_t> first_seqs(kOutputs + 1, 1);
+  for (int o = 1; o <= kOutputs; ++o) {
+    const auto output = static_cast<Output>(o);
+    int64_t last = 0;
+    if (output == Output::kFiles) {
+      MILLRACE_CO_ASSIGN(last, co_await LastFileSeq(id));
+    } else {
+      MILLRACE_CO_ASSIGN(const std::optional<Fence> fence,
+                         co_await wiring_.ports.serving->ReadFence(id, output));
+      if (fence) last = fence->seq;
+    }
+    first_seqs[static_cast<size_t>(o)] = last + 1;
+  }
+  control::Skip skip{control_.fold().leader_number(),
+                     id,
+                     wiring_.name,
+                     Epoch(state.epoch.value + 1),
+                     from,
+                     to,
+                     std::move(first_seqs),
+                     std::move(reason)};
+  auto written = co_await WriteValid(std::move(skip), "skip " + id.ToString());
+  co_return written;
+}
+
+Task<Status> Node::WaitApplied(std::string name_space, std::string name) {
+  const Incarnation* found = control_.fold().Current(name_space, name);
+  if (found == nullptr)
+    co_return NotFound("no such pipeline pipeline=" + Qualified(name_space, name));
+  const Incarnation incarnation = *found;
+  const StreamSpec stream = *control_.fold().FindStream(
+      name_space, control_.fold().pipelines().at(incarnation).spec.stream);
+  std::vector<Offset> ends;
+  for (int32_t p = 0; p < stream.partitions; ++p) {
+    MILLRACE_CO_ASSIGN(const OffsetRange range,
+                       co_await wiring_.ports.log->Range(stream.topic, PartitionId(p)));
+    ends.push_back(range.end);
+  }
+  for (int32_t p = 0; p < stream.partitions; ++p) {
+    const PartitionId partition(p);
+    const ShardId shard{incarnation, partition};
+    while (!owned_.contains(shard) && !stopped_)
+      co_await control_.changed().WaitFor(std::chrono::milliseconds(50));
+    MILLRACE_CO_TRY(
+        co_await RunOn(ExecutorOf(partition),
+                       WorkerOf(partition).WaitApplied(shard, ends[static_cast<size_t>(p)])));
+  }
+  co_return Status();
+}
+
+Task<Result<ServingTable>> Node::Query(ServingQuery query) {
+  auto table = co_await wiring_.ports.serving->Query(std::move(query));
+  co_return table;
+}
+
+}  // namespace millrace::runtime

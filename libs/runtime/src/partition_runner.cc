@@ -1,0 +1,208 @@
+#include "millrace/runtime/partition_runner.h"
+
+#include <algorithm>
+
+#include "millrace/base/crash_point.h"
+#include "millrace/base/log.h"
+#include "millrace/runtime/data_records.h"
+
+namespace millrace::runtime {
+namespace {
+
+constexpr auto kTickCheck = std::chrono::milliseconds(100);
+/// Most one-event records in a batch; each may name its own producer.
+constexpr uint32_t kBatchRows = 4096;
+/// Of a record that cannot be read, this much is shown.
+constexpr size_t kShownBytes = 256;
+
+/// An event that stands for a record which cannot be read: it counts as one, and goes to the
+/// quarantine output.
+EventBatch Unreadable(const StreamSpec& stream, const LogRecord& record, std::string_view detail) {
+  BatchBuilder builder(stream.columns);
+  builder.BeginRecord(record.offset, record.append_time);
+  const bool text = !record.value.empty() && record.value.front() == '{';
+  const std::string_view head = record.value.substr(0, kShownBytes);
+  builder.DefectRow(-1, 0, Reason::kUnreadable, detail,
+                    text ? std::string(head) : "hex:" + Hex(head));
+  return builder.Build();
+}
+
+}  // namespace
+
+PartitionRunner::PartitionRunner(StreamSpec stream, PartitionId partition, Ports ports,
+                                 Options options)
+    : stream_(std::move(stream)),
+      partition_(partition),
+      ports_(ports),
+      options_(options),
+      parser_(ports.records->ForStream(stream_)) {}
+
+void PartitionRunner::Start() {
+  const auto keep = [](std::shared_ptr<PartitionRunner> self, Task<> task) -> Task<> {
+    co_await std::move(task);
+    self.reset();
+  };
+  Executor::Current().Spawn(keep(shared_from_this(), ReadLoop()));
+  Executor::Current().Spawn(keep(shared_from_this(), TickLoop()));
+}
+
+void PartitionRunner::Attach(std::shared_ptr<Shard> shard) {
+  shards_.push_back(std::move(shard));
+  changed_.Notify();
+}
+
+void PartitionRunner::Detach(const Shard* shard) {
+  std::erase_if(shards_, [&](const auto& s) { return s.get() == shard; });
+}
+
+void PartitionRunner::Stop() {
+  stopped_ = true;
+  changed_.Notify();
+}
+
+Task<> PartitionRunner::ReadLoop() {
+  while (!stopped_) {
+    std::erase_if(shards_, [](const auto& s) { return s->phase() != ShardPhase::kRunning; });
+    if (shards_.empty()) {
+      co_await changed_.Wait();
+      continue;
+    }
+    const auto slow =
+        std::find_if(shards_.begin(), shards_.end(), [](const auto& s) { return !s->can_read(); });
+    if (slow != shards_.end()) {
+      const std::shared_ptr<Shard> shard = *slow;
+      co_await shard->outbox().changed().WaitFor(options_.read_wait);
+      continue;
+    }
+    const Status read = co_await ReadOnce();
+    if (read.ok()) continue;
+    LogWarn("a partition cannot be read", {{"topic", stream_.topic},
+                                           {"partition", partition_.value},
+                                           {"error", read.error().message}});
+    co_await Delay(options_.retry_first);
+  }
+}
+
+Task<Status> PartitionRunner::ReadOnce() {
+  Offset from = shards_.front()->next_offset();
+  for (const auto& shard : shards_) from = std::min(from, shard->next_offset());
+  auto records = co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes,
+                                           options_.read_wait);
+  if (records.ok()) {
+    Feed(*records);
+    co_return Status();
+  }
+  if (records.error().code == Code::kUnavailable) co_return records.error();
+  for (const auto& shard : shards_) {
+    if (shard->next_offset() != from) continue;
+    shard->Halt("the log cannot be read: " + records.error().message +
+                "; go on past it with `millrace shard skip " + shard->id().ToString() +
+                " --to OFFSET --reason ...` next_offset=" + std::to_string(from.value));
+  }
+  co_return Status();
+}
+
+void PartitionRunner::Feed(const std::vector<LogRecord>& records) {
+  for (const Decoded& decoded : Decode(records)) {
+    for (const auto& shard : shards_)
+      shard->Step(decoded.item, &records[decoded.first], decoded.count);
+  }
+}
+
+/// Offsets at which some shard begins or jumps: no batch may reach over one.
+bool PartitionRunner::IsBoundary(Offset next) const {
+  return std::any_of(shards_.begin(), shards_.end(), [&](const auto& s) {
+    return s->next_offset() == next || s->skip_at() == next;
+  });
+}
+
+std::vector<PartitionRunner::Decoded> PartitionRunner::Decode(
+    const std::vector<LogRecord>& records) const {
+  std::vector<Decoded> out;
+  BatchBuilder builder(stream_.columns);
+  size_t json_from = 0;
+  const auto flush = [&](size_t end) {
+    if (builder.rows() > 0) out.push_back({builder.Build(), json_from, end - json_from});
+  };
+  for (size_t i = 0; i < records.size(); ++i) {
+    const LogRecord& record = records[i];
+    if (builder.rows() > 0 && (builder.rows() >= kBatchRows || IsBoundary(record.offset))) flush(i);
+    if (stream_.format == RecordFormat::kJson && !IsControl(record)) {
+      if (builder.rows() == 0) json_from = i;
+      if (AddJson(record, &builder)) continue;
+    }
+    flush(i);
+    out.push_back({DecodeRecord(record), i, 1});
+  }
+  flush(records.size());
+  return out;
+}
+
+/// False: the record's sender cannot be told, so it is unreadable as a whole.
+bool PartitionRunner::AddJson(const LogRecord& record, BatchBuilder* builder) const {
+  const auto sender = SenderOf(record);
+  if (!sender.ok()) return false;
+  builder->BeginRecord(record.offset, record.append_time);
+  int16_t producer = -1;
+  int64_t sequence = 0;
+  if (*sender) {
+    producer =
+        builder->AddProducer((*sender)->principal, (*sender)->producer, (*sender)->acked_below);
+    sequence = (*sender)->sequence;
+  }
+  const RecordParser::Verdict verdict = parser_->Parse(record.value, builder);
+  if (verdict.reason == Reason::kNone) {
+    builder->EndRow(producer, sequence, record.value);
+  } else {
+    builder->DefectRow(producer, sequence, verdict.reason, verdict.detail, record.value);
+  }
+  return true;
+}
+
+LogItem PartitionRunner::DecodeRecord(const LogRecord& record) const {
+  if (IsControl(record)) {
+    auto control = DecodeControl(record);
+    if (control.ok()) return std::move(*control);
+    return Unreadable(stream_, record, control.error().message);
+  }
+  if (stream_.format == RecordFormat::kJson)
+    return Unreadable(stream_, record, SenderOf(record).error().message);
+  auto block = ports_.blocks->Decode(stream_, {record.owner, record.value}, record.offset,
+                                     record.append_time);
+  if (block.ok()) return std::move(*block);
+  return Unreadable(stream_, record, block.error().message);
+}
+
+Task<> PartitionRunner::TickLoop() {
+  while (!stopped_) {
+    co_await Delay(std::min<Executor::Duration>(kTickCheck, options_.tick_interval));
+    const Status appended = co_await AppendDueTicks();
+    if (!appended.ok()) {
+      LogWarn("a tick was not appended", {{"topic", stream_.topic},
+                                          {"partition", partition_.value},
+                                          {"error", appended.error().message}});
+    }
+  }
+}
+
+/// One record serves all shards that have read the same last valid tick.
+Task<Status> PartitionRunner::AppendDueTicks() {
+  const auto now = Executor::Current().Monotonic();
+  std::vector<Tick> due;
+  for (const auto& shard : shards_) {
+    const auto tick = shard->DueTick(now);
+    if (!tick) continue;
+    shard->NoteTickAppended(now);
+    const bool shared = std::any_of(due.begin(), due.end(),
+                                    [&](const Tick& t) { return t.previous == tick->previous; });
+    if (!shared) due.push_back(*tick);
+  }
+  for (const Tick& tick : due) {
+    CrashPoint("tick.before_append");
+    const auto offset = co_await ports_.log->Append(stream_.topic, partition_, EncodeTick(tick));
+    if (!offset.ok()) co_return offset.error();
+  }
+  co_return Status();
+}
+
+}  // namespace millrace::runtime

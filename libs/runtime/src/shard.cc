@@ -1,0 +1,130 @@
+#include "millrace/runtime/shard.h"
+
+#include <algorithm>
+
+#include "millrace/base/log.h"
+
+namespace millrace::runtime {
+
+std::string_view PhaseName(ShardPhase phase) {
+  switch (phase) {
+    case ShardPhase::kOpening:
+      return "opening";
+    case ShardPhase::kRunning:
+      return "running";
+    case ShardPhase::kHalted:
+      return "halted";
+    case ShardPhase::kStopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+checkpoint::RecordIdentity IdentityOf(const LogRecord& record) {
+  std::string text;
+  ByteWriter w(&text);
+  w.Fixed(record.offset.value);
+  w.Fixed(record.append_time);
+  w.Text(record.key);
+  w.Fixed(Hash(record.value));
+  return {record.offset, Hash(text).lo};
+}
+
+Shard::Shard(ShardId id, Epoch epoch, const StreamSpec& stream,
+             const control::PipelineState& pipeline, Ports ports, Options options,
+             control::ControlClient* control)
+    : id_(std::move(id)),
+      epoch_(epoch),
+      stream_(stream),
+      pipeline_(pipeline),
+      ports_(ports),
+      options_(options),
+      control_(control),
+      outbox_(options.outbox_bytes) {}
+
+Shard::~Shard() = default;
+
+void Shard::ResetFold() {
+  fold_ = std::make_unique<window::ShardFold>(
+      window::FoldSpec{stream_, pipeline_.spec, id_.partition, pipeline_.not_before});
+}
+
+namespace {
+
+Offset LastOffset(const LogItem& item) {
+  if (const auto* batch = std::get_if<EventBatch>(&item)) return batch->records.back().offset;
+  if (const auto* tick = std::get_if<Tick>(&item)) return tick->offset;
+  return std::get<Advance>(item).offset;
+}
+
+Offset FirstOffset(const LogItem& item) {
+  if (const auto* batch = std::get_if<EventBatch>(&item)) return batch->records.front().offset;
+  return LastOffset(item);
+}
+
+}  // namespace
+
+void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
+  if (phase_ != ShardPhase::kRunning || LastOffset(item) < next_offset_) return;
+  try {
+    MILLRACE_CHECK(FirstOffset(item) >= next_offset_,
+                   "a batch reaches over the place where the shard goes on");
+    if (const auto* batch = std::get_if<EventBatch>(&item)) fold_->Add(*batch);
+    if (const auto* tick = std::get_if<Tick>(&item)) fold_->Apply(*tick);
+    if (const auto* advance = std::get_if<Advance>(&item)) fold_->Apply(*advance);
+    next_offset_ = Offset(LastOffset(item).value + 1);
+    for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
+    MILLRACE_CHECK(fold_->ledger().Balanced(), "the ledger does not balance");
+  } catch (const InvariantViolation& broken) {
+    return Halt(std::string("a broken invariant: ") + broken.what() +
+                "; report it with the log around this offset next_offset=" +
+                std::to_string(next_offset_.value));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    tail_.push_back(records[i]);
+    if (tail_.size() > checkpoint::kRememberedRecords) tail_.pop_front();
+  }
+  if (fold_->last_tick() != tick_seen_) {
+    tick_seen_ = fold_->last_tick();
+    tick_read_ = Executor::Current().Monotonic();
+  }
+  if (skip_ && next_offset_ >= *skip_at()) ApplySkip();
+}
+
+void Shard::ApplySkip() {
+  LogWarn("a shard goes on past a gap", {{"shard", id_.ToString()},
+                                         {"from", next_offset_.value},
+                                         {"to", skip_->to.value},
+                                         {"reason", skip_->reason}});
+  fold_->Skip(std::max<int64_t>(0, skip_->to.value - next_offset_.value), skip_->first_seqs);
+  for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
+  next_offset_ = skip_->to;
+  tail_.clear();
+  skip_.reset();
+}
+
+std::optional<Tick> Shard::DueTick(Executor::Duration now) const {
+  if (!alive() || !stream_.ticks || !fold_->needs_ticks()) return std::nullopt;
+  if (now - tick_read_ < options_.tick_interval || now - tick_appended_ < options_.tick_interval)
+    return std::nullopt;
+  Tick tick;
+  tick.previous = fold_->last_tick();
+  tick.elapsed = (now - tick_read_).count();
+  return tick;
+}
+
+void Shard::Halt(std::string message) {
+  if (phase_ == ShardPhase::kHalted || phase_ == ShardPhase::kStopped) return;
+  LogError("a shard halted; see `millrace shard list`",
+           {{"shard", id_.ToString()}, {"reason", message}});
+  message_ = std::move(message);
+  phase_ = ShardPhase::kHalted;
+  outbox_.changed().Notify();
+}
+
+void Shard::Stop() {
+  if (phase_ != ShardPhase::kHalted) phase_ = ShardPhase::kStopped;
+  outbox_.changed().Notify();
+}
+
+}  // namespace millrace::runtime

@@ -1,0 +1,115 @@
+#include "millrace/base/crash_point.h"
+#include "millrace/base/log.h"
+#include "millrace/base/planted.h"
+#include "millrace/runtime/shard.h"
+
+namespace millrace::runtime {
+
+bool Shard::cut_due() const {
+  if (!alive() || cut_running_ || skip_ || next_offset_ <= committed_offset_) return false;
+  return Executor::Current().Monotonic() - cut_at_ >= options_.cut_interval ||
+         fold_->ledger().read - cut_read_ >= options_.cut_events;
+}
+
+/// Everything about the shard now but its state.
+checkpoint::Manifest Shard::Describe() const {
+  checkpoint::Manifest m;
+  m.shard = id_;
+  m.topic = stream_.topic;
+  m.epoch = epoch_;
+  m.cut = CutNumber(last_cut_.value + 1);
+  m.next_offset = next_offset_;
+  m.watermark = fold_->watermark();
+  for (const LogRecord& record : tail_) m.records.push_back(IdentityOf(record));
+  m.ledger = fold_->ledger();
+  m.outbox = outbox_.Owed();
+  for (int o = 1; o <= kOutputs; ++o) {
+    m.applied[static_cast<size_t>(o)] = outbox_.applied(static_cast<Output>(o));
+    m.made[static_cast<size_t>(o)] = fold_->last_seq(static_cast<Output>(o));
+  }
+  return m;
+}
+
+Task<Status> Shard::Cut(bool force) {
+  const auto self = shared_from_this();
+  if (cut_running_ ||
+      !(cut_due() || (force && alive() && !skip_ && next_offset_ > committed_offset_))) {
+    co_return Status();
+  }
+  cut_running_ = true;
+  cut_at_ = Executor::Current().Monotonic();
+  cut_read_ = fold_->ledger().read;
+  CrashPoint("cut.begin");
+  checkpoint::Manifest manifest = Describe();
+  window::FrozenFold frozen = fold_->Freeze(std::exchange(cut_everything_, false));
+  const Status saved = co_await SaveAndCommit(std::move(manifest), std::move(frozen));
+  cut_running_ = false;
+  if (!saved.ok()) {
+    // What the local state holds now is not known, so the next cut writes all of it.
+    cut_everything_ = true;
+    if (alive())
+      LogWarn("a cut failed", {{"shard", id_.ToString()}, {"error", saved.error().message}});
+  }
+  outbox_.changed().Notify();
+  co_return saved;
+}
+
+Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenFold frozen) {
+  for (const Output output :
+       {Output::kResults, Output::kProvisional, Output::kLate, Output::kQuarantine}) {
+    MILLRACE_CO_TRY(co_await CheckFence(output));
+  }
+  if (!alive()) co_return Fenced("the shard stopped during a cut");
+  struct Work {
+    window::FrozenFold frozen;
+    window::StateHash hash;
+  };
+  auto work = std::make_shared<Work>(Work{std::move(frozen), state_hash_});
+  window::StateChange change =
+      co_await Offload([work] { return work->frozen.Changes(&work->hash); });
+  state_hash_ = std::move(work->hash);
+  manifest.state_hash = state_hash_.total();
+  work.reset();
+  auto saved = co_await checkpointer_->Save(std::move(manifest), std::move(change), kept_);
+  if (!saved.ok()) co_return saved.error();
+  const checkpoint::Manifest& m = saved->manifest;
+  control::Commit commit{id_,           epoch_,      m.cut,       m.next_offset,
+                         saved->object, saved->hash, m.state_hash};
+  auto committed = co_await control_->WriteCommit(std::move(commit));
+  if (!committed.ok()) co_return committed.error();
+  CrashPoint("cut.after_commit");
+  if (committed->verdict != control::Verdict::kValid) {
+    fenced_ = committed->shard.epoch > epoch_;
+    if (fenced_) Stop();
+    co_return Fenced("a commit was skipped by the control log verdict=" +
+                     std::string(control::VerdictName(committed->verdict)));
+  }
+  last_cut_ = m.cut;
+  committed_offset_ = m.next_offset;
+  kept_.push_back(m);
+  kept_objects_.push_back(saved->object);
+  std::vector<std::string> garbage;
+  while (kept_.size() > control::kKeptCommits) {
+    const checkpoint::Manifest old = std::move(kept_.front());
+    kept_.erase(kept_.begin());
+    garbage = checkpoint::Unreferenced(old, kept_);
+    garbage.push_back(kept_objects_.front());
+    kept_objects_.erase(kept_objects_.begin());
+  }
+  co_await CleanUp(std::move(garbage));
+  co_return Status();
+}
+
+/// Cleaning rule (a). What cannot be deleted now is left: a leaked object is harmless.
+Task<> Shard::CleanUp(std::vector<std::string> objects) {
+  for (std::string& object : objects) {
+    CrashPoint("cut.before_delete");
+    const Status deleted = co_await ports_.objects->Delete(object);
+    if (!deleted.ok()) {
+      LogWarn("an old checkpoint object was not deleted",
+              {{"object", object}, {"error", deleted.error().message}});
+    }
+  }
+}
+
+}  // namespace millrace::runtime

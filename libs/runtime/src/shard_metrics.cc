@@ -1,0 +1,83 @@
+#include "millrace/runtime/shard_metrics.h"
+
+namespace millrace::runtime {
+namespace {
+
+constexpr double kMicrosPerSecond = 1e6;
+
+/// Which family a counter of the ledger belongs to.
+std::string_view Family(std::string_view counter) {
+  for (const std::string_view pair :
+       {"assigned", "taken", "too_late", "before_start_pairs", "accepted_late"}) {
+    if (counter == pair) return "millrace_worker_pairs_total";
+  }
+  for (const std::string_view row : {"due", "emitted", "withheld", "row_errors"}) {
+    if (counter == row) return "millrace_worker_rows_total";
+  }
+  return "millrace_worker_events_total";
+}
+
+double Seconds(Micros t) { return static_cast<double>(t) / kMicrosPerSecond; }
+
+}  // namespace
+
+ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
+                           const std::string& stream) {
+  const MetricLabels labels = {{"namespace", shard.incarnation.name_space},
+                               {"pipeline", shard.incarnation.name},
+                               {"partition", std::to_string(shard.partition.value)}};
+  const window::Ledger ledger;
+  for (const auto& [name, value] : ledger.Counters()) {
+    MetricLabels with_result = labels;
+    with_result.emplace_back("result", name);
+    ledger_.push_back(
+        {&registry->GetCounter(Family(name), "The ledger of a shard, by result.", with_result)});
+  }
+  MetricLabels with_stream = labels;
+  with_stream.emplace_back("stream", stream);
+  const auto gauge = [&](std::string_view name, std::string_view help) {
+    return &registry->GetGauge(name, help, with_stream);
+  };
+  watermark_ = gauge("millrace_worker_watermark_timestamp_seconds",
+                     "Watermark of the shard; absent until it is known.");
+  largest_event_time_ =
+      gauge("millrace_worker_largest_event_timestamp_seconds", "Largest event time admitted.");
+  open_windows_ =
+      gauge("millrace_worker_open_windows", "Windows with events that have not closed.");
+  state_bytes_ = gauge("millrace_worker_state_bytes", "Memory of keys and slices.");
+  lag_records_ = gauge("millrace_worker_lag_records", "Log records not read yet.");
+  halted_ = gauge("millrace_worker_halted", "1 while the shard is halted.");
+  last_cut_ = gauge("millrace_worker_last_cut_number", "Number of the last committed checkpoint.");
+  for (int o = 1; o <= kOutputs; ++o) {
+    MetricLabels with_sink = labels;
+    with_sink.emplace_back("sink", OutputName(static_cast<Output>(o)));
+    outbox_rows_[static_cast<Output>(o)] = &registry->GetGauge(
+        "millrace_worker_outbox_rows", "Rows made and not yet applied by the sink.", with_sink);
+  }
+}
+
+void ShardMetrics::Export(const Shard& shard, Offset log_end) {
+  halted_->Set(shard.phase() == ShardPhase::kHalted ? 1 : 0);
+  if (shard.phase() == ShardPhase::kOpening || !shard.has_fold()) return;
+  const auto counters = shard.fold().ledger().Counters();
+  for (size_t i = 0; i < counters.size(); ++i) {
+    // After a restore from an older checkpoint the ledger runs again over what was exported.
+    const int64_t more = counters[i].second - ledger_[i].exported;
+    if (more <= 0) continue;
+    ledger_[i].counter->Add(static_cast<double>(more));
+    ledger_[i].exported = counters[i].second;
+  }
+  const Micros w = shard.fold().watermark();
+  if (w != kMinusInfinity)
+    watermark_->Set(w == kPlusInfinity ? std::numeric_limits<double>::infinity() : Seconds(w));
+  const Micros t = shard.fold().largest_event_time();
+  if (t != kMinusInfinity) largest_event_time_->Set(Seconds(t));
+  open_windows_->Set(static_cast<double>(shard.fold().open_windows()));
+  state_bytes_->Set(static_cast<double>(shard.fold().state_bytes()));
+  lag_records_->Set(static_cast<double>(log_end.value - shard.next_offset().value));
+  last_cut_->Set(static_cast<double>(shard.last_cut().value));
+  for (const auto& [output, rows] : outbox_rows_)
+    rows->Set(static_cast<double>(shard.outbox_rows(output)));
+}
+
+}  // namespace millrace::runtime

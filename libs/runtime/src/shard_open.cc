@@ -1,0 +1,175 @@
+#include <algorithm>
+
+#include "millrace/base/crash_point.h"
+#include "millrace/base/log.h"
+#include "millrace/base/planted.h"
+#include "millrace/runtime/shard.h"
+
+namespace millrace::runtime {
+namespace {
+
+/// The outputs that the serving store holds.
+constexpr Output kServed[] = {Output::kResults, Output::kProvisional, Output::kLate,
+                              Output::kQuarantine};
+
+std::string LocalName(const ShardId& id) {
+  std::string name = id.ToString();
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
+}
+
+}  // namespace
+
+Task<Status> Shard::Open(control::ShardState committed, Offset start) {
+  MILLRACE_CO_TRY(co_await TakeOver());
+  CrashPoint("open.after_takeover");
+  MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(LocalName(id_)));
+  checkpointer_ = std::make_unique<checkpoint::Checkpointer>(ports_.objects, state_.get());
+  last_cut_ = committed.last_cut;
+  committed_offset_ = committed.next_offset;
+  skip_ = committed.skip;
+  MILLRACE_CO_TRY(co_await RestoreNewest(committed, start));
+  if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
+  if (skip_ && next_offset_ >= *skip_at()) ApplySkip();
+  const auto now = Executor::Current().Monotonic();
+  tick_seen_ = fold_->last_tick();
+  tick_read_ = tick_appended_ = cut_at_ = now;
+  cut_read_ = fold_->ledger().read;
+  phase_ = ShardPhase::kRunning;
+  co_return Status();
+}
+
+/// Makes this epoch the owner of every fence, before anything is restored: where the sinks are
+/// decides which checkpoint will do.
+Task<Status> Shard::TakeOver() {
+  for (const Output output : kServed) {
+    if (Planted("fence_without_takeover")) {
+      const auto fence = co_await ports_.serving->ReadFence(id_, output);
+      if (fence.ok() && *fence) {
+        outbox_.SetApplied(output, (*fence)->seq);
+        continue;
+      }
+    }
+    const auto fence = co_await ports_.serving->TakeOver(id_, output, epoch_);
+    if (!fence.ok()) {
+      fenced_ = fence.error().code == Code::kFenced;
+      co_return fence.error();
+    }
+    outbox_.SetApplied(output, fence->seq);
+  }
+  co_return Status();
+}
+
+bool Shard::Covers(const checkpoint::Manifest& manifest) const {
+  return std::all_of(std::begin(kServed), std::end(kServed), [&](Output o) {
+    return manifest.applied[static_cast<size_t>(o)] <= outbox_.applied(o);
+  });
+}
+
+Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset start) {
+  for (const control::CommitState& commit : committed.commits) {
+    auto manifest = co_await checkpointer_->LoadManifest(commit.manifest, commit.manifest_hash);
+    if (manifest.ok()) {
+      kept_.push_back(std::move(*manifest));
+      kept_objects_.push_back(commit.manifest);
+    } else if (manifest.error().code == Code::kUnavailable) {
+      co_return manifest.error();
+    } else {
+      LogWarn("a checkpoint cannot be used, an older one is tried",
+              {{"shard", id_.ToString()},
+               {"cut", commit.cut.value},
+               {"error", manifest.error().message}});
+    }
+  }
+  for (size_t i = kept_.size(); i-- > 0;) {
+    const checkpoint::Manifest manifest = kept_[i];
+    if (!Covers(manifest)) {
+      LogWarn("a checkpoint is ahead of the serving store, an older one is tried",
+              {{"shard", id_.ToString()}, {"cut", manifest.cut.value}});
+      continue;
+    }
+    const Status restored = co_await RestoreFrom(manifest);
+    if (restored.ok() || phase_ == ShardPhase::kHalted) co_return Status();
+    if (restored.error().code == Code::kUnavailable) co_return restored;
+    LogWarn("a checkpoint cannot be used, an older one is tried",
+            {{"shard", id_.ToString()},
+             {"cut", manifest.cut.value},
+             {"error", restored.error().message}});
+  }
+  auto begun = co_await BeginAtStart(start);
+  co_return begun;
+}
+
+Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {
+  MILLRACE_CO_TRY(co_await checkpointer_->LoadState(manifest));
+  ResetFold();
+  MILLRACE_CO_ASSIGN(state_hash_,
+                     co_await checkpoint::RestoreFold(state_.get(), manifest, fold_.get()));
+  next_offset_ = manifest.next_offset;
+  outbox_.SetApplied(Output::kFiles, manifest.applied[static_cast<size_t>(Output::kFiles)]);
+  for (const checkpoint::OwedRows& rows : manifest.outbox) outbox_.Restore(rows);
+  if (!skip_ || *skip_at() > next_offset_) MILLRACE_CO_TRY(co_await VerifyRecords(manifest));
+  LogInfo("a shard was restored", {{"shard", id_.ToString()},
+                                   {"epoch", epoch_.value},
+                                   {"cut", manifest.cut.value},
+                                   {"next_offset", next_offset_.value}});
+  co_return Status();
+}
+
+/// The log must still be the one that the checkpoint was folded from.
+Task<Status> Shard::VerifyRecords(const checkpoint::Manifest& manifest) {
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await ports_.log->Range(stream_.topic, id_.partition));
+  if (range.end < manifest.next_offset) {
+    Halt(
+        "the log ends below the last commit: records that were counted are gone; to go on without "
+        "them: `millrace shard "
+        "skip " +
+        id_.ToString() + " --to " + std::to_string(range.end.value) +
+        " --reason ...` log_end=" + std::to_string(range.end.value) +
+        " committed=" + std::to_string(manifest.next_offset.value));
+    co_return Corruption(message_);
+  }
+  for (const checkpoint::RecordIdentity& expected : manifest.records) {
+    if (expected.offset < range.start) continue;
+    MILLRACE_CO_ASSIGN(const std::vector<LogRecord> records,
+                       co_await ports_.log->Read(stream_.topic, id_.partition, expected.offset, 1,
+                                                 std::chrono::microseconds(0)));
+    if (!records.empty() && IdentityOf(records.front()) == expected) continue;
+    Halt(
+        "the log is not the one that the checkpoint was made from: a record before the committed "
+        "offset has changed; "
+        "restore the log, or go on with `millrace shard skip` offset=" +
+        std::to_string(expected.offset.value));
+    co_return Corruption(message_);
+  }
+  co_return Status();
+}
+
+Task<Status> Shard::BeginAtStart(Offset start) {
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await ports_.log->Range(stream_.topic, id_.partition));
+  if (range.start > start && !(skip_ && skip_->from >= range.start)) {
+    Halt(
+        "no checkpoint can be used and the log no longer reaches the shard's start; go on with "
+        "`millrace shard skip` "
+        "log_start=" +
+        std::to_string(range.start.value) + " start=" + std::to_string(start.value));
+    co_return Status();
+  }
+  if (range.end < start) {
+    Halt("the log ends below the shard's start: it was truncated or made anew log_end=" +
+         std::to_string(range.end.value) + " start=" + std::to_string(start.value));
+    co_return Status();
+  }
+  ResetFold();
+  next_offset_ = start;
+  state_hash_ = window::StateHash();
+  cut_everything_ = true;
+  LogInfo(
+      "a shard begins at its start",
+      {{"shard", id_.ToString()}, {"epoch", epoch_.value}, {"next_offset", next_offset_.value}});
+  co_return Status();
+}
+
+}  // namespace millrace::runtime

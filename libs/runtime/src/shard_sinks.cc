@@ -1,0 +1,169 @@
+#include "millrace/base/crash_point.h"
+#include "millrace/base/log.h"
+#include "millrace/base/planted.h"
+#include "millrace/runtime/shard.h"
+
+namespace millrace::runtime {
+namespace {
+
+/// Doubles from first to last while failures go on.
+class Backoff {
+ public:
+  Backoff(Executor::Duration first, Executor::Duration last)
+      : first_(first), last_(last), next_(first) {}
+  void Reset() { next_ = first_; }
+  Executor::Duration Next() {
+    const auto now = next_;
+    next_ = std::min(next_ * 2, last_);
+    return now;
+  }
+
+ private:
+  Executor::Duration first_;
+  Executor::Duration last_;
+  Executor::Duration next_;
+};
+
+}  // namespace
+
+void Shard::StartSinks() {
+  const auto keep = [](std::shared_ptr<Shard> self, Task<> task) -> Task<> {
+    co_await std::move(task);
+    self.reset();
+  };
+  for (const Output output :
+       {Output::kResults, Output::kProvisional, Output::kLate, Output::kQuarantine}) {
+    Executor::Current().Spawn(keep(shared_from_this(), ServingLoop(output)));
+  }
+  Executor::Current().Spawn(keep(shared_from_this(), FileLoop()));
+}
+
+Task<> Shard::ServingLoop(Output output) {
+  Backoff backoff(options_.retry_first, options_.retry_last);
+  auto written = Executor::Current().Monotonic();
+  while (alive()) {
+    std::vector<OutputRow> rows = outbox_.Next(output, options_.sink_rows);
+    Status status;
+    if (!rows.empty()) {
+      status = co_await ApplyBatch(output, std::move(rows));
+      written = Executor::Current().Monotonic();
+    } else if (Executor::Current().Monotonic() - written >= options_.fence_check) {
+      status = co_await CheckFence(output);
+      written = Executor::Current().Monotonic();
+    } else {
+      co_await outbox_.changed().WaitFor(options_.fence_check);
+    }
+    if (status.ok()) {
+      backoff.Reset();
+      continue;
+    }
+    if (!alive()) break;
+    LogWarn("a serving sink fails, it is tried again", {{"shard", id_.ToString()},
+                                                        {"output", OutputName(output)},
+                                                        {"error", status.error().message}});
+    co_await Delay(backoff.Next());
+  }
+}
+
+Task<Status> Shard::ApplyBatch(Output output, std::vector<OutputRow> rows) {
+  ServingBatch batch{
+      id_, output, epoch_, outbox_.applied(output), rows.back().seq, std::move(rows)};
+  const int64_t high = batch.high;
+  CrashPoint("sink.serving.before_apply");
+  const Status applied = co_await ports_.serving->Apply(std::move(batch));
+  CrashPoint("sink.serving.after_apply");
+  if (applied.ok()) {
+    if (outbox_.applied(output) < high) outbox_.SetApplied(output, high);
+    co_return Status();
+  }
+  // Whether it was written or not, and why not, the fence knows.
+  MILLRACE_CO_TRY(co_await CheckFence(output));
+  if (applied.error().code == Code::kConflict || !alive()) co_return Status();
+  co_return applied;
+}
+
+Task<Status> Shard::CheckFence(Output output) {
+  const int64_t believed = outbox_.applied(output);
+  MILLRACE_CO_ASSIGN(const std::optional<Fence> read,
+                     co_await ports_.serving->ReadFence(id_, output));
+  if (!alive()) co_return Status();
+  int64_t seq = 0;
+  if (!read || read->epoch < epoch_) {
+    // The store went back: believe nothing that was remembered.
+    const auto fence = co_await ports_.serving->TakeOver(id_, output, epoch_);
+    if (!fence.ok() && fence.error().code != Code::kFenced) co_return fence.error();
+    if (!fence.ok()) {
+      fenced_ = true;
+      Stop();
+      co_return Status();
+    }
+    seq = fence->seq;
+  } else if (read->epoch > epoch_) {
+    LogInfo("a newer owner writes the serving store, this one stops",
+            {{"shard", id_.ToString()}, {"epoch", epoch_.value}, {"newer", read->epoch.value}});
+    fenced_ = true;
+    Stop();
+    co_return Status();
+  } else {
+    seq = read->seq;
+  }
+  if (seq < believed) {
+    LogWarn("the serving store went back, the shard is restored from an older checkpoint",
+            {{"shard", id_.ToString()},
+             {"output", OutputName(output)},
+             {"had", believed},
+             {"has", seq}});
+    reopen_ = true;
+    Stop();
+  } else if (seq > outbox_.applied(output)) {
+    outbox_.SetApplied(output, seq);
+  }
+  co_return Status();
+}
+
+Task<> Shard::FileLoop() {
+  Backoff backoff(options_.retry_first, options_.retry_last);
+  while (alive()) {
+    std::vector<OutputRow> rows = outbox_.Next(Output::kFiles, 0);
+    if (rows.empty()) {
+      co_await outbox_.changed().Wait();
+      continue;
+    }
+    const Status put = co_await PutFile(std::move(rows));
+    if (put.ok()) {
+      backoff.Reset();
+      continue;
+    }
+    if (!alive()) break;
+    LogWarn("a result file cannot be written, it is tried again",
+            {{"shard", id_.ToString()}, {"error", put.error().message}});
+    co_await Delay(backoff.Next());
+  }
+}
+
+/// One finished file: its rows, then its end mark. Name and bytes are the same whoever writes it,
+/// so one that exists stays.
+Task<Status> Shard::PutFile(std::vector<OutputRow> rows) {
+  const OutputRow end = std::move(rows.back());
+  rows.pop_back();
+  MILLRACE_CHECK(!rows.empty() && rows.front().seq == end.file_first,
+                 "a result file lacks its first rows");
+  const Incarnation& of = id_.incarnation;
+  const std::string object =
+      of.name_space + "/results/" + of.name + "/v=" + std::to_string(of.defined_at.value) +
+      "/date=" + FormatDate(end.file_interval_start) + "/p" + std::to_string(id_.partition.value) +
+      "-" + std::to_string(end.file_first) + "-" + std::to_string(end.seq) + ".parquet";
+  const auto there = co_await ports_.objects->Stat(object);
+  if (!there.ok() && there.error().code != Code::kNotFound) co_return there.error();
+  if (!there.ok()) {
+    MILLRACE_CO_ASSIGN(Buffer bytes,
+                       co_await ports_.files->Encode(pipeline_.spec.select, std::move(rows)));
+    CrashPoint("sink.file.before_put");
+    MILLRACE_CO_TRY(co_await ports_.objects->Put(object, std::move(bytes)));
+    CrashPoint("sink.file.after_put");
+  }
+  outbox_.SetApplied(Output::kFiles, end.seq);
+  co_return Status();
+}
+
+}  // namespace millrace::runtime

@@ -1,0 +1,181 @@
+#include "millrace/runtime/worker.h"
+
+#include "millrace/base/log.h"
+
+namespace millrace::runtime {
+namespace {
+
+constexpr auto kHousekeeping = std::chrono::milliseconds(50);
+constexpr auto kExportMetrics = std::chrono::milliseconds(500);
+constexpr auto kPoll = std::chrono::milliseconds(10);
+
+}  // namespace
+
+Worker::Worker(Ports ports, Options options, control::ControlClient* control)
+    : ports_(ports), options_(options), control_(control) {}
+
+void Worker::Start() { Executor::Current().Spawn(MetricsLoop()); }
+
+bool Worker::Current(const ShardId& id, int64_t generation) const {
+  const auto at = slots_.find(id);
+  return !stopped_ && at != slots_.end() && at->second.generation == generation;
+}
+
+void Worker::Own(Ownership ownership) {
+  const ShardId id = ownership.shard;
+  Slot& slot = slots_[id];
+  if (slot.shard) slot.shard->Stop();
+  if (!slot.metrics)
+    slot.metrics = std::make_unique<ShardMetrics>(ports_.metrics, id, ownership.stream.name);
+  slot.ownership = std::move(ownership);
+  slot.generation = ++generations_;
+  Executor::Current().Spawn(RunShard(id, slot.generation));
+}
+
+void Worker::Disown(const ShardId& shard) {
+  const auto at = slots_.find(shard);
+  if (at == slots_.end()) return;
+  if (at->second.shard) at->second.shard->Stop();
+  slots_.erase(at);
+}
+
+PartitionRunner& Worker::RunnerOf(const StreamSpec& stream, PartitionId partition) {
+  auto& runner = runners_[{stream.topic, partition}];
+  if (!runner) {
+    runner = std::make_shared<PartitionRunner>(stream, partition, ports_, options_);
+    runner->Start();
+  }
+  return *runner;
+}
+
+/// Opens and serves a shard until its ownership changes, it is fenced or it halts; opens it anew
+/// when a sink went back.
+Task<> Worker::RunShard(ShardId id, int64_t generation) {
+  auto backoff = options_.retry_first;
+  while (Current(id, generation)) {
+    const Ownership ownership = slots_.at(id).ownership;
+    auto shard = std::make_shared<Shard>(id, ownership.state.epoch, ownership.stream,
+                                         ownership.pipeline, ports_, options_, control_);
+    slots_.at(id).shard = shard;
+    const Offset start = ownership.pipeline.start_offsets[static_cast<size_t>(id.partition.value)];
+    Status opened;
+    try {
+      opened = co_await shard->Open(ownership.state, start);
+    } catch (const InvariantViolation& broken) {
+      shard->Halt(std::string("a broken invariant while opening: ") + broken.what());
+    }
+    if (!Current(id, generation) || shard->fenced() || shard->phase() == ShardPhase::kHalted)
+      co_return;
+    if (opened.ok()) {
+      backoff = options_.retry_first;
+      const Status served = co_await ServeShard(shard, id, generation);
+      served.Ignore("why a shard stopped is logged where it stops");
+      if (!shard->reopen()) co_return;
+      const auto state = co_await control_->ReadShard(id);
+      if (state.ok() && Current(id, generation)) slots_.at(id).ownership.state = *state;
+      continue;
+    }
+    LogWarn("a shard cannot be opened, it is tried again",
+            {{"shard", id.ToString()}, {"error", opened.error().message}});
+    co_await Delay(backoff);
+    backoff = std::min(backoff * 2, options_.retry_last);
+  }
+}
+
+Task<Status> Worker::ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation) {
+  PartitionRunner& runner = RunnerOf(shard->stream(), id.partition);
+  runner.Attach(shard);
+  shard->StartSinks();
+  while (Current(id, generation) && shard->phase() == ShardPhase::kRunning) {
+    if (shard->cut_due()) {
+      const Status cut = co_await shard->Cut(false);
+      cut.Ignore("a failed cut is logged and due again");
+    }
+    co_await Delay(kHousekeeping);
+  }
+  runner.Detach(shard.get());
+  co_return Status();
+}
+
+Task<> Worker::Drain() {
+  for (const auto& [key, runner] : runners_) runner->Stop();
+  std::vector<std::shared_ptr<Shard>> shards;
+  for (const auto& [id, slot] : slots_) {
+    if (slot.shard && slot.shard->phase() == ShardPhase::kRunning) shards.push_back(slot.shard);
+  }
+  for (const auto& shard : shards) {
+    while (shard->phase() == ShardPhase::kRunning && shard->cutting()) co_await Delay(kPoll);
+    const Status cut = co_await shard->Cut(true);
+    cut.Ignore("a failed cut is logged; what it would have saved is replayed at the next start");
+    shard->Stop();
+  }
+  stopped_ = true;
+}
+
+std::vector<ShardInfo> Worker::Info() const {
+  std::vector<ShardInfo> out;
+  for (const auto& [id, slot] : slots_) {
+    ShardInfo info;
+    info.shard = id;
+    info.epoch = slot.ownership.state.epoch;
+    info.worker = slot.ownership.state.worker;
+    info.state = PhaseName(slot.shard ? slot.shard->phase() : ShardPhase::kOpening);
+    if (slot.shard) {
+      info.message = slot.shard->message();
+      info.next_offset =
+          slot.shard->has_fold() ? slot.shard->next_offset() : slot.ownership.state.next_offset;
+      info.last_cut = slot.shard->last_cut();
+      if (slot.shard->has_fold()) info.watermark = slot.shard->fold().watermark();
+    }
+    out.push_back(std::move(info));
+  }
+  return out;
+}
+
+std::shared_ptr<Shard> Worker::Find(const ShardId& shard) const {
+  const auto at = slots_.find(shard);
+  return at == slots_.end() ? nullptr : at->second.shard;
+}
+
+Task<Status> Worker::WaitApplied(ShardId id, Offset offset) {
+  std::vector<int64_t> made;
+  for (;;) {
+    const std::shared_ptr<Shard> shard = Find(id);
+    if (stopped_ || !shard || shard->phase() == ShardPhase::kHalted) {
+      co_return Unavailable("a shard does not run; see `millrace shard list` shard=" +
+                            id.ToString());
+    }
+    if (shard->phase() == ShardPhase::kRunning && shard->next_offset() >= offset) {
+      if (made.empty()) {
+        for (int o = 1; o <= kOutputs; ++o)
+          made.push_back(shard->fold().last_seq(static_cast<Output>(o)));
+      }
+      bool applied = true;
+      for (int o = 1; o <= kOutputs; ++o) {
+        const auto output = static_cast<Output>(o);
+        if (output != Output::kFiles)
+          applied &= shard->outbox().applied(output) >= made[static_cast<size_t>(o - 1)];
+      }
+      if (applied) co_return Status();
+    }
+    co_await Delay(kPoll);
+  }
+}
+
+Task<> Worker::MetricsLoop() {
+  while (!stopped_) {
+    co_await Delay(kExportMetrics);
+    std::vector<ShardId> ids;
+    for (const auto& [id, slot] : slots_) ids.push_back(id);
+    for (const ShardId& id : ids) {
+      const auto shard = Find(id);
+      if (!shard) continue;
+      const auto range = co_await ports_.log->Range(shard->stream().topic, id.partition);
+      const auto at = slots_.find(id);
+      if (range.ok() && at != slots_.end() && at->second.shard == shard)
+        at->second.metrics->Export(*shard, range->end);
+    }
+  }
+}
+
+}  // namespace millrace::runtime

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "millrace/base/result.h"
+#include "millrace/model/spec.h"
+
+namespace millrace {
+
+/// What one statement of a script defines.
+using Statement = std::variant<StreamSpec, PipelineSpec>;
+
+/// The stream of this namespace and name, or nullptr. The pointer is used during the call of
+/// PlanScript only.
+using StreamLookup =
+    std::function<const StreamSpec*(std::string_view name_space, std::string_view name)>;
+
+struct PlannerOptions {
+  /// Namespace of unqualified names.
+  std::string name_space = "default";
+  /// Plan views whose groups may span partitions as if they had one stage. For tools that fold one
+  /// partition alone; a service must refuse such views.
+  bool any_grouping = false;
+};
+
+/// Longest script, in bytes. The parser recurses once for every two bytes at worst, so the bound
+/// keeps it inside 8 MiB of stack.
+inline constexpr size_t kMaxScriptBytes = 64 * 1024;
+
+/// Plans a script of CREATE TABLE and CREATE MATERIALIZED VIEW statements (docs/sql.md), in order.
+/// A view may name a stream of an earlier statement, or one that `streams` gives; the script's
+/// wins.
+///
+/// Reads no clock and no environment; of the outside only the zone files of the system, for views
+/// with a `timezone`, and copies what they say into the plan.
+///
+/// Errors: the message is the full text for people, several lines: `line L, column C: what is
+/// wrong`, the source line, a caret below the column (columns count characters from 1), and
+/// `hint: ...` where there is something better to write. kConflict: the statement is right but
+/// needs what is not built yet (a second stage, sessions, some functions). kInvalidArgument: all
+/// else.
+Result<std::vector<Statement>> PlanScript(std::string_view text, const StreamLookup& streams = {},
+                                          const PlannerOptions& options = {});
+
+}  // namespace millrace

@@ -1,0 +1,138 @@
+#include "source.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+bool StartsCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
+
+bool IsSpace(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+
+}  // namespace
+
+size_t Utf8Prefix(std::string_view text) {
+  size_t i = 0;
+  while (i < text.size()) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    size_t more = 0;
+    uint32_t least = 0;
+    uint32_t code = c;
+    if (c == 0) return i;
+    if (c >= 0xF5 || (c >= 0x80 && c < 0xC2)) return i;
+    if (c >= 0xF0) {
+      more = 3, least = 0x10000, code = c & 0x07u;
+    } else if (c >= 0xE0) {
+      more = 2, least = 0x800, code = c & 0x0Fu;
+    } else if (c >= 0xC2) {
+      more = 1, least = 0x80, code = c & 0x1Fu;
+    }
+    if (text.size() - i <= more) return i;
+    for (size_t k = 1; k <= more; ++k) {
+      const auto next = static_cast<unsigned char>(text[i + k]);
+      if ((next & 0xC0) != 0x80) return i;
+      code = (code << 6) | (next & 0x3Fu);
+    }
+    if (code < least || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return i;
+    i += more + 1;
+  }
+  return i;
+}
+
+std::string Quoted(std::string_view name) {
+  std::string out = "\"";
+  out.append(name);
+  out += '"';
+  return out;
+}
+
+Error Source::At(int64_t offset, std::string_view what, std::string_view hint) const {
+  return InvalidArgument(Describe(offset, what, hint));
+}
+
+Error Source::At(int64_t offset, std::string_view subject, const Error& error) const {
+  const std::string_view message = error.message;
+  const size_t split = message.find("; ");
+  std::string what(subject);
+  if (!what.empty()) what += ": ";
+  what += message.substr(0, split);
+  return At(offset, what,
+            split == std::string_view::npos ? std::string_view() : message.substr(split + 2));
+}
+
+Error Source::NotYet(int64_t offset, std::string_view what, std::string_view hint) const {
+  return Conflict(Describe(offset, what, hint));
+}
+
+std::string Source::Describe(int64_t offset, std::string_view what, std::string_view hint) const {
+  const auto at =
+      static_cast<size_t>(std::clamp<int64_t>(offset, 0, static_cast<int64_t>(text_.size())));
+  const auto begin = text_.begin();
+  const auto here = begin + static_cast<std::ptrdiff_t>(at);
+  const auto line = std::count(begin, here, '\n') + 1;
+  const size_t before = at == 0 ? std::string::npos : text_.rfind('\n', at - 1);
+  const size_t line_start = before == std::string::npos ? 0 : before + 1;
+  size_t line_end = std::min(text_.find('\n', at), text_.size());
+  if (line_end > line_start && text_[line_end - 1] == '\r' && line_end > at) --line_end;
+
+  std::string caret;
+  int64_t column = 1;
+  for (size_t i = line_start; i < at; ++i) {
+    if (!StartsCharacter(text_[i])) continue;
+    ++column;
+    // A tab stays a tab, so that the caret stands below its character whatever a tab is worth.
+    caret += text_[i] == '\t' ? '\t' : ' ';
+  }
+  std::string out = "line " + std::to_string(line) + ", column " + std::to_string(column) + ": ";
+  out.append(what);
+  out += '\n';
+  out.append(text_, line_start, line_end - line_start);
+  out += '\n';
+  out += caret;
+  out += '^';
+  if (!hint.empty()) {
+    out += "\nhint: ";
+    out.append(hint);
+  }
+  return out;
+}
+
+size_t Source::SkipSpace(size_t offset) const {
+  size_t i = offset;
+  while (i < text_.size()) {
+    if (IsSpace(text_[i])) {
+      ++i;
+    } else if (text_.compare(i, 2, "--") == 0) {
+      i = std::min(text_.find('\n', i), text_.size());
+    } else if (text_.compare(i, 2, "/*") == 0) {
+      // Comments nest in PostgreSQL.
+      size_t depth = 0;
+      do {
+        if (text_.compare(i, 2, "/*") == 0) {
+          ++depth;
+          i += 2;
+        } else if (text_.compare(i, 2, "*/") == 0) {
+          --depth;
+          i += 2;
+        } else {
+          ++i;
+        }
+      } while (depth > 0 && i < text_.size());
+    } else {
+      break;
+    }
+  }
+  return std::min(i, text_.size());
+}
+
+size_t Source::OffsetOfCharacter(int64_t character) const {
+  int64_t seen = -1;
+  for (size_t i = 0; i < text_.size(); ++i) {
+    if (StartsCharacter(text_[i]) && ++seen == character) return i;
+  }
+  return text_.size();
+}
+
+}  // namespace millrace

@@ -1,0 +1,143 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "millrace/base/hash.h"
+#include "millrace/base/result.h"
+#include "millrace/model/batch.h"
+#include "millrace/model/row.h"
+#include "millrace/model/spec.h"
+
+namespace millrace::window {
+
+/// What one shard folds.
+struct FoldSpec {
+  StreamSpec stream;
+  PipelineSpec pipeline;
+  PartitionId partition;
+  /// Windows that start before it are not emitted (rule 11); -infinity for start = earliest.
+  Micros not_before = kMinusInfinity;
+};
+
+/// Counts of everything that was read; it must balance at every cut.
+struct Ledger {
+  int64_t read = 0, duplicate = 0, quarantined = 0, filtered = 0, before_start = 0, late = 0,
+          aggregated = 0;
+  int64_t assigned = 0, taken = 0, too_late = 0, before_start_pairs = 0, accepted_late = 0;
+  int64_t due = 0, emitted = 0, withheld = 0, row_errors = 0;
+  int64_t control = 0, ignored_ticks = 0;
+  int64_t skipped = 0;  ///< records passed over by a logged skip; outside the balance
+
+  bool Balanced() const {
+    return read == duplicate + quarantined + filtered + before_start + late + aggregated &&
+           assigned == taken + too_late + before_start_pairs &&
+           due == emitted + withheld + row_errors;
+  }
+  /// Every counter with its name, in the order above.
+  std::vector<std::pair<std::string_view, int64_t>> Counters() const;
+};
+
+/// Rows of one output in order, encoded (docs/formats/row.md). For files, end marks stand among the
+/// rows.
+struct OutputRows {
+  Output output = Output::kResults;
+  int64_t first_seq = 0;  ///< 0: only end marks
+  int64_t last_seq = 0;
+  std::string bytes;
+};
+
+/// One atomic change of the stored state; ranges are half-open, puts ascend by key.
+struct StateChange {
+  std::vector<std::pair<std::string, std::string>> delete_ranges;
+  std::vector<std::pair<std::string, std::string>> puts;
+};
+
+/// The hash of the whole stored state, kept up to date from changes alone: an order-free sum over
+/// logical rows.
+class StateHash {
+ public:
+  const Hash128& total() const { return total_; }
+
+ private:
+  friend class FrozenFold;
+  void Set(const std::string& unit, const Hash128& hash);
+  void EraseRange(const std::string& begin, const std::string& end);
+
+  std::map<std::string, Hash128> units_;
+  Hash128 total_;
+};
+
+/// A fold's state at one moment, unchanged by what the fold does later. Taking one costs O(pages);
+/// Changes() does the work and may run on any thread, once.
+class FrozenFold {
+ public:
+  struct Content;
+  explicit FrozenFold(std::unique_ptr<Content> content);
+  FrozenFold(FrozenFold&&) noexcept;
+  FrozenFold& operator=(FrozenFold&&) noexcept;
+  ~FrozenFold();
+
+  /// What to write over the state of the freeze before (over nothing, if everything was asked for),
+  /// and the hash after it.
+  StateChange Changes(StateHash* hash) const;
+
+ private:
+  std::unique_ptr<Content> content_;
+};
+
+/// Turns a partition's records into windowed results, by the rules of docs/semantics.md. Holds no
+/// clock, no I/O and no threads: the same records give the same bytes of state and output on every
+/// machine, however they are batched and wherever the fold is frozen and restored.
+///
+/// Life: build, optionally Restore, then Add and Apply records in offset order until the shard
+/// stops. Threads: one shard owns one fold; not safe to share. Errors: records never make it fail,
+/// they go to the quarantine output. A broken invariant throws InvariantViolation.
+class ShardFold {
+ public:
+  explicit ShardFold(FoldSpec spec);
+  ~ShardFold();
+
+  void Add(const EventBatch& batch);
+  void Apply(const Tick& tick);
+  void Apply(const Advance& advance);
+  /// A logged skip: `records` are passed over and outputs go on from `first_seqs` (by output
+  /// number), where these are larger. Rows of windows that overlap the gap, from the watermark to
+  /// the first event time read after it, carry `gap`.
+  void Skip(int64_t records, const std::vector<int64_t>& first_seqs);
+
+  /// Rows made since the last call.
+  std::vector<OutputRows> TakeOutput();
+
+  const Ledger& ledger() const;
+  Micros watermark() const;
+  /// Largest event time admitted, as rule 3 counts it.
+  Micros largest_event_time() const;
+  /// The last valid tick, or Offset(-1).
+  Offset last_tick() const;
+  /// A window, a pending revision or an unfinished file is held, so time must go on in the log.
+  bool needs_ticks() const;
+  size_t open_windows() const;
+  size_t state_bytes() const;
+  /// Last number given out by an output; 0: none.
+  int64_t last_seq(Output output) const;
+
+  /// `everything`: not only what changed since the last Freeze.
+  FrozenFold Freeze(bool everything);
+  /// Takes one stored entry into a fold that has read nothing; entries in key order. kCorruption:
+  /// not an entry of this plan.
+  Status Restore(std::string_view key, std::string_view value);
+  /// Ends a restore; gives the hash of what was restored.
+  StateHash FinishRestore();
+
+  struct State;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace millrace::window

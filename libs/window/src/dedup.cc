@@ -1,0 +1,124 @@
+#include "dedup.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace millrace::window {
+namespace {
+
+bool Bit(const std::vector<uint64_t>& bits, uint64_t sequence) {
+  return ((bits[(sequence / 64) & (bits.size() - 1)] >> (sequence % 64)) & 1) != 0;
+}
+
+}  // namespace
+
+void ProducerState::RaiseAckedBelow(int64_t acked_below) {
+  if (acked_below <= acked_below_) return;
+  const uint64_t settled = static_cast<uint64_t>(acked_below) - static_cast<uint64_t>(acked_below_);
+  if (settled >= capacity()) {
+    std::fill(bits_.begin(), bits_.end(), 0);
+  } else {
+    for (auto s = static_cast<uint64_t>(acked_below_); s != static_cast<uint64_t>(acked_below);) {
+      uint64_t& word = bits_[(s / 64) & (bits_.size() - 1)];
+      if (s % 64 == 0 && static_cast<uint64_t>(acked_below) - s >= 64) {
+        word = 0;
+        s += 64;
+      } else {
+        word &= ~(uint64_t{1} << (s % 64));
+        ++s;
+      }
+    }
+  }
+  acked_below_ = acked_below;
+}
+
+void ProducerState::Grow(uint64_t ahead) {
+  size_t words = bits_.size();
+  while (words * 64 <= ahead) words *= 2;
+  std::vector<uint64_t> grown(words, 0);
+  for (uint64_t i = 0; i < capacity(); ++i) {
+    const uint64_t s = static_cast<uint64_t>(acked_below_) + i;
+    if (Bit(bits_, s)) grown[(s / 64) & (words - 1)] |= uint64_t{1} << (s % 64);
+  }
+  bits_ = std::move(grown);
+}
+
+// acked_below, last_read, then the seen sequences as distances from acked_below in ascending order,
+// as gaps.
+void ProducerState::Encode(std::string* out) const {
+  ByteWriter w(out);
+  w.Fixed(acked_below_);
+  w.Fixed(last_read);
+  uint64_t previous = 0;
+  for (uint64_t i = 0; i < capacity(); ++i) {
+    if (!Bit(bits_, static_cast<uint64_t>(acked_below_) + i)) continue;
+    w.Varint(i - previous);
+    previous = i;
+  }
+}
+
+bool ProducerState::Decode(ByteReader* in) {
+  acked_below_ = in->Fixed<int64_t>();
+  last_read = in->Fixed<Micros>();
+  uint64_t ahead = 0;
+  while (in->ok() && !in->done()) {
+    const uint64_t gap = in->Varint();
+    if (gap >= kSequenceSpan || (ahead += gap) >= kSequenceSpan) return false;
+    Check(acked_below_ + static_cast<int64_t>(ahead));
+  }
+  dirty = false;
+  return in->ok();
+}
+
+ProducerState* ProducerTable::Find(std::string_view principal, std::string_view id,
+                                   Micros logged_time) {
+  std::string key;
+  ByteWriter(&key).Text(principal);
+  key.append(id);
+  auto at = producers_.find(key);
+  if (at == producers_.end()) {
+    if (producers_.empty()) next_forget_ = SaturatingAdd(logged_time, kForgetAfter);
+    at = producers_.emplace(std::move(key), ProducerState()).first;
+    at->second.last_read = logged_time;
+  }
+  return &at->second;
+}
+
+void ProducerTable::Forget(Micros logged_time) {
+  if (logged_time < next_forget_ || producers_.empty()) return;
+  next_forget_ = kPlusInfinity;
+  for (auto at = producers_.begin(); at != producers_.end();) {
+    if (logged_time - at->second.last_read >= kForgetAfter) {
+      forgotten_.push_back(at->first);
+      at = producers_.erase(at);
+    } else {
+      next_forget_ = std::min(next_forget_, at->second.last_read + kForgetAfter);
+      ++at;
+    }
+  }
+}
+
+void ProducerTable::TakeChanges(bool everything,
+                                std::vector<std::pair<std::string, std::string>>* puts,
+                                std::vector<std::string>* deletes) {
+  for (std::string& key : std::exchange(forgotten_, {})) {
+    if (producers_.find(key) == producers_.end()) deletes->push_back(std::move(key));
+  }
+  for (auto& [key, producer] : producers_) {
+    if (!producer.dirty && !everything) continue;
+    producer.dirty = false;
+    producer.Encode(&puts->emplace_back(key, std::string()).second);
+  }
+}
+
+bool ProducerTable::Restore(std::string_view key, std::string_view value) {
+  ByteReader in(value);
+  ProducerState state;
+  if (!state.Decode(&in)) return false;
+  if (producers_.empty()) next_forget_ = kPlusInfinity;
+  next_forget_ = std::min(next_forget_, state.last_read + kForgetAfter);
+  producers_.insert_or_assign(std::string(key), std::move(state));
+  return true;
+}
+
+}  // namespace millrace::window

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "millrace/base/bytes.h"
+#include "millrace/base/time.h"
+
+namespace millrace::window {
+
+/// Sequences from `acked_below` on that are at most this far up may be in flight (semantics rule
+/// 1).
+inline constexpr uint64_t kSequenceSpan = 65'536;
+/// Logged time after which a silent producer is forgotten.
+inline constexpr Micros kForgetAfter = 7 * kDay;
+
+/// What a shard knows of one producer: all below acked_below is settled; of the sequences at or
+/// above it, which were seen.
+class ProducerState {
+ public:
+  enum class Seen { kNew, kDuplicate, kOutOfSpan };
+
+  void RaiseAckedBelow(int64_t acked_below);
+  /// Judges a sequence and, if it is new, remembers it.
+  Seen Check(int64_t sequence) {
+    if (sequence < acked_below_) return Seen::kDuplicate;
+    const uint64_t ahead = static_cast<uint64_t>(sequence) - static_cast<uint64_t>(acked_below_);
+    if (ahead >= capacity()) [[unlikely]] {
+      if (ahead >= kSequenceSpan) return Seen::kOutOfSpan;
+      Grow(ahead);
+    }
+    uint64_t& word = bits_[(static_cast<uint64_t>(sequence) / 64) & (bits_.size() - 1)];
+    const uint64_t bit = uint64_t{1} << (static_cast<uint64_t>(sequence) % 64);
+    if ((word & bit) != 0) return Seen::kDuplicate;
+    word |= bit;
+    return Seen::kNew;
+  }
+
+  void Encode(std::string* out) const;
+  bool Decode(ByteReader* in);
+
+  Micros last_read = 0;  ///< logged time of its last event
+  bool dirty = true;     ///< changed since the last freeze
+
+ private:
+  uint64_t capacity() const { return bits_.size() * 64; }
+  void Grow(uint64_t ahead);
+
+  int64_t acked_below_ = 0;
+  /// A ring: the bit of sequence s is bit s modulo the capacity, a power of two.
+  std::vector<uint64_t> bits_ = std::vector<uint64_t>(4, 0);
+};
+
+/// The producers of a shard, by (principal, id).
+class ProducerTable {
+ public:
+  /// The producer, made if unknown. The pointer lives until it is forgotten.
+  ProducerState* Find(std::string_view principal, std::string_view id, Micros logged_time);
+  /// At a valid tick.
+  void Forget(Micros logged_time);
+  size_t size() const { return producers_.size(); }
+
+  /// Changed producers since the last call, as state entries; those forgotten as keys.
+  void TakeChanges(bool everything, std::vector<std::pair<std::string, std::string>>* puts,
+                   std::vector<std::string>* deletes);
+  bool Restore(std::string_view key, std::string_view value);
+
+ private:
+  std::map<std::string, ProducerState, std::less<>> producers_;
+  std::vector<std::string> forgotten_;
+  Micros next_forget_ = 0;
+};
+
+}  // namespace millrace::window

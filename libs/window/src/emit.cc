@@ -1,0 +1,387 @@
+#include <algorithm>
+
+#include "fold_state.h"
+#include "millrace/base/check.h"
+#include "row_writer.h"
+
+namespace millrace::window {
+namespace {
+
+/// Groups evaluated at a time.
+constexpr size_t kChunk = 1024;
+/// Bounds of a file, in rows and in bytes of the row encoding (semantics rule 10).
+constexpr int64_t kFileRows = 1'000'000;
+constexpr int64_t kFileBytes = 64 << 20;
+
+}  // namespace
+
+/// What one record makes due for one window.
+struct ShardFold::State::Work {
+  Span window;
+  bool closes = false;   ///< first result of every group
+  bool expires = false;  ///< last chance; rows go to the files
+  bool revises = false;  ///< pending groups are emitted again
+};
+
+OutputRow ShardFold::State::NewRow(Output out) {
+  OutputRow row;
+  row.output = out;
+  row.seq = ++seqs[static_cast<int>(out)];
+  row.cause = cause.offset;
+  row.cause_row = cause.row;
+  row.caused_at = cause.append_time;
+  return row;
+}
+
+std::string& ShardFold::State::Buffer(Output out, int64_t seq) {
+  for (OutputRows& made : output) {
+    if (made.output != out) continue;
+    if (made.first_seq == 0) made.first_seq = seq;
+    if (seq > 0) made.last_seq = seq;
+    return made.bytes;
+  }
+  output.push_back({out, seq, seq, {}});
+  return output.back().bytes;
+}
+
+void ShardFold::State::Push(const OutputRow& row) {
+  EncodeRow(row, &Buffer(row.output, row.file_end ? 0 : row.seq));
+}
+
+/// After a record was applied: close, expire and revise what it made due, in one order (rule 9);
+/// then files and provisional rows.
+void ShardFold::State::Emit(Micros before, bool pulse, bool may_end_idle_file) {
+  ApplyPending();
+  const Micros now = time.watermark;
+  std::map<Micros, Work> work;
+  if (now > before) {
+    ForEachHeldWindow(before, now, [&](const Span& w) {
+      work[w.end].window = w;
+      work[w.end].closes = true;
+    });
+    ForEachHeldWindow(SaturatingAdd(before, -lateness), SaturatingAdd(now, -lateness),
+                      [&](const Span& w) {
+                        work[w.end].window = w;
+                        work[w.end].expires = true;
+                      });
+  }
+  for (const auto& [end, window] : closed) {
+    if (window.pending.empty()) continue;
+    const auto at = work.find(end);
+    if (!pulse && (at == work.end() || !at->second.expires)) continue;
+    work[end].window = window.window;
+    work[end].revises = true;
+  }
+  for (const auto& [end, w] : work) EmitWindow(w);
+  if (spec.pipeline.updates) {
+    for (const auto& [end, w] : work) {
+      if (w.closes) provisional.standing.erase(end);
+    }
+    if (pulse) EmitProvisional();
+  }
+  const Micros file_bound =
+      SaturatingAdd(SaturatingAdd(file.interval_start, spec.pipeline.file_interval), lateness);
+  if (file.open &&
+      (now >= file_bound || (may_end_idle_file && time.idle >= spec.pipeline.file_idle)))
+    EndFile();
+  if (now > before) DropSlices();
+  UpdateDeadline();
+}
+
+std::vector<KeyTable::Id> ShardFold::State::KeysOf(const GroupTable& table) const {
+  std::vector<KeyTable::Id> ids(table.size());
+  for (uint32_t slot = 0; slot < table.size(); ++slot) ids[slot] = table.KeyAt(slot);
+  return ids;
+}
+
+/// The groups of a window: all of them, or (`all` false) those in *ids. Leaves the ids in key
+/// order.
+const GroupTable& ShardFold::State::Gather(const Span& window, bool all, Combiner* combiner,
+                                           std::vector<KeyTable::Id>* ids) {
+  auto first = slices.lower_bound(window.start);
+  const GroupTable* table = &gathered;
+  const auto next = std::next(first);
+  if (next == slices.end() || next->first >= window.end) {
+    table = &first->second.table;
+  } else if (all) {
+    table = &combiner->Combine(window, slices);
+  } else {
+    gathered.Clear();
+    std::vector<GroupTable::SlotPair> pairs;
+    for (auto at = first; at != slices.end() && at->first < window.end; ++at) {
+      pairs.clear();
+      for (const KeyTable::Id id : *ids) {
+        const uint32_t slot = at->second.table.Find(id);
+        bool added = false;
+        if (slot != kNoSlot) pairs.push_back({slot, gathered.FindOrAdd(id, 0, &added)});
+      }
+      gathered.Merge(at->second.table, pairs);
+    }
+  }
+  if (all) *ids = KeysOf(*table);
+  keys.Sort(ids);
+  return *table;
+}
+
+void ShardFold::State::EmitWindow(const Work& work) {
+  const auto at = closed.find(work.window.end);
+  ClosedWindow* standing = at == closed.end() ? nullptr : &at->second;
+  const bool all = work.closes || work.expires;
+  std::vector<KeyTable::Id> ids;
+  if (!all) ids = standing->pending;
+  if (standing == nullptr && work.closes && !work.expires) {
+    standing = &closed[work.window.end];
+    standing->window = work.window;
+  }
+  if (standing != nullptr) {
+    standing->pending.clear();
+    standing->dirty = true;
+  }
+  const GroupTable& table =
+      Gather(work.window, all, work.closes ? &close_combiner : &expire_combiner, &ids);
+  for (size_t i = 0; i < ids.size(); i += kChunk) {
+    const size_t n = std::min(kChunk, ids.size() - i);
+    Evaluate(work.window, table, &ids[i], n, &rows);
+    for (size_t r = 0; r < n; ++r) {
+      const KeyTable::Id key = ids[i + r];
+      RowState fresh;
+      RowState* state = &fresh;
+      if (standing != nullptr) {
+        const auto found = standing->rows.find(key);
+        if (found != standing->rows.end()) state = &found->second;
+      }
+      if (work.closes || state->pending) EmitResult(work, key, rows, r, state);
+      if (work.expires && state->stands && !state->failed)
+        FileRow(work.window, key, *state, rows, r);
+      if (state == &fresh && !work.expires && (fresh.revision > 0 || fresh.failed))
+        standing->rows.emplace(key, fresh);
+    }
+  }
+  if (work.expires && standing != nullptr) {
+    dropped.push_back(ClosedRange(work.window.end));
+    closed.erase(work.window.end);
+  }
+}
+
+/// HAVING first; SELECT counts only where it is true.
+void ShardFold::State::Evaluate(const Span& window, const GroupTable& table,
+                                const KeyTable::Id* ids, size_t n, GroupRows* out) {
+  out->group.clear();
+  for (const Type type : key_types) out->group.emplace_back(type);
+  std::vector<uint32_t> slots(n);
+  for (size_t i = 0; i < n; ++i) {
+    slots[i] = table.Find(ids[i]);
+    AppendKeyColumns(keys.Key(ids[i]), &out->group);
+  }
+  for (const Micros bound : {window.start, window.end}) {
+    out->group.emplace_back(Type::kTimestamp);
+    for (size_t i = 0; i < n; ++i) out->group.back().AppendInteger(bound);
+  }
+  table.Finish(slots, &out->group);
+  std::vector<Column> input;
+  for (const ColumnData& c : out->group) input.push_back(c.View());
+  out->status.assign(n, GroupRows::kHolds);
+  out->error.assign(n, kNoError);
+  if (having) {
+    const Vec v = having->Run(input, n);
+    for (size_t i = 0; i < n; ++i) {
+      if (v.Error(i) != 0) {
+        out->status[i] = GroupRows::kFailed;
+        out->error[i] = v.Error(i);
+      } else if (!v.True(i)) {
+        out->status[i] = GroupRows::kWithheld;
+      }
+    }
+  }
+  out->select.clear();
+  out->storage.resize(select.size());
+  for (size_t c = 0; c < select.size(); ++c) {
+    const Expr& expr = spec.pipeline.select[c].expr;
+    if (expr.op == Expr::Op::kColumn) {
+      out->select.push_back(input[static_cast<size_t>(expr.index)]);
+      continue;
+    }
+    const Vec v = select[c].Run(input, n);
+    for (size_t i = 0; i < n && v.errors != nullptr; ++i) {
+      if (v.Error(i) == 0 || out->status[i] != GroupRows::kHolds) continue;
+      out->status[i] = GroupRows::kFailed;
+      out->error[i] = v.Error(i);
+    }
+    out->storage[c] = ColumnData(v.type);
+    out->select.push_back(ToColumn(v, n, &out->storage[c]));
+  }
+}
+
+void ShardFold::State::EmitResult(const Work& work, KeyTable::Id key, const GroupRows& group,
+                                  size_t row, RowState* state) {
+  ++ledger.due;
+  state->pending = false;
+  const auto status = group.status[row];
+  state->failed = status == GroupRows::kFailed;
+  if (status != GroupRows::kHolds && work.closes) DeleteProvisional(work.window, key);
+  if (status == GroupRows::kFailed) {
+    ++ledger.row_errors;
+    return RowFailed(work.window, key, EvalErrorText(group.error[row]));
+  }
+  if (status == GroupRows::kWithheld && !state->stands) {
+    ++ledger.withheld;
+    return;
+  }
+  ++ledger.emitted;
+  ++state->revision;
+  state->stands = status == GroupRows::kHolds;
+  state->result_seq = ++seqs[static_cast<int>(Output::kResults)];
+  const WindowRow out = Describe(Output::kResults, !state->stands, state->result_seq, work.window,
+                                 key, state->revision, 0);
+  WriteWindowRow(out, spec.pipeline.select, group.select, row, &scratch,
+                 &Buffer(Output::kResults, out.seq));
+}
+
+void ShardFold::State::RowFailed(const Span& window, KeyTable::Id key, std::string_view detail) {
+  OutputRow out = NewRow(Output::kQuarantine);
+  out.is_row = true;
+  out.reason = Reason::kEvaluationError;
+  out.detail = detail;
+  out.window_start = window.start;
+  out.window_end = window.end;
+  out.key = keys.Key(key);
+  const auto values = DecodeKey(out.key, key_types);
+  out.payload = "{";
+  for (const OutputColumn& c : spec.pipeline.select) {
+    if (c.group_column < 0) continue;
+    out.payload += JsonQuote(c.name) + ":" +
+                   ValueJson(values.value()[static_cast<size_t>(c.group_column)]) + ",";
+  }
+  out.payload += "\"window_start\":\"" + FormatTimestamp(window.start) + "\",\"window_end\":\"" +
+                 FormatTimestamp(window.end) + "\"}";
+  Push(out);
+}
+
+void ShardFold::State::DeleteProvisional(const Span& window, KeyTable::Id key) {
+  const auto at = provisional.standing.find(window.end);
+  if (at == provisional.standing.end() || at->second.erase(key) == 0) return;
+  const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
+  const WindowRow out = Describe(Output::kProvisional, true, seq, window, key, 0, 0);
+  WriteWindowRow(out, spec.pipeline.select, rows.select, 0, &scratch,
+                 &Buffer(Output::kProvisional, seq));
+}
+
+/// At a pulse with emit = 'updates': open windows whose slices changed since the last pulse.
+void ShardFold::State::EmitProvisional() {
+  std::map<Micros, std::pair<Span, std::set<KeyTable::Id>>> due;
+  for (const auto& [start, changed] : std::exchange(provisional.changed, {})) {
+    const auto at = slices.find(start);
+    if (at == slices.end()) continue;
+    for (Span w = at->second.first_window; w.start <= start; w = assigner.NextWindow(w)) {
+      if (w.end <= time.watermark || w.start < spec.not_before) continue;
+      due[w.end].first = w;
+      due[w.end].second.insert(changed.begin(), changed.end());
+    }
+  }
+  for (const auto& [end, entry] : due) {
+    const Span& window = entry.first;
+    std::vector<KeyTable::Id> ids(entry.second.begin(), entry.second.end());
+    const GroupTable& table = Gather(window, false, &close_combiner, &ids);
+    for (size_t i = 0; i < ids.size(); i += kChunk) {
+      const size_t n = std::min(kChunk, ids.size() - i);
+      Evaluate(window, table, &ids[i], n, &rows);
+      for (size_t r = 0; r < n; ++r) {
+        const KeyTable::Id key = ids[i + r];
+        if (rows.status[r] != GroupRows::kHolds) {
+          DeleteProvisional(window, key);
+          continue;
+        }
+        provisional.standing[end].insert(key);
+        const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
+        const WindowRow out = Describe(Output::kProvisional, false, seq, window, key, 0, 0);
+        WriteWindowRow(out, spec.pipeline.select, rows.select, r, &scratch,
+                       &Buffer(Output::kProvisional, seq));
+      }
+    }
+  }
+}
+
+void ShardFold::State::FileRow(const Span& window, KeyTable::Id key, const RowState& state,
+                               const GroupRows& group, size_t row) {
+  const Micros interval = spec.pipeline.file_interval;
+  const Micros interval_start = (window.end - 1) - FloorMod(window.end - 1, interval);
+  if (file.open && file.interval_start != interval_start) EndFile();
+  const int64_t seq = ++seqs[static_cast<int>(Output::kFiles)];
+  if (!file.open) file = {true, interval_start, seq, 0, 0};
+  const WindowRow out =
+      Describe(Output::kFiles, false, seq, window, key, state.revision, state.result_seq);
+  std::string& buffer = Buffer(Output::kFiles, seq);
+  const size_t before = buffer.size();
+  WriteWindowRow(out, spec.pipeline.select, group.select, row, &scratch, &buffer);
+  ++file.rows;
+  file.bytes += static_cast<int64_t>(buffer.size() - before);
+  if (file.rows >= kFileRows || file.bytes >= kFileBytes) EndFile();
+}
+
+void ShardFold::State::EndFile() {
+  OutputRow end;
+  end.output = Output::kFiles;
+  end.seq = seqs[static_cast<int>(Output::kFiles)];
+  end.cause = cause.offset;
+  end.cause_row = cause.row;
+  end.caused_at = cause.append_time;
+  end.file_end = true;
+  end.file_first = file.first_seq;
+  end.file_interval_start = file.interval_start;
+  Push(end);
+  file = {};
+}
+
+void ShardFold::State::DropSlices() {
+  const Micros expired = SaturatingAdd(time.watermark, -lateness);
+  while (!slices.empty() && slices.begin()->second.last_window.end <= expired) {
+    const auto at = slices.begin();
+    for (const KeyTable::Id id : KeysOf(at->second.table)) keys.Unref(id);
+    provisional.changed.erase(at->first);
+    dropped.push_back(SliceRange(at->first));
+    slices.erase(at);
+  }
+  std::erase_if(gaps, [&](const Gap& gap) {
+    return SaturatingAdd(gap.until, spec.pipeline.window.size + kDay) <= expired;
+  });
+  current = nullptr;
+}
+
+WindowRow ShardFold::State::Describe(Output out, bool deleted, int64_t seq, const Span& window,
+                                     KeyTable::Id key, int64_t revision, int64_t result_seq) const {
+  return {out,          deleted,       InGap(window),     seq,
+          cause.offset, cause.row,     cause.append_time, window.start,
+          window.end,   keys.Key(key), revision,          result_seq};
+}
+
+bool ShardFold::State::InGap(const Span& window) const {
+  return std::any_of(gaps.begin(), gaps.end(), [&](const Gap& gap) {
+    return window.end > gap.from && window.start <= gap.until;
+  });
+}
+
+void ShardFold::State::LowerDeadline(const Slice& slice) {
+  for (const Micros allowance : {Micros{0}, lateness}) {
+    const Micros after =
+        std::max(SaturatingAdd(time.watermark, -allowance), slice.first_window.end - 1);
+    const Span w = assigner.FirstWindowEndingAfter(after);
+    if (w.start <= slice.span.start) deadline = std::min(deadline, SaturatingAdd(w.end, allowance));
+  }
+}
+
+void ShardFold::State::UpdateDeadline() {
+  deadline = kPlusInfinity;
+  for (const auto& [start, slice] : slices) LowerDeadline(slice);
+  if (file.open)
+    deadline = std::min(deadline, file.interval_start + spec.pipeline.file_interval + lateness);
+}
+
+/// M of rule 4: the largest end + allowed_lateness of the windows held.
+Micros ShardFold::State::LargestHeldBound() const {
+  Micros bound = kMinusInfinity;
+  for (const auto& [start, slice] : slices)
+    bound = std::max(bound, SaturatingAdd(slice.last_window.end, lateness));
+  return bound;
+}
+
+}  // namespace millrace::window

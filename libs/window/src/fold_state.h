@@ -1,0 +1,201 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "accumulators.h"
+#include "combiner.h"
+#include "dedup.h"
+#include "eval.h"
+#include "key_table.h"
+#include "logged_time.h"
+#include "millrace/window/assigner.h"
+#include "millrace/window/shard_fold.h"
+#include "row_writer.h"
+
+namespace millrace::window {
+
+/// What has been emitted for one group of a closed window that late events may still change.
+struct RowState {
+  int64_t revision = 0;
+  int64_t result_seq = 0;
+  bool stands = false;   ///< the last revision is a row, not a deletion
+  bool failed = false;   ///< the last evaluation failed
+  bool pending = false;  ///< changed since the last revision
+
+  void Encode(ByteWriter* w) const;
+  void Decode(ByteReader* r);
+};
+
+/// A window with end <= W < end + allowed_lateness.
+struct ClosedWindow {
+  Span window;
+  std::unordered_map<KeyTable::Id, RowState>
+      rows;  // lint: order-free (looked up; walked only through sorted ids)
+  std::vector<KeyTable::Id> pending;
+  bool dirty = true;
+};
+
+/// The file that file rows go into now.
+struct OpenFile {
+  bool open = false;
+  Micros interval_start = 0;
+  int64_t first_seq = 0;
+  int64_t rows = 0;
+  int64_t bytes = 0;
+};
+
+/// emit = 'updates': per open window what stands provisionally and what changed since the last
+/// pulse.
+struct Provisional {
+  std::map<Micros, std::set<KeyTable::Id>> changed;   ///< by slice start
+  std::map<Micros, std::set<KeyTable::Id>> standing;  ///< by window end
+};
+
+/// Evaluated result rows of some groups of one window.
+struct GroupRows {
+  enum Status : uint8_t { kHolds, kWithheld, kFailed };
+  std::vector<Status> status;
+  std::vector<uint8_t> error;     ///< EvalError of a kFailed row
+  std::vector<Column> select;     ///< one per SELECT column
+  std::vector<ColumnData> group;  ///< group columns, window_start, window_end, aggregates
+  std::vector<ColumnData> storage;
+};
+
+/// The record (and row) being applied: what output rows name as their cause.
+struct Cause {
+  Offset offset;
+  int32_t row = 0;
+  Micros append_time = 0;
+};
+
+struct ShardFold::State {
+  explicit State(FoldSpec s);
+
+  // Input, one batch at a time (add.cc).
+  struct Columns;
+  void Add(const EventBatch& batch);
+  void Evaluate(const EventBatch& batch);
+  void ApplyRow(const EventBatch& batch, const RecordSpan& record, uint32_t row);
+  void Assign(const EventBatch& batch, uint32_t row);
+  Slice* FindSlice(Micros t);
+  Slice* MakeSlice(Span span);
+  void Take(Slice* slice, uint32_t row);
+  void MarkLateKey(Slice* slice, KeyTable::Id key);
+  void Quarantine(const EventBatch& batch, uint32_t row, Reason reason, std::string_view detail);
+  void Late(const EventBatch& batch, uint32_t row, int64_t missed, Micros first_end,
+            Micros last_end);
+  void ApplyPending();
+
+  // Output (emit.cc).
+  struct Work;
+  void Emit(Micros before, bool pulse, bool may_end_idle_file);
+  template <typename F>
+  void ForEachHeldWindow(Micros low, Micros high, F&& f) const;
+  void EmitWindow(const Work& work);
+  void EmitProvisional();
+  void Evaluate(const Span& window, const GroupTable& table, const KeyTable::Id* ids, size_t n,
+                GroupRows* rows);
+  void EmitResult(const Work& work, KeyTable::Id key, const GroupRows& rows, size_t row,
+                  RowState* state);
+  std::vector<KeyTable::Id> KeysOf(const GroupTable& table) const;
+  const GroupTable& Gather(const Span& window, bool all, Combiner* combiner,
+                           std::vector<KeyTable::Id>* ids);
+  void RowFailed(const Span& window, KeyTable::Id key, std::string_view detail);
+  void DeleteProvisional(const Span& window, KeyTable::Id key);
+  void FileRow(const Span& window, KeyTable::Id key, const RowState& state, const GroupRows& rows,
+               size_t row);
+  void EndFile();
+  void DropSlices();
+  void UpdateDeadline();
+  void LowerDeadline(const Slice& slice);
+  Micros LargestHeldBound() const;
+  bool InGap(const Span& window) const;
+  WindowRow Describe(Output out, bool deleted, int64_t seq, const Span& window, KeyTable::Id key,
+                     int64_t revision, int64_t result_seq) const;
+  OutputRow NewRow(Output output);
+  void Push(const OutputRow& row);
+  std::string& Buffer(Output output, int64_t seq);
+
+  FoldSpec spec;
+  Assigner assigner;
+  AccumulatorPlan plan;
+  Micros lateness;
+  std::vector<Type> key_types;
+
+  // State proper: what a freeze stores.
+  LoggedTime time;
+  ProducerTable producers;
+  KeyTable keys;
+  Slices slices;
+  std::map<Micros, ClosedWindow> closed;  ///< by end
+  Provisional provisional;
+  OpenFile file;
+  Ledger ledger;
+  int64_t events_since_pulse = 0;
+  struct Gap {
+    Micros from = 0;
+    Micros until = kPlusInfinity;  ///< infinity: no event was admitted since
+  };
+  std::vector<Gap> gaps;  ///< dropped when no window can overlap them any more
+  int64_t seqs[kOutputs + 1] = {};
+
+  // Derived.
+  Micros deadline = kPlusInfinity;  ///< the least W at which something must be emitted
+  Combiner close_combiner;
+  Combiner expire_combiner;
+  uint64_t epoch = 1;
+  std::vector<std::pair<std::string, std::string>>
+      dropped;                  ///< state ranges gone since the last freeze
+  Slice* current = nullptr;     ///< the slice used last
+  std::vector<Slice*> touched;  ///< slices with pending rows
+  Cause cause;
+  std::vector<OutputRows> output;
+
+  // Per-batch columns (Evaluate).
+  std::optional<Evaluator> where;
+  struct InputEvaluators {
+    std::optional<Evaluator> argument;
+    std::optional<Evaluator> filter;
+  };
+  std::vector<InputEvaluators> input_evaluators;
+  std::vector<Evaluator> key_evaluators;
+  std::optional<Evaluator> having;
+  std::vector<Evaluator> select;
+  Vec where_rows;
+  std::vector<InputRows> inputs;
+  std::vector<std::vector<uint8_t>> takes;
+  std::vector<ColumnData> key_storage;
+  std::vector<Column> key_columns;
+  std::string key_bytes;
+  std::vector<uint32_t> key_ends;
+  std::vector<uint64_t> key_hashes;
+  std::vector<uint8_t> row_errors;  ///< of keys, filters and arguments; empty: none
+  std::vector<ProducerState*> batch_producers;
+  std::string scratch;
+  GroupTable gathered;
+  GroupRows rows;
+};
+
+/// Calls f with every window that holds events, starts after the fold's start and ends in (low,
+/// high], ascending. Skips from slice to slice, so a jump over empty time costs nothing.
+template <typename F>
+void ShardFold::State::ForEachHeldWindow(Micros low, Micros high, F&& f) const {
+  for (Micros after = low; after < high && !slices.empty();) {
+    Span window = after == kMinusInfinity ? slices.begin()->second.first_window
+                                          : assigner.FirstWindowEndingAfter(after);
+    const auto at = slices.lower_bound(window.start);
+    if (at == slices.end()) return;
+    if (at->second.span.end > window.end) window = at->second.first_window;
+    if (window.end > high) return;
+    if (window.start >= spec.not_before) f(window);
+    after = window.end;
+  }
+}
+
+}  // namespace millrace::window

@@ -1,0 +1,176 @@
+#include "key_table.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "millrace/model/column.h"
+
+namespace millrace::window {
+namespace {
+
+constexpr size_t kChunkBytes = 64 << 10;
+/// Dead key bytes are left alone below this.
+constexpr size_t kMinGarbage = 1 << 20;
+
+uint64_t Mix(uint64_t a, uint64_t b) {
+  const UInt128 p = static_cast<UInt128>(a) * b;
+  return static_cast<uint64_t>(p) ^ static_cast<uint64_t>(p >> 64);
+}
+
+uint64_t Load(const char* p, size_t n) {
+  uint64_t v = 0;
+  std::memcpy(&v, p, n);
+  return v;
+}
+
+}  // namespace
+
+uint64_t HashKey(std::string_view key) {
+  constexpr uint64_t kA = 0xa0761d6478bd642fULL;
+  constexpr uint64_t kB = 0xe7037ed1a0b428dbULL;
+  uint64_t h = kA ^ key.size();
+  const char* p = key.data();
+  size_t n = key.size();
+  for (; n > 8; p += 8, n -= 8) h = Mix(h ^ Load(p, 8), kB);
+  return Mix(h ^ Load(p, n), kA ^ kB);
+}
+
+KeyTable::KeyTable() : buckets_(64), mask_(63) {}
+
+KeyTable::Id KeyTable::Intern(std::string_view key, uint64_t hash) {
+  const auto tag = static_cast<uint32_t>(hash >> 32);
+  uint64_t at = hash & mask_;
+  for (; buckets_[at].id != kNone; at = (at + 1) & mask_) {
+    if (buckets_[at].tag == tag && Key(buckets_[at].id) == key) return buckets_[at].id;
+  }
+  Id id = 0;
+  if (free_.empty()) {
+    id = limit();
+    refs_.push_back(0);
+    rank_.push_back(0);
+  } else {
+    id = free_.back();
+    free_.pop_back();
+    rank_[id] = 0;
+  }
+  SetKey(id, Store(key));
+  unranked_.push_back(id);
+  buckets_[at] = {id, tag};
+  if (++live_ * 2 > buckets_.size()) Grow();
+  return id;
+}
+
+void KeyTable::Unref(Id id) {
+  if (--refs_[id] == 0) Erase(id);
+}
+
+void KeyTable::Erase(Id id) {
+  const std::string_view key = Key(id);
+  uint64_t hole = HashKey(key) & mask_;
+  while (buckets_[hole].id != id) hole = (hole + 1) & mask_;
+  // Close the gap, so that probing needs no tombstones (Knuth, TAOCP 3, 6.4, algorithm R).
+  for (uint64_t next = (hole + 1) & mask_; buckets_[next].id != kNone; next = (next + 1) & mask_) {
+    const uint64_t home = HashKey(Key(buckets_[next].id)) & mask_;
+    if (((next - home) & mask_) >= ((next - hole) & mask_)) {
+      buckets_[hole] = buckets_[next];
+      hole = next;
+    }
+  }
+  buckets_[hole] = {};
+  garbage_ += key.size();
+  SetKey(id, {});
+  free_.push_back(id);
+  --live_;
+  rank_[id] = kNone;
+  if (garbage_ > kMinGarbage && garbage_ * 2 > arena_bytes_) Compact();
+}
+
+void KeyTable::SetKey(Id id, std::string_view stored) {
+  if (id / kPage >= pages_.size()) {
+    pages_.push_back(std::make_shared<KeyPage>());
+    pages_.back()->epoch = epoch_;
+  }
+  auto& page = pages_[id / kPage];
+  if (page->epoch != epoch_) {
+    page = std::make_shared<KeyPage>(*page);
+    page->epoch = epoch_;
+  }
+  page->keys[id % kPage] = stored;
+}
+
+std::string_view KeyTable::Store(std::string_view key) {
+  if (arena_.empty() || chunk_used_ + key.size() > kChunkBytes) {
+    const size_t size = std::max(kChunkBytes, key.size());
+    arena_.push_back(std::make_shared<char[]>(size));
+    arena_bytes_ += size;
+    chunk_used_ = 0;
+  }
+  char* to = arena_.back().get() + chunk_used_;
+  std::memcpy(to, key.data(), key.size());
+  chunk_used_ += key.size();
+  return {to, key.size()};
+}
+
+void KeyTable::Grow() {
+  buckets_.assign(buckets_.size() * 2, {});
+  mask_ = buckets_.size() - 1;
+  for (Id id = 0; id < limit(); ++id) {
+    if (rank_[id] == kNone) continue;
+    const uint64_t hash = HashKey(Key(id));
+    uint64_t at = hash & mask_;
+    while (buckets_[at].id != kNone) at = (at + 1) & mask_;
+    buckets_[at] = {id, static_cast<uint32_t>(hash >> 32)};
+  }
+}
+
+void KeyTable::Compact() {
+  const auto old = std::exchange(arena_, {});
+  arena_bytes_ = 0;
+  garbage_ = 0;
+  for (Id id = 0; id < limit(); ++id) {
+    if (rank_[id] != kNone) SetKey(id, Store(Key(id)));
+  }
+}
+
+void KeyTable::Rank() {
+  std::erase_if(unranked_, [&](Id id) { return rank_[id] == kNone; });
+  const auto less = [&](Id a, Id b) { return Key(a) < Key(b); };
+  std::sort(unranked_.begin(), unranked_.end(), less);
+  unranked_.erase(std::unique(unranked_.begin(), unranked_.end()), unranked_.end());
+  // An id that was freed and given out again stands in order_ under its old key.
+  std::vector<uint8_t> fresh(limit(), 0);
+  for (const Id id : unranked_) fresh[id] = 1;
+  std::erase_if(order_, [&](Id id) { return rank_[id] == kNone || fresh[id] != 0; });
+  std::vector<Id> merged(order_.size() + unranked_.size());
+  std::merge(order_.begin(), order_.end(), unranked_.begin(), unranked_.end(), merged.begin(),
+             less);
+  order_ = std::move(merged);
+  unranked_.clear();
+  for (uint32_t i = 0; i < order_.size(); ++i) rank_[order_[i]] = i;
+}
+
+void KeyTable::Sort(std::vector<Id>* ids) {
+  if (!unranked_.empty()) Rank();
+  // Most of all keys: walk them in order. Few of them: sort those.
+  if (ids->size() * 4 > order_.size()) {
+    std::vector<uint8_t> wanted(limit(), 0);
+    for (const Id id : *ids) wanted[id] = 1;
+    ids->clear();
+    for (const Id id : order_) {
+      if (rank_[id] != kNone && wanted[id] != 0) ids->push_back(id);
+    }
+  } else {
+    std::sort(ids->begin(), ids->end(), [&](Id a, Id b) { return rank_[a] < rank_[b]; });
+  }
+}
+
+KeyTable::Frozen KeyTable::Freeze() {
+  ++epoch_;
+  Frozen frozen;
+  frozen.chunks_.assign(arena_.begin(), arena_.end());
+  frozen.pages_.assign(pages_.begin(), pages_.end());
+  return frozen;
+}
+
+}  // namespace millrace::window

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace millrace::window {
+
+/// A fast hash of short byte strings; the table's only use of it is to find ids, so its values
+/// reach no output.
+uint64_t HashKey(std::string_view key);
+
+/// A run of ids and their keys, copied on write.
+struct KeyPage {
+  static constexpr uint32_t kSize = 1024;
+  uint64_t epoch = 0;
+  std::array<std::string_view, kSize> keys;
+};
+
+/// Gives every distinct group key a small dense id, for as long as some table of groups holds it.
+/// Ids are reused and never reach any output; rank() orders them as the key bytes are ordered.
+class KeyTable {
+ public:
+  using Id = uint32_t;
+
+  KeyTable();
+
+  /// The id of `key`, new if it was not there. `hash` is HashKey(key).
+  Id Intern(std::string_view key, uint64_t hash);
+  void Prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
+
+  /// References keep a key; a key whose last one goes is forgotten.
+  void Ref(Id id) { ++refs_[id]; }
+  void Unref(Id id);
+
+  std::string_view Key(Id id) const { return pages_[id / kPage]->keys[id % kPage]; }
+  /// Ids below this may be in use.
+  uint32_t limit() const { return static_cast<uint32_t>(refs_.size()); }
+  size_t live() const { return live_; }
+  size_t bytes() const { return arena_bytes_ + buckets_.size() * sizeof(Bucket); }
+
+  /// Sorts ids by their key bytes.
+  void Sort(std::vector<Id>* ids);
+
+  /// A view of all keys now, unchanged by what happens to the table later. O(keys / 1,024). May be
+  /// read on another thread.
+  class Frozen {
+   public:
+    std::string_view Key(Id id) const {
+      return pages_[id / KeyPage::kSize]->keys[id % KeyPage::kSize];
+    }
+
+   private:
+    friend class KeyTable;
+    std::vector<std::shared_ptr<const void>> chunks_;
+    std::vector<std::shared_ptr<const KeyPage>> pages_;
+  };
+  Frozen Freeze();
+
+ private:
+  static constexpr uint32_t kPage = KeyPage::kSize;
+  static constexpr uint32_t kNone = ~uint32_t{0};
+  struct Bucket {
+    uint32_t id = kNone;
+    uint32_t tag = 0;
+  };
+
+  std::string_view Store(std::string_view key);
+  void SetKey(Id id, std::string_view stored);
+  void Erase(Id id);
+  void Grow();
+  void Compact();
+  void Rank();
+
+  std::vector<Bucket> buckets_;
+  uint64_t mask_;
+  std::vector<std::shared_ptr<KeyPage>> pages_;
+  std::vector<uint32_t> refs_;
+  std::vector<Id> free_;
+  size_t live_ = 0;
+  uint64_t epoch_ = 1;
+  std::vector<std::shared_ptr<char[]>> arena_;
+  size_t chunk_used_ = 0;
+  size_t arena_bytes_ = 0;
+  size_t garbage_ = 0;
+  /// Position of each id in key order; ids interned since the last Rank are in unranked_.
+  std::vector<uint32_t> rank_;
+  std::vector<Id> order_;
+  std::vector<Id> unranked_;
+};
+
+}  // namespace millrace::window
