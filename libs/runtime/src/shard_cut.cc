@@ -65,8 +65,10 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
     window::StateHash hash;
   };
   auto work = std::make_shared<Work>(Work{std::move(frozen), state_hash_});
-  window::StateChange change =
-      co_await Offload([work] { return work->frozen.Changes(&work->hash); });
+  std::function<window::StateChange()> changes = [work] {
+    return work->frozen.Changes(&work->hash);
+  };
+  window::StateChange change = co_await Offload(std::move(changes));
   state_hash_ = std::move(work->hash);
   manifest.state_hash = state_hash_.total();
   work.reset();
