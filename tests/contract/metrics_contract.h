@@ -2,7 +2,6 @@
 
 #include <catch2/catch.hpp>
 #include <sstream>
-#include <thread>
 
 #include "millrace/base/check.h"
 #include "millrace/metrics/metrics.h"
@@ -51,16 +50,6 @@ inline void CheckMetricsContract(MetricRegistry& m) {
     Counter& c = m.GetCounter("millrace_a_total", "", {});
     CHECK_THROWS_AS(m.GetGauge("millrace_a_total", "", {}), InvariantViolation);
     CHECK_THROWS_AS(c.Add(-1), InvariantViolation);
-  }
-  SECTION("threads share metrics") {
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 4; ++t)
-      threads.emplace_back([&] {
-        for (int i = 0; i < 1'000; ++i)
-          m.GetCounter("millrace_a_total", "", {{"i", std::to_string(i % 10)}}).Add();
-      });
-    for (auto& t : threads) t.join();
-    CHECK(Sample(m.Expose(), "millrace_a_total{i=\"3\"}") == "400");
   }
 }
 

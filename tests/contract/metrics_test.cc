@@ -1,3 +1,5 @@
+#include <thread>
+
 #include "contract/metrics_contract.h"
 #include "millrace/metrics/in_memory_metrics.h"
 #include "millrace/metrics_prometheus/prometheus_metrics.h"
@@ -33,4 +35,16 @@ TEST_CASE("a Prometheus exposition tells build and process") {
   }
   CHECK(std::stod(Sample(text, "process_resident_memory_bytes")) > 1e6);
   CHECK(std::stod(Sample(text, "process_start_time_seconds")) > 1e9);
+}
+
+TEST_CASE("threads share Prometheus metrics") {
+  metrics_prometheus::PrometheusMetrics metrics("1.2.3");
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 1'000; ++i)
+        metrics.GetCounter("millrace_a_total", "", {{"i", std::to_string(i % 10)}}).Add();
+    });
+  for (auto& t : threads) t.join();
+  CHECK(Sample(metrics.Expose(), "millrace_a_total{i=\"3\"}") == "400");
 }

@@ -6,7 +6,8 @@
 
 namespace millrace::sim {
 
-Task<Result<Buffer>> RowFiles::Encode(const std::vector<OutputColumn>&, std::vector<OutputRow> rows) {
+Task<Result<Buffer>> RowFiles::Encode(const std::vector<OutputColumn>&,
+                                      std::vector<OutputRow> rows) {
   std::string bytes;
   for (const OutputRow& row : rows) EncodeRow(row, &bytes);
   co_return Buffer::Own(std::move(bytes));
@@ -27,7 +28,7 @@ void Cluster::StartNode() {
   runtime::Node::Wiring wiring;
   wiring.name = "node";
   wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_,
-                  &files_,      &blocks_,         &records_,     &metrics_};
+                  &files_,      &blocks_,         &records_,     &metrics};
   wiring.options = options_;
   wiring.control = process_;
   wiring.shards = {process_};
@@ -38,7 +39,8 @@ void Cluster::StartNode() {
     for (;;) {
       const Status started = co_await node->Start();
       if (started.ok()) break;
-      if (started.error().code != Code::kUnavailable) throw std::runtime_error(started.error().message);
+      if (started.error().code != Code::kUnavailable)
+        throw std::runtime_error(started.error().message);
       co_await Delay(std::chrono::milliseconds(100));
     }
     *done = true;
@@ -54,25 +56,29 @@ void Cluster::KillNode() {
   process_ = nullptr;
 }
 
-Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline, PartitionId partition) {
+Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
+                      PartitionId partition) {
   const block_arrow::ArrowBlockCodec blocks;
   const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream);
   window::ShardFold fold({stream, pipeline, partition, kMinusInfinity});
-  const auto records = cluster->Outside(
-      cluster->log.Read(stream.topic, partition, Offset(0), size_t{1} << 40, std::chrono::microseconds(0)));
+  const auto records = cluster->Outside(cluster->log.Read(
+      stream.topic, partition, Offset(0), size_t{1} << 40, std::chrono::microseconds(0)));
   for (const LogRecord& record : records.value()) {
     if (runtime::IsControl(record)) {
       const LogItem item = runtime::DecodeControl(record).value();
       if (const auto* tick = std::get_if<Tick>(&item)) fold.Apply(*tick);
       if (const auto* advance = std::get_if<Advance>(&item)) fold.Apply(*advance);
     } else if (stream.format == RecordFormat::kArrow) {
-      fold.Add(blocks.Decode(stream, {record.owner, record.value}, record.offset, record.append_time).value());
+      fold.Add(
+          blocks.Decode(stream, {record.owner, record.value}, record.offset, record.append_time)
+              .value());
     } else {
       const auto sender = runtime::SenderOf(record).value();
       BatchBuilder builder(stream.columns);
       builder.BeginRecord(record.offset, record.append_time);
       const int16_t producer =
-          sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below) : int16_t{-1};
+          sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below)
+                 : int16_t{-1};
       const int64_t sequence = sender ? sender->sequence : 0;
       const auto verdict = parser->Parse(record.value, &builder);
       if (verdict.reason == Reason::kNone) {
@@ -93,19 +99,30 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
 
 namespace {
 
-/// A row as text, all values and the meta columns that a reader sees.
 std::string Show(const std::vector<Value>& values) {
   std::string text;
   for (const Value& v : values) text += ValueText(v) + "|";
   return text;
 }
 
-std::multiset<std::string> Served(Cluster* cluster, const Incarnation& incarnation, Output output) {
-  ServingQuery query{incarnation.name_space, incarnation.name, output, {}, {}, {}, false};
+/// The rows of a serving table: the declared columns, and for results which revision of which
+/// number stands.
+std::multiset<std::string> Served(Cluster* cluster, const Incarnation& incarnation, Output output,
+                                  size_t columns) {
+  ServingQuery query{incarnation.name_space,    incarnation.name, output, {}, {}, {},
+                     output == Output::kResults};
   const auto table = cluster->Outside(cluster->serving.Query(query));
   std::multiset<std::string> rows;
   if (!table.ok()) return {"no table: " + table.error().message};
-  for (const auto& row : table->rows) rows.insert(Show(row));
+  for (const auto& row : table->rows) {
+    std::string text = Show(std::vector<Value>(
+        row.begin(), row.begin() + static_cast<std::ptrdiff_t>(std::min(columns, row.size()))));
+    for (size_t i = columns; i < row.size(); ++i) {
+      const std::string& name = table->names[i];
+      if (name == "_revision" || name == "_seq") text += name + "=" + ValueText(row[i]) + "|";
+    }
+    rows.insert(text);
+  }
   return rows;
 }
 
@@ -116,16 +133,19 @@ std::string Digest(std::string_view bytes) {
 std::string Compare(const std::string& what, const std::multiset<std::string>& expected,
                     const std::multiset<std::string>& actual) {
   if (expected == actual) return {};
-  std::string text = what + ": expected " + std::to_string(expected.size()) + " rows, got " + std::to_string(actual.size());
+  std::string text = what + ": expected " + std::to_string(expected.size()) + " rows, got " +
+                     std::to_string(actual.size());
   for (const auto& row : expected) {
     if (actual.count(row) != expected.count(row)) {
-      text += "\n  expected " + std::to_string(expected.count(row)) + " x " + row + " got " + std::to_string(actual.count(row));
+      text += "\n  expected " + std::to_string(expected.count(row)) + " x " + row + " got " +
+              std::to_string(actual.count(row));
       break;
     }
   }
   for (const auto& row : actual) {
     if (actual.count(row) != expected.count(row)) {
-      text += "\n  got " + std::to_string(actual.count(row)) + " x " + row + " expected " + std::to_string(expected.count(row));
+      text += "\n  got " + std::to_string(actual.count(row)) + " x " + row + " expected " +
+              std::to_string(expected.count(row));
       break;
     }
   }
@@ -136,7 +156,8 @@ std::string Compare(const std::string& what, const std::multiset<std::string>& e
 
 std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarnation& incarnation,
                         const PipelineSpec& pipeline) {
-  // What the serving store must hold in the end: of each group and window the row with the largest (revision, seq).
+  // What the serving store must hold in the end: of each group and window the row with the largest
+  // (revision, seq).
   std::map<std::string, OutputRow> last;
   std::map<std::string, std::string> files;
   int64_t late = 0;
@@ -148,7 +169,9 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
         case Output::kResults:
         case Output::kProvisional: {
           auto [at, added] = last.emplace(ServingKey(row), row);
-          if (!added && std::pair(at->second.revision, at->second.seq) < std::pair(row.revision, row.seq)) at->second = row;
+          if (!added &&
+              std::pair(at->second.revision, at->second.seq) < std::pair(row.revision, row.seq))
+            at->second = row;
           break;
         }
         case Output::kFiles:
@@ -159,36 +182,48 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
           {
             std::string bytes;
             for (const OutputRow& r : file) EncodeRow(r, &bytes);
-            files[incarnation.name_space + "/results/" + incarnation.name + "/v=" +
-                  std::to_string(incarnation.defined_at.value) + "/date=" + FormatDate(row.file_interval_start) + "/p" +
-                  std::to_string(p) + "-" + std::to_string(row.file_first) + "-" + std::to_string(row.seq) + ".parquet"] = bytes;
+            files[incarnation.name_space + "/results/" + incarnation.name +
+                  "/v=" + std::to_string(incarnation.defined_at.value) +
+                  "/date=" + FormatDate(row.file_interval_start) + "/p" + std::to_string(p) + "-" +
+                  std::to_string(row.file_first) + "-" + std::to_string(row.seq) + ".parquet"] =
+                bytes;
             file.clear();
           }
           break;
-        case Output::kLate: ++late; break;
-        case Output::kQuarantine: ++quarantined; break;
+        case Output::kLate:
+          ++late;
+          break;
+        case Output::kQuarantine:
+          ++quarantined;
+          break;
       }
     }
   }
   std::multiset<std::string> results;
   for (const auto& [key, row] : last) {
-    if (!row.deleted) results.insert(Show(row.values));
+    if (row.deleted) continue;
+    results.insert(Show(row.values) + "_revision=" + std::to_string(row.revision) +
+                   "|_seq=" + std::to_string(row.seq) + "|");
   }
-  std::string text = Compare("results", results, Served(cluster, incarnation, Output::kResults));
+  std::string text = Compare(
+      "results", results, Served(cluster, incarnation, Output::kResults, pipeline.select.size()));
   const auto count = [&](Output output, int64_t expected) {
-    const auto got = static_cast<int64_t>(Served(cluster, incarnation, output).size());
+    const auto got = static_cast<int64_t>(Served(cluster, incarnation, output, 0).size());
     if (got != expected) {
-      text += std::string(OutputName(output)) + ": expected " + std::to_string(expected) + " rows, got " + std::to_string(got) + "\n";
+      text += std::string(OutputName(output)) + ": expected " + std::to_string(expected) +
+              " rows, got " + std::to_string(got) + "\n";
     }
   };
   count(Output::kLate, late);
   count(Output::kQuarantine, quarantined);
-  const auto listed = cluster->Outside(cluster->objects.List(incarnation.name_space + "/results/" + incarnation.name + "/"));
+  const auto listed = cluster->Outside(
+      cluster->objects.List(incarnation.name_space + "/results/" + incarnation.name + "/"));
   std::multiset<std::string> expected_files;
   std::multiset<std::string> actual_files;
   for (const auto& [name, bytes] : files) expected_files.insert(name + " " + Digest(bytes));
   for (const ObjectInfo& object : listed.value()) {
-    actual_files.insert(object.key + " " + Digest(cluster->Outside(cluster->objects.Get(object.key))->bytes));
+    actual_files.insert(object.key + " " +
+                        Digest(cluster->Outside(cluster->objects.Get(object.key))->bytes));
   }
   return text + Compare("files", expected_files, actual_files);
 }

@@ -21,23 +21,32 @@ namespace millrace::sim {
 /// Result files as the row encoding, so that a test reads back exactly what was written.
 class RowFiles : public ResultFileWriter {
  public:
-  Task<Result<Buffer>> Encode(const std::vector<OutputColumn>& columns, std::vector<OutputRow> rows) override;
+  Task<Result<Buffer>> Encode(const std::vector<OutputColumn>& columns,
+                              std::vector<OutputRow> rows) override;
 };
 
-/// Counters that nobody reads.
-class NoMetrics : public MetricRegistry {
+/// Counts by name alone; nobody reads the rest.
+class CountingMetrics : public MetricRegistry {
  public:
-  Counter& GetCounter(std::string_view, std::string_view, const MetricLabels&) override { return counter_; }
-  Gauge& GetGauge(std::string_view, std::string_view, const MetricLabels&) override { return gauge_; }
-  Histogram& GetHistogram(std::string_view, std::string_view, const MetricLabels&, const std::vector<double>&) override {
+  Counter& GetCounter(std::string_view name, std::string_view, const MetricLabels&) override {
+    return counters_[std::string(name)];
+  }
+  Gauge& GetGauge(std::string_view, std::string_view, const MetricLabels&) override {
+    return gauge_;
+  }
+  Histogram& GetHistogram(std::string_view, std::string_view, const MetricLabels&,
+                          const std::vector<double>&) override {
     return histogram_;
   }
   std::string Expose() const override { return {}; }
+  double count(const std::string& name) { return counters_[name].value; }
 
  private:
-  struct : Counter {
-    void Add(double) override {}
-  } counter_;
+  struct Sum : Counter {
+    void Add(double v) override { value += v; }
+    double value = 0;
+  };
+  std::map<std::string, Sum> counters_;
   struct : Gauge {
     void Set(double) override {}
   } gauge_;
@@ -46,19 +55,22 @@ class NoMetrics : public MetricRegistry {
   } histogram_;
 };
 
-/// One node over stores that survive it, in a simulated world. The node is killed and started again at the test's will.
+/// One node over stores that survive it, in a simulated world. The node is killed and started again
+/// at the test's will.
 class Cluster {
  public:
   Cluster(SimWorld* world, Faults faults, runtime::Options options);
 
-  /// Starts a process with a node in it. Its Start() runs in the background; failures() tells what went wrong.
+  /// Starts a process with a node in it. Its Start() runs in the background; failures() tells what
+  /// went wrong.
   void StartNode();
   void KillNode();
   bool node_alive() const { return process_ != nullptr && process_->alive(); }
   runtime::Node& node() { return *node_; }
   SimExecutor& process() { return *process_; }
 
-  /// Runs a task on the node's process, once it has started, to its end; nullopt if the process died or `limit` passed.
+  /// Runs a task on the node's process, once it has started, to its end; nullopt if the process
+  /// died or `limit` passed.
   template <typename T>
   std::optional<T> Call(Task<T> task, Executor::Duration limit);
   /// Runs a task on a process of its own that never dies.
@@ -68,6 +80,7 @@ class Cluster {
   InMemoryLog log;
   InMemoryObjectStore objects;
   InMemoryServingStore serving;
+  CountingMetrics metrics;
   Faults faults;
   std::vector<std::string> failures;
 
@@ -80,7 +93,6 @@ class Cluster {
   RowFiles files_;
   block_arrow::ArrowBlockCodec blocks_;
   record_simdjson::JsonRecordParsers records_;
-  NoMetrics metrics_;
   SimExecutor* process_ = nullptr;
   bool started_ = false;
   SimExecutor* outside_;
@@ -88,14 +100,17 @@ class Cluster {
   std::unique_ptr<runtime::Node> node_;
 };
 
-/// What a fold of the whole log, alone and in one go, puts out: what every history of crashes must come to.
+/// What a fold of the whole log, alone and in one go, puts out: what every history of crashes must
+/// come to.
 struct Expected {
   std::vector<OutputRow> rows;
   window::Ledger ledger;
 };
-Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline, PartitionId partition);
+Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
+                      PartitionId partition);
 
-/// Names what differs between the cluster's stores and the expected output of all partitions; empty: nothing.
+/// Names what differs between the cluster's stores and the expected output of all partitions;
+/// empty: nothing.
 std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarnation& incarnation,
                         const PipelineSpec& pipeline);
 
@@ -119,7 +134,8 @@ T Cluster::Outside(Task<T> task) {
     T v = co_await std::move(inner);
     out->emplace(std::move(v));
   }(std::move(task), value));
-  MILLRACE_CHECK(world_->RunUntil([&] { return value->has_value(); }, std::chrono::hours(1)), "a task never ended");
+  MILLRACE_CHECK(world_->RunUntil([&] { return value->has_value(); }, std::chrono::hours(1)),
+                 "a task never ended");
   return std::move(**value);
 }
 

@@ -40,7 +40,8 @@ class Trouble {
 
 class FaultyLog : public EventLog {
  public:
-  FaultyLog(EventLog* inner, SimWorld* world, const Faults* faults) : inner_(inner), trouble_(world, faults) {}
+  FaultyLog(EventLog* inner, SimWorld* world, const Faults* faults)
+      : inner_(inner), trouble_(world, faults) {}
 
   Task<Status> CreateTopic(TopicSpec topic) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
@@ -57,7 +58,8 @@ class FaultyLog : public EventLog {
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
-  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from, size_t max_bytes,
+  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
+                                            size_t max_bytes,
                                             std::chrono::microseconds max_wait) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     auto r = co_await inner_->Read(std::move(topic), partition, from, max_bytes, max_wait);
@@ -80,7 +82,8 @@ class FaultyLog : public EventLog {
 
 class FaultyObjectStore : public ObjectStore {
  public:
-  FaultyObjectStore(ObjectStore* inner, SimWorld* world, const Faults* faults) : inner_(inner), trouble_(world, faults) {}
+  FaultyObjectStore(ObjectStore* inner, SimWorld* world, const Faults* faults)
+      : inner_(inner), trouble_(world, faults) {}
 
   Task<Status> Put(std::string key, Buffer data) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
@@ -122,7 +125,8 @@ class FaultyServingStore : public ServingStore {
 
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->Define(std::move(incarnation), std::move(stream), std::move(pipeline));
+    auto r =
+        co_await inner_->Define(std::move(incarnation), std::move(stream), std::move(pipeline));
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }

@@ -27,7 +27,8 @@ bool SimWorld::RunUntil(const std::function<bool()>& done, Executor::Duration li
     const auto at = queue_.begin();
     now_ = at->first.first;
     const Work work = std::move(at->second);
-    trace_ = (trace_ ^ at->first.second ^ static_cast<uint64_t>(now_.count())) * 0x9e3779b97f4a7c15ULL;
+    trace_ =
+        (trace_ ^ at->first.second ^ static_cast<uint64_t>(now_.count())) * 0x9e3779b97f4a7c15ULL;
     queue_.erase(at);
     ++steps_;
     if (work.on->alive_) work.on->Run(work.fn);
@@ -49,10 +50,11 @@ void SimExecutor::Run(const std::function<void()>& fn) {
 }
 
 void SimExecutor::Offload(std::function<void()> blocking, std::function<void()> done) {
-  PostAfter(Duration(world_->Random(2000)), [blocking = std::move(blocking), done = std::move(done)] {
-    blocking();
-    done();
-  });
+  PostAfter(Duration(world_->Random(2000)),
+            [blocking = std::move(blocking), done = std::move(done)] {
+              blocking();
+              done();
+            });
 }
 
 Task<void> SimExecutor::Root(Task<void> task) {

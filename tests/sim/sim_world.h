@@ -14,8 +14,9 @@ namespace millrace::sim {
 
 class SimExecutor;
 
-/// The deterministic driver: one thread, one simulated clock, one seed. Every executor of a world shares its clock; what is due at
-/// the same moment runs in the order in which it was posted, and delays come from the seed, so a seed is a whole history.
+/// The deterministic driver: one thread, one simulated clock, one seed. Every executor of a world
+/// shares its clock; what is due at the same moment runs in the order in which it was posted, and
+/// delays come from the seed, so a seed is a whole history.
 class SimWorld {
  public:
   explicit SimWorld(uint64_t seed) : random_(seed) {}
@@ -24,7 +25,8 @@ class SimWorld {
   /// A simulated process. Lives until Kill() or the end of the world.
   SimExecutor* NewProcess();
 
-  /// Runs what is due until `done`, or `limit` of simulated time passed, or nothing is left. True: `done`.
+  /// Runs what is due until `done`, or `limit` of simulated time passed, or nothing is left. True:
+  /// `done`.
   bool RunUntil(const std::function<bool()>& done, Executor::Duration limit);
 
   Executor::Duration now() const { return now_; }
@@ -61,14 +63,17 @@ struct SimCrash {
 class SimExecutor : public Executor {
  public:
   void Post(std::function<void()> fn) override { world_->Add(this, world_->now(), std::move(fn)); }
-  void PostAfter(Duration delay, std::function<void()> fn) override { world_->Add(this, world_->now() + delay, std::move(fn)); }
+  void PostAfter(Duration delay, std::function<void()> fn) override {
+    world_->Add(this, world_->now() + delay, std::move(fn));
+  }
   void Offload(std::function<void()> blocking, std::function<void()> done) override;
   Duration Monotonic() const override { return world_->now(); }
   Micros Wall() const override { return kEpoch + world_->now().count(); }
   uint64_t Random() override { return world_->Random(~uint64_t{0}); }
   void Spawn(Task<void> task) override;
 
-  /// The process is gone: nothing it was doing goes on, and nothing more starts. Destroys its tasks.
+  /// The process is gone: nothing it was doing goes on, and nothing more starts. Destroys its
+  /// tasks.
   void Kill();
   bool alive() const { return alive_; }
   /// What left a task as an exception; a test fails on it.

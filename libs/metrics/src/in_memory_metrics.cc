@@ -51,22 +51,16 @@ void CheckMetricNames(std::string_view name, const MetricLabels& labels) {
 
 struct InMemoryMetrics::Metric : Counter, Gauge, Histogram {
   int kind = 0;
-  std::mutex mutex;
   double value = 0;
   double sum = 0;
   std::vector<std::pair<double, int64_t>> buckets;
 
   void Add(double v) override {
     MILLRACE_CHECK(v >= 0, "a counter never falls");
-    std::lock_guard lock(mutex);
     value += v;
   }
-  void Set(double v) override {
-    std::lock_guard lock(mutex);
-    value = v;
-  }
+  void Set(double v) override { value = v; }
   void Observe(double v) override {
-    std::lock_guard lock(mutex);
     value += 1;
     sum += v;
     for (auto& [bound, count] : buckets) count += v <= bound ? 1 : 0;
@@ -80,7 +74,6 @@ InMemoryMetrics::Metric& InMemoryMetrics::Get(int kind, std::string_view name,
                                               const MetricLabels& labels,
                                               const std::vector<double>& bounds) {
   CheckMetricNames(name, labels);
-  std::lock_guard lock(mutex_);
   const int known = kinds_.try_emplace(std::string(name), kind).first->second;
   MILLRACE_CHECK(known == kind, "a metric of another kind has this name name=" + std::string(name));
   auto& metric = metrics_[MetricId(name, labels)];
@@ -109,10 +102,8 @@ Histogram& InMemoryMetrics::GetHistogram(std::string_view name, std::string_view
 }
 
 std::string InMemoryMetrics::Expose() const {
-  std::lock_guard lock(mutex_);
   std::string text;
   for (const auto& [id, metric] : metrics_) {
-    std::lock_guard metric_lock(metric->mutex);
     const size_t brace = id.find('{');
     const std::string name = id.substr(0, brace);
     const std::string labels = id.substr(brace + 1, id.size() - brace - 2);
@@ -134,10 +125,8 @@ std::string InMemoryMetrics::Expose() const {
 }
 
 double InMemoryMetrics::Value(std::string_view name, const MetricLabels& labels) const {
-  std::lock_guard lock(mutex_);
   const auto it = metrics_.find(MetricId(name, labels));
   if (it == metrics_.end()) return 0;
-  std::lock_guard metric_lock(it->second->mutex);
   return it->second->value;
 }
 

@@ -106,7 +106,8 @@ Task<Status> PartitionRunner::ReadOnce() {
 void PartitionRunner::Feed(const std::vector<LogRecord>& records, Offset from) {
   for (const Decoded& decoded : Decode(records)) {
     for (const auto& shard : shards_) {
-      if (shard->next_offset() >= from) shard->Step(decoded.item, &records[decoded.first], decoded.count);
+      if (shard->next_offset() >= from)
+        shard->Step(decoded.item, &records[decoded.first], decoded.count);
     }
   }
 }

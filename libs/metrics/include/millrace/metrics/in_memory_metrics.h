@@ -2,13 +2,12 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 
 #include "millrace/metrics/metrics.h"
 
 namespace millrace {
 
-/// Metrics for tests: every value can be asked for.
+/// Metrics for tests: every value can be asked for. Threads: one.
 class InMemoryMetrics : public MetricRegistry {
  public:
   InMemoryMetrics();
@@ -31,7 +30,6 @@ class InMemoryMetrics : public MetricRegistry {
   Metric& Get(int kind, std::string_view name, const MetricLabels& labels,
               const std::vector<double>& bounds);
 
-  mutable std::mutex mutex_;
   std::map<std::string, int, std::less<>> kinds_;
   std::map<std::string, std::unique_ptr<Metric>> metrics_;
 };

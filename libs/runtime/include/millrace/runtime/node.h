@@ -32,7 +32,8 @@ class Node : public Operations, public control::ControlClient {
   explicit Node(Wiring wiring);
   ~Node() override;
 
-  /// Folds the control log, claims, assigns, starts the workers. On the control executor. kUnavailable: call it again.
+  /// Folds the control log, claims, assigns, starts the workers. On the control executor.
+  /// kUnavailable: call it again.
   Task<Status> Start();
   /// Cuts every shard and stops. On the control executor.
   Task<> Drain();

@@ -1,0 +1,35 @@
+#include "millrace/base/host_port.h"
+
+#include <charconv>
+
+namespace millrace {
+
+std::string HostPort::ToString() const {
+  const bool bracketed = host.find(':') != std::string::npos;
+  return (bracketed ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Result<HostPort> ParseHostPort(std::string_view text) {
+  const auto bad = [&](const char* why) {
+    return InvalidArgument("not an address: " + std::string(why) +
+                           "; write HOST:PORT, such as 127.0.0.1:7171 or [::1]:7171 address=\"" +
+                           std::string(text) + "\"");
+  };
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad("it has no port");
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    return bad("an IPv6 address needs brackets");
+  }
+  if (host.empty()) return bad("it has no host");
+  HostPort out{std::string(host), 0};
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+  if (error != std::errc() || end != port.data() + port.size())
+    return bad("the port is not a number from 0 to 65535");
+  return out;
+}
+
+}  // namespace millrace

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <grpcpp/support/status.h>
+
+#include "millrace/base/result.h"
+#include "millrace/ingest/publish.h"
+
+namespace millrace::rpc {
+
+/// kConflict: ABORTED; kFenced: FAILED_PRECONDITION; kCorruption: DATA_LOSS; the others by name.
+grpc::StatusCode GrpcCode(Code code);
+
+/// With google.rpc details: ErrorInfo always, BadRequest for a field, RetryInfo for a delay.
+grpc::Status ToStatus(const ingest::RequestError& error);
+grpc::Status ToStatus(const Error& error);
+
+/// For calls that end because the process does.
+grpc::Status StoppingStatus();
+
+}  // namespace millrace::rpc
