@@ -3,7 +3,10 @@
 #include <google/rpc/status.pb.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
+
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "integration/ingest_cluster.h"
 #include "millrace/client/operations_client.h"
@@ -35,10 +38,12 @@ class FakeOperations : public runtime::Operations {
   Micros advanced_to = 0;
   ShardId skipped;
   bool hang = false;
+  std::atomic<bool> hanging{false};
 
   Task<Result<std::vector<runtime::AppliedStatement>>> Apply(std::string sql) override {
     if (sql == "throw") throw InvariantViolation("broken");
     Completion<bool> never;
+    hanging = hang;
     if (hang) co_await never;
     co_return applied;
   }
@@ -237,14 +242,14 @@ TEST_CASE("whole refusals carry ErrorInfo, BadRequest and RetryInfo") {
   REQUIRE(HasDetail(large, &bad));
   CHECK(bad.field_violations(0).field() == "events");
 
-  std::thread other([&] {
-    wire::PublishReply first;
-    CHECK(PublishOne(stub.get(), "s", 1, &first).ok());
-  });
+  wire::PublishReply first;
+  std::thread other([&] { PublishOne(stub.get(), "s", 1, &first); });
   while (gateway.metrics().Value("millrace_gateway_in_flight_bytes") == 0)
     std::this_thread::yield();
   const grpc::Status overloaded = PublishOne(stub.get(), "s", 1, &reply);
   other.join();
+  REQUIRE(first.results_size() == 1);
+  CHECK(first.results(0).has_position());
   CHECK(overloaded.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   google::rpc::RetryInfo retry;
   REQUIRE(HasDetail(overloaded, &retry));
@@ -283,31 +288,46 @@ TEST_CASE("a stream answers in order and ends with the refusal of a whole batch"
   CHECK(records == 5);
 }
 
-TEST_CASE("a stream whose client stops reading is not read without bound") {
+TEST_CASE("a stream is read no further than its bound of unanswered batches") {
   const test::TempDir directory;
   rpc::ServerOptions options;
   options.stream_batches = 4;
-  test::GatewayProcess gateway(directory.Sub("log"), Stream(), "127.0.0.1:0", options);
+  ingest::Options slow;
+  slow.block_bytes = 2 << 20;
+  slow.linger = std::chrono::milliseconds(50);
+  test::GatewayProcess gateway(directory.Sub("log"), Stream(), "127.0.0.1:0", options, slow);
   const auto stub = wire::Ingest::NewStub(ChannelTo(gateway.address()));
   grpc::ClientContext context;
   const auto stream = stub->PublishStream(&context);
-  wire::PublishStreamRequest request;
-  request.mutable_request()->set_stream("s");
-  for (int i = 0; i < 1'000; ++i)
-    request.mutable_request()->add_events()->set_json(R"({"ts":"2001-01-01T00:00:00Z"})");
+  std::atomic<bool> answered{false};
   std::thread writer([&] {
-    for (int i = 0; i < 200; ++i) {
+    wire::PublishStreamRequest request;
+    request.mutable_request()->set_stream("s");
+    for (int i = 0; i < 1'000; ++i)
+      request.mutable_request()->add_events()->set_json(R"({"ts":"2001-01-01T00:00:00Z"})");
+    for (int i = 0; i < 20; ++i) {
       request.set_batch(i);
-      if (!stream->Write(request)) return;
+      if (!stream->Write(request)) break;
     }
     stream->WritesDone();
   });
-  wire::PublishStreamReply reply;
-  int64_t next = 0;
-  while (stream->Read(&reply)) CHECK(reply.batch() == next++);
+  int64_t in_order = 0;
+  std::thread reader([&] {
+    wire::PublishStreamReply reply;
+    while (stream->Read(&reply)) in_order += reply.batch() == in_order;
+    answered = true;
+  });
+  double most = 0;
+  while (!answered) {
+    most = std::max(most, gateway.metrics().Value("millrace_gateway_in_flight_bytes"));
+    std::this_thread::yield();
+  }
   writer.join();
-  CHECK(next == 200);
+  reader.join();
+  CHECK(in_order == 20);
   CHECK(stream->Finish().ok());
+  const double batch = 1'000 * (29 + 64);
+  CHECK(most == 4 * batch);
 }
 
 TEST_CASE("Control gives and takes what Operations does") {
@@ -399,24 +419,27 @@ TEST_CASE("a call that takes too long, is abandoned or breaks is ended") {
   rpc::ServerOptions options;
   options.longest_call = std::chrono::seconds(1);
   ControlProcess process(options);
-  process.operations.hang = true;
   OperationsClient patient(process.server->address());
-  CHECK(patient.Apply("x").error().code == Code::kUnavailable);
-  OperationsClient hasty(process.server->address(), std::chrono::milliseconds(50));
-  CHECK(hasty.Apply("x").error().code == Code::kUnavailable);
   const auto broken = patient.Apply("throw");
   CHECK(broken.error().code == Code::kInternal);
   CHECK(broken.error().message.find("broken") != std::string::npos);
+  process.operations.hang = true;
+  CHECK(patient.Apply("x").error().code == Code::kUnavailable);
+  OperationsClient hasty(process.server->address(), std::chrono::milliseconds(50));
+  CHECK(hasty.Apply("x").error().code == Code::kUnavailable);
 }
 
 TEST_CASE("calls under way end when their executor stops first") {
   auto process = std::make_unique<ControlProcess>();
   process->operations.hang = true;
   OperationsClient client(process->server->address());
-  std::thread caller([&] { CHECK(client.Apply("x").error().code == Code::kUnavailable); });
-  std::thread stopper([&] { process->driver.Stop(); });
-  stopper.join();
+  Result<std::vector<AppliedStatement>> answer = Internal("none");
+  std::thread caller([&] { answer = client.Apply("x"); });
+  while (!process->operations.hanging) std::this_thread::yield();
+  process->driver.Stop();
   caller.join();
+  REQUIRE(!answer.ok());
+  CHECK(answer.error().code == Code::kUnavailable);
 }
 
 }  // namespace millrace
