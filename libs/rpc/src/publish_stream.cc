@@ -49,7 +49,7 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
         : session_(std::move(session)), batch_(std::move(batch)) {}
     Ender(Ender&&) noexcept = default;
     ~Ender() {
-      if (session_) session_->Answer(batch_, StoppingStatus());
+      if (session_) session_->Answer(batch_, LostStatus());
     }
     Session& session() const { return *session_; }
     const std::shared_ptr<Batch>& batch() const { return batch_; }

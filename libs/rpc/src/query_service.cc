@@ -93,7 +93,7 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
     explicit Ender(std::shared_ptr<Link> l) : link(std::move(l)) {}
     Ender(Ender&&) noexcept = default;
     ~Ender() {
-      if (link) link->End(StoppingStatus());
+      if (link) link->End(LostStatus());
     }
   };
 

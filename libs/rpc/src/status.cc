@@ -66,4 +66,9 @@ grpc::Status StoppingStatus() {
       Code::kUnavailable, "STOPPING", "the server is stopping; go on with another one", "", {}});
 }
 
+grpc::Status LostStatus() {
+  return {grpc::StatusCode::UNAVAILABLE,
+          "the server stopped before the outcome was known; ask again"};
+}
+
 }  // namespace millrace::rpc

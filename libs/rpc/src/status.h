@@ -14,7 +14,9 @@ grpc::StatusCode GrpcCode(Code code);
 grpc::Status ToStatus(const ingest::RequestError& error);
 grpc::Status ToStatus(const Error& error);
 
-/// For calls that end because the process does.
+/// For calls that were not begun because the process ends.
 grpc::Status StoppingStatus();
+/// For calls whose task was destroyed on the way. No details: those say that nothing was done.
+grpc::Status LostStatus();
 
 }  // namespace millrace::rpc

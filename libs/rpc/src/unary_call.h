@@ -63,7 +63,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     explicit Ender(std::shared_ptr<Link> link) : link_(std::move(link)) {}
     Ender(Ender&&) noexcept = default;
     ~Ender() {
-      if (link_) link_->End({StoppingStatus(), {}});
+      if (link_) link_->End({LostStatus(), {}});
     }
     void End(Answer<Reply> answer) const { link_->End(std::move(answer)); }
 
