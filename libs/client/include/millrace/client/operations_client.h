@@ -1,0 +1,135 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "millrace/base/result.h"
+#include "millrace/base/time.h"
+#include "millrace/model/row.h"
+
+namespace millrace {
+
+struct AppliedStatement {
+  std::string kind;  ///< "stream" or "pipeline"
+  std::string name_space;
+  std::string name;
+  bool created = false;  ///< false: the same definition was there already
+};
+
+struct ColumnDescription {
+  std::string name;
+  std::string type;  ///< as in SQL
+  bool not_null = false;
+};
+
+struct StreamDescription {
+  std::string name_space;
+  std::string name;
+  int32_t schema_id = 0;
+  std::vector<ColumnDescription> columns;
+  std::string event_time;
+  std::string partition_key;  ///< empty: none
+  bool partitioned_by_key = false;
+  Micros watermark_delay = 0;
+  Micros max_ahead = 0;
+  Micros idle_timeout = 0;
+  std::string format;
+  bool ticks = false;
+  bool keep_raw = false;
+  bool append_times = false;
+  std::string topic;
+  std::vector<int64_t> end_offsets;  ///< by partition
+};
+
+struct PipelineDescription {
+  std::string name_space;
+  std::string name;
+  int64_t defined_at = 0;  ///< the incarnation is name@defined_at
+  std::string stream;
+  std::string state;
+  Micros watermark = kMinusInfinity;
+  std::vector<ColumnDescription> columns;
+  std::string window;  ///< "tumble" or "hop"
+  Micros size = 0;
+  Micros slide = 0;
+  Micros offset = 0;
+  std::string time_zone;  ///< empty: UTC
+  Micros allowed_lateness = 0;
+  bool emits_updates = false;
+  Micros file_interval = 0;
+  Micros file_idle = 0;
+  int32_t semantics_version = 0;
+  std::string plan;
+};
+
+struct ShardDescription {
+  std::string shard;
+  int64_t epoch = 0;
+  std::string worker;
+  std::string state;
+  std::string message;
+  int64_t next_offset = 0;
+  int64_t end_offset = 0;
+  int64_t last_cut = 0;
+  Micros watermark = kMinusInfinity;
+};
+
+struct ResultQuery {
+  std::string name_space = "default";
+  std::string name;
+  Output output = Output::kResults;                       ///< kResults, kLate or kQuarantine
+  std::vector<std::pair<std::string, std::string>> keys;  ///< column = canonical text
+  std::optional<Micros> from;                             ///< window_start >= from
+  std::optional<Micros> to;                               ///< window_start < to
+  bool meta = false;                                      ///< also the `_` columns
+  bool wait = false;  ///< first until everything appended before the call is applied
+};
+
+struct ResultColumn {
+  std::string name;
+  Type type = Type::kInt;
+};
+
+/// Asks a server what operators ask. Every call blocks until it is answered, at most the timeout
+/// (waiting queries: an hour). kUnavailable: the server cannot be reached; else what it says.
+/// Threads: any.
+class OperationsClient {
+ public:
+  /// Connects with the first call. An empty namespace: all where several are listed, else
+  /// "default".
+  explicit OperationsClient(const std::string& server,
+                            std::chrono::milliseconds timeout = std::chrono::seconds(60));
+  ~OperationsClient();
+
+  Result<std::vector<AppliedStatement>> Apply(const std::string& sql);
+  Result<std::vector<StreamDescription>> ListStreams(const std::string& name_space = {});
+  Result<StreamDescription> DescribeStream(const std::string& name_space, const std::string& name);
+  /// kPlusInfinity closes everything.
+  Status AdvanceStream(const std::string& name_space, const std::string& name, Micros to);
+  Result<std::vector<PipelineDescription>> ListPipelines(const std::string& name_space = {});
+  Result<PipelineDescription> DescribePipeline(const std::string& name_space,
+                                               const std::string& name);
+  Status DropPipeline(const std::string& name_space, const std::string& name);
+  Result<std::vector<ShardDescription>> ListShards();
+  Status SkipShard(const std::string& shard, int64_t to_offset, const std::string& reason);
+
+  /// Calls `on_columns` once, then `on_row` for each row in order, as they arrive; an error may
+  /// come after some rows.
+  Status Query(const ResultQuery& query,
+               const std::function<void(const std::vector<ResultColumn>&)>& on_columns,
+               const std::function<void(const std::vector<Value>&)>& on_row);
+
+ private:
+  struct Stubs;
+
+  std::string server_;
+  std::chrono::milliseconds timeout_;
+  std::unique_ptr<Stubs> stubs_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "millrace/base/task.h"
+#include "millrace/block/block_codec.h"
+#include "millrace/ingest/limits.h"
+#include "millrace/ingest/publish.h"
+#include "millrace/log/log.h"
+#include "millrace/metrics/metrics.h"
+#include "millrace/model/ids.h"
+#include "millrace/model/spec.h"
+#include "millrace/record/record_parser.h"
+
+namespace millrace::ingest {
+
+/// What a gateway stands on. All outlive its executor's tasks.
+struct Ports {
+  EventLog* log;
+  const BlockCodec* blocks;
+  const RecordParsers* records;
+  MetricRegistry* metrics;
+};
+
+struct Options {
+  size_t block_bytes = 64 << 10;            ///< a block closes when its columns hold so much
+  std::chrono::microseconds linger{5'000};  ///< or so long after its first event
+  /// Payloads, keys and bookkeeping of requests without an answer; past it kResourceExhausted. A
+  /// request is always taken when there is none other.
+  size_t in_flight_bytes = 64 << 20;
+  std::chrono::milliseconds retry_after{100};  ///< told with kResourceExhausted
+  /// Started and not yet acknowledged by the log, per partition: enough for its group commits.
+  size_t appends_in_flight = 1'024;
+};
+
+/// What a gateway does to a request: validates its events against the stream's declared columns,
+/// picks their partitions (docs/formats/partitioning.md), packs them into blocks (or one record an
+/// event, `format = 'json'`), appends, and answers when the log has.
+///
+/// Threads: one executor calls everything and runs everything. Life: may be destroyed before or
+/// after the tasks of that executor; requests under way then still end.
+/// Order: events of calls started one after another enter each partition in that order, unless an
+/// append in between fails. An event is acknowledged only after a durable append; an append whose
+/// outcome is unknown is not repeated here, because events without identity would be there twice:
+/// its events get UNAVAILABLE, and the producer sends the same numbers again.
+class Gateway {
+ public:
+  explicit Gateway(Ports ports, Options options = {});
+  ~Gateway();
+
+  /// Makes the stream known, or changes its definition; what is packed so far goes out under the
+  /// old one. Its topic must exist.
+  void SetStream(StreamSpec stream);
+  /// Later requests get UNKNOWN_STREAM; requests under way end as they would have.
+  void RemoveStream(const std::string& name_space, const std::string& name);
+  std::vector<StreamSpec> Streams() const;
+
+  /// Everything up to the packing happens before the first suspension, so whoever starts calls one
+  /// after another decides the order.
+  ///
+  /// Whole requests are refused as UNKNOWN_STREAM (kNotFound), BATCH_TOO_LARGE or
+  /// PRODUCER_ID_TOO_LONG (kInvalidArgument), or OVERLOADED (kResourceExhausted). Single events,
+  /// which are then not appended, as SEQUENCE_SPAN, EVENT_TOO_LARGE, UNREADABLE, MISSING_COLUMN,
+  /// WRONG_TYPE, NULL_EVENT_TIME, EVENT_TIME_OUT_OF_RANGE or KEY_MISMATCH, the first that holds;
+  /// what the log did not take as UNAVAILABLE (retryable: it may be there) or LOG_REFUSED.
+  Task<PublishReply> Accept(Principal principal, PublishRequest request);
+
+ private:
+  struct Core;
+  static Task<PublishReply> AcceptOn(std::shared_ptr<Core> core, Principal principal,
+                                     PublishRequest request);
+
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace millrace::ingest

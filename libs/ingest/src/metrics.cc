@@ -1,0 +1,48 @@
+#include "metrics.h"
+
+namespace millrace::ingest {
+namespace {
+
+Counter& Events(MetricRegistry* registry, const StreamSpec& stream, const std::string& result) {
+  return registry->GetCounter(
+      "millrace_gateway_events_total", "Events that producers sent, by what became of them.",
+      {{"namespace", stream.name_space}, {"stream", stream.name}, {"result", result}});
+}
+
+}  // namespace
+
+GatewayMetrics::GatewayMetrics(MetricRegistry* r)
+    : registry(r),
+      in_flight_bytes(&r->GetGauge("millrace_gateway_in_flight_bytes",
+                                   "Bytes of requests without an answer.", {})) {}
+
+void GatewayMetrics::CountLogError(Code code) const {
+  registry
+      ->GetCounter("millrace_gateway_log_errors_total",
+                   "Appends that failed or whose outcome is "
+                   "unknown.",
+                   {{"reason", std::string(CodeName(code))}})
+      .Add();
+}
+
+void GatewayMetrics::CountBackpressure(const std::string& reason) const {
+  registry
+      ->GetCounter("millrace_gateway_backpressure_total",
+                   "Requests refused so that producers slow down.", {{"reason", reason}})
+      .Add();
+}
+
+StreamMetrics::StreamMetrics(MetricRegistry* registry, const StreamSpec& stream)
+    : acknowledged(&Events(registry, stream, "acknowledged")),
+      refused(&Events(registry, stream, "refused")),
+      unknown(&Events(registry, stream, "unknown")),
+      bytes(&registry->GetCounter("millrace_gateway_bytes_total",
+                                  "Payload bytes of events that producers sent.",
+                                  {{"namespace", stream.name_space}, {"stream", stream.name}})),
+      publish_seconds(&registry->GetHistogram(
+          "millrace_gateway_publish_duration_seconds",
+          "From a request's arrival to the answer to its last event.",
+          {{"namespace", stream.name_space}, {"stream", stream.name}},
+          {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10})) {}
+
+}  // namespace millrace::ingest

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include "millrace/base/result.h"
+#include "millrace/metrics/metrics.h"
+#include "millrace/model/spec.h"
+
+namespace millrace::ingest {
+
+/// Counters of the whole gateway.
+struct GatewayMetrics {
+  explicit GatewayMetrics(MetricRegistry* registry);
+
+  void CountLogError(Code code) const;
+  void CountBackpressure(const std::string& reason) const;
+
+  MetricRegistry* registry;
+  Gauge* in_flight_bytes;
+};
+
+/// Counters of one stream.
+struct StreamMetrics {
+  StreamMetrics(MetricRegistry* registry, const StreamSpec& stream);
+
+  Counter* acknowledged;
+  Counter* refused;
+  Counter* unknown;
+  Counter* bytes;
+  Histogram* publish_seconds;
+};
+
+}  // namespace millrace::ingest

@@ -1,0 +1,188 @@
+#include "partition_writer.h"
+
+#include <exception>
+
+#include "millrace/base/crash_point.h"
+#include "millrace/base/log.h"
+
+namespace millrace::ingest {
+namespace {
+
+/// The empty key marks control records, so a block has some other.
+constexpr char kBlockKey[] = "block";
+
+size_t Width(Type type) {
+  switch (type) {
+    case Type::kInt:
+    case Type::kText:
+      return 4;
+    case Type::kBool:
+      return 1;
+    case Type::kBigint:
+    case Type::kDouble:
+    case Type::kTimestamp:
+      return 8;
+    case Type::kNumeric:
+      return 16;
+  }
+  return 0;
+}
+
+bool OutcomeUnknown(Code code) { return code != Code::kInvalidArgument && code != Code::kNotFound; }
+
+EventError AppendError(const Error& error, const std::string& topic, PartitionId partition) {
+  const std::string where =
+      " topic=" + topic + " partition=" + std::to_string(partition.value) + ": " + error.message;
+  if (OutcomeUnknown(error.code))
+    return {Code::kUnavailable, "UNAVAILABLE",
+            "the log did not say whether it has the event; send the same numbers again" + where,
+            true};
+  return {error.code, "LOG_REFUSED", "the log does not take the event" + where, false};
+}
+
+}  // namespace
+
+PartitionWriter::PartitionWriter(std::shared_ptr<const WriterContext> context,
+                                 std::shared_ptr<const StreamSpec> stream, PartitionId partition)
+    : context_(std::move(context)), partition_(partition), builder_(stream->columns) {
+  SetStream(std::move(stream));
+}
+
+void PartitionWriter::SetStream(std::shared_ptr<const StreamSpec> stream) {
+  Seal();
+  stream_ = std::move(stream);
+  builder_ = BatchBuilder(stream_->columns);
+  text_columns_.clear();
+  fixed_row_bytes_ = sizeof(int16_t) + sizeof(int64_t);
+  for (size_t i = 0; i < stream_->columns.size(); ++i) {
+    fixed_row_bytes_ += Width(stream_->columns[i].type);
+    if (stream_->columns[i].type == Type::kText) text_columns_.push_back(i);
+  }
+}
+
+size_t PartitionWriter::RowBytes(const EventBatch& from, size_t row) const {
+  size_t bytes = fixed_row_bytes_;
+  for (const size_t i : text_columns_) bytes += from.columns[i].Text(row).size();
+  if (from.payload != nullptr) bytes += from.payload[row].size();
+  return bytes;
+}
+
+void PartitionWriter::Join(const std::shared_ptr<PendingRequest>& request, uint32_t event,
+                           Pack* pack) {
+  if (pack->members.empty() || pack->members.back().request != request) {
+    ++request->open;
+    pack->members.push_back({request, static_cast<uint32_t>(pack->events.size()), -1});
+  }
+  EventResult& result = request->results[event];
+  result.partition = partition_.value;
+  result.row = static_cast<int32_t>(pack->events.size());
+  pack->events.push_back(event);
+}
+
+void PartitionWriter::AddRow(const std::shared_ptr<PendingRequest>& request, uint32_t event,
+                             const Identity& identity, const EventBatch& from, size_t row) {
+  if (open_.events.empty()) {
+    builder_.BeginRecord(Offset(0), 0);
+    Executor::Current().PostAfter(
+        context_->options.linger, [weak = weak_from_this(), number = open_number_] {
+          if (const auto self = weak.lock(); self && self->open_number_ == number) self->Seal();
+        });
+  }
+  const size_t members = open_.members.size();
+  Join(request, event, &open_);
+  Member& member = open_.members.back();
+  // The block carries each producer's largest acked_below, which counts from its first row on,
+  // though the events of an earlier request stand in it too. That is right: a producer raises it
+  // past an event only when that event is settled. Acknowledged or refused, it does not wait here
+  // any more, unless as a superfluous copy; given up, its outcome is unknown for good and it may as
+  // well be dropped. A request that waits long carries a bound that has become too low, which only
+  // makes shards remember more.
+  if (identity.known() && open_.members.size() != members)
+    member.producer =
+        builder_.AddProducer(identity.principal, identity.producer, identity.acked_below);
+  builder_.AppendRow(from, row, member.producer);
+  open_bytes_ += RowBytes(from, row);
+  if (open_bytes_ >= context_->options.block_bytes) Seal();
+}
+
+void PartitionWriter::AddRecord(const std::shared_ptr<PendingRequest>& request, uint32_t event,
+                                LogEntry entry) {
+  Pack pack;
+  pack.entry = std::move(entry);
+  Join(request, event, &pack);
+  Enqueue(std::move(pack));
+}
+
+void PartitionWriter::Seal() {
+  ++open_number_;
+  if (open_.events.empty()) return;
+  Pack pack = std::exchange(open_, {});
+  open_bytes_ = 0;
+  Result<std::string> block = context_->ports.blocks->Encode(*stream_, builder_.Build());
+  if (!block.ok()) {
+    Finish(pack, block.error());
+    return;
+  }
+  pack.entry.key = kBlockKey;
+  pack.entry.value = std::move(block).value();
+  Enqueue(std::move(pack));
+}
+
+void PartitionWriter::Enqueue(Pack pack) {
+  sealed_.push_back(std::move(pack));
+  StartAppends();
+}
+
+void PartitionWriter::StartAppends() {
+  // Tasks start in the order in which they are spawned, and the log keeps the order of starts.
+  while (!sealed_.empty() && in_flight_ < context_->options.appends_in_flight) {
+    ++in_flight_;
+    Executor::Current().Spawn(Append(shared_from_this(), std::move(sealed_.front())));
+    sealed_.pop_front();
+  }
+}
+
+Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack pack) {
+  CrashPoint("ingest.before_append");
+  Result<Offset> appended = Unavailable("the append ended without an answer");
+  try {
+    auto append = self->context_->ports.log->Append(self->stream_->topic, self->partition_,
+                                                    std::move(pack.entry));
+    appended = co_await std::move(append);
+  } catch (const std::exception& e) {
+    appended = Internal(std::string("the append failed: ") + e.what());
+  }
+  CrashPoint("ingest.after_append");
+  --self->in_flight_;
+  self->Finish(pack, appended);
+  self->StartAppends();
+}
+
+void PartitionWriter::Finish(const Pack& pack, const Result<Offset>& appended) {
+  std::shared_ptr<const EventError> error;
+  if (!appended.ok()) {
+    context_->metrics.CountLogError(appended.error().code);
+    static LogRateLimit limit(10);
+    limit.Warn("an append failed", {{"topic", stream_->topic},
+                                    {"partition", partition_.value},
+                                    {"events", pack.events.size()},
+                                    {"error", appended.error().ToString()}});
+    error = std::make_shared<EventError>(AppendError(appended.error(), stream_->topic, partition_));
+  }
+  for (size_t m = 0; m < pack.members.size(); ++m) {
+    const size_t end =
+        m + 1 < pack.members.size() ? pack.members[m + 1].first_row : pack.events.size();
+    PendingRequest& request = *pack.members[m].request;
+    for (size_t row = pack.members[m].first_row; row < end; ++row) {
+      EventResult& result = request.results[pack.events[row]];
+      if (error) {
+        result = {-1, -1, -1, error};
+      } else {
+        result.offset = appended->value;
+      }
+    }
+    request.Release();
+  }
+}
+
+}  // namespace millrace::ingest

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "millrace/base/executor.h"
+#include "millrace/base/result.h"
+#include "millrace/ingest/gateway.h"
+#include "millrace/runtime/operations.h"
+
+namespace millrace::rpc {
+
+struct ServerOptions {
+  std::string listen = "127.0.0.1:7171";  ///< HOST:PORT; port 0: the kernel picks
+  /// After it a client is asked to connect again, so that clients spread over gateways; its calls
+  /// get the grace to end.
+  std::chrono::seconds max_connection_age{3'600};
+  std::chrono::seconds max_connection_grace{30};
+  /// What gRPC may hold in buffers of all connections together.
+  size_t memory_bytes = 512 << 20;
+  /// Longest answer of Control and Query calls, whatever deadline the caller sets, and of those
+  /// that wait for results to be applied.
+  std::chrono::seconds longest_call{60};
+  std::chrono::seconds longest_wait{3'600};
+  /// Unanswered batches of one PublishStream; past either it is not read.
+  size_t stream_batches = 64;
+  size_t stream_bytes = 8 << 20;
+};
+
+/// What is served: a service whose pointers are null is not there. All outlive the server.
+struct Services {
+  Executor* gateway_executor = nullptr;
+  ingest::Gateway* gateway = nullptr;  ///< called on its executor only
+  Executor* control_executor = nullptr;
+  runtime::Operations* operations = nullptr;  ///< called on its executor only
+};
+
+/// The gRPC side of a process: Ingest, Control and Query, health and reflection.
+///
+/// Life: Start, then Stop or destroy before the executors stop. Threads: gRPC's own; any may call.
+class Server {
+ public:
+  /// kUnavailable: the address cannot be listened on; the message says why and what to do.
+  /// kInvalidArgument: it is not HOST:PORT.
+  static Result<std::unique_ptr<Server>> Start(ServerOptions options, Services services);
+  ~Server();
+
+  /// HOST:PORT with the real port.
+  const std::string& address() const;
+  int port() const;
+
+  /// Tells health watchers, takes no new calls, lets those under way end (streams once their
+  /// batches are answered), and cuts off what is left after `grace`. Idempotent.
+  void Stop(std::chrono::milliseconds grace = std::chrono::seconds(5));
+
+ private:
+  struct State;
+  explicit Server(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace millrace::rpc

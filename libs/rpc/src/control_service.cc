@@ -1,0 +1,291 @@
+#include <grpcpp/grpcpp.h>
+
+#include "millrace/control/v1/operations.grpc.pb.h"
+#include "millrace/sql/plan_text.h"
+#include "publish_convert.h"
+#include "services.h"
+#include "unary_call.h"
+
+namespace millrace::rpc {
+namespace {
+
+namespace wire = control::v1;
+using runtime::Operations;
+
+std::string NamespaceOf(const std::string& text) { return text.empty() ? "default" : text; }
+
+bool Shows(const std::string& asked, const std::string& name_space) {
+  return asked.empty() || asked == name_space;
+}
+
+void AddColumn(const std::string& name, Type type, bool not_null, wire::ColumnDescription* out) {
+  out->set_name(name);
+  out->set_type(std::string(TypeName(type)));
+  out->set_not_null(not_null);
+}
+
+void Describe(const runtime::StreamInfo& info, wire::StreamDescription* out) {
+  const StreamSpec& s = info.spec;
+  out->set_namespace_(s.name_space);
+  out->set_name(s.name);
+  out->set_schema_id(s.schema_id);
+  for (const ColumnSpec& c : s.columns) AddColumn(c.name, c.type, c.not_null, out->add_columns());
+  out->set_event_time(s.columns[static_cast<size_t>(s.event_time)].name);
+  if (s.partition_key >= 0)
+    out->set_partition_key(s.columns[static_cast<size_t>(s.partition_key)].name);
+  out->set_partitioned_by_key(s.partitioned_by_key);
+  out->set_watermark_delay_us(s.watermark_delay);
+  out->set_max_ahead_us(s.max_ahead);
+  out->set_idle_timeout_us(s.idle_timeout);
+  out->set_format(FormatName(s.format));
+  out->set_ticks(s.ticks);
+  out->set_keep_raw(s.keep_raw);
+  out->set_append_times(s.append_times);
+  out->set_topic(s.topic);
+  for (const Offset end : info.end_offsets) out->add_end_offsets(end.value);
+}
+
+void Describe(const runtime::PipelineInfo& info, wire::PipelineDescription* out) {
+  const PipelineSpec& p = info.spec;
+  out->set_namespace_(info.incarnation.name_space);
+  out->set_name(info.incarnation.name);
+  out->set_defined_at(info.incarnation.defined_at.value);
+  out->set_stream(p.stream);
+  out->set_state(info.state);
+  if (info.watermark != kMinusInfinity) out->set_watermark_us(info.watermark);
+  for (const OutputColumn& c : p.select) AddColumn(c.name, c.expr.type, false, out->add_columns());
+  out->set_window(p.window.kind == WindowKind::kHop ? "hop" : "tumble");
+  out->set_size_us(p.window.size);
+  out->set_slide_us(p.window.slide);
+  out->set_offset_us(p.window.offset);
+  out->set_time_zone(p.window.zone);
+  out->set_allowed_lateness_us(p.allowed_lateness);
+  out->set_emits_updates(p.updates);
+  out->set_file_interval_us(p.file_interval);
+  out->set_file_idle_us(p.file_idle);
+  out->set_semantics_version(p.semantics_version);
+  out->set_plan(PlanText(p));
+}
+
+void Describe(const runtime::ShardInfo& info, wire::ShardDescription* out) {
+  out->set_shard(info.shard.ToString());
+  out->set_epoch(info.epoch.value);
+  out->set_worker(info.worker);
+  out->set_state(info.state);
+  out->set_message(info.message);
+  out->set_next_offset(info.next_offset.value);
+  out->set_end_offset(info.end_offset.value);
+  out->set_last_cut(info.last_cut.value);
+  if (info.watermark != kMinusInfinity) out->set_watermark_us(info.watermark);
+}
+
+template <typename Reply>
+Answer<Reply> AnswerOf(const Status& done) {
+  if (done.ok()) return {};
+  return {ToStatus(done.error()), {}};
+}
+
+Task<Answer<wire::ApplyReply>> Apply(Operations* operations, wire::ApplyRequest request) {
+  auto work = operations->Apply(request.sql());
+  const auto applied = co_await std::move(work);
+  Answer<wire::ApplyReply> answer;
+  if (!applied.ok()) {
+    answer.status = ToStatus(applied.error());
+    co_return answer;
+  }
+  for (const runtime::AppliedStatement& s : *applied) {
+    wire::AppliedStatement* statement = answer.reply.add_statements();
+    statement->set_kind(s.kind);
+    statement->set_namespace_(s.name_space);
+    statement->set_name(s.name);
+    statement->set_created(s.created);
+  }
+  co_return answer;
+}
+
+Task<Answer<wire::ListStreamsReply>> ListStreams(Operations* operations,
+                                                 wire::ListStreamsRequest request) {
+  auto work = operations->ListStreams();
+  const auto streams = co_await std::move(work);
+  Answer<wire::ListStreamsReply> answer;
+  if (!streams.ok()) {
+    answer.status = ToStatus(streams.error());
+    co_return answer;
+  }
+  for (const runtime::StreamInfo& info : *streams) {
+    if (Shows(request.namespace_(), info.spec.name_space))
+      Describe(info, answer.reply.add_streams());
+  }
+  co_return answer;
+}
+
+Task<Answer<wire::StreamDescription>> DescribeStream(Operations* operations,
+                                                     wire::DescribeStreamRequest request) {
+  const std::string name_space = NamespaceOf(request.namespace_());
+  auto work = operations->ListStreams();
+  const auto streams = co_await std::move(work);
+  Answer<wire::StreamDescription> answer;
+  answer.status =
+      ToStatus(NotFound("there is no such stream; stream list shows what there is "
+                        "namespace=" +
+                        name_space + " stream=" + request.name()));
+  if (!streams.ok()) answer.status = ToStatus(streams.error());
+  if (!streams.ok()) co_return answer;
+  for (const runtime::StreamInfo& info : *streams) {
+    if (info.spec.name_space != name_space || info.spec.name != request.name()) continue;
+    answer.status = grpc::Status::OK;
+    Describe(info, &answer.reply);
+  }
+  co_return answer;
+}
+
+Task<Answer<wire::AdvanceStreamReply>> AdvanceStream(Operations* operations,
+                                                     wire::AdvanceStreamRequest request) {
+  const bool to_end = request.to_case() == wire::AdvanceStreamRequest::kEnd && request.end();
+  if (!to_end && request.to_case() != wire::AdvanceStreamRequest::kTimeUs)
+    co_return AnswerOf<wire::AdvanceStreamReply>(InvalidArgument(
+        "the request does not say how far to advance; set time_us, or end to true"));
+  auto work = operations->AdvanceStream(NamespaceOf(request.namespace_()), request.name(),
+                                        to_end ? kPlusInfinity : request.time_us());
+  const Status done = co_await std::move(work);
+  co_return AnswerOf<wire::AdvanceStreamReply>(done);
+}
+
+Task<Answer<wire::ListPipelinesReply>> ListPipelines(Operations* operations,
+                                                     wire::ListPipelinesRequest request) {
+  auto work = operations->ListPipelines();
+  const auto pipelines = co_await std::move(work);
+  Answer<wire::ListPipelinesReply> answer;
+  if (!pipelines.ok()) {
+    answer.status = ToStatus(pipelines.error());
+    co_return answer;
+  }
+  for (const runtime::PipelineInfo& info : *pipelines) {
+    if (Shows(request.namespace_(), info.incarnation.name_space))
+      Describe(info, answer.reply.add_pipelines());
+  }
+  co_return answer;
+}
+
+Task<Answer<wire::PipelineDescription>> DescribePipeline(Operations* operations,
+                                                         wire::DescribePipelineRequest request) {
+  const std::string name_space = NamespaceOf(request.namespace_());
+  auto work = operations->ListPipelines();
+  const auto pipelines = co_await std::move(work);
+  Answer<wire::PipelineDescription> answer;
+  answer.status =
+      ToStatus(NotFound("there is no such pipeline; pipeline list shows what there is "
+                        "namespace=" +
+                        name_space + " pipeline=" + request.name()));
+  if (!pipelines.ok()) answer.status = ToStatus(pipelines.error());
+  if (!pipelines.ok()) co_return answer;
+  for (const runtime::PipelineInfo& info : *pipelines) {
+    // The one that has the name, not a dropped one that had it.
+    if (info.incarnation.name_space != name_space || info.incarnation.name != request.name() ||
+        (answer.status.ok() && answer.reply.defined_at() > info.incarnation.defined_at.value)) {
+      continue;
+    }
+    answer.status = grpc::Status::OK;
+    answer.reply.Clear();
+    Describe(info, &answer.reply);
+  }
+  co_return answer;
+}
+
+Task<Answer<wire::DropPipelineReply>> DropPipeline(Operations* operations,
+                                                   wire::DropPipelineRequest request) {
+  auto work = operations->DropPipeline(NamespaceOf(request.namespace_()), request.name());
+  const Status done = co_await std::move(work);
+  co_return AnswerOf<wire::DropPipelineReply>(done);
+}
+
+Task<Answer<wire::ListShardsReply>> ListShards(Operations* operations) {
+  auto work = operations->ListShards();
+  const auto shards = co_await std::move(work);
+  Answer<wire::ListShardsReply> answer;
+  if (!shards.ok()) {
+    answer.status = ToStatus(shards.error());
+    co_return answer;
+  }
+  for (const runtime::ShardInfo& info : *shards) Describe(info, answer.reply.add_shards());
+  co_return answer;
+}
+
+Task<Answer<wire::SkipShardReply>> SkipShard(Operations* operations,
+                                             wire::SkipShardRequest request) {
+  ShardId shard;
+  if (!ShardId::Parse(request.shard(), &shard))
+    co_return AnswerOf<wire::SkipShardReply>(
+        InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them "
+                        "shard=" +
+                        request.shard()));
+  auto work = operations->SkipShard(shard, Offset(request.to_offset()), request.reason());
+  const Status done = co_await std::move(work);
+  co_return AnswerOf<wire::SkipShardReply>(done);
+}
+
+class ControlService final : public wire::Control::CallbackService, public DrainableService {
+  using Context = grpc::CallbackServerContext;
+  using Reactor = grpc::ServerUnaryReactor;
+
+ public:
+  ControlService(const ServerOptions& options, Executor* executor, Operations* operations)
+      : cap_(options.longest_call), executor_(executor), operations_(operations) {}
+
+  grpc::Service* service() override { return this; }
+
+  Reactor* Apply(Context*, const wire::ApplyRequest* request, wire::ApplyReply* reply) override {
+    return Start(reply, rpc::Apply(operations_, *request));
+  }
+  Reactor* ListStreams(Context*, const wire::ListStreamsRequest* request,
+                       wire::ListStreamsReply* reply) override {
+    return Start(reply, rpc::ListStreams(operations_, *request));
+  }
+  Reactor* DescribeStream(Context*, const wire::DescribeStreamRequest* request,
+                          wire::StreamDescription* reply) override {
+    return Start(reply, rpc::DescribeStream(operations_, *request));
+  }
+  Reactor* AdvanceStream(Context*, const wire::AdvanceStreamRequest* request,
+                         wire::AdvanceStreamReply* reply) override {
+    return Start(reply, rpc::AdvanceStream(operations_, *request));
+  }
+  Reactor* ListPipelines(Context*, const wire::ListPipelinesRequest* request,
+                         wire::ListPipelinesReply* reply) override {
+    return Start(reply, rpc::ListPipelines(operations_, *request));
+  }
+  Reactor* DescribePipeline(Context*, const wire::DescribePipelineRequest* request,
+                            wire::PipelineDescription* reply) override {
+    return Start(reply, rpc::DescribePipeline(operations_, *request));
+  }
+  Reactor* DropPipeline(Context*, const wire::DropPipelineRequest* request,
+                        wire::DropPipelineReply* reply) override {
+    return Start(reply, rpc::DropPipeline(operations_, *request));
+  }
+  Reactor* ListShards(Context*, const wire::ListShardsRequest*,
+                      wire::ListShardsReply* reply) override {
+    return Start(reply, rpc::ListShards(operations_));
+  }
+  Reactor* SkipShard(Context*, const wire::SkipShardRequest* request,
+                     wire::SkipShardReply* reply) override {
+    return Start(reply, rpc::SkipShard(operations_, *request));
+  }
+
+ private:
+  template <typename Reply>
+  Reactor* Start(Reply* reply, Task<Answer<Reply>> work) {
+    return UnaryCall<Reply>::Start(*executor_, reply, cap_, std::move(work));
+  }
+
+  const Executor::Duration cap_;
+  Executor* executor_;
+  Operations* operations_;
+};
+
+}  // namespace
+
+std::unique_ptr<DrainableService> MakeControlService(const ServerOptions& options,
+                                                     Executor* executor, Operations* operations) {
+  return std::make_unique<ControlService>(options, executor, operations);
+}
+
+}  // namespace millrace::rpc

@@ -1,0 +1,92 @@
+#include <grpcpp/grpcpp.h>
+
+#include <mutex>
+#include <vector>
+
+#include "millrace/ingest/v1/ingest.grpc.pb.h"
+#include "publish_convert.h"
+#include "publish_stream.h"
+#include "services.h"
+#include "unary_call.h"
+
+namespace millrace::rpc {
+namespace {
+
+namespace wire = ingest::v1;
+
+Task<Answer<wire::PublishReply>> AnswerPublish(ingest::Gateway* gateway,
+                                               std::shared_ptr<wire::PublishRequest> request) {
+  auto accept = gateway->Accept(Principal(), FromWire(std::move(request)));
+  const ingest::PublishReply reply = co_await std::move(accept);
+  Answer<wire::PublishReply> answer;
+  if (reply.error) {
+    answer.status = ToStatus(*reply.error);
+  } else {
+    ToWire(reply, &answer.reply);
+  }
+  co_return answer;
+}
+
+Task<Answer<wire::ListStreamsReply>> AnswerListStreams(ingest::Gateway* gateway,
+                                                       std::string name_space) {
+  Answer<wire::ListStreamsReply> answer;
+  for (const StreamSpec& spec : gateway->Streams()) {
+    if (name_space.empty() || name_space == spec.name_space)
+      ToWire(spec, answer.reply.add_streams());
+  }
+  wire::Limits* limits = answer.reply.mutable_limits();
+  limits->set_events_per_request(ingest::kMaxRequestEvents);
+  limits->set_bytes_per_request(ingest::kMaxRequestBytes);
+  limits->set_bytes_per_event(ingest::kMaxEventBytes);
+  limits->set_sequences_in_flight(ingest::kMaxSequenceSpan);
+  co_return answer;
+}
+
+class IngestService final : public wire::Ingest::CallbackService, public DrainableService {
+ public:
+  IngestService(const ServerOptions& options, Executor* executor, ingest::Gateway* gateway)
+      : executor_(executor),
+        gateway_(gateway),
+        streams_(std::make_shared<PublishStreams>(
+            PublishStreams::Limits{options.stream_batches, options.stream_bytes}, executor,
+            gateway)) {}
+
+  grpc::Service* service() override { return this; }
+  void Drain() override { streams_->Drain(); }
+
+  // An answer waits for the log alone, and the log always answers, so these need no cap.
+  grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext*,
+                                    const wire::PublishRequest* request,
+                                    wire::PublishReply* reply) override {
+    // gRPC frees its own copy when the caller goes away, while the gateway may still read it.
+    auto copy = std::make_shared<wire::PublishRequest>(*request);
+    return UnaryCall<wire::PublishReply>::Start(*executor_, reply, std::nullopt,
+                                                AnswerPublish(gateway_, std::move(copy)));
+  }
+
+  grpc::ServerBidiReactor<wire::PublishStreamRequest, wire::PublishStreamReply>* PublishStream(
+      grpc::CallbackServerContext*) override {
+    return streams_->Open();
+  }
+
+  grpc::ServerUnaryReactor* ListStreams(grpc::CallbackServerContext*,
+                                        const wire::ListStreamsRequest* request,
+                                        wire::ListStreamsReply* reply) override {
+    return UnaryCall<wire::ListStreamsReply>::Start(
+        *executor_, reply, std::nullopt, AnswerListStreams(gateway_, request->namespace_()));
+  }
+
+ private:
+  Executor* executor_;
+  ingest::Gateway* gateway_;
+  std::shared_ptr<PublishStreams> streams_;
+};
+
+}  // namespace
+
+std::unique_ptr<DrainableService> MakeIngestService(const ServerOptions& options,
+                                                    Executor* executor, ingest::Gateway* gateway) {
+  return std::make_unique<IngestService>(options, executor, gateway);
+}
+
+}  // namespace millrace::rpc

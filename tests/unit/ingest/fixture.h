@@ -1,0 +1,152 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/block_arrow/arrow_block_codec.h"
+#include "millrace/ingest/gateway.h"
+#include "millrace/log/in_memory_log.h"
+#include "millrace/record_simdjson/json_record_parser.h"
+#include "support/recording_metrics.h"
+#include "support/test_executor.h"
+
+namespace millrace::ingest {
+
+/// An in-memory log whose appends can be held back or answered with an error.
+class ScriptedLog : public EventLog {
+ public:
+  /// Appends wait until Release().
+  bool hold = false;
+  /// Given each append's number (from 0): the error that it gets instead, after or before it is
+  /// written.
+  std::function<std::optional<Error>(int number)> fail_before;
+  std::function<std::optional<Error>(int number)> fail_after;
+  std::vector<size_t> append_sizes;
+
+  void Release() {
+    hold = false;
+    released_.Notify();
+  }
+
+  Task<Status> CreateTopic(TopicSpec topic) override { return log_.CreateTopic(std::move(topic)); }
+  Task<Result<std::vector<TopicSpec>>> ListTopics() override { return log_.ListTopics(); }
+  Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
+    const int number = static_cast<int>(append_sizes.size());
+    append_sizes.push_back(entry.value.size());
+    while (hold) co_await released_.Wait();
+    if (fail_before)
+      if (const auto error = fail_before(number)) co_return *error;
+    auto append = log_.Append(std::move(topic), partition, std::move(entry));
+    const Result<Offset> offset = co_await std::move(append);
+    if (fail_after)
+      if (const auto error = fail_after(number)) co_return *error;
+    co_return offset;
+  }
+  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
+                                            size_t max_bytes,
+                                            std::chrono::microseconds max_wait) override {
+    return log_.Read(std::move(topic), partition, from, max_bytes, max_wait);
+  }
+  Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
+    return log_.Range(std::move(topic), partition);
+  }
+  Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override {
+    return log_.OffsetForTime(std::move(topic), partition, t);
+  }
+
+ private:
+  InMemoryLog log_;
+  millrace::Event released_;
+};
+
+/// A gateway over an in-memory log on the test executor.
+class Fixture {
+ public:
+  explicit Fixture(Options options = {})
+      : gateway(Ports{&log, &codec, &parsers, &metrics}, options) {}
+
+  /// ts timestamptz NOT NULL, k text, v bigint NOT NULL.
+  static StreamSpec Stream(int32_t partitions = 1, const std::string& name = "s") {
+    StreamSpec s;
+    s.name = name;
+    s.columns = {
+        {"ts", Type::kTimestamp, true}, {"k", Type::kText, false}, {"v", Type::kBigint, true}};
+    s.event_time = 0;
+    s.partition_key = 1;
+    s.partitions = partitions;
+    s.topic = "default." + name;
+    return s;
+  }
+
+  void Add(const StreamSpec& stream) {
+    const Status made = executor.RunUntilDone(log.CreateTopic({stream.topic, stream.partitions}));
+    if (!made.ok()) throw std::logic_error(made.error().ToString());
+    gateway.SetStream(stream);
+    spec = stream;
+  }
+
+  static std::string Json(const std::string& key, int64_t v) {
+    return R"({"ts":"2001-01-01T00:00:00Z","k":")" + key + R"(","v":)" + std::to_string(v) + "}";
+  }
+
+  /// A request of one producer; keeps the payloads.
+  PublishRequest Request(std::vector<std::string> payloads, int64_t first_sequence = 0,
+                         int64_t acked_below = 0, const std::string& producer = "p1") {
+    auto owned = std::make_shared<std::vector<std::string>>(std::move(payloads));
+    PublishRequest r;
+    r.stream = spec.name;
+    r.producer_id = producer;
+    r.first_sequence = first_sequence;
+    r.acked_below = acked_below;
+    for (const std::string& p : *owned) {
+      Event event;
+      event.payload = p;
+      r.events.push_back(event);
+    }
+    r.owner = owned;
+    return r;
+  }
+
+  PublishReply Publish(PublishRequest request) {
+    return executor.RunUntilDone(gateway.Accept(Principal(), std::move(request)));
+  }
+
+  /// Starts a call on the executor; its reply arrives in the place that is given back.
+  std::shared_ptr<std::optional<PublishReply>> Start(PublishRequest request) {
+    auto reply = std::make_shared<std::optional<PublishReply>>();
+    executor.Spawn([](Gateway* g, PublishRequest r,
+                      std::shared_ptr<std::optional<PublishReply>> out) -> Task<void> {
+      auto accept = g->Accept(Principal(), std::move(r));
+      PublishReply value = co_await std::move(accept);
+      *out = std::move(value);
+    }(&gateway, std::move(request), reply));
+    return reply;
+  }
+
+  std::vector<LogRecord> Records(int32_t partition = 0) {
+    auto records = executor.RunUntilDone(log.Read(spec.topic, PartitionId(partition), Offset(0),
+                                                  1 << 30, std::chrono::microseconds(0)));
+    return std::move(records).value();
+  }
+  std::vector<EventBatch> Blocks(int32_t partition = 0) {
+    std::vector<EventBatch> blocks;
+    for (const LogRecord& r : Records(partition))
+      blocks.push_back(
+          codec.Decode(spec, Buffer{r.owner, r.value}, r.offset, r.append_time).value());
+    return blocks;
+  }
+
+  test::TestExecutor executor;
+  ScriptedLog log;
+  block_arrow::ArrowBlockCodec codec;
+  record_simdjson::JsonRecordParsers parsers;
+  test::RecordingMetrics metrics;
+  Gateway gateway;
+  StreamSpec spec;
+};
+
+}  // namespace millrace::ingest
