@@ -54,8 +54,12 @@ void Description::Integers(const std::string& name, const std::vector<int64_t>& 
   std::string text;
   std::string json;
   for (const int64_t v : values) {
-    text += (text.empty() ? "" : ", ") + std::to_string(v);
-    json += (json.empty() ? "" : ",") + std::to_string(v);
+    if (!text.empty()) {
+      text += ", ";
+      json += ',';
+    }
+    text += std::to_string(v);
+    json += std::to_string(v);
   }
   Add(name, text, name, "[" + json + "]");
 }
