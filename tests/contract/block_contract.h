@@ -28,7 +28,7 @@ inline StreamSpec BlockStream(bool keep_raw = false) {
 /// Rows that touch every type, its bounds and NULL, the same for the same seed.
 inline EventBatch RandomBatch(const StreamSpec& stream, uint32_t seed, size_t rows) {
   std::mt19937 random(seed);
-  const auto pick = [&](uint32_t n) { return random() % n; };
+  const auto pick = [&](uint32_t n) { return static_cast<int64_t>(random() % n); };
   BatchBuilder b(stream.columns);
   b.BeginRecord(Offset(0), 0);
   const int16_t first = b.AddProducer("local", "", 0);
@@ -50,7 +50,7 @@ inline EventBatch RandomBatch(const StreamSpec& stream, uint32_t seed, size_t ro
     pick(3) ? c[5].AppendText(texts[pick(4)]) : c[5].AppendNull();
     pick(3) ? c[6].AppendInteger(pick(2)) : c[6].AppendNull();
     const int16_t who = pick(4) == 0 ? int16_t{-1} : pick(2) ? first : second;
-    b.EndRow(who, who < 0 ? 0 : static_cast<int64_t>(random()) << 20,
+    b.EndRow(who, who < 0 ? 0 : pick(1u << 31) << 20,
              stream.keep_raw && pick(3) ? "{\"raw\":1}" : "");
   }
   return b.Build();

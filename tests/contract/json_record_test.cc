@@ -52,3 +52,53 @@ TEST_CASE("damaged JSON is unreadable exactly where a validating parser refuses 
   CHECK(readable > 1'000);
   CHECK(unreadable > 1'000);
 }
+
+TEST_CASE("a parser that has learned a shape gives what a new one gives") {
+  const StreamSpec stream = test::RecordStream();
+  const record_simdjson::JsonRecordParsers parsers;
+  const auto learned = parsers.ForStream(stream);
+  BatchBuilder out(stream.columns);
+  out.BeginRecord(Offset(0), 0);
+  const auto parse = [&](RecordParser& parser, const std::string& json) {
+    const auto verdict = parser.Parse(json, &out);
+    std::string text = std::string(ReasonName(verdict.reason)) + " " + verdict.detail;
+    if (verdict.reason != Reason::kNone) return text;
+    for (const ColumnData& c : out.columns())
+      text += "|" + ValueText(Value::From(c.View(), out.rows()));
+    out.AbandonRow();
+    return text;
+  };
+  const std::string shapes[] = {
+      R"({"ts":"2001-01-01T00:00:00Z","k":"a text of some length","i":-12,"x":"y","b":"7","d":0.25,)"
+      R"("n":null,"o":true})",
+      R"({ "k" : "", "x" : 1e5, "ts" : "2001-01-01T00:00:00.5Z" , "o":null,"\u0069":3 }  )",
+      R"({"ts":"2001-01-01T00:00:00Z","k":"a","i":1,"i":2})",
+  };
+  std::mt19937 random(9);
+  int same_shape = 0;
+  for (int round = 0; round < 60'000; ++round) {
+    const std::string& good = shapes[random() % 3];
+    REQUIRE(parse(*learned, good).starts_with("NONE"));
+    std::string json = good;
+    for (size_t k = 0; k < random() % 3; ++k) {
+      const size_t at = random() % json.size();
+      static constexpr char kLikely[] = "0123456789{}[]:,\"\\ -+.eEtfnu\n\x1f\x20\x7f\xc3\xa9zZ";
+      switch (random() % 3) {
+        case 0:
+          json[at] = kLikely[random() % (sizeof kLikely - 1)];
+          break;
+        case 1:
+          json.erase(at, 1);
+          break;
+        default:
+          json.insert(at, 1, kLikely[random() % (sizeof kLikely - 1)]);
+      }
+      if (json.empty()) json = "x";
+    }
+    const std::string expected = parse(*parsers.ForStream(stream), json);
+    INFO(json);
+    REQUIRE(parse(*learned, json) == expected);
+    same_shape += expected.starts_with("NONE") ? 1 : 0;
+  }
+  CHECK(same_shape > 10'000);
+}

@@ -120,7 +120,7 @@ inline void CheckRecordContract(const RecordParsers& parsers) {
   SECTION("doubles are any number in range and three names") {
     CHECK(value("d", R"("d":0.1)") == "0.1");
     CHECK(value("d", R"("d":-1)") == "-1");
-    CHECK(value("d", R"("d":9007199254740993)") == "9007199254740992");
+    CHECK(value("d", R"("d":9007199254740993)") == FormatDouble(9007199254740992.0));
     CHECK(value("d", R"("d":123456789012345678901234567890)") == "1.2345678901234568e+29");
     CHECK(value("d", R"("d":-0.0)") == "-0");
     CHECK(value("d", R"("d":1e-400)") == "0");

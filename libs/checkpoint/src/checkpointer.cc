@@ -17,8 +17,8 @@ Error Damaged(const std::string& object, const Error& error) {
 
 }  // namespace
 
-Task<Result<Saved>> Checkpointer::Save(Manifest manifest, window::StateChange change,
-                                       const std::vector<Manifest>& kept) {
+Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, window::StateChange change,
+                                             const std::vector<Manifest>& kept) {
   StateBatch batch{std::move(change.delete_ranges), std::move(change.puts)};
   MILLRACE_CO_TRY(co_await state_->Apply(std::move(batch)));
   CrashPoint("cut.after_state");
@@ -30,6 +30,7 @@ Task<Result<Saved>> Checkpointer::Save(Manifest manifest, window::StateChange ch
     for (const ManifestFile& f : m.files) reusable[f.file.identity] = f.object;
   }
   const std::string prefix = ShardPrefix(manifest.shard);
+  Prepared prepared;
   for (const StateFile& file : files) {
     const auto known = reusable.find(file.identity);
     if (known != reusable.end()) {
@@ -39,21 +40,27 @@ Task<Result<Saved>> Checkpointer::Save(Manifest manifest, window::StateChange ch
     const std::string object = prefix + std::to_string(manifest.epoch.value) + "-" + file.identity +
                                "-" + std::to_string(file.crc32c) + "-" + std::to_string(file.size) +
                                ".sst";
-    MILLRACE_CO_ASSIGN(Buffer bytes, co_await state_->ReadFile(file.name));
-    MILLRACE_CO_TRY(co_await objects_->Put(object, std::move(bytes)));
     manifest.files.push_back({file, object});
+    prepared.uploads.push_back(manifest.files.back());
+  }
+  prepared.bytes = Encode(manifest);
+  prepared.hash = Hash(prepared.bytes);
+  prepared.object = prefix + "m-" + std::to_string(manifest.epoch.value) + "-" +
+                    std::to_string(manifest.cut.value) + "-" +
+                    Hex({reinterpret_cast<const char*>(&prepared.hash), sizeof prepared.hash});
+  prepared.manifest = std::move(manifest);
+  co_return prepared;
+}
+
+Task<Status> Checkpointer::Upload(const Prepared& prepared) {
+  for (const ManifestFile& f : prepared.uploads) {
+    MILLRACE_CO_ASSIGN(Buffer bytes, co_await state_->ReadFile(f.file.name));
+    MILLRACE_CO_TRY(co_await objects_->Put(f.object, std::move(bytes)));
     CrashPoint("cut.after_file");
   }
-  std::string bytes = Encode(manifest);
-  Saved saved;
-  saved.hash = Hash(bytes);
-  saved.object = prefix + "m-" + std::to_string(manifest.epoch.value) + "-" +
-                 std::to_string(manifest.cut.value) + "-" +
-                 Hex({reinterpret_cast<const char*>(&saved.hash), sizeof saved.hash});
-  MILLRACE_CO_TRY(co_await objects_->Put(saved.object, Buffer::Own(std::move(bytes))));
+  MILLRACE_CO_TRY(co_await objects_->Put(prepared.object, Buffer::Own(prepared.bytes)));
   CrashPoint("cut.after_manifest");
-  saved.manifest = std::move(manifest);
-  co_return saved;
+  co_return Status();
 }
 
 Task<Result<Manifest>> Checkpointer::LoadManifest(std::string object, Hash128 hash) {

@@ -11,7 +11,8 @@ constexpr auto kRetry = std::chrono::milliseconds(100);
 }  // namespace
 
 Task<Status> ControlLog::Start() {
-  MILLRACE_CO_TRY(co_await log_->CreateTopic({std::string(kControlTopic), 1}));
+  TopicSpec topic{std::string(kControlTopic), 1};
+  MILLRACE_CO_TRY(co_await log_->CreateTopic(std::move(topic)));
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
   if (range.start.value != 0) {
@@ -39,7 +40,7 @@ Task<Status> ControlLog::ReadOnce(std::chrono::microseconds wait) {
       fold_.ApplyUnreadable(record.offset);
     }
     if (verdict != Verdict::kValid) ++skipped_[verdict];
-    if (writers_ > 0) awaited_[record.offset] = verdict;
+    if (writers_ > 0) awaited_[record.offset] = {verdict, Hash(record.value)};
   }
   if (!records.empty()) changed_.Notify();
   co_return Status();
@@ -70,9 +71,13 @@ Task<Result<Verdict>> ControlLog::Write(Record record) {
     const auto offset = co_await log_->Append(std::string(kControlTopic), PartitionId(0), entry);
     if (offset.ok()) {
       while (fold_.next_offset() <= *offset) co_await changed_.Wait();
+      const Hash128 value = Hash(entry.value);
+      for (const auto& [at, folded] : awaited_) {
+        if (folded.verdict == Verdict::kValid && folded.value == value) co_return Verdict::kValid;
+      }
       const auto at = awaited_.find(*offset);
       MILLRACE_CHECK(at != awaited_.end(), "a control record was folded without a verdict");
-      co_return at->second;
+      co_return at->second.verdict;
     }
     if (offset.error().code != Code::kUnavailable || tries == kMaxTries) co_return offset.error();
     co_await Delay(kRetry * tries);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
-#include <mutex>
+#include <utility>
 
 #include "millrace/base/executor.h"
 
@@ -33,7 +33,6 @@ Error NoSuchPartition(const std::string& topic, PartitionId partition) {
 }  // namespace
 
 struct InMemoryLog::State {
-  std::mutex mutex;
   std::map<std::string, std::vector<Partition>> topics;
 
   Partition* Find(const std::string& topic, PartitionId partition) {
@@ -52,7 +51,6 @@ InMemoryLog::~InMemoryLog() = default;
 Task<Status> InMemoryLog::CreateTopic(TopicSpec topic) {
   if (topic.partitions < 1 || topic.name.empty())
     co_return InvalidArgument("a topic needs a name and at least one partition name=" + topic.name);
-  std::lock_guard lock(state_->mutex);
   const auto [it, created] = state_->topics.try_emplace(topic.name, topic.partitions);
   if (!created && it->second.size() != static_cast<size_t>(topic.partitions))
     co_return Conflict("the topic exists with another number of partitions topic=" + topic.name +
@@ -62,7 +60,6 @@ Task<Status> InMemoryLog::CreateTopic(TopicSpec topic) {
 }
 
 Task<Result<std::vector<TopicSpec>>> InMemoryLog::ListTopics() {
-  std::lock_guard lock(state_->mutex);
   std::vector<TopicSpec> topics;
   for (const auto& [name, partitions] : state_->topics)
     topics.push_back({name, static_cast<int32_t>(partitions.size())});
@@ -74,21 +71,14 @@ Task<Result<Offset>> InMemoryLog::Append(std::string topic, PartitionId partitio
     co_return InvalidArgument("a record is larger than the log takes topic=" + topic +
                               " bytes=" + std::to_string(entry.key.size() + entry.value.size()) +
                               " limit=" + std::to_string(kMaxRecordBytes));
-  const Micros now = Executor::Current().Wall();
-  std::vector<Completion<bool>> woken;
-  int64_t offset = 0;
-  {
-    std::lock_guard lock(state_->mutex);
-    Partition* p = state_->Find(topic, partition);
-    if (p == nullptr) co_return NoSuchPartition(topic, partition);
-    const Micros last = p->records.empty() ? kMinusInfinity : p->records.back()->append_time;
-    offset = static_cast<int64_t>(p->records.size());
-    p->records.push_back(
-        std::make_shared<const Stored>(Stored{std::move(entry), std::max(now, last)}));
-    woken.swap(p->waiting);
-  }
-  for (const auto& w : woken) w.Set(true);
-  co_return Offset(offset);
+  Partition* p = state_->Find(topic, partition);
+  if (p == nullptr) co_return NoSuchPartition(topic, partition);
+  const Micros last = p->records.empty() ? kMinusInfinity : p->records.back()->append_time;
+  const Offset offset(static_cast<int64_t>(p->records.size()));
+  p->records.push_back(std::make_shared<const Stored>(
+      Stored{std::move(entry), std::max(Executor::Current().Wall(), last)}));
+  for (const auto& w : std::exchange(p->waiting, {})) w.Set(true);
+  co_return offset;
 }
 
 Task<Result<std::vector<LogRecord>>> InMemoryLog::Read(std::string topic, PartitionId partition,
@@ -97,38 +87,30 @@ Task<Result<std::vector<LogRecord>>> InMemoryLog::Read(std::string topic, Partit
   Executor& executor = Executor::Current();
   const auto deadline = executor.Monotonic() + max_wait;
   for (;;) {
+    Partition* p = state_->Find(topic, partition);
+    if (p == nullptr) co_return NoSuchPartition(topic, partition);
+    const auto end = static_cast<int64_t>(p->records.size());
+    if (from.value < 0 || from.value > end)
+      co_return Corruption("the position lies outside the log topic=" + topic +
+                           " partition=" + std::to_string(partition.value) + " position=" +
+                           std::to_string(from.value) + " start=0 end=" + std::to_string(end));
     std::vector<LogRecord> records;
-    Completion<bool> appended;
-    const auto left = deadline - executor.Monotonic();
-    {
-      std::lock_guard lock(state_->mutex);
-      Partition* p = state_->Find(topic, partition);
-      if (p == nullptr) co_return NoSuchPartition(topic, partition);
-      const auto end = static_cast<int64_t>(p->records.size());
-      if (from.value < 0 || from.value > end)
-        co_return Corruption("the position lies outside the log topic=" + topic +
-                             " partition=" + std::to_string(partition.value) + " position=" +
-                             std::to_string(from.value) + " start=0 end=" + std::to_string(end));
-      size_t bytes = 0;
-      for (int64_t o = from.value; o < end && (bytes < max_bytes || records.empty()); ++o) {
-        records.push_back(View(p->records[static_cast<size_t>(o)], o));
-        bytes += records.back().value.size();
-      }
-      if (records.empty() && left.count() > 0) p->waiting.push_back(appended);
+    size_t bytes = 0;
+    for (int64_t o = from.value; o < end && (bytes < max_bytes || records.empty()); ++o) {
+      records.push_back(View(p->records[static_cast<size_t>(o)], o));
+      bytes += records.back().value.size();
     }
+    const auto left = deadline - executor.Monotonic();
     if (!records.empty() || left.count() <= 0) co_return records;
+    const Completion<bool> appended;
+    p->waiting.push_back(appended);
     executor.PostAfter(left, [appended] { appended.Set(false); });
     const bool woken = co_await appended;
-    if (!woken) {
-      std::lock_guard lock(state_->mutex);
-      if (Partition* p = state_->Find(topic, partition))
-        std::erase_if(p->waiting, [&](const auto& w) { return w.SameAs(appended); });
-    }
+    if (!woken) std::erase_if(p->waiting, [&](const auto& w) { return w.SameAs(appended); });
   }
 }
 
 Task<Result<OffsetRange>> InMemoryLog::Range(std::string topic, PartitionId partition) {
-  std::lock_guard lock(state_->mutex);
   const Partition* p = state_->Find(topic, partition);
   if (p == nullptr) co_return NoSuchPartition(topic, partition);
   co_return OffsetRange{Offset(0), Offset(static_cast<int64_t>(p->records.size()))};
@@ -136,7 +118,6 @@ Task<Result<OffsetRange>> InMemoryLog::Range(std::string topic, PartitionId part
 
 Task<Result<Offset>> InMemoryLog::OffsetForTime(std::string topic, PartitionId partition,
                                                 Micros t) {
-  std::lock_guard lock(state_->mutex);
   const Partition* p = state_->Find(topic, partition);
   if (p == nullptr) co_return NoSuchPartition(topic, partition);
   const auto it =

@@ -13,14 +13,12 @@ Task<Status> InMemoryObjectStore::Put(std::string key, Buffer data) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
   // A copy: the caller's buffer may view more than the object.
   Buffer copy = Buffer::Own(std::string(data.bytes));
-  std::lock_guard lock(mutex_);
   objects_[std::move(key)] = std::move(copy);
   co_return Status();
 }
 
 Task<Result<Buffer>> InMemoryObjectStore::Get(std::string key) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
-  std::lock_guard lock(mutex_);
   const auto it = objects_.find(key);
   if (it == objects_.end()) co_return NoSuchObject(key);
   co_return it->second;
@@ -28,7 +26,6 @@ Task<Result<Buffer>> InMemoryObjectStore::Get(std::string key) {
 
 Task<Result<ObjectInfo>> InMemoryObjectStore::Stat(std::string key) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
-  std::lock_guard lock(mutex_);
   const auto it = objects_.find(key);
   if (it == objects_.end()) co_return NoSuchObject(key);
   co_return ObjectInfo{key, static_cast<int64_t>(it->second.bytes.size())};
@@ -36,7 +33,6 @@ Task<Result<ObjectInfo>> InMemoryObjectStore::Stat(std::string key) {
 
 Task<Result<std::vector<ObjectInfo>>> InMemoryObjectStore::List(std::string prefix) {
   MILLRACE_CO_TRY(CheckObjectPrefix(prefix));
-  std::lock_guard lock(mutex_);
   std::vector<ObjectInfo> found;
   for (auto it = objects_.lower_bound(prefix);
        it != objects_.end() && it->first.starts_with(prefix); ++it) {
@@ -47,7 +43,6 @@ Task<Result<std::vector<ObjectInfo>>> InMemoryObjectStore::List(std::string pref
 
 Task<Status> InMemoryObjectStore::Delete(std::string key) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
-  std::lock_guard lock(mutex_);
   objects_.erase(key);
   co_return Status();
 }

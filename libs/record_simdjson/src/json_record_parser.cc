@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "scalar.h"
+#include "shape.h"
+#include "slot.h"
 
 namespace millrace::record_simdjson {
 namespace {
@@ -23,6 +25,12 @@ std::string_view Trim(std::string_view token) {
     token.remove_suffix(1);
   }
   return token;
+}
+
+/// In our own words: they end up in the quarantine output, which may not depend on simdjson's
+/// version.
+const char* Broken(simdjson::error_code error) {
+  return error == simdjson::UTF8_ERROR ? "it is not UTF-8" : "its structure is broken";
 }
 
 /// At most 64 bytes, cut between characters.
@@ -57,7 +65,8 @@ class JsonRecordParser : public RecordParser {
       // Names that JSON may not write plainly are compared after unescaping only.
       const bool plain =
           c.name.find_first_of("\"\\") == c.name.npos && c.name.find('\0') == c.name.npos;
-      slots_.push_back({State::kAbsent, c.type, c.not_null, {}, 0, 0});
+      const bool is_time = static_cast<int32_t>(slots_.size()) == stream.event_time;
+      slots_.push_back({State::kAbsent, c.type, c.not_null, is_time, {}, 0, 0});
       names_.push_back({c.name, 0, 0, plain});
       // With its closing quote, so that one comparison is enough for short names.
       const std::string quoted = c.name + '"';
@@ -70,18 +79,8 @@ class JsonRecordParser : public RecordParser {
   Verdict Parse(std::string_view payload, BatchBuilder* out) override;
 
  private:
-  enum class State : uint8_t { kAbsent, kNull, kValue, kWrongType, kOutOfRange };
+  using State = Slot::State;
 
-  /// What an event says about a column.
-  struct Slot {
-    State state;
-    Type type;
-    bool not_null;
-    /// The text value; of a wrong one, its token.
-    std::string_view text;
-    int64_t integer;
-    double real;
-  };
   struct Name {
     std::string text;
     uint64_t head;  ///< its first bytes, and the quote behind it if that is among the first eight
@@ -89,65 +88,88 @@ class JsonRecordParser : public RecordParser {
     bool plain;
   };
 
+  /// Copies the payload to where simdjson can read past its end. False: no memory for it.
+  bool Pad(std::string_view payload);
   /// Each gives nullptr, or why the payload is unreadable.
-  const char* Walk(std::string_view payload);
+  const char* Walk(std::string_view event);
   const char* Take(ondemand::value value, Slot* slot);
   const char* Check(ondemand::value value, int depth);
   /// The string of a token that starts with a quote, unescaped. False: a broken escape.
-  static bool String(ondemand::value& value, std::string_view token, std::string_view* out);
+  bool String(ondemand::value& value, std::string_view token, std::string_view* out);
 
   const char* Find(ondemand::field& field, size_t guess, Slot** slot);
-  void TakeNumber(std::string_view token, Slot* slot);
-  void TakeString(std::string_view text, Slot* slot);
   Verdict Judge() const;
   static void Append(const Slot& slot, ColumnData* column);
 
   const int32_t event_time_;
   std::vector<Slot> slots_;
   std::vector<Name> names_;
+  Shape shape_;
+  std::vector<Shape::Seen> seen_;
+  bool simple_ = true;  ///< no nested or escaped value was seen
   ondemand::parser parser_;
   std::string padded_;
 };
 
 RecordParser::Verdict JsonRecordParser::Parse(std::string_view payload, BatchBuilder* out) {
-  for (Slot& s : slots_) s.state = State::kAbsent;
-  if (const char* why = Walk(payload)) {
+  const auto unreadable = [](const char* why) -> Verdict {
     return {Reason::kUnreadable, std::string("expected one JSON object: ") + why};
+  };
+  if (payload.empty()) return unreadable("the payload is empty");
+  if (!Pad(payload)) return unreadable("it is too large");
+  const std::string_view event(padded_.data(), payload.size());
+  for (Slot& s : slots_) s.state = State::kAbsent;
+  Verdict verdict;
+  if (!shape_.Read(event, &slots_)) {
+    for (Slot& s : slots_) s.state = State::kAbsent;
+    seen_.clear();
+    simple_ = true;
+    if (const char* why = Walk(event)) return unreadable(why);
+    verdict = Judge();
+    if (verdict.reason != Reason::kNone) return verdict;
+    simple_ ? shape_.Learn(event, seen_) : shape_.Forget();
   }
-  Verdict verdict = Judge();
-  if (verdict.reason != Reason::kNone) return verdict;
   auto& columns = out->columns();
   for (size_t i = 0; i < slots_.size(); ++i) Append(slots_[i], &columns[i]);
   return verdict;
 }
 
-const char* JsonRecordParser::Walk(std::string_view payload) {
-  if (payload.empty()) return "the payload is empty";
+bool JsonRecordParser::Pad(std::string_view payload) {
   if (padded_.size() < payload.size() + simdjson::SIMDJSON_PADDING) {
     const size_t room = std::max<size_t>(4096, payload.size() * 2);
     padded_.assign(room + simdjson::SIMDJSON_PADDING, ' ');
-    if (parser_.allocate(room) != simdjson::SUCCESS) return "it is too large";
+    if (parser_.allocate(room) != simdjson::SUCCESS) return false;
   }
   std::memcpy(padded_.data(), payload.data(), payload.size());
+  // simdjson looks at the first byte behind: what it says of an event must not depend on the last.
+  std::memset(padded_.data() + payload.size(), ' ', simdjson::SIMDJSON_PADDING);
+  return true;
+}
+
+const char* JsonRecordParser::Walk(std::string_view event) {
   ondemand::document document;
   if (const auto error =
-          parser_.iterate(padded_.data(), payload.size(), padded_.size()).get(document)) {
-    return simdjson::error_message(error);
+          parser_.iterate(event.data(), event.size(), padded_.size()).get(document)) {
+    return Broken(error);
   }
   ondemand::object object;
   if (document.get_object().get(object) != simdjson::SUCCESS) return "this is none";
   size_t guess = 0;
   for (auto result : object) {
     ondemand::field field;
-    if (const auto error = std::move(result).get(field)) return simdjson::error_message(error);
+    if (const auto error = std::move(result).get(field)) return Broken(error);
     Slot* slot = nullptr;
     if (const char* why = Find(field, guess, &slot)) return why;
+    const int index = slot == nullptr ? -1 : static_cast<int>(slot - slots_.data());
+    ondemand::value value = std::move(field).value();
+    const std::string_view token = Trim(value.raw_json_token());
+    seen_.push_back({token.data(), token.data() + token.size(), index});
     if (slot == nullptr) {
-      if (const char* why = Check(std::move(field).value(), 2)) return why;
+      if (const char* why = Check(value, 2)) return why;
       continue;
     }
-    guess = static_cast<size_t>(slot - slots_.data()) + 1;
-    if (const char* why = Take(std::move(field).value(), slot)) return why;
+    guess = static_cast<size_t>(index) + 1;
+    if (const char* why = Take(value, slot)) return why;
   }
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
     return "something follows the object";
@@ -189,7 +211,10 @@ const char* JsonRecordParser::Find(ondemand::field& field, size_t guess, Slot** 
 bool JsonRecordParser::String(ondemand::value& value, std::string_view token,
                               std::string_view* out) {
   *out = token.substr(1, token.size() - 2);
-  if (out->find('\\') != out->npos) return value.get_string().get(*out) == simdjson::SUCCESS;
+  if (out->find('\\') != out->npos) {
+    simple_ = false;
+    return value.get_string().get(*out) == simdjson::SUCCESS;
+  }
   // Consumed, or simdjson would take it for a name if a colon follows.
   return value.get_raw_json_string().error() == simdjson::SUCCESS;
 }
@@ -219,60 +244,12 @@ const char* JsonRecordParser::Take(ondemand::value value, Slot* slot) {
       return nullptr;
     case '{':
     case '[':
-      return Check(value, 2);
+      return Check(value, 2);  // of the wrong type, but it must be JSON all the same
     default:
       TakeNumber(token, slot);
       return slot->state == State::kWrongType && !IsNumber(token) ? "a value that is not JSON"
                                                                   : nullptr;
   }
-}
-
-void JsonRecordParser::TakeNumber(std::string_view token, Slot* slot) {
-  Parsed parsed = Parsed::kNo;
-  if (slot->type == Type::kInt) {
-    parsed = ParseInteger(token, std::numeric_limits<int32_t>::min(),
-                          std::numeric_limits<int32_t>::max(), &slot->integer);
-  } else if (slot->type == Type::kBigint) {
-    parsed = ParseInteger(token, std::numeric_limits<int64_t>::min(),
-                          std::numeric_limits<int64_t>::max(), &slot->integer);
-  } else if (slot->type == Type::kDouble && IsNumber(token)) {
-    parsed = ParseDouble(token, &slot->real);
-  }
-  if (parsed == Parsed::kOk) slot->state = State::kValue;
-}
-
-void JsonRecordParser::TakeString(std::string_view text, Slot* slot) {
-  Parsed parsed = Parsed::kNo;
-  switch (slot->type) {
-    case Type::kText:
-      slot->text = text;
-      parsed = Parsed::kOk;
-      break;
-    case Type::kTimestamp:
-      parsed = ParseTime(text, &slot->integer);
-      if (parsed == Parsed::kOutOfRange && slot == &slots_[static_cast<size_t>(event_time_)])
-        slot->state = State::kOutOfRange;
-      break;
-    case Type::kBigint:
-      parsed = ParseInteger(text, std::numeric_limits<int64_t>::min(),
-                            std::numeric_limits<int64_t>::max(), &slot->integer);
-      break;
-    case Type::kDouble:
-      parsed = Parsed::kOk;
-      if (text == "NaN") {
-        slot->real = std::numeric_limits<double>::quiet_NaN();
-      } else if (text == "Infinity") {
-        slot->real = std::numeric_limits<double>::infinity();
-      } else if (text == "-Infinity") {
-        slot->real = -std::numeric_limits<double>::infinity();
-      } else {
-        parsed = Parsed::kNo;
-      }
-      break;
-    default:
-      break;
-  }
-  if (parsed == Parsed::kOk) slot->state = State::kValue;
 }
 
 const char* JsonRecordParser::Check(ondemand::value value, int depth) {
@@ -290,12 +267,13 @@ const char* JsonRecordParser::Check(ondemand::value value, int depth) {
     case 'n':
       return token == "null" ? nullptr : "a value that is not JSON";
     case '{': {
+      simple_ = false;
       if (depth > kMaxDepth) return "it is nested deeper than 64 levels";
       ondemand::object object;
-      if (const auto error = value.get_object().get(object)) return simdjson::error_message(error);
+      if (const auto error = value.get_object().get(object)) return Broken(error);
       for (auto result : object) {
         ondemand::field field;
-        if (const auto error = std::move(result).get(field)) return simdjson::error_message(error);
+        if (const auto error = std::move(result).get(field)) return Broken(error);
         std::string_view key;
         if (field.unescaped_key().get(key) != simdjson::SUCCESS) return "a broken escape in a name";
         if (const char* why = Check(std::move(field).value(), depth + 1)) return why;
@@ -303,13 +281,13 @@ const char* JsonRecordParser::Check(ondemand::value value, int depth) {
       return nullptr;
     }
     case '[': {
+      simple_ = false;
       if (depth > kMaxDepth) return "it is nested deeper than 64 levels";
       ondemand::array array;
-      if (const auto error = value.get_array().get(array)) return simdjson::error_message(error);
+      if (const auto error = value.get_array().get(array)) return Broken(error);
       for (auto result : array) {
         ondemand::value element;
-        if (const auto error = std::move(result).get(element))
-          return simdjson::error_message(error);
+        if (const auto error = std::move(result).get(element)) return Broken(error);
         if (const char* why = Check(element, depth + 1)) return why;
       }
       return nullptr;
@@ -320,9 +298,6 @@ const char* JsonRecordParser::Check(ondemand::value value, int depth) {
 }
 
 RecordParser::Verdict JsonRecordParser::Judge() const {
-  const auto is_null = [](const Slot& s) {
-    return s.state == State::kAbsent || s.state == State::kNull;
-  };
   const auto about = [&](size_t i, const std::string& what) {
     return "column " + names_[i].text + ": " + what;
   };
@@ -332,7 +307,7 @@ RecordParser::Verdict JsonRecordParser::Judge() const {
   const auto time = static_cast<size_t>(event_time_);
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& s = slots_[i];
-    if (s.not_null && i != time && is_null(s))
+    if (s.not_null && i != time && s.is_null())
       return {Reason::kMissingColumn,
               about(i, std::string("is NOT NULL, but is ") + null_or_absent(s))};
   }
@@ -343,7 +318,7 @@ RecordParser::Verdict JsonRecordParser::Judge() const {
                                                ", found " + std::string(Excerpt(s.text)))};
   }
   const Slot& t = slots_[time];
-  if (is_null(t))
+  if (t.is_null())
     return {Reason::kNullEventTime,
             about(time, std::string("the event time is ") + null_or_absent(t))};
   if (t.state == State::kOutOfRange)

@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <string>
 
 namespace millrace::record_simdjson {
@@ -36,12 +35,6 @@ int64_t Magnitude(std::string_view token) {
   return exponent + static_cast<int64_t>(point) - static_cast<int64_t>(first);
 }
 
-uint64_t Load8(const char* p) {
-  uint64_t v = 0;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-
 /// Two digits as a number, without looking whether they are digits.
 unsigned Two(const char* p) {
   return static_cast<unsigned>(p[0] - '0') * 10 + static_cast<unsigned>(p[1] - '0');
@@ -53,16 +46,8 @@ bool ParseUsualTime(std::string_view text, Micros* out) {
   constexpr size_t kSeconds = 19;
   if (text.size() < kSeconds + 1 || text.size() > kSeconds + 8 || text.back() != 'Z') return false;
   const char* p = text.data();
-  // "YYYY-MM-", "DDTHH:MM", ":SS": digits have the high nibble 3, the rest must be what it is.
-  constexpr uint64_t kNibbles = 0xf0f0f0f0f0f0f0f0u;
-  const auto shape = [](const char* at, const char(&form)[9]) {
-    return ((Load8(at) ^ Load8(form)) & kNibbles) == 0;
-  };
-  if (!shape(p, "0000-00-") || !shape(p + 8, "00T00:00") || p[4] != '-' || p[7] != '-' ||
-      p[10] != 'T' || p[13] != ':' || p[16] != ':') {
-    return false;
-  }
-  for (const size_t i : {0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18})
+  if (p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':' || p[16] != ':') return false;
+  for (const int i : {0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18})
     if (!IsDigit(p[i])) return false;
   const unsigned year = Two(p) * 100 + Two(p + 2);
   const unsigned month = Two(p + 5);

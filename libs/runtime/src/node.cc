@@ -36,13 +36,17 @@ std::string Node::RequestId() {
 }
 
 Task<Status> Node::Start() {
-  MILLRACE_CO_TRY(co_await control_.Start());
-  Executor::Current().Spawn(control_.Follow());
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    wiring_.shards[i]->Post([worker = workers_[i].get()] { worker->Start(); });
+  if (!following_) {
+    MILLRACE_CO_TRY(co_await control_.Start());
+    following_ = true;
+    Executor::Current().Spawn(control_.Follow());
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      wiring_.shards[i]->Post([worker = workers_[i].get()] { worker->Start(); });
+    }
   }
   const int64_t n = control_.fold().leader_number() + 1;
-  MILLRACE_CO_TRY(co_await WriteValid(control::Claim{n, wiring_.name}, "claim the leadership"));
+  control::Record claim = control::Claim{n, wiring_.name};
+  MILLRACE_CO_TRY(co_await WriteValid(std::move(claim), "claim the leadership"));
   // Whoever owned the shards before was another process; a new epoch says so to every sink.
   std::vector<control::Assign> assigns;
   for (const auto& [id, shard] : control_.fold().shards()) {
@@ -77,12 +81,13 @@ Task<Status> Node::WriteValid(control::Record record, std::string what) {
 
 Task<> Node::ReconcileLoop() {
   while (!stopped_) {
-    co_await control_.changed().Wait();
-    Status status = co_await Reconcile();
-    while (!status.ok() && !stopped_) {
+    const Offset seen = control_.fold().next_offset();
+    const Status status = co_await Reconcile();
+    if (!status.ok()) {
       LogWarn("cannot follow the control log", {{"error", status.error().message}});
       co_await Delay(kRetry);
-      status = co_await Reconcile();
+    } else if (control_.fold().next_offset() == seen) {
+      co_await control_.changed().Wait();
     }
   }
 }
@@ -93,7 +98,8 @@ Task<Status> Node::Reconcile() {
   for (const auto& [name, spec] : fold.streams()) {
     if (!announced_.insert(name).second) continue;
     const StreamSpec stream = spec;
-    MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic({stream.topic, stream.partitions}));
+    TopicSpec topic{stream.topic, stream.partitions};
+    MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
     wiring_.on_stream(stream);
   }
   std::vector<Incarnation> undefined;

@@ -59,7 +59,8 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   if (control_.fold().Current(spec.name_space, spec.name) != nullptr) {
     co_return Conflict("a pipeline has this name; choose another for the stream name=" + name);
   }
-  MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic({spec.topic, spec.partitions}));
+  TopicSpec topic{spec.topic, spec.partitions};
+  MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
   control::DefineStream define{control_.fold().leader_number(), RequestId(), spec};
   MILLRACE_CO_TRY(co_await WriteValid(std::move(define), "define stream " + name));
   if (announced_.insert({spec.name_space, spec.name}).second) wiring_.on_stream(spec);

@@ -89,7 +89,7 @@ Task<Status> PartitionRunner::ReadOnce() {
   auto records = co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes,
                                            options_.read_wait);
   if (records.ok()) {
-    Feed(*records);
+    Feed(*records, from);
     co_return Status();
   }
   if (records.error().code == Code::kUnavailable) co_return records.error();
@@ -102,10 +102,13 @@ Task<Status> PartitionRunner::ReadOnce() {
   co_return Status();
 }
 
-void PartitionRunner::Feed(const std::vector<LogRecord>& records) {
+/// A shard that was attached during the read and begins before it waits for the next one.
+void PartitionRunner::Feed(const std::vector<LogRecord>& records, Offset from) {
   for (const Decoded& decoded : Decode(records)) {
-    for (const auto& shard : shards_)
-      shard->Step(decoded.item, &records[decoded.first], decoded.count);
+    for (const auto& shard : shards_) {
+      if (shard->next_offset() >= from)
+        shard->Step(decoded.item, &records[decoded.first], decoded.count);
+    }
   }
 }
 

@@ -65,17 +65,22 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
     window::StateHash hash;
   };
   auto work = std::make_shared<Work>(Work{std::move(frozen), state_hash_});
-  window::StateChange change =
-      co_await Offload([work] { return work->frozen.Changes(&work->hash); });
+  std::function<window::StateChange()> changes = [work] {
+    return work->frozen.Changes(&work->hash);
+  };
+  window::StateChange change = co_await Offload(std::move(changes));
   state_hash_ = std::move(work->hash);
   manifest.state_hash = state_hash_.total();
   work.reset();
-  auto saved = co_await checkpointer_->Save(std::move(manifest), std::move(change), kept_);
-  if (!saved.ok()) co_return saved.error();
-  const checkpoint::Manifest& m = saved->manifest;
-  control::Commit commit{id_,           epoch_,      m.cut,       m.next_offset,
-                         saved->object, saved->hash, m.state_hash};
+  MILLRACE_CO_ASSIGN(
+      const checkpoint::Prepared prepared,
+      co_await checkpointer_->Prepare(std::move(manifest), std::move(change), kept_));
+  if (!Planted("commit_before_upload")) MILLRACE_CO_TRY(co_await checkpointer_->Upload(prepared));
+  const checkpoint::Manifest& m = prepared.manifest;
+  control::Commit commit{id_,           epoch_,      m.cut, m.next_offset, prepared.object,
+                         prepared.hash, m.state_hash};
   auto committed = co_await control_->WriteCommit(std::move(commit));
+  if (Planted("commit_before_upload")) MILLRACE_CO_TRY(co_await checkpointer_->Upload(prepared));
   if (!committed.ok()) co_return committed.error();
   CrashPoint("cut.after_commit");
   if (committed->verdict != control::Verdict::kValid) {
@@ -87,7 +92,7 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
   last_cut_ = m.cut;
   committed_offset_ = m.next_offset;
   kept_.push_back(m);
-  kept_objects_.push_back(saved->object);
+  kept_objects_.push_back(prepared.object);
   std::vector<std::string> garbage;
   while (kept_.size() > control::kKeptCommits) {
     const checkpoint::Manifest old = std::move(kept_.front());

@@ -2,7 +2,6 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
-#include "millrace/base/planted.h"
 #include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
@@ -43,14 +42,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
 /// decides which checkpoint will do.
 Task<Status> Shard::TakeOver() {
   for (const Output output : kServed) {
-    if (Planted("fence_without_takeover")) {
-      const auto fence = co_await ports_.serving->ReadFence(id_, output);
-      if (fence.ok() && *fence) {
-        outbox_.SetApplied(output, (*fence)->seq);
-        continue;
-      }
-    }
-    const auto fence = co_await ports_.serving->TakeOver(id_, output, epoch_);
+    const auto fence = co_await ports_.serving->TakeOver(id_, output, fence_epoch());
     if (!fence.ok()) {
       fenced_ = fence.error().code == Code::kFenced;
       co_return fence.error();
@@ -75,6 +67,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     } else if (manifest.error().code == Code::kUnavailable) {
       co_return manifest.error();
     } else {
+      CountFallback();
       LogWarn("a checkpoint cannot be used, an older one is tried",
               {{"shard", id_.ToString()},
                {"cut", commit.cut.value},
@@ -91,6 +84,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     const Status restored = co_await RestoreFrom(manifest);
     if (restored.ok() || phase_ == ShardPhase::kHalted) co_return Status();
     if (restored.error().code == Code::kUnavailable) co_return restored;
+    CountFallback();
     LogWarn("a checkpoint cannot be used, an older one is tried",
             {{"shard", id_.ToString()},
              {"cut", manifest.cut.value},
@@ -98,6 +92,14 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
   }
   auto begun = co_await BeginAtStart(start);
   co_return begun;
+}
+
+void Shard::CountFallback() {
+  ports_.metrics
+      ->GetCounter("millrace_worker_restore_fallbacks_total",
+                   "Committed checkpoints that could not be used at a restore.",
+                   {{"namespace", id_.incarnation.name_space}, {"pipeline", id_.incarnation.name}})
+      .Add();
 }
 
 Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {

@@ -88,9 +88,9 @@ Task<Status> Shard::CheckFence(Output output) {
                      co_await ports_.serving->ReadFence(id_, output));
   if (!alive()) co_return Status();
   int64_t seq = 0;
-  if (!read || read->epoch < epoch_) {
+  if (!read || read->epoch < fence_epoch()) {
     // The store went back: believe nothing that was remembered.
-    const auto fence = co_await ports_.serving->TakeOver(id_, output, epoch_);
+    const auto fence = co_await ports_.serving->TakeOver(id_, output, fence_epoch());
     if (!fence.ok() && fence.error().code != Code::kFenced) co_return fence.error();
     if (!fence.ok()) {
       fenced_ = true;
@@ -98,7 +98,7 @@ Task<Status> Shard::CheckFence(Output output) {
       co_return Status();
     }
     seq = fence->seq;
-  } else if (read->epoch > epoch_) {
+  } else if (read->epoch > fence_epoch()) {
     LogInfo("a newer owner writes the serving store, this one stops",
             {{"shard", id_.ToString()}, {"epoch", epoch_.value}, {"newer", read->epoch.value}});
     fenced_ = true;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <tuple>
 
 #include "millrace/base/executor.h"
@@ -52,7 +51,6 @@ bool InRange(const ServingQuery& query, const OutputRow& row) {
 }  // namespace
 
 struct InMemoryServingStore::State {
-  std::mutex mutex;
   std::map<Incarnation, Defined> defined;
   std::map<std::string, std::pair<Incarnation, Output>> views;
   std::map<std::pair<ShardId, Output>, Fence> fences;
@@ -63,7 +61,6 @@ InMemoryServingStore::~InMemoryServingStore() = default;
 
 Task<Status> InMemoryServingStore::Define(Incarnation incarnation, StreamSpec stream,
                                           PipelineSpec pipeline) {
-  std::lock_guard lock(state_->mutex);
   for (const Output output : kTables) {
     const std::string view = ServingViewName(incarnation.name_space, incarnation.name, output);
     const auto it = state_->views.find(view);
@@ -84,13 +81,11 @@ Task<Status> InMemoryServingStore::Define(Incarnation incarnation, StreamSpec st
 }
 
 Task<Status> InMemoryServingStore::DropViews(Incarnation incarnation) {
-  std::lock_guard lock(state_->mutex);
   std::erase_if(state_->views, [&](const auto& v) { return v.second.first == incarnation; });
   co_return Status();
 }
 
 Task<Result<Fence>> InMemoryServingStore::TakeOver(ShardId shard, Output output, Epoch epoch) {
-  std::lock_guard lock(state_->mutex);
   const auto [it, fresh] = state_->fences.try_emplace({shard, output}, Fence{epoch, 0});
   Fence& fence = it->second;
   if (fence.epoch > epoch)
@@ -102,7 +97,6 @@ Task<Result<Fence>> InMemoryServingStore::TakeOver(ShardId shard, Output output,
 }
 
 Task<Result<std::optional<Fence>>> InMemoryServingStore::ReadFence(ShardId shard, Output output) {
-  std::lock_guard lock(state_->mutex);
   const auto it = state_->fences.find({shard, output});
   if (it == state_->fences.end()) co_return std::optional<Fence>();
   co_return std::optional<Fence>(it->second);
@@ -110,7 +104,6 @@ Task<Result<std::optional<Fence>>> InMemoryServingStore::ReadFence(ShardId shard
 
 Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
   MILLRACE_CO_TRY(CheckServingBatch(batch));
-  std::lock_guard lock(state_->mutex);
   const auto defined = state_->defined.find(batch.shard.incarnation);
   if (defined == state_->defined.end())
     co_return NotFound("the incarnation is not defined here incarnation=" +
@@ -140,7 +133,6 @@ Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
 }
 
 Task<Result<ServingTable>> InMemoryServingStore::Query(ServingQuery query) {
-  std::lock_guard lock(state_->mutex);
   const std::string name = ServingViewName(query.name_space, query.name, query.output);
   const auto view = state_->views.find(name);
   if (view == state_->views.end())

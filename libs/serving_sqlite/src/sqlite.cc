@@ -68,6 +68,8 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
   MILLRACE_TRY(connection->Run("PRAGMA journal_mode = WAL"));
   MILLRACE_TRY(connection->Run("PRAGMA synchronous = NORMAL"));
   MILLRACE_TRY(connection->Run("PRAGMA journal_size_limit = 67108864"));
+  MILLRACE_TRY(connection->Run("PRAGMA cache_size = -65536"));
+  MILLRACE_TRY(connection->Run("PRAGMA wal_autocheckpoint = 8192"));
   MILLRACE_ASSIGN(Statement version, connection->Prepare("PRAGMA user_version"));
   MILLRACE_TRY(version.Step());
   const int64_t found = version.Integer(0);

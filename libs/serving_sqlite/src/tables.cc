@@ -42,7 +42,7 @@ std::string CreateTable(const TableSql& table) {
     sql += Quoted(c.name) + " " + std::string(key ? "BLOB" : DeclaredType(c.type)) +
            (c.meta ? " NOT NULL" : "") + ", ";
   }
-  sql += results ? "_deleted BOOLEAN NOT NULL, PRIMARY KEY (_key)) WITHOUT ROWID"
+  sql += results ? "_deleted BOOLEAN NOT NULL, PRIMARY KEY (_key))"
                  : "PRIMARY KEY (_shard, _seq)) WITHOUT ROWID";
   if (table.keys.empty()) return sql;
   sql += "; CREATE INDEX IF NOT EXISTS " + Quoted(table.table + "_keys") + " ON " +

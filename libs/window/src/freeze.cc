@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "fold_state.h"
+#include "millrace/base/planted.h"
 #include "row_writer.h"
 
 namespace millrace::window {
@@ -102,6 +103,7 @@ StateChange FrozenFold::Changes(StateHash* hash) const {
 
 FrozenFold ShardFold::Freeze(bool everything) {
   State& s = *state_;
+  if (Planted("file_ended_at_cut") && s.file.open) s.EndFile();
   auto content = std::make_unique<FrozenFold::Content>(s.plan);
   content->everything = everything;
   StateChange& small = content->small;
@@ -126,6 +128,7 @@ FrozenFold ShardFold::Freeze(bool everything) {
   std::vector<std::pair<std::string, std::string>> producers;
   std::vector<std::string> forgotten;
   s.producers.TakeChanges(everything, &producers, &forgotten);
+  if (Planted("dedup_forgotten")) producers.clear();
   for (auto& [key, value] : producers) small.puts.emplace_back("P" + key, std::move(value));
   for (const std::string& key : forgotten) small.delete_ranges.push_back(Exactly("P" + key));
 

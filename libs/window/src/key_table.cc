@@ -10,6 +10,8 @@ namespace millrace::window {
 namespace {
 
 constexpr size_t kChunkBytes = 64 << 10;
+/// So few unused keys are not worth a sweep.
+constexpr size_t kMinUnused = 4096;
 /// Dead key bytes are left alone below this.
 constexpr size_t kMinGarbage = 1 << 20;
 
@@ -57,12 +59,17 @@ KeyTable::Id KeyTable::Intern(std::string_view key, uint64_t hash) {
   SetKey(id, Store(key));
   unranked_.push_back(id);
   buckets_[at] = {id, tag};
+  ++unused_;
   if (++live_ * 2 > buckets_.size()) Grow();
   return id;
 }
 
-void KeyTable::Unref(Id id) {
-  if (--refs_[id] == 0) Erase(id);
+void KeyTable::Collect() {
+  if (unused_ < kMinUnused || unused_ * 2 < live_) return;
+  for (Id id = 0; id < limit(); ++id) {
+    if (refs_[id] == 0 && rank_[id] != kNone) Erase(id);
+  }
+  unused_ = 0;
 }
 
 void KeyTable::Erase(Id id) {

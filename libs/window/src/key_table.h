@@ -31,9 +31,16 @@ class KeyTable {
   Id Intern(std::string_view key, uint64_t hash);
   void Prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
 
-  /// References keep a key; a key whose last one goes is forgotten.
-  void Ref(Id id) { ++refs_[id]; }
-  void Unref(Id id);
+  /// References keep a key. Keys without one are kept too, for the next window that has them, until they are the
+  /// greater part of the table; Collect() then forgets them.
+  void Ref(Id id) {
+    if (refs_[id]++ == 0) --unused_;
+  }
+  void Unref(Id id) {
+    if (--refs_[id] == 0) ++unused_;
+  }
+  /// Only while nothing outside holds an id without a reference.
+  void Collect();
 
   std::string_view Key(Id id) const { return pages_[id / kPage]->keys[id % kPage]; }
   /// Ids below this may be in use.
@@ -80,6 +87,7 @@ class KeyTable {
   std::vector<uint32_t> refs_;
   std::vector<Id> free_;
   size_t live_ = 0;
+  size_t unused_ = 0;
   uint64_t epoch_ = 1;
   std::vector<std::shared_ptr<char[]>> arena_;
   size_t chunk_used_ = 0;

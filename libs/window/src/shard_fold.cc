@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fold_state.h"
+#include "millrace/base/planted.h"
 
 namespace millrace::window {
 namespace {
@@ -140,6 +141,7 @@ void ShardFold::State::Add(const EventBatch& batch) {
       ApplyRow(batch, record, row);
   }
   ApplyPending();
+  if (Planted("batch_end_is_pulse")) Emit(time.watermark, true, false);
   current = nullptr;
 }
 

@@ -1,12 +1,127 @@
 #include "dev.h"
 
-#include <iostream>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "crash_at.h"
+#include "data_dir.h"
+#include "millrace/admin/admin_server.h"
+#include "millrace/base/log.h"
+#include "millrace/block_arrow/arrow_block_codec.h"
+#include "millrace/driver/thread_driver.h"
+#include "millrace/log_embedded/embedded_log.h"
+#include "millrace/metrics_prometheus/prometheus_metrics.h"
+#include "millrace/record_simdjson/json_record_parser.h"
+#include "millrace/rpc/server.h"
+#include "millrace/service/coordinator_role.h"
+#include "millrace/service/gateway_role.h"
+#include "millrace/service/worker_role.h"
+#include "version.h"
 
 namespace millrace {
+namespace {
 
-int RunDev(const DevOptions&) {
-  std::cerr << "millrace: error: this build has no server in it" << std::endl;
-  return 1;
+/// One executor for the control log and one for the gateway; the rest run shards.
+constexpr int kControlCore = 0;
+constexpr int kGatewayCore = 1;
+constexpr int kFirstShardCore = 2;
+constexpr unsigned kMostShardCores = 16;
+
+int ExitStatus(const Error& error) {
+  constexpr int kConfig = 78;
+  std::fprintf(stderr, "millrace dev: %s\n", error.message.c_str());
+  return error.code == Code::kInvalidArgument || error.code == Code::kConflict ? kConfig
+                                                                               : EXIT_FAILURE;
+}
+
+/// Signals are waited for by one thread; every thread started after this leaves them alone.
+sigset_t BlockSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+/// After the first signal a second one must not wait for the drain.
+void StopAtOnceOnSecondSignal(sigset_t set) {
+  std::thread([set] {
+    int signal = 0;
+    sigwait(&set, &signal);
+    std::fprintf(stderr, "millrace dev: stopped at once by a second signal\n");
+    ::_exit(128 + signal);
+  }).detach();
+}
+
+}  // namespace
+
+int RunDev(const DevOptions& options) {
+  InstallCrashAtFromEnvironment();
+  const sigset_t signals = BlockSignals();
+  const auto data_dir = DataDir::Open(options.data_dir);
+  if (!data_dir.ok()) return ExitStatus(data_dir.error());
+  const std::string& dir = (*data_dir)->path();
+  const auto log = log_embedded::EmbeddedLog::Open(dir + "/log");
+  if (!log.ok()) return ExitStatus(log.error());
+  const auto stores = service::WorkerStores::Open(dir);
+  if (!stores.ok()) return ExitStatus(stores.error());
+  metrics_prometheus::PrometheusMetrics metrics(kVersion);
+  const block_arrow::ArrowBlockCodec blocks;
+  const record_simdjson::JsonRecordParsers records;
+
+  const auto shard_cores =
+      static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, kMostShardCores));
+  ThreadDriver driver(
+      {.cores = kFirstShardCore + shard_cores, .blocking_threads = 8, .on_failure = {}});
+  service::GatewayRole gateway(&driver.core(kGatewayCore),
+                               {log->get(), &blocks, &records, &metrics});
+  runtime::Node::Wiring wiring;
+  wiring.name = "dev";
+  wiring.ports = (*stores)->ports(log->get(), &metrics);
+  wiring.control = &driver.core(kControlCore);
+  for (int i = 0; i < shard_cores; ++i) wiring.shards.push_back(&driver.core(kFirstShardCore + i));
+  wiring.on_stream = [&gateway](const StreamSpec& stream) { gateway.SetStream(stream); };
+  service::CoordinatorRole coordinator(wiring.control, wiring);
+
+  const Status started = coordinator.Start();
+  if (!started.ok()) {
+    driver.Stop();
+    return ExitStatus(started.error());
+  }
+  auto server = rpc::Server::Start(
+      {.listen = options.listen},
+      {gateway.executor(), gateway.gateway(), coordinator.executor(), coordinator.operations()});
+  Result<std::unique_ptr<admin::AdminServer>> http =
+      server.ok() ? admin::AdminServer::Start(options.admin,
+                                              {[&metrics] { return metrics.Expose(); },
+                                               [&coordinator] { return coordinator.Readiness(); }})
+                  : Result<std::unique_ptr<admin::AdminServer>>(server.error());
+  if (!http.ok()) {
+    if (server.ok()) (*server)->Stop();
+    driver.Stop();
+    return ExitStatus(http.error());
+  }
+  std::printf("ready grpc=%s admin=%s data_dir=%s\n", (*server)->address().c_str(),
+              (*http)->address().c_str(), dir.c_str());
+  std::fflush(stdout);
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LogInfo("stopping: requests end, shards are cut", {{"signal", signal}});
+  StopAtOnceOnSecondSignal(signals);
+  (*server)->Stop();
+  coordinator.Drain();
+  http->reset();
+  driver.Stop();
+  return EXIT_SUCCESS;
 }
 
 }  // namespace millrace

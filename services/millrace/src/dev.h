@@ -6,11 +6,13 @@ namespace millrace {
 
 struct DevOptions {
   std::string data_dir;
-  std::string listen = "127.0.0.1:7171";  ///< gRPC; port 0: any free one
-  std::string admin = "127.0.0.1:7172";   ///< HTTP; port 0: any free one
+  std::string listen = "127.0.0.1:7171";  ///< gRPC; port 0: the kernel picks
+  std::string admin = "127.0.0.1:7172";   ///< HTTP; port 0: the kernel picks
 };
 
-/// `millrace dev`: every role in this process, until a signal. Gives the exit code.
+/// Runs every role in this process over a data directory until SIGINT or SIGTERM, then cuts and
+/// leaves; a second signal stops at once. Prints one line on stdout when ready. Gives the exit
+/// status.
 int RunDev(const DevOptions& options);
 
 }  // namespace millrace

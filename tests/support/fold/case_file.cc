@@ -21,14 +21,16 @@ std::string Text(object o, const char* name) {
   return o[name].get(v) == simdjson::SUCCESS ? std::string(v) : std::string();
 }
 
-/// The JSON record of an event: times, which cases give in microseconds, become text; of another JSON type they stay wrong.
+/// The JSON record of an event: times, which cases give in microseconds, become text; of another
+/// JSON type they stay wrong.
 std::string Payload(const StreamSpec& stream, object values) {
   std::string json = "{";
   for (const auto [name, value] : values) {
     if (json.size() > 1) json += ",";
     json += JsonQuote(name) + ":";
     bool is_time = false;
-    for (const ColumnSpec& c : stream.columns) is_time |= c.name == name && c.type == Type::kTimestamp;
+    for (const ColumnSpec& c : stream.columns)
+      is_time |= c.name == name && c.type == Type::kTimestamp;
     int64_t t = 0;
     if (!is_time || value.is_null()) {
       json += simdjson::minify(value);
@@ -46,10 +48,12 @@ std::string Payload(const StreamSpec& stream, object values) {
 CaseEvent ReadEvent(const StreamSpec& stream, object o) {
   CaseEvent event;
   std::string_view producer;
-  if (o["producer"].get(producer) == simdjson::SUCCESS) event.identity = {std::string(producer), Integer(o, "seq", 0)};
+  if (o["producer"].get(producer) == simdjson::SUCCESS)
+    event.identity = {std::string(producer), Integer(o, "seq", 0)};
   event.acked_below = Integer(o, "acked_below", 0);
   object values;
-  event.payload = o["values"].get(values) == simdjson::SUCCESS ? Payload(stream, values) : Text(o, "raw");
+  event.payload =
+      o["values"].get(values) == simdjson::SUCCESS ? Payload(stream, values) : Text(o, "raw");
   return event;
 }
 
@@ -76,7 +80,8 @@ Result<Case> ReadCase(const std::string& path) {
   simdjson::dom::parser parser;
   object root;
   if (const auto error = parser.load(path).get(root)) {
-    return InvalidArgument("cannot read the case: " + std::string(simdjson::error_message(error)) + " file=" + path);
+    return InvalidArgument("cannot read the case: " + std::string(simdjson::error_message(error)) +
+                           " file=" + path);
   }
   simdjson::dom::array records;
   if (root["records"].get(records) != simdjson::SUCCESS) {
@@ -92,7 +97,8 @@ Result<Case> ReadCase(const std::string& path) {
   }
   bool create_time = false;
   c.stream.append_times = root["create_time"].get(create_time) != simdjson::SUCCESS || !create_time;
-  if (c.pipeline.start == StartKind::kLatest) c.not_before = Integer(root, "defined_at", kMinusInfinity);
+  if (c.pipeline.start == StartKind::kLatest)
+    c.not_before = Integer(root, "defined_at", kMinusInfinity);
   if (c.pipeline.start == StartKind::kTime) c.not_before = c.pipeline.start_time;
   c.start_offset = Integer(root, "start_offset", 0);
   for (const object o : records) {

@@ -21,7 +21,8 @@ constexpr const char* kHelp =
     "\n"
     "Folds the log of a case with the engine and prints what came out as one JSON object.\n"
     "\n"
-    "  --restart-everywhere  after every record cut a checkpoint, throw all memory away and restore\n"
+    "  --restart-everywhere  after every record cut a checkpoint, throw all memory away and "
+    "restore\n"
     "  --batch N             give the engine up to N consecutive records at a time\n"
     "  --blocks              feed events in columnar blocks instead of one-event json records\n"
     "\n"
@@ -56,7 +57,10 @@ bool ParseOptions(int argc, char** argv, Options* options) {
 class Feeder {
  public:
   Feeder(const Case& c, const Options& options)
-      : case_(c), options_(options), parser_(parsers_.ForStream(c.stream)), builder_(c.stream.columns) {}
+      : case_(c),
+        options_(options),
+        parser_(parsers_.ForStream(c.stream)),
+        builder_(c.stream.columns) {}
 
   /// The next items: at most one batch of events or one control record. Empty at the end.
   std::vector<LogItem> Next() {
@@ -64,7 +68,8 @@ class Feeder {
     const CaseRecord& record = case_.records[at_];
     if (const auto* tick = std::get_if<CaseTick>(&record.what)) {
       ++at_;
-      return {Tick{Offset(record.offset), record.append_time, Offset(tick->previous), tick->elapsed}};
+      return {
+          Tick{Offset(record.offset), record.append_time, Offset(tick->previous), tick->elapsed}};
     }
     if (const auto* advance = std::get_if<CaseAdvance>(&record.what)) {
       ++at_;
@@ -82,12 +87,14 @@ class Feeder {
   bool Readable(const CaseRecord& record) {
     BatchBuilder scratch(case_.stream.columns);
     scratch.BeginRecord(Offset(0), 0);
-    return parser_->Parse(std::get<CaseEvent>(record.what).payload, &scratch).reason == Reason::kNone;
+    return parser_->Parse(std::get<CaseEvent>(record.what).payload, &scratch).reason ==
+           Reason::kNone;
   }
 
   void Append(const CaseEvent& event) {
     const int16_t producer =
-        event.identity ? builder_.AddProducer("local", event.identity->first, event.acked_below) : int16_t{-1};
+        event.identity ? builder_.AddProducer("local", event.identity->first, event.acked_below)
+                       : int16_t{-1};
     const int64_t sequence = event.identity ? event.identity->second : 0;
     const auto verdict = parser_->Parse(event.payload, &builder_);
     if (verdict.reason == Reason::kNone) {
@@ -123,7 +130,9 @@ class Feeder {
       Append(event);
     }
     auto bytes = codec_.Encode(case_.stream, builder_.Build());
-    return codec_.Decode(case_.stream, Buffer::Own(std::move(bytes).value()), Offset(first.offset), first.append_time)
+    return codec_
+        .Decode(case_.stream, Buffer::Own(std::move(bytes).value()), Offset(first.offset),
+                first.append_time)
         .value();
   }
 

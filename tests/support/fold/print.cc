@@ -34,16 +34,22 @@ class Printer {
 
   void Add(const OutputRow& row) {
     switch (row.output) {
-      case Output::kResults: return Element("rows", Window(row, true));
-      case Output::kProvisional: return Element("provisional", Window(row, false));
-      case Output::kFiles: return row.file_end ? EndFile(row) : FileRow(row);
+      case Output::kResults:
+        return Element("rows", Window(row, true));
+      case Output::kProvisional:
+        return Element("provisional", Window(row, false));
+      case Output::kFiles:
+        return row.file_end ? EndFile(row) : FileRow(row);
       case Output::kLate:
-        return Element("late", "\"offset\":" + At(row) + ",\"missed\":" + std::to_string(row.missed) +
+        return Element("late", "\"offset\":" + At(row) +
+                                   ",\"missed\":" + std::to_string(row.missed) +
                                    ",\"first_missed_end\":" + CaseTime(row.first_missed_end) +
                                    ",\"last_missed_end\":" + CaseTime(row.last_missed_end));
       case Output::kQuarantine:
-        if (row.is_row) return Element("row_errors", Span(row) + Group(row) + ",\"at_offset\":" + At(row));
-        return Element("quarantine", "\"offset\":" + At(row) + ",\"reason\":" + JsonQuote(ReasonName(row.reason)));
+        if (row.is_row)
+          return Element("row_errors", Span(row) + Group(row) + ",\"at_offset\":" + At(row));
+        return Element("quarantine", "\"offset\":" + At(row) +
+                                         ",\"reason\":" + JsonQuote(ReasonName(row.reason)));
     }
   }
 
@@ -57,13 +63,16 @@ class Printer {
     if (!lists_["row_errors"].empty()) out += "\"row_errors\":[" + lists_["row_errors"] + "],";
     std::string counters;
     for (const auto& [name, n] : ledger.Counters()) {
-      if (n != 0) counters += (counters.empty() ? "" : ",") + JsonQuote(name) + ":" + std::to_string(n);
+      if (n != 0)
+        counters += (counters.empty() ? "" : ",") + JsonQuote(name) + ":" + std::to_string(n);
     }
     return out + "\"counters\":{" + counters + "},\"watermark\":" + CaseTime(watermark) + "}";
   }
 
  private:
-  static std::string At(const OutputRow& row) { return std::to_string(row.cause.value + row.cause_row); }
+  static std::string At(const OutputRow& row) {
+    return std::to_string(row.cause.value + row.cause_row);
+  }
 
   void Element(const std::string& list, const std::string& members) {
     std::string& out = lists_[list];
@@ -72,7 +81,8 @@ class Printer {
   }
 
   static std::string Span(const OutputRow& row) {
-    return "\"window_start\":" + CaseTime(row.window_start) + ",\"window_end\":" + CaseTime(row.window_end);
+    return "\"window_start\":" + CaseTime(row.window_start) +
+           ",\"window_end\":" + CaseTime(row.window_end);
   }
 
   /// The group columns, from the key: what deleted and failed rows have.
@@ -89,7 +99,8 @@ class Printer {
   std::string Window(const OutputRow& row, bool final_row) const {
     std::string out = "\"_seq\":" + std::to_string(row.seq) + ",";
     if (final_row) out += "\"_revision\":" + std::to_string(row.revision) + ",";
-    if (row.deleted) return out + "\"_deleted\":true," + Span(row) + Group(row) + ",\"at_offset\":" + At(row);
+    if (row.deleted)
+      return out + "\"_deleted\":true," + Span(row) + Group(row) + ",\"at_offset\":" + At(row);
     for (size_t i = 0; i < pipeline_.select.size(); ++i) {
       out += JsonQuote(pipeline_.select[i].name) + ":" + CaseValue(row.values[i]) + ",";
     }
@@ -103,15 +114,17 @@ class Printer {
       file_date_ = last - FloorMod(last, pipeline_.file_interval);
     }
     file_last_ = row.seq;
-    Element("file_rows", "\"_seq\":" + std::to_string(row.seq) + ",\"result_seq\":" + std::to_string(row.result_seq) +
-                             ",\"file\":" + std::to_string(files_ + 1) + ",\"at_offset\":" + At(row));
+    Element("file_rows", "\"_seq\":" + std::to_string(row.seq) +
+                             ",\"result_seq\":" + std::to_string(row.result_seq) + ",\"file\":" +
+                             std::to_string(files_ + 1) + ",\"at_offset\":" + At(row));
   }
 
   void EndFile(const OutputRow& row) { File(At(row)); }
 
   void File(const std::string& ended_at) {
-    Element("files", "\"date\":" + JsonQuote(FormatDate(file_date_)) + ",\"first_seq\":" + std::to_string(file_first_) +
-                         ",\"last_seq\":" + std::to_string(file_last_) + ",\"ended_at\":" + ended_at);
+    Element("files", "\"date\":" + JsonQuote(FormatDate(file_date_)) +
+                         ",\"first_seq\":" + std::to_string(file_first_) + ",\"last_seq\":" +
+                         std::to_string(file_last_) + ",\"ended_at\":" + ended_at);
     ++files_;
     file_rows_ = 0;
   }
@@ -128,8 +141,8 @@ class Printer {
 
 }  // namespace
 
-std::string PrintOutput(const PipelineSpec& pipeline, const std::vector<OutputRow>& rows, const window::Ledger& ledger,
-                        Micros watermark) {
+std::string PrintOutput(const PipelineSpec& pipeline, const std::vector<OutputRow>& rows,
+                        const window::Ledger& ledger, Micros watermark) {
   Printer printer(pipeline);
   for (const OutputRow& row : rows) printer.Add(row);
   return printer.Finish(ledger, watermark);

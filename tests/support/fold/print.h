@@ -10,7 +10,7 @@
 namespace millrace::fold {
 
 /// The members of a case's `expected`, as one JSON object.
-std::string PrintOutput(const PipelineSpec& pipeline, const std::vector<OutputRow>& rows, const window::Ledger& ledger,
-                        Micros watermark);
+std::string PrintOutput(const PipelineSpec& pipeline, const std::vector<OutputRow>& rows,
+                        const window::Ledger& ledger, Micros watermark);
 
 }  // namespace millrace::fold

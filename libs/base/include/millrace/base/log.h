@@ -7,7 +7,7 @@
 
 namespace millrace {
 
-enum class LogLevel { kDebug, kInfo, kWarn, kError };
+enum class LogLevel { kDebug, kInfo, kWarn, kError, kOff };
 
 /// One key=value fact of a log line.
 struct LogField {

@@ -9,29 +9,32 @@
 
 namespace millrace::checkpoint {
 
-/// A checkpoint that is whole in the object store and waits for its Commit.
-struct Saved {
+/// A checkpoint that is written locally and named, but of which not everything is uploaded yet.
+struct Prepared {
   Manifest manifest;
-  std::string object;
-  Hash128 hash;  ///< of the manifest's bytes
+  std::string object;  ///< of the manifest
+  Hash128 hash;        ///< of its bytes
+  std::string bytes;
+  std::vector<ManifestFile> uploads;
 };
 
 /// Saves and loads the checkpoints of one shard. It decides nothing about validity: the control log
 /// does.
 ///
-/// Threads: the shard's executor. Order of a save: local state, new files, manifest; each step
-/// needs the one before. Any step may fail or be cut off and leaves objects behind that nothing
-/// names.
+/// Threads: the shard's executor. Order of a save: Prepare, Upload, then the Commit of the control
+/// log. Any step may fail or be cut off and leaves objects behind that nothing names.
 class Checkpointer {
  public:
   Checkpointer(ObjectStore* objects, StateStore* state) : objects_(objects), state_(state) {}
 
-  /// Writes `change` over the state of the save before and uploads what is new. Files that one of
-  /// `kept` names (the last valid commits, as the owner's own fold has them) are reused; every
-  /// other is uploaded under this epoch. kUnavailable from the local state: the next change must
-  /// hold everything.
-  Task<Result<Saved>> Save(Manifest manifest, window::StateChange change,
-                           const std::vector<Manifest>& kept);
+  /// Writes `change` over the local state of the save before, freezes it and says what is to be
+  /// uploaded. Files that one of `kept` names (the last valid commits, as the owner's own fold has
+  /// them) are reused; every other is uploaded under this epoch. After an error the next change
+  /// must hold everything.
+  Task<Result<Prepared>> Prepare(Manifest manifest, window::StateChange change,
+                                 const std::vector<Manifest>& kept);
+  /// Files first, the manifest last.
+  Task<Status> Upload(const Prepared& prepared);
 
   /// kNotFound: the object is missing; kCorruption: it is not what was committed.
   Task<Result<Manifest>> LoadManifest(std::string object, Hash128 hash);

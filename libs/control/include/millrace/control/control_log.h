@@ -39,7 +39,7 @@ class ControlLog {
   void Stop() { stopped_ = true; }
 
   /// Appends a record and gives the fold's verdict on it. On doubt the same bytes are appended
-  /// again, up to kMaxTries times.
+  /// again, up to kMaxTries times; if any of them took effect the verdict is kValid.
   Task<Result<Verdict>> Write(Record record);
 
   const Fold& fold() const { return fold_; }
@@ -56,8 +56,12 @@ class ControlLog {
   Fold fold_;
   Event changed_;
   bool stopped_ = false;
-  /// Verdicts of records whose writers have not asked yet.
-  std::map<Offset, Verdict> awaited_;
+  struct Folded {
+    Verdict verdict;
+    Hash128 value;
+  };
+  /// Records folded while somebody waits for a verdict.
+  std::map<Offset, Folded> awaited_;
   int writers_ = 0;
   std::map<Verdict, int64_t> skipped_;
 };

@@ -8,6 +8,7 @@ namespace millrace {
 
 /// A log that is gone with the object. Append times are the appending executor's wall clock, never
 /// going back within a partition. Every append succeeds at once; decorators add the faults.
+/// Threads: one.
 class InMemoryLog : public EventLog {
  public:
   /// Largest key + value of a record.

@@ -28,8 +28,9 @@ class Histogram {
 };
 
 /// Names are `millrace_<service>_<noun>_<unit>[_total]`; label sets are bounded by what exists.
-/// Asking again for the same name and labels gives the same metric. The registry owns them;
-/// RemoveAll forgets those whose labels include `labels`.
+/// Asking again for the same name and labels, in any order, gives the same metric, with the help
+/// and bounds of the first time. A name is one kind of metric for ever: another kind is our bug
+/// (InvariantViolation), as is a name or label name that is not [a-z_][a-z0-9_]*.
 class MetricRegistry {
  public:
   virtual ~MetricRegistry() = default;

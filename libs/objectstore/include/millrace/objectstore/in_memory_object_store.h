@@ -1,13 +1,13 @@
 #pragma once
 
 #include <map>
-#include <mutex>
 
 #include "millrace/objectstore/object_store.h"
 
 namespace millrace {
 
 /// Objects that are gone with the store. Every call succeeds at once; decorators add the faults.
+/// Threads: one.
 class InMemoryObjectStore : public ObjectStore {
  public:
   Task<Status> Put(std::string key, Buffer data) override;
@@ -17,7 +17,6 @@ class InMemoryObjectStore : public ObjectStore {
   Task<Status> Delete(std::string key) override;
 
  private:
-  std::mutex mutex_;
   std::map<std::string, Buffer> objects_;
 };
 

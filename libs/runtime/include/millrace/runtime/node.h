@@ -33,6 +33,7 @@ class Node : public Operations, public control::ControlClient {
   ~Node() override;
 
   /// Folds the control log, claims, assigns, starts the workers. On the control executor.
+  /// kUnavailable: call it again.
   Task<Status> Start();
   /// Cuts every shard and stops. On the control executor.
   Task<> Drain();
@@ -71,6 +72,7 @@ class Node : public Operations, public control::ControlClient {
   std::map<ShardId, Epoch> owned_;
   std::set<Incarnation> served_;
   std::set<std::pair<std::string, std::string>> announced_;
+  bool following_ = false;
   bool stopped_ = false;
 };
 

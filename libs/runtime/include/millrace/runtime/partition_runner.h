@@ -40,7 +40,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   LogItem DecodeRecord(const LogRecord& record) const;
   bool AddJson(const LogRecord& record, BatchBuilder* builder) const;
   bool IsBoundary(Offset next) const;
-  void Feed(const std::vector<LogRecord>& records);
+  void Feed(const std::vector<LogRecord>& records, Offset from);
 
   const StreamSpec stream_;
   const PartitionId partition_;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "millrace/base/planted.h"
 #include "millrace/checkpoint/checkpointer.h"
 #include "millrace/control/control_log.h"
 #include "millrace/runtime/outbox.h"
@@ -97,6 +98,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   checkpoint::Manifest Describe() const;
   Task<Status> SaveAndCommit(checkpoint::Manifest manifest, window::FrozenFold frozen);
   Task<> CleanUp(std::vector<std::string> objects);
+  void CountFallback();
+  Epoch fence_epoch() const { return Planted("fence_without_takeover") ? Epoch(1) : epoch_; }
   bool alive() const { return phase_ == ShardPhase::kRunning; }
 
   const ShardId id_;

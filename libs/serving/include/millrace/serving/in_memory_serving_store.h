@@ -7,6 +7,7 @@
 namespace millrace {
 
 /// Tables that are gone with the store. Every call succeeds at once; decorators add the faults.
+/// Threads: one.
 class InMemoryServingStore : public ServingStore {
  public:
   InMemoryServingStore();

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "millrace/model/column.h"
+
+namespace millrace::record_simdjson {
+
+/// What an event says about a column so far.
+struct Slot {
+  enum class State : uint8_t { kAbsent, kNull, kValue, kWrongType, kOutOfRange };
+
+  State state = State::kAbsent;
+  Type type = Type::kInt;
+  bool not_null = false;
+  bool is_event_time = false;
+  /// The text value; of a wrong one, its token.
+  std::string_view text;
+  int64_t integer = 0;
+  double real = 0;
+
+  bool is_null() const { return state == State::kAbsent || state == State::kNull; }
+};
+
+// Each sets kValue and the value, or leaves or makes the state what is wrong with it.
+
+/// `token` may be no number at all.
+void TakeNumber(std::string_view token, Slot* slot);
+/// `text` is unescaped.
+void TakeString(std::string_view text, Slot* slot);
+
+}  // namespace millrace::record_simdjson

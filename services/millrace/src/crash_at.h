@@ -1,0 +1,9 @@
+#pragma once
+
+namespace millrace {
+
+/// For tests of whole processes: MILLRACE_CRASH_AT=NAME:N kills this process with SIGKILL when it
+/// passes the named crash point for the Nth time. Without the variable nothing is installed.
+void InstallCrashAtFromEnvironment();
+
+}  // namespace millrace

@@ -1,0 +1,231 @@
+#include "sim/cluster.h"
+
+#include <algorithm>
+
+#include "millrace/runtime/data_records.h"
+
+namespace millrace::sim {
+
+Task<Result<Buffer>> RowFiles::Encode(const std::vector<OutputColumn>&,
+                                      std::vector<OutputRow> rows) {
+  std::string bytes;
+  for (const OutputRow& row : rows) EncodeRow(row, &bytes);
+  co_return Buffer::Own(std::move(bytes));
+}
+
+Cluster::Cluster(SimWorld* world, Faults f, runtime::Options options)
+    : faults(f),
+      world_(world),
+      options_(options),
+      faulty_log_(&log, world, &faults),
+      faulty_objects_(&objects, world, &faults),
+      faulty_serving_(&serving, world, &faults),
+      outside_(world->NewProcess()) {}
+
+void Cluster::StartNode() {
+  process_ = world_->NewProcess();
+  states_ = std::make_unique<InMemoryStates>();
+  runtime::Node::Wiring wiring;
+  wiring.name = "node";
+  wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_,
+                  &files_,      &blocks_,         &records_,     &metrics};
+  wiring.options = options_;
+  wiring.control = process_;
+  wiring.shards = {process_};
+  wiring.on_stream = [](const StreamSpec&) {};
+  node_ = std::make_unique<runtime::Node>(std::move(wiring));
+  started_ = false;
+  process_->Spawn([](runtime::Node* node, bool* done) -> Task<void> {
+    for (;;) {
+      const Status started = co_await node->Start();
+      if (started.ok()) break;
+      if (started.error().code != Code::kUnavailable)
+        throw std::runtime_error(started.error().message);
+      co_await Delay(std::chrono::milliseconds(100));
+    }
+    *done = true;
+  }(node_.get(), &started_));
+}
+
+void Cluster::KillNode() {
+  if (process_ == nullptr) return;
+  for (const std::string& f : process_->failures()) failures.push_back(f);
+  process_->Kill();
+  node_.reset();
+  states_.reset();
+  process_ = nullptr;
+}
+
+Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
+                      PartitionId partition) {
+  const block_arrow::ArrowBlockCodec blocks;
+  const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream);
+  window::ShardFold fold({stream, pipeline, partition, kMinusInfinity});
+  const auto records = cluster->Outside(cluster->log.Read(
+      stream.topic, partition, Offset(0), size_t{1} << 40, std::chrono::microseconds(0)));
+  for (const LogRecord& record : records.value()) {
+    if (runtime::IsControl(record)) {
+      const LogItem item = runtime::DecodeControl(record).value();
+      if (const auto* tick = std::get_if<Tick>(&item)) fold.Apply(*tick);
+      if (const auto* advance = std::get_if<Advance>(&item)) fold.Apply(*advance);
+    } else if (stream.format == RecordFormat::kArrow) {
+      fold.Add(
+          blocks.Decode(stream, {record.owner, record.value}, record.offset, record.append_time)
+              .value());
+    } else {
+      const auto sender = runtime::SenderOf(record).value();
+      BatchBuilder builder(stream.columns);
+      builder.BeginRecord(record.offset, record.append_time);
+      const int16_t producer =
+          sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below)
+                 : int16_t{-1};
+      const int64_t sequence = sender ? sender->sequence : 0;
+      const auto verdict = parser->Parse(record.value, &builder);
+      if (verdict.reason == Reason::kNone) {
+        builder.EndRow(producer, sequence, record.value);
+      } else {
+        builder.DefectRow(producer, sequence, verdict.reason, verdict.detail, record.value);
+      }
+      fold.Add(builder.Build());
+    }
+  }
+  Expected expected;
+  for (const window::OutputRows& made : fold.TakeOutput()) {
+    for (ByteReader in(made.bytes); !in.done();) expected.rows.push_back(DecodeRow(&in).value());
+  }
+  expected.ledger = fold.ledger();
+  return expected;
+}
+
+namespace {
+
+std::string Show(const std::vector<Value>& values) {
+  std::string text;
+  for (const Value& v : values) text += ValueText(v) + "|";
+  return text;
+}
+
+/// The rows of a serving table: the declared columns, and for results which revision of which
+/// number stands.
+std::multiset<std::string> Served(Cluster* cluster, const Incarnation& incarnation, Output output,
+                                  size_t columns) {
+  ServingQuery query{incarnation.name_space,    incarnation.name, output, {}, {}, {},
+                     output == Output::kResults};
+  const auto table = cluster->Outside(cluster->serving.Query(query));
+  std::multiset<std::string> rows;
+  if (!table.ok()) return {"no table: " + table.error().message};
+  for (const auto& row : table->rows) {
+    std::string text = Show(std::vector<Value>(
+        row.begin(), row.begin() + static_cast<std::ptrdiff_t>(std::min(columns, row.size()))));
+    for (size_t i = columns; i < row.size(); ++i) {
+      const std::string& name = table->names[i];
+      if (name == "_revision" || name == "_seq") text += name + "=" + ValueText(row[i]) + "|";
+    }
+    rows.insert(text);
+  }
+  return rows;
+}
+
+std::string Digest(std::string_view bytes) {
+  return std::to_string(bytes.size()) + " bytes " + std::to_string(Hash(bytes).lo);
+}
+
+std::string Compare(const std::string& what, const std::multiset<std::string>& expected,
+                    const std::multiset<std::string>& actual) {
+  if (expected == actual) return {};
+  std::string text = what + ": expected " + std::to_string(expected.size()) + " rows, got " +
+                     std::to_string(actual.size());
+  for (const auto& row : expected) {
+    if (actual.count(row) != expected.count(row)) {
+      text += "\n  expected " + std::to_string(expected.count(row)) + " x " + row + " got " +
+              std::to_string(actual.count(row));
+      break;
+    }
+  }
+  for (const auto& row : actual) {
+    if (actual.count(row) != expected.count(row)) {
+      text += "\n  got " + std::to_string(actual.count(row)) + " x " + row + " expected " +
+              std::to_string(expected.count(row));
+      break;
+    }
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarnation& incarnation,
+                        const PipelineSpec& pipeline) {
+  // What the serving store must hold in the end: of each group and window the row with the largest
+  // (revision, seq).
+  std::map<std::string, OutputRow> last;
+  std::map<std::string, std::string> files;
+  int64_t late = 0;
+  int64_t quarantined = 0;
+  for (int32_t p = 0; p < stream.partitions; ++p) {
+    std::vector<OutputRow> file;
+    for (const OutputRow& row : FoldWholeLog(cluster, stream, pipeline, PartitionId(p)).rows) {
+      switch (row.output) {
+        case Output::kResults:
+        case Output::kProvisional: {
+          auto [at, added] = last.emplace(ServingKey(row), row);
+          if (!added &&
+              std::pair(at->second.revision, at->second.seq) < std::pair(row.revision, row.seq))
+            at->second = row;
+          break;
+        }
+        case Output::kFiles:
+          if (!row.file_end) {
+            file.push_back(row);
+            break;
+          }
+          {
+            std::string bytes;
+            for (const OutputRow& r : file) EncodeRow(r, &bytes);
+            files[incarnation.name_space + "/results/" + incarnation.name +
+                  "/v=" + std::to_string(incarnation.defined_at.value) +
+                  "/date=" + FormatDate(row.file_interval_start) + "/p" + std::to_string(p) + "-" +
+                  std::to_string(row.file_first) + "-" + std::to_string(row.seq) + ".parquet"] =
+                bytes;
+            file.clear();
+          }
+          break;
+        case Output::kLate:
+          ++late;
+          break;
+        case Output::kQuarantine:
+          ++quarantined;
+          break;
+      }
+    }
+  }
+  std::multiset<std::string> results;
+  for (const auto& [key, row] : last) {
+    if (row.deleted) continue;
+    results.insert(Show(row.values) + "_revision=" + std::to_string(row.revision) +
+                   "|_seq=" + std::to_string(row.seq) + "|");
+  }
+  std::string text = Compare(
+      "results", results, Served(cluster, incarnation, Output::kResults, pipeline.select.size()));
+  const auto count = [&](Output output, int64_t expected) {
+    const auto got = static_cast<int64_t>(Served(cluster, incarnation, output, 0).size());
+    if (got != expected) {
+      text += std::string(OutputName(output)) + ": expected " + std::to_string(expected) +
+              " rows, got " + std::to_string(got) + "\n";
+    }
+  };
+  count(Output::kLate, late);
+  count(Output::kQuarantine, quarantined);
+  const auto listed = cluster->Outside(
+      cluster->objects.List(incarnation.name_space + "/results/" + incarnation.name + "/"));
+  std::multiset<std::string> expected_files;
+  std::multiset<std::string> actual_files;
+  for (const auto& [name, bytes] : files) expected_files.insert(name + " " + Digest(bytes));
+  for (const ObjectInfo& object : listed.value()) {
+    actual_files.insert(object.key + " " +
+                        Digest(cluster->Outside(cluster->objects.Get(object.key))->bytes));
+  }
+  return text + Compare("files", expected_files, actual_files);
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "millrace/block_arrow/arrow_block_codec.h"
+#include "millrace/log/in_memory_log.h"
+#include "millrace/objectstore/in_memory_object_store.h"
+#include "millrace/record_simdjson/json_record_parser.h"
+#include "millrace/runtime/node.h"
+#include "millrace/serving/in_memory_serving_store.h"
+#include "millrace/state/in_memory_state.h"
+#include "sim/faulty.h"
+#include "sim/sim_world.h"
+
+namespace millrace::sim {
+
+/// Result files as the row encoding, so that a test reads back exactly what was written.
+class RowFiles : public ResultFileWriter {
+ public:
+  Task<Result<Buffer>> Encode(const std::vector<OutputColumn>& columns,
+                              std::vector<OutputRow> rows) override;
+};
+
+/// Counts by name alone; nobody reads the rest.
+class CountingMetrics : public MetricRegistry {
+ public:
+  Counter& GetCounter(std::string_view name, std::string_view, const MetricLabels&) override {
+    return counters_[std::string(name)];
+  }
+  Gauge& GetGauge(std::string_view, std::string_view, const MetricLabels&) override {
+    return gauge_;
+  }
+  Histogram& GetHistogram(std::string_view, std::string_view, const MetricLabels&,
+                          const std::vector<double>&) override {
+    return histogram_;
+  }
+  std::string Expose() const override { return {}; }
+  double count(const std::string& name) { return counters_[name].value; }
+
+ private:
+  struct Sum : Counter {
+    void Add(double v) override { value += v; }
+    double value = 0;
+  };
+  std::map<std::string, Sum> counters_;
+  struct : Gauge {
+    void Set(double) override {}
+  } gauge_;
+  struct : Histogram {
+    void Observe(double) override {}
+  } histogram_;
+};
+
+/// One node over stores that survive it, in a simulated world. The node is killed and started again
+/// at the test's will.
+class Cluster {
+ public:
+  Cluster(SimWorld* world, Faults faults, runtime::Options options);
+
+  /// Starts a process with a node in it. Its Start() runs in the background; failures() tells what
+  /// went wrong.
+  void StartNode();
+  void KillNode();
+  bool node_alive() const { return process_ != nullptr && process_->alive(); }
+  runtime::Node& node() { return *node_; }
+  SimExecutor& process() { return *process_; }
+
+  /// Runs a task on the node's process, once it has started, to its end; nullopt if the process
+  /// died or `limit` passed.
+  template <typename T>
+  std::optional<T> Call(Task<T> task, Executor::Duration limit);
+  /// Runs a task on a process of its own that never dies.
+  template <typename T>
+  T Outside(Task<T> task);
+
+  InMemoryLog log;
+  InMemoryObjectStore objects;
+  InMemoryServingStore serving;
+  CountingMetrics metrics;
+  Faults faults;
+  std::vector<std::string> failures;
+
+ private:
+  SimWorld* world_;
+  runtime::Options options_;
+  FaultyLog faulty_log_;
+  FaultyObjectStore faulty_objects_;
+  FaultyServingStore faulty_serving_;
+  RowFiles files_;
+  block_arrow::ArrowBlockCodec blocks_;
+  record_simdjson::JsonRecordParsers records_;
+  SimExecutor* process_ = nullptr;
+  bool started_ = false;
+  SimExecutor* outside_;
+  std::unique_ptr<InMemoryStates> states_;
+  std::unique_ptr<runtime::Node> node_;
+};
+
+/// What a fold of the whole log, alone and in one go, puts out: what every history of crashes must
+/// come to.
+struct Expected {
+  std::vector<OutputRow> rows;
+  window::Ledger ledger;
+};
+Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
+                      PartitionId partition);
+
+/// Names what differs between the cluster's stores and the expected output of all partitions;
+/// empty: nothing.
+std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarnation& incarnation,
+                        const PipelineSpec& pipeline);
+
+template <typename T>
+std::optional<T> Cluster::Call(Task<T> task, Executor::Duration limit) {
+  world_->RunUntil([&] { return started_ || !node_alive(); }, limit);
+  auto value = std::make_shared<std::optional<T>>();
+  if (!node_alive()) return std::nullopt;
+  process_->Spawn([](Task<T> inner, std::shared_ptr<std::optional<T>> out) -> Task<void> {
+    T v = co_await std::move(inner);
+    out->emplace(std::move(v));
+  }(std::move(task), value));
+  world_->RunUntil([&] { return value->has_value() || !node_alive(); }, limit);
+  return std::move(*value);
+}
+
+template <typename T>
+T Cluster::Outside(Task<T> task) {
+  auto value = std::make_shared<std::optional<T>>();
+  outside_->Spawn([](Task<T> inner, std::shared_ptr<std::optional<T>> out) -> Task<void> {
+    T v = co_await std::move(inner);
+    out->emplace(std::move(v));
+  }(std::move(task), value));
+  MILLRACE_CHECK(world_->RunUntil([&] { return value->has_value(); }, std::chrono::hours(1)),
+                 "a task never ended");
+  return std::move(**value);
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,164 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "millrace/log/log.h"
+#include "millrace/objectstore/object_store.h"
+#include "millrace/serving/serving_store.h"
+#include "sim/sim_world.h"
+
+namespace millrace::sim {
+
+/// How badly a dependency behaves.
+struct Faults {
+  Executor::Duration max_delay = std::chrono::milliseconds(20);
+  double fail = 0;     ///< nothing happened, kUnavailable
+  double unknown = 0;  ///< it happened, kUnavailable all the same
+};
+
+/// Delays and failures before and after an operation of the port it decorates.
+class Trouble {
+ public:
+  Trouble(SimWorld* world, const Faults* faults) : world_(world), faults_(faults) {}
+
+  Task<Status> Before() { return Wait(faults_->fail, "failed before"); }
+  Task<Status> After() { return Wait(faults_->unknown, "outcome unknown"); }
+
+ private:
+  Task<Status> Wait(double p, std::string what) {
+    const auto range = static_cast<uint64_t>(faults_->max_delay.count()) + 1;
+    co_await Delay(Executor::Duration(world_->Random(range)));
+    if (world_->Chance(p)) co_return Unavailable("injected: " + what);
+    co_return Status();
+  }
+
+  SimWorld* world_;
+  const Faults* faults_;
+};
+
+class FaultyLog : public EventLog {
+ public:
+  FaultyLog(EventLog* inner, SimWorld* world, const Faults* faults)
+      : inner_(inner), trouble_(world, faults) {}
+
+  Task<Status> CreateTopic(TopicSpec topic) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->CreateTopic(std::move(topic));
+    co_return r;
+  }
+  Task<Result<std::vector<TopicSpec>>> ListTopics() override {
+    auto r = co_await inner_->ListTopics();
+    co_return r;
+  }
+  Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->Append(std::move(topic), partition, std::move(entry));
+    MILLRACE_CO_TRY(co_await trouble_.After());
+    co_return r;
+  }
+  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
+                                            size_t max_bytes,
+                                            std::chrono::microseconds max_wait) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->Read(std::move(topic), partition, from, max_bytes, max_wait);
+    co_return r;
+  }
+  Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->Range(std::move(topic), partition);
+    co_return r;
+  }
+  Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override {
+    auto r = co_await inner_->OffsetForTime(std::move(topic), partition, t);
+    co_return r;
+  }
+
+ private:
+  EventLog* inner_;
+  Trouble trouble_;
+};
+
+class FaultyObjectStore : public ObjectStore {
+ public:
+  FaultyObjectStore(ObjectStore* inner, SimWorld* world, const Faults* faults)
+      : inner_(inner), trouble_(world, faults) {}
+
+  Task<Status> Put(std::string key, Buffer data) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->Put(std::move(key), std::move(data));
+    MILLRACE_CO_TRY(co_await trouble_.After());
+    co_return r;
+  }
+  Task<Result<Buffer>> Get(std::string key) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->Get(std::move(key));
+    co_return r;
+  }
+  Task<Result<ObjectInfo>> Stat(std::string key) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->Stat(std::move(key));
+    co_return r;
+  }
+  Task<Result<std::vector<ObjectInfo>>> List(std::string prefix) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->List(std::move(prefix));
+    co_return r;
+  }
+  Task<Status> Delete(std::string key) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->Delete(std::move(key));
+    MILLRACE_CO_TRY(co_await trouble_.After());
+    co_return r;
+  }
+
+ private:
+  ObjectStore* inner_;
+  Trouble trouble_;
+};
+
+class FaultyServingStore : public ServingStore {
+ public:
+  FaultyServingStore(ServingStore* inner, SimWorld* world, const Faults* faults)
+      : inner_(inner), trouble_(world, faults) {}
+
+  Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r =
+        co_await inner_->Define(std::move(incarnation), std::move(stream), std::move(pipeline));
+    MILLRACE_CO_TRY(co_await trouble_.After());
+    co_return r;
+  }
+  Task<Status> DropViews(Incarnation incarnation) override {
+    auto r = co_await inner_->DropViews(std::move(incarnation));
+    co_return r;
+  }
+  Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->TakeOver(std::move(shard), output, epoch);
+    MILLRACE_CO_TRY(co_await trouble_.After());
+    co_return r;
+  }
+  Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->ReadFence(std::move(shard), output);
+    co_return r;
+  }
+  Task<Status> Apply(ServingBatch batch) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->Apply(std::move(batch));
+    MILLRACE_CO_TRY(co_await trouble_.After());
+    co_return r;
+  }
+  Task<Result<ServingTable>> Query(ServingQuery query) override {
+    auto r = co_await inner_->Query(std::move(query));
+    co_return r;
+  }
+
+ private:
+  ServingStore* inner_;
+  Trouble trouble_;
+};
+
+}  // namespace millrace::sim

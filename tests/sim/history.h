@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sim/faulty.h"
+
+namespace millrace::sim {
+
+/// What came of one history of a cluster.
+struct History {
+  std::string differences;  ///< from a fold of the whole log; empty: none
+  uint64_t trace = 0;
+  int kills = 0;
+  int64_t events = 0;
+};
+
+inline constexpr Faults kTroubled = {std::chrono::milliseconds(20), 0.03, 0.03};
+
+/// Two pipelines over a stream with resends, disorder and (json) broken records, while the node is
+/// killed now and then and every dependency fails; in the end all heals and everything closes. Even
+/// seeds use blocks, odd ones json records.
+History Run(uint64_t seed, double kills_per_second, Faults faults = kTroubled);
+
+}  // namespace millrace::sim
