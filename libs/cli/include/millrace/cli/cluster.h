@@ -1,0 +1,111 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/base/result.h"
+#include "millrace/base/time.h"
+#include "millrace/model/column.h"
+#include "millrace/serving/serving_store.h"
+
+namespace millrace::cli {
+
+/// "namespace.name", or "name" in the default namespace. The first dot divides.
+struct QualifiedName {
+  std::string name_space = "default";
+  std::string name;
+
+  static QualifiedName Parse(std::string_view text);
+  /// "name" in the default namespace, else "namespace.name".
+  std::string ToString() const;
+  friend bool operator==(const QualifiedName&, const QualifiedName&) = default;
+};
+
+struct AppliedStatement {
+  std::string kind;  ///< "stream" or "pipeline"
+  QualifiedName name;
+  bool created = false;  ///< false: the same definition was there already
+};
+
+struct ColumnDescription {
+  std::string name;
+  Type type = Type::kInt;
+  bool not_null = false;
+};
+
+struct StreamDescription {
+  QualifiedName name;
+  std::string format;
+  std::vector<ColumnDescription> columns;
+  std::string event_time;  ///< name of a column
+  std::optional<std::string> partition_key;
+  Micros watermark_delay = 0;
+  Micros max_ahead = 0;
+  Micros idle_timeout = 0;
+  bool ticks = true;
+  bool keep_raw = false;
+  bool append_times = true;
+  std::string topic;
+  std::vector<int64_t> end_offsets;  ///< one for each partition
+};
+
+struct PipelineDescription {
+  QualifiedName name;
+  int64_t defined_at = 0;
+  std::string stream;
+  std::string state;
+  Micros watermark = kMinusInfinity;
+  std::vector<ColumnDescription> columns;  ///< of the result
+  std::string window;                      ///< "tumble" or "hop"
+  Micros size = 0;
+  Micros slide = 0;
+  Micros offset = 0;
+  std::string time_zone;  ///< empty: UTC
+  Micros allowed_lateness = 0;
+  bool emits_updates = false;
+  Micros file_interval = 0;
+  Micros file_idle = 0;
+  int64_t semantics_version = 0;
+  std::string plan;  ///< canonical text, docs/formats/plan.md
+};
+
+struct ShardDescription {
+  std::string shard;  ///< "default/delays_hourly@17/p2"
+  int64_t epoch = 0;
+  std::string worker;
+  std::string state;
+  std::string message;
+  int64_t next_offset = 0;
+  int64_t end_offset = 0;
+  int64_t last_cut = 0;
+  Micros watermark = kMinusInfinity;
+};
+
+/// What the verbs ask of a cluster. Every call waits for its answer. Threads: one at a time.
+/// Errors: kNotFound names what does not exist, kConflict says what to do instead, kUnavailable
+/// says that nobody answers at the address, or what else to wait for.
+class Cluster {
+ public:
+  virtual ~Cluster() = default;
+
+  virtual Result<std::vector<AppliedStatement>> Apply(const std::string& sql) = 0;
+  virtual Result<std::vector<StreamDescription>> ListStreams() = 0;
+  virtual Result<StreamDescription> DescribeStream(const QualifiedName& name) = 0;
+  /// Moves every partition's watermark to `to`; kPlusInfinity closes everything.
+  virtual Status AdvanceStream(const QualifiedName& name, Micros to) = 0;
+  virtual Result<std::vector<PipelineDescription>> ListPipelines() = 0;
+  virtual Result<PipelineDescription> DescribePipeline(const QualifiedName& name) = 0;
+  virtual Status DropPipeline(const QualifiedName& name) = 0;
+  virtual Result<std::vector<ShardDescription>> ListShards() = 0;
+  virtual Status SkipShard(const std::string& shard, int64_t to_offset,
+                           const std::string& reason) = 0;
+  /// Calls `on_columns` once, then `on_row` for each row as they arrive; an error may come after
+  /// some rows. `wait`: first until everything appended before the call has been applied.
+  virtual Status Query(const ServingQuery& query, bool wait,
+                       std::function<void(std::vector<std::string>, std::vector<Type>)> on_columns,
+                       std::function<void(const std::vector<Value>&)> on_row) = 0;
+};
+
+}  // namespace millrace::cli

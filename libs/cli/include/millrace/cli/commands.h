@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "millrace/cli/cluster.h"
+#include "millrace/cli/console.h"
+#include "millrace/cli/format.h"
+
+namespace millrace::cli {
+
+/// The verbs but `produce` (produce.h). Each gives its exit code and has told of every error.
+/// Names are "namespace.name" or "name"; times are as ParseTimeArgument takes them.
+
+struct ApplyOptions {
+  std::string file;  ///< "-": standard input
+  bool yes = false;  ///< no statement of today asks a question
+};
+int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& console);
+
+int RunStreamList(Cluster& cluster, Format format, const Console& console);
+int RunStreamDescribe(Cluster& cluster, const std::string& name, Format format,
+                      const Console& console);
+struct StreamAdvanceOptions {
+  std::string name;
+  std::string to;  ///< a time, or "end"
+};
+int RunStreamAdvance(Cluster& cluster, const StreamAdvanceOptions& options, const Console& console);
+
+int RunPipelineList(Cluster& cluster, Format format, const Console& console);
+int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format,
+                        const Console& console);
+int RunPipelineDrop(Cluster& cluster, const std::string& name, const Console& console);
+
+int RunShardList(Cluster& cluster, Format format, const Console& console);
+struct ShardSkipOptions {
+  std::string shard;
+  int64_t to = 0;
+  std::string reason;
+};
+int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Console& console);
+
+/// `results`, `late` and `quarantine`.
+struct QueryOptions {
+  std::string name;
+  Output output = Output::kResults;
+  bool wait = false;
+  std::vector<std::string> keys{};  ///< "column=value"
+  std::optional<std::string> from{};
+  std::optional<std::string> to{};
+  bool meta = false;
+  Format format = Format::kTable;
+};
+int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& console);
+
+int RunVersion(const Console& console);
+
+/// RFC 3339 with a zone, or a date alone: its midnight, UTC. kInvalidArgument.
+Result<Micros> ParseTimeArgument(std::string_view text);
+
+/// "4 hours", "1 day 30 minutes", "250 milliseconds"; "0" for none.
+std::string FormatDuration(Micros duration);
+
+}  // namespace millrace::cli

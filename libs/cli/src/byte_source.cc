@@ -1,0 +1,136 @@
+#include "millrace/cli/byte_source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "millrace/base/sha256.h"
+
+namespace millrace::cli {
+namespace {
+
+constexpr size_t kFirstWindow = 256 << 10;
+constexpr size_t kDigestPiece = 1 << 20;
+
+Error SystemError(const std::string& what, const std::string& path) {
+  const int reason = errno;
+  return {reason == ENOENT ? Code::kNotFound : Code::kInternal,
+          what + ": " + std::strerror(reason) + " file=" + path};
+}
+
+int64_t ModifiedNs(const struct stat& s) {
+  return int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
+}
+
+}  // namespace
+
+class Input::Raw : public ByteSource {
+ public:
+  explicit Raw(Input* input) : input_(input) {}
+  Result<size_t> Read(char* to, size_t size) override { return input_->ReadRaw(to, size); }
+
+ private:
+  Input* input_;
+};
+
+Result<std::unique_ptr<Input>> Input::Open(const std::string& path) {
+  std::unique_ptr<Input> input(new Input());
+  input->path_ = path == "-" ? "standard input" : path;
+  input->fd_ = path == "-" ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (input->fd_ < 0) return SystemError("cannot open the input", input->path_);
+  struct stat s{};
+  if (fstat(input->fd_, &s) != 0) return SystemError("cannot read the input", input->path_);
+  if (S_ISDIR(s.st_mode)) {
+    errno = EISDIR;
+    return SystemError("cannot read the input", input->path_);
+  }
+  input->repeatable_ = path != "-" && S_ISREG(s.st_mode);
+  if (input->repeatable_) input->size_ = s.st_size;
+
+  input->raw_ = std::make_unique<Raw>(input.get());
+  std::string_view name = path;
+  name = name.substr(name.rfind('/') + 1);
+  if (name.ends_with(".zst")) {
+    name.remove_suffix(4);
+    input->decompressed_ = DecompressZstd(input->raw_.get(), input->path_);
+  } else if (name.ends_with(".gz")) {
+    name.remove_suffix(3);
+    input->decompressed_ = DecompressGzip(input->raw_.get(), input->path_);
+  }
+  input->content_name_ = name;
+  return input;
+}
+
+Input::~Input() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Result<std::string> Input::Digest() {
+  Sha256 digest;
+  std::string piece(kDigestPiece, '\0');
+  int64_t at = 0;
+  struct stat s{};
+  if (fstat(fd_, &s) != 0) return SystemError("cannot read the input", path_);
+  modified_ns_ = ModifiedNs(s);
+  for (;;) {
+    const ssize_t n = pread(fd_, piece.data(), piece.size(), at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError("cannot read the input", path_);
+    if (n == 0) break;
+    digest.Add({piece.data(), static_cast<size_t>(n)});
+    at += n;
+  }
+  size_ = at;
+  return digest.HexDigest();
+}
+
+Status Input::CheckUnchanged() const {
+  struct stat s{};
+  if (fstat(fd_, &s) != 0) return SystemError("cannot read the input", path_);
+  if (s.st_size == size_ && ModifiedNs(s) == modified_ns_) return {};
+  return Conflict(
+      "the file was written to while it was read, so what was sent may be neither its old nor its "
+      "new content; send a copy that nobody writes to, under another --producer-id file=" +
+      path_);
+}
+
+Result<size_t> Input::Read(char* to, size_t size) {
+  return decompressed_ ? decompressed_->Read(to, size) : ReadRaw(to, size);
+}
+
+Result<size_t> Input::ReadRaw(char* to, size_t size) {
+  if (repeatable_)
+    size = std::min(size, static_cast<size_t>(std::max<int64_t>(0, size_ - consumed())));
+  if (size == 0) return size_t{0};
+  for (;;) {
+    const ssize_t n = read(fd_, to, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError("cannot read the input", path_);
+    consumed_.fetch_add(n, std::memory_order_relaxed);
+    return static_cast<size_t>(n);
+  }
+}
+
+ReadBuffer::ReadBuffer(ByteSource* source) : source_(source), data_(kFirstWindow, '\0') {}
+
+Result<bool> ReadBuffer::More() {
+  if (begin_ > 0) {
+    std::memmove(data_.data(), data_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (end_ == data_.size()) {
+    if (data_.size() >= kMaxRecordBytes) return false;
+    data_.resize(std::min(data_.size() * 2, kMaxRecordBytes));
+  }
+  MILLRACE_ASSIGN(const size_t n, source_->Read(data_.data() + end_, data_.size() - end_));
+  end_ += n;
+  at_end_ = n == 0;
+  return true;
+}
+
+}  // namespace millrace::cli

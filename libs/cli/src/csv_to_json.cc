@@ -1,0 +1,173 @@
+#include "millrace/cli/csv_to_json.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+
+#include "millrace/model/row.h"
+
+namespace millrace::cli {
+namespace {
+
+/// Longest piece of a wrong value that a message repeats.
+constexpr size_t kShownBytes = 64;
+
+std::string Joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+/// Whether `text` is a number as JSON spells it.
+bool IsJsonNumber(std::string_view text) {
+  size_t i = text.starts_with('-') ? 1 : 0;
+  const auto digits = [&] {
+    const size_t from = i;
+    while (i < text.size() && IsDigit(text[i])) ++i;
+    return i > from;
+  };
+  const size_t first = i;
+  if (!digits() || (text[first] == '0' && i > first + 1)) return false;
+  if (i < text.size() && text[i] == '.') {
+    ++i;
+    if (!digits()) return false;
+  }
+  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
+    ++i;
+    if (i < text.size() && (text[i] == '+' || text[i] == '-')) ++i;
+    if (!digits()) return false;
+  }
+  return i == text.size();
+}
+
+template <typename T>
+bool ParseAll(std::string_view text, T* v) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *v);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+template <typename T>
+bool AppendInteger(std::string_view text, std::string* out) {
+  T v = 0;
+  if (!ParseAll(text, &v)) return false;
+  std::array<char, 24> digits;
+  const auto written = std::to_chars(digits.data(), digits.data() + digits.size(), v);
+  out->append(digits.data(), written.ptr);
+  return true;
+}
+
+bool AppendDouble(std::string_view text, std::string* out) {
+  if (IsJsonNumber(text)) {
+    *out += text;
+    return true;
+  }
+  double v = 0;
+  if (!ParseAll(text, &v)) return false;
+  const std::string spelled = FormatDouble(v);
+  *out += std::isfinite(v) ? spelled : '"' + spelled + '"';
+  return true;
+}
+
+bool AppendBool(std::string_view text, std::string* out) {
+  const auto is = [&](std::string_view word) {
+    return std::equal(text.begin(), text.end(), word.begin(), word.end(),
+                      [](char a, char b) { return (a | 0x20) == b; });
+  };
+  if (!is("true") && !is("false")) return false;
+  *out += is("true") ? "true" : "false";
+  return true;
+}
+
+bool AppendText(std::string_view text, std::string* out) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return static_cast<uint8_t>(c) >= 0x20 && c != '"' && c != '\\';
+  });
+  if (plain) {
+    *out += '"';
+    *out += text;
+    *out += '"';
+  } else {
+    *out += JsonQuote(text);
+  }
+  return true;
+}
+
+bool AppendValue(Type type, std::string_view text, std::string* out) {
+  switch (type) {
+    case Type::kInt:
+      return AppendInteger<int32_t>(text, out);
+    case Type::kBigint:
+      return AppendInteger<int64_t>(text, out);
+    case Type::kDouble:
+      return AppendDouble(text, out);
+    case Type::kBool:
+      return AppendBool(text, out);
+    case Type::kText:
+    case Type::kTimestamp:
+    case Type::kNumeric:
+      return AppendText(text, out);
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<CsvToJson> CsvToJson::Create(const StreamDescription& stream, const CsvRecord& header) {
+  CsvToJson out;
+  std::vector<std::string> names;
+  for (const CsvField& field : header.fields) {
+    Field& made = out.fields_.emplace_back();
+    made.name = field.text;
+    if (std::find(names.begin(), names.end(), made.name) != names.end())
+      return InvalidArgument("the header line names a column twice column=" + made.name);
+    names.push_back(made.name);
+    const auto column =
+        std::find_if(stream.columns.begin(), stream.columns.end(),
+                     [&](const ColumnDescription& c) { return c.name == made.name; });
+    made.used = column != stream.columns.end();
+    if (!made.used) {
+      out.ignored_.push_back(made.name);
+      continue;
+    }
+    made.type = column->type;
+    made.member = JsonQuote(made.name) + ":";
+  }
+  std::vector<std::string> missing;
+  for (const ColumnDescription& column : stream.columns) {
+    const bool needed = column.not_null || column.name == stream.event_time;
+    if (needed && std::find(names.begin(), names.end(), column.name) == names.end())
+      missing.push_back(column.name);
+  }
+  if (missing.empty()) return out;
+  return InvalidArgument(
+      "the first line must name the columns, and these must be among them: " + Joined(missing) +
+      "; it names: " + Joined(names) + " stream=" + stream.name.ToString());
+}
+
+Status CsvToJson::Convert(const CsvRecord& record, std::string* json) const {
+  if (record.fields.size() != fields_.size())
+    return InvalidArgument(
+        "the header has another number of fields fields=" + std::to_string(record.fields.size()) +
+        " header_fields=" + std::to_string(fields_.size()));
+  json->clear();
+  *json += '{';
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const Field& field = fields_[i];
+    const CsvField& value = record.fields[i];
+    if (!field.used || (value.text.empty() && !value.quoted)) continue;
+    if (json->size() > 1) *json += ',';
+    *json += field.member;
+    if (AppendValue(field.type, value.text, json)) continue;
+    return InvalidArgument("not a value of its column column=" + field.name +
+                           " type=" + std::string(TypeName(field.type)) +
+                           " value=" + JsonQuote(value.text.substr(0, kShownBytes)));
+  }
+  *json += '}';
+  return {};
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,352 @@
+#include "millrace/cli/produce.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "millrace/base/bytes.h"
+#include "millrace/cli/csv_to_json.h"
+#include "millrace/cli/records.h"
+#include "progress.h"
+
+namespace millrace::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Refusals told one by one; the rest as a count.
+constexpr size_t kShownRefusals = 10;
+/// More events than can be without an outcome: the gateway takes no number 65,536 above the first
+/// that has none.
+constexpr size_t kRememberedLines = 1 << 17;
+
+/// Which line an event came from, as long as its outcome may be unknown.
+class EventLines {
+ public:
+  void Set(int64_t sequence, int64_t line) { At(sequence).store(line, std::memory_order_relaxed); }
+  int64_t Of(int64_t sequence) { return At(sequence).load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<int64_t>& At(int64_t sequence) {
+    return lines_[static_cast<size_t>(sequence) % kRememberedLines];
+  }
+
+  std::vector<std::atomic<int64_t>> lines_ = std::vector<std::atomic<int64_t>>(kRememberedLines);
+};
+
+/// What was refused, by the gateway or here. Threads: any.
+class Refusals {
+ public:
+  void Add(int64_t line, const std::string& reason, const std::string& message) {
+    std::lock_guard lock(mutex_);
+    ++count_;
+    first_.emplace(line, reason + ": " + message);
+    if (first_.size() > kShownRefusals) first_.erase(std::prev(first_.end()));
+  }
+  int64_t count() const {
+    std::lock_guard lock(mutex_);
+    return count_;
+  }
+  void Tell(const std::string& input, const Console& console) const {
+    std::lock_guard lock(mutex_);
+    for (const auto& [line, text] : first_)
+      console.Note("refused: " + input + " line " + std::to_string(line) + ": " + text);
+    const auto more = count_ - static_cast<int64_t>(first_.size());
+    if (more > 0) console.Note("refused: " + std::to_string(more) + " more");
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  int64_t count_ = 0;
+  std::multimap<int64_t, std::string> first_;
+};
+
+/// Lets `rate` events a second through.
+class Pace {
+ public:
+  explicit Pace(double rate) : rate_(rate) {}
+
+  void Wait(int64_t sent) {
+    if (rate_ <= 0 || sent < allowed_) return;
+    for (;;) {
+      const std::chrono::duration<double> passed = Clock::now() - start_;
+      allowed_ = static_cast<int64_t>(passed.count() * rate_) + 1;
+      if (sent < allowed_) return;
+      std::this_thread::sleep_until(
+          start_ + std::chrono::duration_cast<Clock::duration>(
+                       std::chrono::duration<double>(static_cast<double>(sent) / rate_)));
+    }
+  }
+
+ private:
+  const double rate_;
+  const Clock::time_point start_ = Clock::now();
+  int64_t allowed_ = 0;
+};
+
+/// Gives back bytes that were read to see what they are.
+class Peeked : public ByteSource {
+ public:
+  explicit Peeked(ByteSource* source) : source_(source) {}
+
+  /// The first byte that is no white space or part of a byte order mark; 0 if there is none near.
+  Result<char> FirstByte() {
+    std::array<char, 64> piece;
+    MILLRACE_ASSIGN(const size_t n, source_->Read(piece.data(), piece.size()));
+    head_.assign(piece.data(), n);
+    const size_t at = head_.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+    return at == std::string::npos ? '\0' : head_[at];
+  }
+
+  Result<size_t> Read(char* to, size_t size) override {
+    if (head_.empty()) return source_->Read(to, size);
+    const size_t n = std::min(size, head_.size());
+    std::copy_n(head_.begin(), n, to);
+    head_.erase(0, n);
+    return n;
+  }
+
+ private:
+  ByteSource* source_;
+  std::string head_;
+};
+
+std::string RandomId() {
+  std::random_device device;
+  std::string bytes;
+  for (int i = 0; i < 4; ++i) {
+    const uint32_t v = device();
+    bytes.append(reinterpret_cast<const char*>(&v), sizeof v);
+  }
+  return Hex(bytes);
+}
+
+/// One run of `produce`.
+class Run {
+ public:
+  Run(Cluster& cluster, const OpenEventSink& open, const ProduceOptions& options,
+      const Console& console)
+      : cluster_(cluster), open_(open), options_(options), console_(console) {}
+
+  int Do() {
+    const auto stream = cluster_.DescribeStream(QualifiedName::Parse(options_.stream));
+    if (!stream.ok()) return console_.Fail(stream.error());
+    stream_ = *stream;
+    auto input = Input::Open(options_.input);
+    // A missing file is no missing part of the cluster, for which kExitNotFound stands.
+    if (!input.ok()) return console_.Fail(Internal(input.error().message));
+    input_ = std::move(input).value();
+    const auto producer = ProducerId();
+    if (!producer.ok()) return console_.Fail(producer.error());
+    auto sink =
+        open_({stream_.name, *producer, [this](const RefusedEvent& refused) {
+                 refusals_.Add(lines_.Of(refused.sequence), refused.reason, refused.message);
+               }});
+    if (!sink.ok()) return console_.Fail(sink.error());
+    sink_ = std::move(sink).value();
+    const Clock::time_point start = Clock::now();
+    Status done = Send();
+    seconds_ = std::chrono::duration<double>(Clock::now() - start).count();
+    if (done.ok() && input_->repeatable()) done = input_->CheckUnchanged();
+    return Report(done);
+  }
+
+ private:
+  Result<std::string> ProducerId() {
+    const std::string id = options_.producer_id.value_or(std::string(kDefaultProducerId));
+    if (input_->repeatable()) {
+      MILLRACE_ASSIGN(const std::string digest, input_->Digest());
+      return id + "/" + digest;
+    }
+    if (options_.producer_id) {
+      console_.Note(
+          "the input cannot be read twice, so its producer is named by --producer-id "
+          "alone: repeat the same input under it after a crash, and take another for "
+          "other input producer_id=" +
+          id + "/stdin");
+      return id + "/stdin";
+    }
+    console_.Note(
+        "the input cannot be read twice and there is no --producer-id: this run cannot be "
+        "resumed after a crash without counting events twice");
+    return id + "/" + RandomId();
+  }
+
+  Status Send() {
+    Peeked source(input_.get());
+    MILLRACE_ASSIGN(const bool csv, IsCsv(&source));
+    Status sent;
+    {
+      const Progress progress(console_,
+                              [this, start = Clock::now()] { return ProgressLine(start); });
+      sent = csv ? SendCsv(&source) : SendJson(&source);
+      const Status flushed = sink_->Flush();
+      if (sent.ok()) sent = flushed;
+    }
+    return sent;
+  }
+
+  Result<bool> IsCsv(Peeked* source) const {
+    if (options_.format) return *options_.format == "csv";
+    const std::string& name = input_->content_name();
+    if (name.ends_with(".csv")) return true;
+    for (const char* ending : {".json", ".jsonl", ".ndjson"}) {
+      if (name.ends_with(ending)) return false;
+    }
+    MILLRACE_ASSIGN(const char first, source->FirstByte());
+    return first != '{';
+  }
+
+  Status SendCsv(ByteSource* source) {
+    CsvReader reader(source);
+    CsvRecord record;
+    MILLRACE_ASSIGN(const bool header, reader.Next(&record));
+    if (!header)
+      return InvalidArgument("the input is empty: CSV begins with a line that names the columns");
+    if (!record.error.empty()) return InvalidArgument("the first line is no CSV: " + record.error);
+    MILLRACE_ASSIGN(const CsvToJson convert, CsvToJson::Create(stream_, record));
+    TellIgnored(convert.ignored());
+    Pace pace(options_.rate);
+    std::string json;
+    for (;;) {
+      MILLRACE_ASSIGN(const bool more, reader.Next(&record));
+      if (!more) return {};
+      pace.Wait(records_.load(std::memory_order_relaxed));
+      if (!record.error.empty()) {
+        Refuse(record.line, "UNREADABLE", record.error);
+        continue;
+      }
+      const Status converted = convert.Convert(record, &json);
+      if (!converted.ok()) {
+        const bool shape = record.fields.size() != convert.width();
+        Refuse(record.line, shape ? "UNREADABLE" : "WRONG_TYPE", converted.error().message);
+        continue;
+      }
+      MILLRACE_TRY(SendOne(record.line, json));
+    }
+  }
+
+  Status SendJson(ByteSource* source) {
+    LineReader reader(source);
+    Pace pace(options_.rate);
+    Line line;
+    for (;;) {
+      MILLRACE_ASSIGN(const bool more, reader.Next(&line));
+      if (!more) return {};
+      pace.Wait(records_.load(std::memory_order_relaxed));
+      if (!line.error.empty()) {
+        Refuse(line.line, "EVENT_TOO_LARGE", line.error);
+        continue;
+      }
+      MILLRACE_TRY(SendOne(line.line, line.text));
+    }
+  }
+
+  Status SendOne(int64_t line, std::string_view payload) {
+    const int64_t sequence = NextRecord();
+    lines_.Set(sequence, line);
+    return sink_->Send(sequence, payload);
+  }
+
+  /// Events refused here have a number too: what follows keeps its own.
+  void Refuse(int64_t line, const std::string& reason, const std::string& message) {
+    NextRecord();
+    ++refused_here_;
+    refusals_.Add(line, reason, message);
+  }
+
+  int64_t NextRecord() { return records_.fetch_add(1, std::memory_order_relaxed) + 1; }
+
+  void TellIgnored(const std::vector<std::string>& names) const {
+    if (names.empty()) return;
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+    console_.Note("warning: the stream has no such columns, they are left out: " + list);
+  }
+
+  std::string ProgressLine(Clock::time_point start) const {
+    const SinkCounters counters = sink_->counters();
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    std::string line = stream_.name.ToString();
+    if (input_->size() > 0)
+      line += " " + std::to_string(input_->consumed() * 100 / input_->size()) + " % read";
+    line += " sent=" + std::to_string(records_.load(std::memory_order_relaxed)) +
+            " acknowledged=" + std::to_string(counters.acknowledged) +
+            " refused=" + std::to_string(refusals_.count());
+    if (counters.resent > 0) line += " resent=" + std::to_string(counters.resent);
+    line += " per_second=" +
+            std::to_string(std::llround(static_cast<double>(counters.acknowledged) / seconds));
+    if (!counters.trouble.empty()) line += " waiting: " + counters.trouble;
+    return line;
+  }
+
+  int Report(const Status& done) {
+    const SinkCounters counters = sink_->counters();
+    refusals_.Tell(options_.input == "-" ? "standard input" : options_.input, console_);
+    const int64_t refused = counters.refused + refused_here_;
+    console_.err << "acknowledged=" << counters.acknowledged << " refused=" << refused
+                 << " resent=" << counters.resent
+                 << " seconds=" << static_cast<double>(std::llround(seconds_ * 10)) / 10
+                 << std::endl;
+    if (!done.ok()) {
+      const int code = console_.Fail(done.error());
+      if (options_.end) console_.Note("the stream was not brought to its end");
+      return code;
+    }
+    if (options_.end) {
+      const int code = End(counters.acknowledged == 0 && refused > 0);
+      if (code != kExitOk) return code;
+    }
+    return refused > 0 ? kExitRuntime : kExitOk;
+  }
+
+  /// The end of a stream is for good, so the wrong file must not bring it.
+  int End(bool nothing_taken) {
+    if (nothing_taken) {
+      console_.Note("every event was refused, so the stream was not brought to its end");
+      return kExitRuntime;
+    }
+    const Status ended = cluster_.AdvanceStream(stream_.name, kPlusInfinity);
+    if (!ended.ok()) return console_.Fail(ended.error());
+    console_.Note(
+        "the stream is at its end: every window closes, and no later event counts stream=" +
+        stream_.name.ToString());
+    return kExitOk;
+  }
+
+  Cluster& cluster_;
+  const OpenEventSink& open_;
+  const ProduceOptions& options_;
+  const Console& console_;
+  StreamDescription stream_;
+  std::unique_ptr<Input> input_;
+  EventLines lines_;
+  Refusals refusals_;
+  int64_t refused_here_ = 0;
+  std::atomic<int64_t> records_{0};
+  double seconds_ = 0;
+  /// Last: its threads call what stands above until it is gone.
+  std::unique_ptr<EventSink> sink_;
+};
+
+}  // namespace
+
+int RunProduce(Cluster& cluster, const OpenEventSink& open, const ProduceOptions& options,
+               const Console& console) {
+  if (!(options.rate >= 0) || !std::isfinite(options.rate))
+    return console.FailUsage("--rate: a number of events a second, 0 or more");
+  if (options.format && *options.format != "csv" && *options.format != "json")
+    return console.FailUsage("--format: csv or json format=" + *options.format);
+  if (options.producer_id && options.producer_id->empty())
+    return console.FailUsage("--producer-id: it cannot be empty");
+  return Run(cluster, open, options, console).Do();
+}
+
+}  // namespace millrace::cli

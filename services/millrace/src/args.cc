@@ -1,0 +1,366 @@
+#include "args.h"
+
+#include <CLI/CLI.hpp>
+#include <sstream>
+
+#include "millrace/base/host_port.h"
+#include "millrace/base/version.h"
+#include "millrace/cli/commands.h"
+#include "millrace/cli/produce.h"
+
+namespace millrace {
+namespace {
+
+using cli::Console;
+using cli::Format;
+
+constexpr const char* kDefaultServer = "127.0.0.1:7171";
+constexpr size_t kOptionColumn = 34;
+constexpr const char* kTalksTo =
+    "\n\nTalks to --server HOST:PORT, which may stand anywhere (see `millrace --help`).";
+
+/// The command line: its options, where their values go, and what to run.
+class CommandLine {
+ public:
+  CommandLine(const Wiring& wiring, const Console& console)
+      : wiring_(wiring),
+        console_(console),
+        app_("Windowed results from streams, exactly once.", "millrace") {
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.set_help_flag("-h,--help", "show this help and exit");
+    app_.set_version_flag("--version", "millrace " + std::string(Version()),
+                          "show the version and exit");
+    app_.get_formatter()->column_width(kOptionColumn);
+    app_.get_formatter()->label("REQUIRED", "(required)");
+    app_.get_formatter()->label("SUBCOMMAND", "VERB");
+    server_option_ =
+        app_.add_option("--server", server_,
+                        "gRPC address that the verbs talk to [default: MILLRACE_SERVER from the "
+                        "environment, else 127.0.0.1:7171]")
+            ->type_name("HOST:PORT");
+    AddDev();
+    AddApply();
+    AddProduce();
+    AddStream();
+    AddPipeline();
+    AddShard();
+    AddQueries();
+    Verb(&app_, "version", "Show the version.", "  millrace version",
+         [this] { return cli::RunVersion(console_); });
+    app_.footer(
+        "`millrace VERB --help` tells more of each verb. A NAME is a name or namespace.name.\n\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 server not\n"
+        "available, 78 wrong configuration. Data goes to standard output, all else to standard\n"
+        "error.\n\n"
+        "First steps:\n"
+        "  millrace dev --data-dir ./data\n"
+        "  millrace apply flights.sql\n"
+        "  millrace produce flights --input flights.csv.zst --end\n"
+        "  millrace results delays_hourly --wait");
+  }
+
+  int Run(int argc, const char* const* argv, const char* environment_server) {
+    if (argc < 2) {
+      console_.err << app_.help();
+      return cli::kExitUsage;
+    }
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+      if (e.get_exit_code() == 0) return ShowHelp(e);
+      return console_.FailUsage(Explain(e));
+    }
+    if (server_option_->count() > 0) {
+      const auto given = ParseHostPort(server_);
+      if (!given.ok()) return console_.FailUsage("--server: " + given.error().message);
+    } else {
+      server_ = environment_server != nullptr && *environment_server != '\0' ? environment_server
+                                                                             : kDefaultServer;
+      const auto configured = ParseHostPort(server_);
+      if (!configured.ok()) {
+        console_.Note("error: MILLRACE_SERVER in the environment: " + configured.error().message);
+        return cli::kExitConfig;
+      }
+    }
+    return run_();
+  }
+
+ private:
+  using ClusterVerb = std::function<int(cli::Cluster&)>;
+
+  CLI::App* Verb(CLI::App* parent, const std::string& name, const std::string& description,
+                 const std::string& example, std::function<int()> run) {
+    CLI::App* verb = parent->add_subcommand(name, description);
+    verb->footer("Example:\n" + example);
+    verb->callback([this, run = std::move(run)] { run_ = run; });
+    return verb;
+  }
+
+  CLI::App* ClusterVerbOf(CLI::App* parent, const std::string& name, const std::string& description,
+                          const std::string& example, ClusterVerb run) {
+    return Verb(parent, name, description, example + kTalksTo,
+                [this, run = std::move(run)] { return run(*wiring_.connect(server_)); });
+  }
+
+  CLI::App* Group(const std::string& name, const std::string& description) {
+    CLI::App* group = app_.add_subcommand(name, description);
+    group->require_subcommand(1);
+    group->footer("`millrace " + name + " VERB --help` tells more of each verb.");
+    return group;
+  }
+
+  void AddName(CLI::App* verb, const std::string& what) {
+    verb->add_option("NAME", name_, what)->required()->type_name("");
+  }
+
+  void AddFormat(CLI::App* verb) {
+    verb->add_option_function<std::string>(
+            "--format", [this](const std::string& name) { format_ = *cli::ParseFormat(name); },
+            "table, csv or json (one object a line) [default: table]")
+        ->type_name("FORMAT")
+        ->check(CLI::IsMember({"table", "csv", "json"}));
+  }
+
+  void AddDev() {
+    CLI::App* dev = Verb(&app_, "dev", "Run every role in this process, on embedded defaults.",
+                         "  millrace dev --data-dir ./data\n\n"
+                         "Prints `ready grpc=HOST:PORT admin=HOST:PORT data_dir=DIR` when it is "
+                         "ready; SIGINT or\nSIGTERM stops it.",
+                         [this] { return wiring_.dev(dev_); });
+    dev->add_option("--data-dir", dev_.data_dir,
+                    "where everything is kept: log/, state/, objects/, serving.db; made if missing")
+        ->required()
+        ->type_name("DIR");
+    dev->add_option("--listen", dev_.listen,
+                    "gRPC address; port 0 takes a free one [default: 127.0.0.1:7171]")
+        ->type_name("HOST:PORT")
+        ->check(IsAddress());
+    dev->add_option("--admin", dev_.admin,
+                    "HTTP address of /metrics /livez /readyz /version; port 0 takes a free one "
+                    "[default: 127.0.0.1:7172]")
+        ->type_name("HOST:PORT")
+        ->check(IsAddress());
+  }
+
+  void AddApply() {
+    CLI::App* apply = ClusterVerbOf(
+        &app_, "apply", "Create the streams and pipelines of a SQL script.",
+        "  millrace apply flights.sql\n\n"
+        "What is there already with the same definition stays as it is. A changed definition is a\n"
+        "conflict (exit code 4). Statements before one that fails have been applied.",
+        [this](cli::Cluster& c) { return cli::RunApply(c, apply_, console_); });
+    apply->add_option("FILE", apply_.file, "SQL script; - is standard input")
+        ->required()
+        ->type_name("");
+    apply->add_flag("--yes", apply_.yes, "answer every question with yes (CREATE asks none)");
+  }
+
+  void AddProduce() {
+    CLI::App* produce = Verb(
+        &app_, "produce", "Send the records of a file as events.",
+        "  millrace produce flights --input flights.csv.zst --end\n"
+        "  tail -f orders.jsonl | millrace produce orders --input - --producer-id till-7\n\n"
+        "CSV has a header line with column names; an unquoted empty field is NULL, \"\" is empty\n"
+        "text. JSON is one object a line. A rerun after a crash sends the same events under the\n"
+        "same numbers, so none counts twice: the producer is named after --producer-id and the\n"
+        "content of the file. Exit code 1 if an event was refused." +
+            std::string(kTalksTo),
+        [this] {
+          return cli::RunProduce(*wiring_.connect(server_), wiring_.sinks(server_), produce_,
+                                 console_);
+        });
+    produce->add_option("STREAM", produce_.stream, "name or namespace.name")
+        ->required()
+        ->type_name("");
+    produce
+        ->add_option("--input", produce_.input,
+                     "file, decompressed if it ends in .zst or .gz; - is standard input")
+        ->required()
+        ->type_name("FILE");
+    produce
+        ->add_option("--format", produce_.format,
+                     "csv or json [default: by the file's name, else by its first byte]")
+        ->type_name("FORMAT")
+        ->check(CLI::IsMember({"csv", "json"}));
+    produce
+        ->add_option("--rate", produce_.rate,
+                     "at most so many events a second [default: as fast as they are taken]")
+        ->type_name("N");
+    produce
+        ->add_option("--producer-id", produce_.producer_id,
+                     "who sends; needed to resume from standard input [default: produce]")
+        ->type_name("ID");
+    produce->add_flag("--end", produce_.end,
+                      "afterwards bring the stream to its end: every window closes, and the stream "
+                      "counts no later event");
+  }
+
+  void AddStream() {
+    CLI::App* stream = Group("stream", "Look at streams; advance their time.");
+    AddFormat(ClusterVerbOf(
+        stream, "list", "List the streams.", "  millrace stream list",
+        [this](cli::Cluster& c) { return cli::RunStreamList(c, format_, console_); }));
+    CLI::App* describe = ClusterVerbOf(
+        stream, "describe", "Show columns, options and end offsets of a stream.",
+        "  millrace stream describe flights --format json",
+        [this](cli::Cluster& c) { return cli::RunStreamDescribe(c, name_, format_, console_); });
+    AddName(describe, "of the stream");
+    AddFormat(describe);
+    CLI::App* advance = ClusterVerbOf(
+        stream, "advance", "Say that no event before a time will come: windows up to it close.",
+        "  millrace stream advance flights --to 2001-02-01T00:00:00Z\n"
+        "  millrace stream advance flights --to end",
+        [this](cli::Cluster& c) {
+          return cli::RunStreamAdvance(c, {name_, advance_to_}, console_);
+        });
+    AddName(advance, "of the stream");
+    advance
+        ->add_option("--to", advance_to_,
+                     "RFC 3339 time or date (UTC), or end: then everything closes for good")
+        ->required()
+        ->type_name("TIME|end");
+  }
+
+  void AddPipeline() {
+    CLI::App* pipeline = Group("pipeline", "Look at pipelines; drop one.");
+    AddFormat(ClusterVerbOf(pipeline, "list", "List the pipelines with state and watermark.",
+                            "  millrace pipeline list", [this](cli::Cluster& c) {
+                              return cli::RunPipelineList(c, format_, console_);
+                            }));
+    CLI::App* describe = ClusterVerbOf(
+        pipeline, "describe", "Show window, options, columns and plan of a pipeline.",
+        "  millrace pipeline describe delays_hourly",
+        [this](cli::Cluster& c) { return cli::RunPipelineDescribe(c, name_, format_, console_); });
+    AddName(describe, "of the pipeline");
+    AddFormat(describe);
+    CLI::App* drop = ClusterVerbOf(
+        pipeline, "drop", "Remove the view and the state of a pipeline; its table and files stay.",
+        "  millrace pipeline drop delays_hourly",
+        [this](cli::Cluster& c) { return cli::RunPipelineDrop(c, name_, console_); });
+    AddName(drop, "of the pipeline");
+  }
+
+  void AddShard() {
+    CLI::App* shard =
+        Group("shard", "Look at shards; bring a halted one past what it cannot read.");
+    AddFormat(
+        ClusterVerbOf(shard, "list", "List the shards with state, offsets and why they halted.",
+                      "  millrace shard list",
+                      [this](cli::Cluster& c) { return cli::RunShardList(c, format_, console_); }));
+    CLI::App* skip = ClusterVerbOf(
+        shard, "skip", "Let a halted shard go on at an offset; records before it are left out.",
+        "  millrace shard skip default/delays_hourly@17/p2 --to 4711 --reason 'disk lost'",
+        [this](cli::Cluster& c) { return cli::RunShardSkip(c, skip_, console_); });
+    skip->add_option("SHARD", skip_.shard, "as `millrace shard list` shows it")
+        ->required()
+        ->type_name("");
+    skip->add_option("--to", skip_.to, "offset of the first record to read")
+        ->required()
+        ->type_name("OFFSET");
+    skip->add_option("--reason", skip_.reason, "why; kept in the control log")
+        ->required()
+        ->type_name("TEXT");
+  }
+
+  CLI::App* AddQuery(const std::string& name, Output output, const std::string& description,
+                     const std::string& example) {
+    CLI::App* verb =
+        ClusterVerbOf(&app_, name, description, example, [this, output](cli::Cluster& c) {
+          query_.name = name_;
+          query_.output = output;
+          query_.format = format_;
+          return cli::RunQuery(c, query_, console_);
+        });
+    AddName(verb, "of the pipeline");
+    verb->add_flag("--wait", query_.wait,
+                   "first until everything appended before the call has been applied");
+    verb->add_flag("--meta", query_.meta, "also the columns that begin with _");
+    AddFormat(verb);
+    return verb;
+  }
+
+  void AddQueries() {
+    CLI::App* results = AddQuery(
+        "results", Output::kResults, "Show the results of a pipeline, by window and group.",
+        "  millrace results delays_hourly --wait --key origin=LAX --from 2001-01-05 "
+        "--to 2001-01-06");
+    results
+        ->add_option("--key", query_.keys,
+                     "only rows with this value in a group column; may be repeated")
+        ->type_name("COLUMN=VALUE")
+        ->allow_extra_args(false);
+    results->add_option("--from", query_.from, "only windows that start at this time or later")
+        ->type_name("TIME");
+    results->add_option("--to", query_.to, "only windows that start before this time")
+        ->type_name("TIME");
+    AddQuery("late", Output::kLate, "Show the events that came too late for a window.",
+             "  millrace late delays_hourly --format csv");
+    AddQuery("quarantine", Output::kQuarantine,
+             "Show the events and rows that could not be used, and why.",
+             "  millrace quarantine delays_hourly --format json");
+  }
+
+  static CLI::Validator IsAddress() {
+    return {[](std::string& text) {
+              const auto address = ParseHostPort(text);
+              return address.ok() ? std::string() : address.error().message;
+            },
+            ""};
+  }
+
+  int ShowHelp(const CLI::ParseError& e) {
+    std::ostringstream unused;
+    app_.exit(e, console_.out, unused);
+    return console_.Finish();
+  }
+
+  /// What is wrong, and whose help tells more.
+  std::string Explain(const CLI::ParseError& e) const {
+    std::string command = "millrace";
+    const CLI::App* at = &app_;
+    for (;;) {
+      const auto parsed = at->get_subcommands();
+      if (parsed.empty()) break;
+      at = parsed.front();
+      command += " " + at->get_name();
+    }
+    std::string message = e.what();
+    const std::vector<std::string> unknown = app_.remaining(true);
+    const bool lacks_verb = at->get_require_subcommand_min() > 0;
+    if (lacks_verb && !unknown.empty()) {
+      message = "no such verb: " + unknown.front();
+    } else if (lacks_verb) {
+      message = "a verb is missing";
+    } else if (message.starts_with("The ")) {
+      message[0] = 't';
+    }
+    while (message.ends_with('\n') || message.ends_with('.')) message.pop_back();
+    return message + "; see `" + command + " --help`";
+  }
+
+  const Wiring& wiring_;
+  const Console& console_;
+  CLI::App app_;
+  CLI::Option* server_option_ = nullptr;
+  std::function<int()> run_;
+
+  std::string server_;
+  std::string name_;
+  Format format_ = Format::kTable;
+  DevOptions dev_;
+  cli::ApplyOptions apply_;
+  cli::ProduceOptions produce_;
+  std::string advance_to_;
+  cli::ShardSkipOptions skip_;
+  cli::QueryOptions query_;
+};
+
+}  // namespace
+
+int RunCommandLine(int argc, const char* const* argv, const char* environment_server,
+                   const Wiring& wiring, const cli::Console& console) {
+  return CommandLine(wiring, console).Run(argc, argv, environment_server);
+}
+
+}  // namespace millrace

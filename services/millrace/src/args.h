@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "dev.h"
+#include "millrace/cli/cluster.h"
+#include "millrace/cli/console.h"
+#include "millrace/cli/event_sink.h"
+
+namespace millrace {
+
+/// What the verbs run on. Tests put fakes here.
+struct Wiring {
+  std::function<std::unique_ptr<cli::Cluster>(const std::string& server)> connect;
+  std::function<cli::OpenEventSink(const std::string& server)> sinks;
+  std::function<int(const DevOptions&)> dev;
+};
+
+/// Parses the command line, runs its verb and gives the exit code. `environment_server`: the value
+/// of MILLRACE_SERVER, or null.
+int RunCommandLine(int argc, const char* const* argv, const char* environment_server,
+                   const Wiring& wiring, const cli::Console& console);
+
+}  // namespace millrace

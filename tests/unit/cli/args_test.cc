@@ -1,0 +1,196 @@
+#include "args.h"
+
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "cli_test_support.h"
+
+namespace millrace {
+namespace {
+
+using cli::test::FakeCluster;
+using cli::test::Recorded;
+
+/// Lets the verbs run on fakes and remembers which server they were meant for.
+struct Ran {
+  std::shared_ptr<FakeCluster> cluster = std::make_shared<FakeCluster>();
+  cli::test::SentEvents sent;
+  DevOptions dev;
+  std::string server;
+  Recorded recorded;
+
+  int operator()(std::vector<const char*> words, const char* environment_server = nullptr) {
+    /// The command line owns its cluster; this one outlives it.
+    struct Shared : FakeCluster {
+      std::shared_ptr<FakeCluster> kept;
+      explicit Shared(std::shared_ptr<FakeCluster> k) : FakeCluster(*k), kept(std::move(k)) {}
+      ~Shared() override { *kept = *this; }
+    };
+    const Wiring wiring{[this](const std::string& to) {
+                          server = to;
+                          return std::make_unique<Shared>(cluster);
+                        },
+                        [this](const std::string&) { return cli::test::SinkInto(&sent); },
+                        [this](const DevOptions& options) {
+                          dev = options;
+                          return 0;
+                        }};
+    words.insert(words.begin(), "millrace");
+    return RunCommandLine(static_cast<int>(words.size()), words.data(), environment_server, wiring,
+                          recorded.console);
+  }
+};
+
+TEST_CASE(
+    "the help of every verb names each of its options, its default and "
+    "an example") {
+  using Words = std::vector<const char*>;
+  const std::map<Words, std::vector<std::string>> verbs{
+      {{"dev"}, {"--data-dir", "--listen", "127.0.0.1:7171", "--admin", "127.0.0.1:7172"}},
+      {{"apply"}, {"FILE", "--yes"}},
+      {{"produce"},
+       {"STREAM", "--input", ".zst or .gz", "--format", "--rate", "--producer-id", "--end",
+        "no later event", "default: produce"}},
+      {{"stream", "list"}, {"--format", "default: table"}},
+      {{"stream", "describe"}, {"NAME", "--format"}},
+      {{"stream", "advance"}, {"NAME", "--to", "TIME|end"}},
+      {{"pipeline", "list"}, {"--format"}},
+      {{"pipeline", "describe"}, {"NAME", "--format"}},
+      {{"pipeline", "drop"}, {"NAME"}},
+      {{"shard", "list"}, {"--format"}},
+      {{"shard", "skip"}, {"SHARD", "--to", "OFFSET", "--reason", "TEXT"}},
+      {{"results"},
+       {"NAME", "--wait", "--key", "COLUMN=VALUE", "--from", "--to", "--meta", "--format"}},
+      {{"late"}, {"NAME", "--wait", "--meta", "--format"}},
+      {{"quarantine"}, {"NAME", "--wait", "--meta", "--format"}},
+      {{"version"}, {}},
+  };
+  for (const auto& [words, options] : verbs) {
+    Ran run;
+    Words asked = words;
+    asked.push_back("--help");
+    CHECK(run(asked) == 0);
+    const std::string help = run.recorded.out.str();
+    std::string example = "  millrace";
+    for (const char* word : words) example += std::string(" ") + word;
+    INFO(help);
+    CHECK(help.find(example) != std::string::npos);
+    for (const std::string& option : options) {
+      INFO(option);
+      CHECK(help.find(option) != std::string::npos);
+    }
+    CHECK(run.recorded.err.str().empty());
+
+    Ran top;
+    CHECK(top({"--help"}) == 0);
+    CHECK(top.recorded.out.str().find(std::string("  ") + words[0]) != std::string::npos);
+  }
+}
+
+TEST_CASE("the top help tells the server option, its variable and the exit codes") {
+  Ran run;
+  CHECK(run({"--help"}) == 0);
+  const std::string help = run.recorded.out.str();
+  for (const char* text : {"--server HOST:PORT", "MILLRACE_SERVER", "127.0.0.1:7171", "--version",
+                           "namespace.name", "3 not found", "4 conflict", "78"}) {
+    INFO(text);
+    CHECK(help.find(text) != std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "a command line that makes no sense is exit code 2 and one line that "
+    "says whose help") {
+  Ran run;
+  CHECK(run({"results"}) == 2);
+  CHECK(run.recorded.err.str() ==
+        "millrace: error: NAME is required; see `millrace results --help`\n");
+  CHECK(run({"stream", "advance", "flights"}) == 2);
+  CHECK(run.recorded.Said("--to is required; see `millrace stream advance --help`\n"));
+  CHECK(run({"results", "delays", "--format", "xml"}) == 2);
+  CHECK(run.recorded.Said("xml"));
+  CHECK(run({"results", "delays", "--nonsense"}) == 2);
+  CHECK(run.recorded.Said("--nonsense"));
+  CHECK(run({"frobnicate"}) == 2);
+  CHECK(run.recorded.Said("no such verb: frobnicate; see `millrace --help`\n"));
+  CHECK(run({"stream"}) == 2);
+  CHECK(run.recorded.Said("a verb is missing; see `millrace stream --help`\n"));
+  CHECK(run({"stream", "drop"}) == 2);
+  CHECK(run.recorded.Said("no such verb: drop; see `millrace stream --help`\n"));
+  CHECK(run({"dev"}) == 2);
+  CHECK(run({"dev", "--data-dir", "x", "--listen", "nonsense"}) == 2);
+  CHECK(run.recorded.Said("not an address"));
+  CHECK(run({"shard", "skip", "default/d@1/p0", "--to", "soon", "--reason", "x"}) == 2);
+  CHECK(run.cluster->calls.empty());
+  CHECK(run.recorded.out.str().empty());
+}
+
+TEST_CASE("without a verb the help goes to standard error") {
+  Ran run;
+  CHECK(run({}) == 2);
+  CHECK(run.recorded.Said("produce"));
+  CHECK(run.recorded.out.str().empty());
+}
+
+TEST_CASE("the server is the option before the environment before the default") {
+  Ran run;
+  CHECK(run({"stream", "list"}) == 0);
+  CHECK(run.server == "127.0.0.1:7171");
+  CHECK(run({"stream", "list"}, "other:1") == 0);
+  CHECK(run.server == "other:1");
+  CHECK(run({"--server", "third:2", "stream", "list"}, "other:1") == 0);
+  CHECK(run.server == "third:2");
+  CHECK(run({"stream", "list", "--server", "fourth:3"}) == 0);
+  CHECK(run.server == "fourth:3");
+  CHECK(run({"--server", "nonsense", "stream", "list"}) == 2);
+  CHECK(run({"stream", "list"}, "nonsense") == 78);
+  CHECK(run.recorded.Said("MILLRACE_SERVER in the environment: not an address"));
+}
+
+TEST_CASE("options reach their verbs") {
+  Ran run;
+  run.cluster->table = {{"a"}, {Type::kInt}, {}};
+  CHECK(run({"results", "air.delays", "--wait", "--key", "a=1", "--key", "b=2", "--from",
+             "1970-01-01", "--to", "1970-01-02", "--meta", "--format", "csv"}) == 0);
+  CHECK(run.cluster->calls == std::vector<std::string>{"wait and query"});
+  CHECK(run.cluster->query.name_space == "air");
+  CHECK(run.cluster->query.keys.size() == 2);
+  CHECK(run.cluster->query.meta);
+  CHECK(run.recorded.out.str() == "a\n");
+  CHECK(run({"late", "delays"}) == 0);
+  CHECK(run.cluster->query.output == Output::kLate);
+  CHECK(run({"quarantine", "delays"}) == 0);
+  CHECK(run.cluster->query.output == Output::kQuarantine);
+  CHECK(run({"stream", "advance", "flights", "--to", "end"}) == 0);
+  CHECK(run({"pipeline", "drop", "delays"}) == 0);
+  CHECK(run({"shard", "skip", "default/d@1/p0", "--to", "7", "--reason", "two words"}) == 0);
+  const std::vector<std::string>& calls = run.cluster->calls;
+  CHECK(std::vector<std::string>(calls.end() - 3, calls.end()) ==
+        std::vector<std::string>{"advance flights infinity", "drop delays",
+                                 "skip default/d@1/p0 7 two words"});
+}
+
+TEST_CASE("produce takes its options; its format may differ from that of answers") {
+  const cli::test::TempDir dir;
+  const std::string file = cli::test::WriteFile(dir.Sub("a.txt"), "{\"a\":1}\n");
+  Ran run;
+  CHECK(run({"produce", "flights", "--input", file.c_str(), "--format", "json", "--rate", "1000",
+             "--producer-id", "me", "--end"}) == 0);
+  REQUIRE(run.sent.producers.size() == 1);
+  CHECK(run.sent.producers[0].starts_with("me/"));
+  CHECK(run.cluster->calls == std::vector<std::string>{"advance flights infinity"});
+}
+
+TEST_CASE("dev takes its directory and addresses") {
+  Ran run;
+  CHECK(run({"dev", "--data-dir", "d"}) == 0);
+  CHECK(run.dev.data_dir == "d");
+  CHECK(run.dev.listen == "127.0.0.1:7171");
+  CHECK(run.dev.admin == "127.0.0.1:7172");
+  CHECK(run({"dev", "--data-dir", "d", "--listen", "127.0.0.1:0", "--admin", "[::1]:0"}) == 0);
+  CHECK(run.dev.listen == "127.0.0.1:0");
+  CHECK(run.dev.admin == "[::1]:0");
+}
+
+}  // namespace
+}  // namespace millrace

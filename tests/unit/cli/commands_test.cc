@@ -1,0 +1,226 @@
+#include "millrace/cli/commands.h"
+
+#include <catch2/catch.hpp>
+
+#include "cli_test_support.h"
+#include "millrace/base/version.h"
+
+namespace millrace::cli {
+namespace {
+
+using test::FakeCluster;
+using test::Recorded;
+
+TEST_CASE("exit codes follow the kind of error") {
+  CHECK(ExitCodeOf(InvalidArgument("")) == 1);
+  CHECK(ExitCodeOf(Internal("")) == 1);
+  CHECK(ExitCodeOf(Corruption("")) == 1);
+  CHECK(ExitCodeOf(Fenced("")) == 1);
+  CHECK(ExitCodeOf(NotFound("")) == 3);
+  CHECK(ExitCodeOf(Conflict("")) == 4);
+  CHECK(ExitCodeOf(Unavailable("")) == 5);
+  CHECK(ExitCodeOf(ResourceExhausted("")) == 5);
+}
+
+TEST_CASE("names without a namespace are in the default one") {
+  CHECK(QualifiedName::Parse("flights") == QualifiedName{"default", "flights"});
+  CHECK(QualifiedName::Parse("a.b.c") == QualifiedName{"a", "b.c"});
+  CHECK(QualifiedName::Parse("default.flights").ToString() == "flights");
+  CHECK(QualifiedName::Parse("air.flights").ToString() == "air.flights");
+}
+
+TEST_CASE("times are RFC 3339, or a date for its midnight") {
+  CHECK(*ParseTimeArgument("1970-01-01T00:00:01Z") == kSecond);
+  CHECK(*ParseTimeArgument("1970-01-02") == kDay);
+  CHECK(!ParseTimeArgument("1970-01-02T00:00:00").ok());
+  CHECK(!ParseTimeArgument("yesterday").ok());
+}
+
+TEST_CASE("durations are told in their largest units") {
+  CHECK(FormatDuration(0) == "0");
+  CHECK(FormatDuration(4 * 3'600 * kSecond) == "4 hours");
+  CHECK(FormatDuration(kDay + 60 * kSecond + 1) == "1 day 1 minute 1 microsecond");
+  CHECK(FormatDuration(-250'000) == "-250 milliseconds");
+}
+
+TEST_CASE("apply says on standard output what came of each statement") {
+  const test::TempDir dir;
+  FakeCluster cluster;
+  cluster.applied = {{"stream", {"default", "flights"}, true},
+                     {"pipeline", {"air", "delays"}, false}};
+  Recorded recorded;
+  const std::string file = test::WriteFile(dir.Sub("a.sql"), "CREATE TABLE ...");
+  CHECK(RunApply(cluster, {file}, recorded.console) == kExitOk);
+  CHECK(cluster.calls == std::vector<std::string>{"apply CREATE TABLE ..."});
+  CHECK(recorded.out.str() == "created stream flights\nunchanged pipeline air.delays\n");
+  CHECK(recorded.err.str().empty());
+}
+
+TEST_CASE("an error in a script names the file; a changed definition is a conflict") {
+  const test::TempDir dir;
+  const std::string file = test::WriteFile(dir.Sub("a.sql"), "SELECT");
+  FakeCluster cluster;
+  Recorded recorded;
+  cluster.answer = InvalidArgument("line 1, column 1: no");
+  CHECK(RunApply(cluster, {file}, recorded.console) == kExitRuntime);
+  CHECK(recorded.err.str() == "millrace: error: " + file + ": line 1, column 1: no\n");
+  cluster.answer = Conflict("the pipeline exists with another definition; drop it first");
+  CHECK(RunApply(cluster, {file}, recorded.console) == kExitConflict);
+  CHECK(recorded.out.str().empty());
+}
+
+TEST_CASE("a script that cannot be read is told without asking the cluster") {
+  const test::TempDir dir;
+  FakeCluster cluster;
+  Recorded recorded;
+  CHECK(RunApply(cluster, {dir.Sub("none.sql")}, recorded.console) == kExitRuntime);
+  CHECK(RunApply(cluster, {dir.path().string()}, recorded.console) == kExitRuntime);
+  CHECK(recorded.Said("No such file or directory file=" + dir.Sub("none.sql")));
+  CHECK(recorded.Said("Is a directory"));
+  CHECK(cluster.calls.empty());
+}
+
+TEST_CASE("stream list has four columns") {
+  FakeCluster cluster;
+  Recorded recorded;
+  CHECK(RunStreamList(cluster, Format::kCsv, recorded.console) == kExitOk);
+  CHECK(recorded.out.str() == "namespace,name,format,partitions\ndefault,flights,arrow,4\n");
+}
+
+TEST_CASE("stream describe shows every property for people and for programs") {
+  FakeCluster cluster;
+  Recorded recorded;
+  CHECK(RunStreamDescribe(cluster, "flights", Format::kTable, recorded.console) == kExitOk);
+  const std::string shown = recorded.out.str();
+  CHECK(shown.find("watermark_delay        4 hours\n") != std::string::npos);
+  CHECK(shown.find("column scheduled_at    timestamptz not null\n") != std::string::npos);
+  Recorded json;
+  CHECK(RunStreamDescribe(cluster, "default.flights", Format::kJson, json.console) == kExitOk);
+  CHECK(json.out.str().find("\"end_offsets\":[3,0,0,7],") != std::string::npos);
+  CHECK(json.out.str().find("\"watermark_delay_us\":14400000000,") != std::string::npos);
+  CHECK(json.out.str().find(
+            R"("columns":[{"name":"scheduled_at","type":"timestamptz","not_null":true},)") !=
+        std::string::npos);
+  CHECK(RunStreamDescribe(cluster, "air.flights", Format::kTable, json.console) == kExitNotFound);
+}
+
+TEST_CASE("stream advance takes a time or the end, and tells what the end means") {
+  FakeCluster cluster;
+  Recorded recorded;
+  CHECK(RunStreamAdvance(cluster, {"flights", "2001-02-01"}, recorded.console) == kExitOk);
+  CHECK(RunStreamAdvance(cluster, {"air.flights", "end"}, recorded.console) == kExitOk);
+  CHECK(cluster.calls == std::vector<std::string>{"advance flights 2001-02-01T00:00:00.000000Z",
+                                                  "advance air.flights infinity"});
+  CHECK(recorded.Said("no later event counts stream=air.flights"));
+  CHECK(recorded.out.str().empty());
+  CHECK(RunStreamAdvance(cluster, {"flights", "soon"}, recorded.console) == kExitUsage);
+  CHECK(recorded.Said("--to: not a time"));
+}
+
+TEST_CASE("pipeline list shows incarnation, state and watermark") {
+  FakeCluster cluster;
+  PipelineDescription p;
+  p.name = {"default", "delays"};
+  p.defined_at = 17;
+  p.stream = "flights";
+  p.state = "running";
+  p.watermark = 0;
+  cluster.pipelines = {p};
+  cluster.pipelines.push_back(p);
+  cluster.pipelines[1].watermark = kMinusInfinity;
+  Recorded recorded;
+  CHECK(RunPipelineList(cluster, Format::kCsv, recorded.console) == kExitOk);
+  CHECK(recorded.out.str() ==
+        "namespace,name,incarnation,stream,state,watermark\n"
+        "default,delays,delays@17,flights,running,1970-01-01T00:00:00.000000Z\n"
+        "default,delays,delays@17,flights,running,-infinity\n");
+  Recorded described;
+  CHECK(RunPipelineDescribe(cluster, "delays", Format::kJson, described.console) == kExitOk);
+  CHECK(described.out.str().find("\"incarnation\":\"delays@17\"") != std::string::npos);
+  CHECK(RunPipelineDescribe(cluster, "nothing", Format::kJson, described.console) == kExitNotFound);
+}
+
+TEST_CASE("pipeline drop and shard skip do what they say and tell it beside the data") {
+  FakeCluster cluster;
+  Recorded recorded;
+  CHECK(RunPipelineDrop(cluster, "delays", recorded.console) == kExitOk);
+  CHECK(RunShardSkip(cluster, {"default/delays@17/p2", 90, "log lost"}, recorded.console) ==
+        kExitOk);
+  CHECK(cluster.calls ==
+        std::vector<std::string>{"drop delays", "skip default/delays@17/p2 90 log lost"});
+  CHECK(recorded.out.str().empty());
+  CHECK(RunShardSkip(cluster, {"delays", 90, "x"}, recorded.console) == kExitUsage);
+  CHECK(RunShardSkip(cluster, {"default/delays@17/p2", -1, "x"}, recorded.console) == kExitUsage);
+  CHECK(cluster.calls.size() == 2);
+  cluster.answer = Conflict("the shard is not halted");
+  CHECK(RunShardSkip(cluster, {"default/delays@17/p2", 90, "x"}, recorded.console) ==
+        kExitConflict);
+}
+
+TEST_CASE("shard list tells why a shard halted") {
+  FakeCluster cluster;
+  cluster.shards = {{"default/d@1/p0", 3, "w1", "halted", "the log ends below", 5, 9, 2, 0}};
+  Recorded recorded;
+  CHECK(RunShardList(cluster, Format::kCsv, recorded.console) == kExitOk);
+  CHECK(recorded.out.str() ==
+        "shard,state,worker,epoch,next_offset,end_offset,last_cut,watermark,message\n"
+        "default/d@1/p0,halted,w1,3,5,9,2,1970-01-01T00:00:00.000000Z,the log ends below\n");
+}
+
+TEST_CASE("a query passes its filters on and waits only if told") {
+  FakeCluster cluster;
+  cluster.table = {{"a"}, {Type::kInt}, {{{Type::kInt, int64_t{1}}}}};
+  Recorded recorded;
+  QueryOptions options;
+  options.name = "air.delays";
+  options.wait = true;
+  options.keys = {"origin=LAX", "note=a=b"};
+  options.from = "1970-01-01";
+  options.to = "1970-01-02T00:00:00Z";
+  options.meta = true;
+  options.format = Format::kCsv;
+  CHECK(RunQuery(cluster, options, recorded.console) == kExitOk);
+  CHECK(recorded.out.str() == "a\n1\n");
+  CHECK(cluster.calls == std::vector<std::string>{"wait and query"});
+  CHECK(cluster.query.name_space == "air");
+  CHECK(cluster.query.name == "delays");
+  CHECK(cluster.query.keys ==
+        std::vector<std::pair<std::string, std::string>>{{"origin", "LAX"}, {"note", "a=b"}});
+  CHECK(cluster.query.from == Micros{0});
+  CHECK(cluster.query.to == kDay);
+  CHECK(cluster.query.meta);
+  CHECK(RunQuery(cluster, {.name = "delays", .output = Output::kLate}, recorded.console) ==
+        kExitOk);
+  CHECK(cluster.calls.back() == "query");
+  CHECK(cluster.query.output == Output::kLate);
+}
+
+TEST_CASE("filters that are wrong are errors of usage, found here or by the cluster") {
+  FakeCluster cluster;
+  Recorded recorded;
+  QueryOptions options;
+  options.name = "delays";
+  options.keys = {"LAX"};
+  CHECK(RunQuery(cluster, options, recorded.console) == kExitUsage);
+  CHECK(recorded.Said("--key: write it as column=value key=\"LAX\""));
+  options.keys = {};
+  options.from = "noon";
+  CHECK(RunQuery(cluster, options, recorded.console) == kExitUsage);
+  CHECK(recorded.Said("--from: not a time"));
+  CHECK(cluster.calls.empty());
+  options.from = {};
+  cluster.answer = InvalidArgument("no such column column=x");
+  CHECK(RunQuery(cluster, options, recorded.console) == kExitUsage);
+  cluster.answer = Unavailable("the server cannot be reached");
+  CHECK(RunQuery(cluster, options, recorded.console) == kExitUnavailable);
+  CHECK(recorded.out.str().empty());
+}
+
+TEST_CASE("version is one line on standard output") {
+  Recorded recorded;
+  CHECK(RunVersion(recorded.console) == kExitOk);
+  CHECK(recorded.out.str() == "millrace " + std::string(Version()) + " (semantics version 1)\n");
+}
+
+}  // namespace
+}  // namespace millrace::cli

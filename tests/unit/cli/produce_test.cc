@@ -1,0 +1,177 @@
+#include "millrace/cli/produce.h"
+
+#include <catch2/catch.hpp>
+#include <regex>
+
+#include "cli_test_support.h"
+
+namespace millrace::cli {
+namespace {
+
+using test::FakeCluster;
+using test::Recorded;
+using test::SentEvents;
+
+constexpr const char* kHeader = "scheduled_at,origin,delay_minutes\n";
+
+struct Fixture {
+  test::TempDir dir;
+  FakeCluster cluster;
+  SentEvents sent;
+  Recorded recorded;
+
+  int Produce(ProduceOptions options, int64_t fail_at = -1) {
+    if (options.stream.empty()) options.stream = "flights";
+    return RunProduce(cluster, test::SinkInto(&sent, fail_at), options, recorded.console);
+  }
+  std::string File(const std::string& name, const std::string& content) {
+    return test::WriteFile(dir.Sub(name), content);
+  }
+  bool Totals(const std::string& expected) const {
+    return std::regex_search(recorded.err.str(),
+                             std::regex("(^|\n)" + expected + " seconds=[0-9.]+\n"));
+  }
+};
+
+TEST_CASE("records are numbered from 1 and the producer is named after the file's content") {
+  Fixture f;
+  const std::string file = f.File(
+      "a.csv", std::string(kHeader) + "2001-01-01T00:00:00Z,LAX,5\n2001-01-01T00:01:00Z,,\n");
+  CHECK(f.Produce({.input = file}) == kExitOk);
+  CHECK(f.sent.events ==
+        std::vector<SentEvents::Event>{
+            {1, R"({"scheduled_at":"2001-01-01T00:00:00Z","origin":"LAX","delay_minutes":5})"},
+            {2, R"({"scheduled_at":"2001-01-01T00:01:00Z"})"}});
+  REQUIRE(f.sent.producers.size() == 1);
+  CHECK(f.sent.producers[0] ==
+        "produce/aff463ec8cd1250605774f0c2be4b4d919eea9839ce7535e869ffca2e1d02c85");
+  CHECK(f.Totals("acknowledged=2 refused=0 resent=0"));
+  CHECK(f.recorded.out.str().empty());
+}
+
+TEST_CASE("a run after a crash sends the same events under the same producer and numbers") {
+  Fixture f;
+  const std::string file = f.File("a.jsonl", "{\"a\":1}\n\n{\"a\":2}\n{\"a\":3}\n");
+  CHECK(f.Produce({.input = file, .producer_id = "mine"}, 3) == kExitNotFound);
+  const std::vector<SentEvents::Event> before = f.sent.events;
+  CHECK(before.size() == 2);
+  f.sent.events.clear();
+  CHECK(f.Produce({.input = file, .producer_id = "mine"}) == kExitOk);
+  CHECK(f.sent.events ==
+        std::vector<SentEvents::Event>{{1, "{\"a\":1}"}, {2, "{\"a\":2}"}, {3, "{\"a\":3}"}});
+  REQUIRE(f.sent.producers.size() == 2);
+  CHECK(f.sent.producers[0] == f.sent.producers[1]);
+  CHECK(f.sent.producers[0].starts_with("mine/"));
+  SECTION("and other content has another producer, under the same name of file and id") {
+    f.File("a.jsonl", "{\"a\":4}\n");
+    CHECK(f.Produce({.input = file, .producer_id = "mine"}) == kExitOk);
+    CHECK(f.sent.producers[2] != f.sent.producers[0]);
+  }
+}
+
+TEST_CASE("what is refused has its line and reason, keeps its number, and fails the run") {
+  Fixture f;
+  const std::string file = f.File("a.csv", std::string(kHeader) +
+                                               "2001-01-01T00:00:00Z,LAX,soon\n"  // line 2
+                                               "2001-01-01T00:00:00Z,\"two\nlines\",1\n"
+                                               "2001-01-01T00:00:00Z,bad,1\n"  // line 5
+                                               "2001-01-01T00:00:00Z\n"
+                                               "2001-01-01T00:00:00Z,LAX\"x,1\n"
+                                               "2001-01-01T00:00:00Z,SFO,1\n");
+  CHECK(f.Produce({.input = file}) == kExitRuntime);
+  std::vector<int64_t> sequences;
+  for (const auto& e : f.sent.events) sequences.push_back(e.sequence);
+  CHECK(sequences == std::vector<int64_t>{2, 3, 6});
+  CHECK(f.Totals("acknowledged=2 refused=4 resent=0"));
+  CHECK(f.recorded.Said("refused: " + file +
+                        " line 2: WRONG_TYPE: not a value of its column column=delay_minutes "
+                        "type=int value=\"soon\"\n"));
+  CHECK(f.recorded.Said(" line 5: WRONG_TYPE: not what the column takes\n"));
+  CHECK(f.recorded.Said(" line 6: UNREADABLE: the header has another number of fields fields=1"));
+  CHECK(f.recorded.Said(" line 7: UNREADABLE: a quote inside a field"));
+}
+
+TEST_CASE("ten refusals are told and the others counted") {
+  Fixture f;
+  std::string lines;
+  for (int i = 0; i < 25; ++i) lines += "{\"bad\":1}\n";
+  CHECK(f.Produce({.input = f.File("a.json", lines)}) == kExitRuntime);
+  CHECK(f.recorded.Said(" line 10: "));
+  CHECK(!f.recorded.Said(" line 11: "));
+  CHECK(f.recorded.Said("refused: 15 more\n"));
+}
+
+TEST_CASE("--end advances the stream to infinity after everything was acknowledged") {
+  Fixture f;
+  const std::string file = f.File("a.json", "{}\n");
+  CHECK(f.Produce({.input = file, .end = true}) == kExitOk);
+  CHECK(f.sent.flushes == 1);
+  CHECK(f.cluster.calls == std::vector<std::string>{"advance flights infinity"});
+  CHECK(f.recorded.Said("no later event counts stream=flights"));
+}
+
+TEST_CASE("--end does nothing when the run failed or nothing was taken") {
+  Fixture f;
+  CHECK(f.Produce({.input = f.File("a.json", "{}\n{}\n"), .end = true}, 2) == kExitNotFound);
+  CHECK(f.Produce({.input = f.File("b.json", "{\"bad\":1}\n"), .end = true}) == kExitRuntime);
+  CHECK(f.cluster.calls.empty());
+  CHECK(f.recorded.Said("the stream was not brought to its end"));
+}
+
+TEST_CASE("the format is told by the option, the name, or the first byte") {
+  Fixture f;
+  const std::string csv = std::string(kHeader) + "2001-01-01T00:00:00Z,LAX,5\n";
+  CHECK(f.Produce({.input = f.File("a.json", csv), .format = "csv"}) == kExitOk);
+  CHECK(f.Produce({.input = f.File("a.csv", csv)}) == kExitOk);
+  CHECK(f.Produce({.input = f.File("a", csv)}) == kExitOk);
+  CHECK(f.Produce({.input = f.File("b", " \n{\"a\":1}\n")}) == kExitOk);
+  CHECK(f.sent.events.size() == 4);
+  CHECK(f.sent.events[3].payload == "{\"a\":1}");
+  CHECK(f.Produce({.input = f.File("c", csv), .format = "xml"}) == kExitUsage);
+}
+
+TEST_CASE("an input that is missing, empty or without the header it needs sends nothing") {
+  Fixture f;
+  CHECK(f.Produce({.input = f.dir.Sub("none.csv")}) == kExitRuntime);
+  CHECK(f.recorded.Said("No such file or directory file=" + f.dir.Sub("none.csv")));
+  CHECK(f.Produce({.input = f.dir.path().string()}) == kExitRuntime);
+  CHECK(f.Produce({.input = f.File("a.csv", "")}) == kExitRuntime);
+  CHECK(f.recorded.Said("the input is empty"));
+  CHECK(f.Produce({.input = f.File("b.csv", "origin\nLAX\n")}) == kExitRuntime);
+  CHECK(f.recorded.Said("these must be among them: scheduled_at"));
+  CHECK(f.sent.events.empty());
+}
+
+TEST_CASE("a stream that does not exist, or an option that makes no sense, is told first") {
+  Fixture f;
+  const std::string file = f.File("a.json", "{}\n");
+  CHECK(f.Produce({.stream = "nothing", .input = file}) == kExitNotFound);
+  CHECK(f.Produce({.input = file, .rate = -1}) == kExitUsage);
+  CHECK(f.Produce({.input = file, .producer_id = ""}) == kExitUsage);
+  CHECK(f.sent.producers.empty());
+}
+
+TEST_CASE("columns that the stream lacks are warned of once") {
+  Fixture f;
+  CHECK(f.Produce({.input = f.File("a.csv",
+                                   "scheduled_at,x,y\n2001-01-01T00:00:00Z,1,2\n"
+                                   "2001-01-01T00:00:00Z,1,2\n")}) == kExitOk);
+  const std::string said = f.recorded.err.str();
+  const std::string warning = "they are left out: x, y\n";
+  CHECK(said.find(warning) != std::string::npos);
+  CHECK(said.find(warning) == said.rfind(warning));
+}
+
+TEST_CASE("--rate lets so many events a second through") {
+  Fixture f;
+  std::string lines;
+  for (int i = 0; i < 21; ++i) lines += "{}\n";
+  CHECK(f.Produce({.input = f.File("a.json", lines), .rate = 200}) == kExitOk);
+  std::smatch seconds;
+  const std::string said = f.recorded.err.str();
+  REQUIRE(std::regex_search(said, seconds, std::regex("seconds=([0-9.]+)")));
+  CHECK(std::stod(seconds[1]) >= 0.1);
+}
+
+}  // namespace
+}  // namespace millrace::cli
