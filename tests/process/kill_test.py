@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""kill -9 at random moments, of the server and of the producer, while flights stream in over gRPC.
+
+    kill_test.py --millrace BIN --logdump BIN --flights FILE [--kills N] [--seed N] [--crash-points] [--late]
+
+In the end the table, the Parquet files, the late output and the ledger must equal what the oracle folds out of the log
+that was really written. With --crash-points the server is killed at every named crash point in turn instead. Ends with a
+line that counts kills and what was lost or there twice.
+"""
+import argparse
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import cluster
+
+STREAM = '''CREATE TABLE flights (
+  scheduled_at timestamptz NOT NULL, origin text, destination text, delay_minutes int, distance_miles int
+) WITH (partition_key = 'origin', event_time = 'scheduled_at', watermark_delay = '%s');
+'''
+TUMBLING = '''CREATE MATERIALIZED VIEW hourly WITH (allowed_lateness = '%s') AS
+SELECT origin, window_start, window_end, count(*) AS flights, sum(distance_miles) AS miles,
+       avg(delay_minutes) AS mean_delay, max(delay_minutes) AS worst_delay
+FROM tumble(flights, scheduled_at, INTERVAL '1 hour') GROUP BY origin, window_start, window_end;
+'''
+HOPPING = '''CREATE MATERIALIZED VIEW rolling WITH (allowed_lateness = '%s') AS
+SELECT origin, window_start, window_end, count(*) AS flights, sum(distance_miles) AS miles,
+       avg(delay_minutes) AS mean_delay, max(delay_minutes) AS worst_delay
+FROM hop(flights, scheduled_at, INTERVAL '10 minutes', INTERVAL '1 hour') GROUP BY origin, window_start, window_end;
+'''
+COLUMNS = ['flights', 'miles', 'mean_delay', 'worst_delay']
+PARTITIONS = 4
+METRICS_PERIOD = 0.5
+CRASH_POINTS = [
+    'ingest.before_append', 'ingest.after_append', 'log_embedded.append.before_write', 'log_embedded.append.durable',
+    'cut.begin', 'cut.after_state', 'cut.after_freeze', 'cut.after_file', 'cut.after_manifest', 'cut.after_commit',
+    'cut.before_delete', 'sink.serving.before_apply', 'sink.serving.after_apply', 'serving.apply.begin',
+    'serving.apply.before_commit', 'serving.apply.committed', 'sink.file.before_put', 'objectstore.put.written',
+    'objectstore.put.renamed', 'sink.file.after_put', 'open.after_takeover']
+
+
+def write(path, text):
+    with open(path, 'w') as out:
+        out.write(text)
+    return path
+
+
+class Run:
+    def __init__(self, options, scratch):
+        self.options = options
+        self.scratch = scratch
+        self.random = random.Random(options.seed)
+        delay, lateness = ('2 hours', '1 hour') if options.late else ('48 hours', '0 seconds')
+        self.stream = STREAM % delay
+        self.views = {'hourly': TUMBLING % lateness, 'rolling': HOPPING % lateness}
+        if options.tumbling_only:
+            del self.views['rolling']
+        self.dev = cluster.Dev(options.millrace, os.path.join(scratch, 'data'))
+        self.kills = 0
+        self.producer_kills = 0
+        self.crashed = {}
+        self.producer = None
+
+    def prepare(self):
+        assert self.dev.start(), 'millrace dev does not start'
+        script = write(os.path.join(self.scratch, 'all.sql'), self.stream + ''.join(self.views.values()))
+        self.dev.command('apply', script)
+
+    def ensure_producer(self):
+        if self.producer is None or self.producer.poll() not in (None, 0):
+            self.producer = self.dev.produce('flights', self.options.flights, '--producer-id', 'kill-test',
+                                             *(['--rate', str(self.options.rate)] if self.options.rate else []))
+
+    def produced(self):
+        return self.producer is not None and self.producer.poll() == 0
+
+    def restart(self, crash_at=None):
+        while not self.dev.start(crash_at):
+            # A crash point may lie before readiness; then the next start goes without it.
+            self.dev.process.wait()
+            crash_at = None
+
+    def random_kills(self):
+        while self.kills < self.options.kills or not self.produced():
+            self.ensure_producer()
+            deadline = time.monotonic() + self.random.uniform(0.05, 0.9)
+            while time.monotonic() < deadline and not (self.kills >= self.options.kills and self.produced()):
+                time.sleep(0.01)
+            if self.kills >= self.options.kills:
+                continue
+            if self.random.random() < 0.25 and self.producer.poll() is None:
+                self.producer.kill()
+                self.producer.wait()
+                self.producer_kills += 1
+            self.dev.kill()
+            self.kills += 1
+            self.restart()
+
+    def crash_points(self):
+        for name in CRASH_POINTS:
+            passes = self.random.randint(1, 3)
+            self.dev.stop()
+            self.restart(f'{name}:{passes}')
+            if not self.dev.running():
+                self.restart()
+            self.ensure_producer()
+            # Cuts and files come in their own time; a stop makes a cut at the latest.
+            deadline = time.monotonic() + self.options.point_patience
+            while self.dev.running() and time.monotonic() < deadline:
+                time.sleep(0.02)
+                if self.produced():
+                    self.producer = None
+                    self.ensure_producer()
+            if self.dev.running():
+                self.dev.process.terminate()
+                self.dev.process.wait()
+            self.crashed[name] = 1 if self.dev.process.returncode == -9 else 0
+            self.kills += self.crashed[name]
+            self.restart()
+        while not self.produced():
+            self.ensure_producer()
+            self.producer.wait()
+
+    def finish(self):
+        self.dev.command('stream', 'advance', 'flights', '--to', 'end')
+        for view in self.views:
+            self.dev.command('results', view, '--wait', '--format', 'csv')
+
+    def check(self):
+        expected = {}
+        # Files are put, and metrics exported, a moment after the rows are in the table.
+        time.sleep(2 * METRICS_PERIOD)
+        cluster.wait_until('every result file is put', lambda: cluster.owed(self.dev) == 0)
+        ledgers = {view: cluster.ledger(self.dev, view) for view in self.views}
+        self.dev.stop()
+        for view, sql in self.views.items():
+            script = write(os.path.join(self.scratch, view + '.sql'), self.stream + sql)
+            expected[view] = [cluster.oracle(self.options.logdump, self.dev.data_dir, 'flights', p, script, self.scratch)
+                              for p in range(PARTITIONS)]
+        aggregated = 0
+        for view, outputs in expected.items():
+            rows = cluster.compare_table(self.dev.data_dir, view, COLUMNS, outputs)
+            files = cluster.compare_files(self.dev.data_dir, view, COLUMNS, outputs)
+            late = cluster.compare_late(self.dev.data_dir, view, outputs)
+            counters = {}
+            for output in outputs:
+                for name, n in output['counters'].items():
+                    counters[name] = counters.get(name, 0) + n
+            for name in ('read', 'duplicate', 'aggregated', 'late', 'taken', 'too_late', 'accepted_late', 'emitted'):
+                if ledgers[view].get(name, 0) != counters.get(name, 0):
+                    raise AssertionError(f'{view}: ledger {name}: expected {counters.get(name, 0)}, '
+                                         f'got {ledgers[view].get(name, 0)}')
+            unique = counters['read'] - counters.get('duplicate', 0)
+            if unique != self.options.events:
+                raise AssertionError(f'{view}: {unique} distinct events were counted of {self.options.events}')
+            aggregated = counters['aggregated']
+            print(f'{view}: {rows} rows, {files} files, {late} late events, {counters.get("duplicate", 0)} duplicates '
+                  f'dropped, {aggregated} events aggregated: equal to the oracle')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--millrace', required=True)
+    parser.add_argument('--logdump', required=True)
+    parser.add_argument('--flights', required=True)
+    parser.add_argument('--kills', type=int, default=25)
+    parser.add_argument('--seed', type=int, default=int(time.time()))
+    parser.add_argument('--rate', type=int, default=0)
+    parser.add_argument('--events', type=int, default=508_239)
+    parser.add_argument('--late', action='store_true')
+    parser.add_argument('--tumbling-only', action='store_true')
+    parser.add_argument('--crash-points', action='store_true')
+    parser.add_argument('--point-patience', type=float, default=14)
+    options = parser.parse_args()
+    scratch = tempfile.mkdtemp(prefix='millrace-kill-')
+    run = Run(options, scratch)
+    print(f'seed {options.seed}, files in {scratch}', flush=True)
+    try:
+        run.prepare()
+        if options.crash_points:
+            run.crash_points()
+        else:
+            run.random_kills()
+        run.finish()
+        run.check()
+    except BaseException:
+        if run.dev.running():
+            run.dev.kill()
+        print(f'FAILED with seed {options.seed}; {scratch} is kept', flush=True)
+        raise
+    never = [name for name, n in run.crashed.items() if n == 0]
+    for name, n in run.crashed.items():
+        print(f'crash point {name:34} killed {n}')
+    print(f'kills of the server: {run.kills}, of the producer: {run.producer_kills}; lost 0, duplicated 0', flush=True)
+    shutil.rmtree(scratch)
+    os.path.exists(run.dev.log.name) and os.remove(run.dev.log.name)
+    if never:
+        sys.exit(f'crash points that were never hit: {", ".join(never)}')
+
+
+if __name__ == '__main__':
+    main()
