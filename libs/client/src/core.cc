@@ -48,7 +48,9 @@ Client::Core::Batch& Client::Core::Filling() {
     auto batch = std::make_shared<Batch>();
     batch->first = next_;
     batch->created = Clock::now();
-    batch->message = std::make_shared<wire::PublishStreamRequest>();
+    const auto arena = std::make_shared<google::protobuf::Arena>();
+    batch->message = {
+        arena, google::protobuf::Arena::CreateMessage<wire::PublishStreamRequest>(arena.get())};
     wire::PublishRequest* request = batch->message->mutable_request();
     request->set_namespace_(options_.name_space);
     request->set_stream(options_.stream);

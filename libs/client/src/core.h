@@ -39,6 +39,7 @@ class Client::Core {
   /// Events with consecutive numbers that travel together.
   struct Batch {
     int64_t first = 0;
+    /// Lives in an arena of its own.
     std::shared_ptr<ingest::v1::PublishStreamRequest> message;
     std::vector<bool> settled;  ///< by place
     size_t settled_in_front = 0;

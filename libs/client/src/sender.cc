@@ -149,6 +149,7 @@ void Client::Core::ReadReplies(Connection* connection) {
 Client::Core::Reports Client::Core::ReportsOf(const Batch& batch,
                                               const wire::PublishStreamReply& reply) {
   Reports reports;
+  reports.reserve(static_cast<size_t>(reply.reply().results_size()));
   for (int i = 0; i < reply.reply().results_size(); ++i) {
     const wire::EventResult& result = reply.reply().results(i);
     EventReport report;

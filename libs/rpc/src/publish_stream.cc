@@ -1,5 +1,7 @@
 #include "publish_stream.h"
 
+#include <google/protobuf/arena.h>
+
 #include <deque>
 #include <exception>
 
@@ -36,11 +38,14 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
  private:
   /// A batch between its reading and the writing of its answer.
   struct Batch {
-    std::shared_ptr<wire::PublishStreamRequest> message;
+    google::protobuf::Arena arena;  ///< of both messages: thousands of small ones each
+    wire::PublishStreamRequest* const request =
+        google::protobuf::Arena::CreateMessage<wire::PublishStreamRequest>(&arena);
+    wire::PublishStreamReply* const reply =
+        google::protobuf::Arena::CreateMessage<wire::PublishStreamReply>(&arena);
     size_t bytes = 0;
     bool answered = false;
     grpc::Status status;
-    wire::PublishStreamReply reply;
   };
   /// Answers a batch whose task was destroyed.
   class Ender {
@@ -71,7 +76,7 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
   Executor* const executor_;
   ingest::Gateway* const gateway_;
 
-  std::shared_ptr<wire::PublishStreamRequest> reading_;
+  std::shared_ptr<Batch> reading_;
   bool reads_done_ = false;
   std::deque<std::shared_ptr<Batch>> batches_;  ///< unanswered, in order
   std::shared_ptr<Batch> writing_;
@@ -142,14 +147,12 @@ void PublishStreams::Drain() {
 
 void PublishStreams::Session::OnRead(bool ok) {
   std::lock_guard lock(mutex_);
-  const auto message = std::exchange(reading_, nullptr);
+  auto batch = std::exchange(reading_, nullptr);
   if (!ok) {
     reads_done_ = true;
   } else if (!closing_) {
-    auto batch = std::make_shared<Batch>();
-    batch->message = message;
-    batch->bytes = message->ByteSizeLong();
-    batch->reply.set_batch(message->batch());
+    batch->bytes = batch->request->ByteSizeLong();
+    batch->reply->set_batch(batch->request->batch());
     bytes_ += batch->bytes;
     batches_.push_back(batch);
     executor_->Spawn(Run(Ender(shared_from_this(), std::move(batch))));
@@ -163,13 +166,13 @@ Task<void> PublishStreams::Session::Run(Ender ender) {
   if (session.refused_) co_return;
   grpc::Status status;
   try {
-    std::shared_ptr<const wire::PublishRequest> request(batch->message, &batch->message->request());
+    std::shared_ptr<const wire::PublishRequest> request(batch, &batch->request->request());
     auto accept = session.gateway_->Accept(Principal(), FromWire(std::move(request)));
     const ingest::PublishReply reply = co_await std::move(accept);
     if (reply.error) {
       status = ToStatus(*reply.error);
     } else {
-      ToWire(reply, batch->reply.mutable_reply());
+      ToWire(reply, batch->reply->mutable_reply());
     }
   } catch (const std::exception& e) {
     status = ToStatus(Internal(std::string("the batch failed: ") + e.what()));
@@ -183,7 +186,6 @@ void PublishStreams::Session::Answer(const std::shared_ptr<Batch>& batch, grpc::
   std::lock_guard lock(mutex_);
   if (std::exchange(batch->answered, true)) return;
   batch->status = std::move(status);
-  batch->message = nullptr;
   Pump();
 }
 
@@ -226,7 +228,7 @@ void PublishStreams::Session::Pump() {
     batches_.pop_front();
     if (batch->status.ok()) {
       writing_ = std::move(batch);
-      reactor_->StartWrite(&writing_->reply);
+      reactor_->StartWrite(writing_->reply);
     } else {
       closing_ = batch->status;
       batches_.clear();
@@ -243,8 +245,8 @@ void PublishStreams::Session::Pump() {
   }
   if (reactor_ == nullptr || reading_ != nullptr || reads_done_ || closing_ || draining_) return;
   if (batches_.size() >= limits_.batches || (bytes_ >= limits_.bytes && bytes_ > 0)) return;
-  reading_ = std::make_shared<wire::PublishStreamRequest>();
-  reactor_->StartRead(reading_.get());
+  reading_ = std::make_shared<Batch>();
+  reactor_->StartRead(reading_->request);
 }
 
 }  // namespace millrace::rpc

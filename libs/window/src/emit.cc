@@ -345,7 +345,6 @@ void ShardFold::State::DropSlices() {
     return SaturatingAdd(gap.until, spec.pipeline.window.size + kDay) <= expired;
   });
   current = nullptr;
-  keys.Collect();
 }
 
 WindowRow ShardFold::State::Describe(Output out, bool deleted, int64_t seq, const Span& window,

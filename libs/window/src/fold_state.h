@@ -35,8 +35,9 @@ struct RowState {
 /// A window with end <= W < end + allowed_lateness.
 struct ClosedWindow {
   Span window;
-  std::unordered_map<KeyTable::Id, RowState>
-      rows;  // lint: order-free (looked up; walked only through sorted ids)
+  // Looked up by id; walked only through sorted ids.
+  using Rows = std::unordered_map<KeyTable::Id, RowState>;  // lint: order-free
+  Rows rows;
   std::vector<KeyTable::Id> pending;
   bool dirty = true;
 };
@@ -175,6 +176,7 @@ struct ShardFold::State {
   std::string key_bytes;
   std::vector<uint32_t> key_ends;
   std::vector<uint64_t> key_hashes;
+  std::vector<KeyTable::Id> key_ids;  ///< kNone: not interned when the batch began
   std::vector<uint8_t> row_errors;  ///< of keys, filters and arguments; empty: none
   std::vector<ProducerState*> batch_producers;
   std::string scratch;

@@ -26,6 +26,14 @@ uint64_t Load(const char* p, size_t n) {
   return v;
 }
 
+/// Short keys without a call: two loads that overlap.
+bool Equal(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  const size_t n = a.size();
+  if (n < 8 || n > 16) return std::memcmp(a.data(), b.data(), n) == 0;
+  return Load(a.data(), 8) == Load(b.data(), 8) && Load(a.data() + n - 8, 8) == Load(b.data() + n - 8, 8);
+}
+
 }  // namespace
 
 uint64_t HashKey(std::string_view key) {
@@ -40,6 +48,32 @@ uint64_t HashKey(std::string_view key) {
 
 KeyTable::KeyTable() : buckets_(64), mask_(63) {}
 
+void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends, const std::vector<uint64_t>& hashes,
+                    std::vector<Id>* ids) const {
+  constexpr size_t kGroup = 64;
+  ids->resize(ends.size());
+  for (size_t group = 0; group < ends.size(); group += kGroup) {
+    const size_t end = std::min(group + kGroup, ends.size());
+    for (size_t i = group; i < end; ++i) __builtin_prefetch(&buckets_[hashes[i] & mask_]);
+    // The first bucket with the right tag, nearly always the key's own.
+    for (size_t i = group; i < end; ++i) {
+      uint64_t at = hashes[i] & mask_;
+      const auto tag = static_cast<uint32_t>(hashes[i] >> 32);
+      while (buckets_[at].id != kNone && buckets_[at].tag != tag) at = (at + 1) & mask_;
+      (*ids)[i] = buckets_[at].id;
+      if (buckets_[at].id != kNone) __builtin_prefetch(&keys_[buckets_[at].id]);
+    }
+    for (size_t i = group; i < end; ++i) {
+      if ((*ids)[i] != kNone) __builtin_prefetch(keys_[(*ids)[i]].data());
+    }
+    for (size_t i = group; i < end; ++i) {
+      const uint32_t begin = i == 0 ? 0 : ends[i - 1];
+      const std::string_view key(keys.data() + begin, ends[i] - begin);
+      if ((*ids)[i] != kNone && !Equal(keys_[(*ids)[i]], key)) (*ids)[i] = kNone;
+    }
+  }
+}
+
 KeyTable::Id KeyTable::Intern(std::string_view key, uint64_t hash) {
   const auto tag = static_cast<uint32_t>(hash >> 32);
   uint64_t at = hash & mask_;
@@ -50,6 +84,7 @@ KeyTable::Id KeyTable::Intern(std::string_view key, uint64_t hash) {
   if (free_.empty()) {
     id = limit();
     refs_.push_back(0);
+    keys_.emplace_back();
     rank_.push_back(0);
   } else {
     id = free_.back();
@@ -104,6 +139,7 @@ void KeyTable::SetKey(Id id, std::string_view stored) {
     page->epoch = epoch_;
   }
   page->keys[id % kPage] = stored;
+  keys_[id] = stored;
 }
 
 std::string_view KeyTable::Store(std::string_view key) {

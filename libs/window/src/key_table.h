@@ -29,7 +29,11 @@ class KeyTable {
 
   /// The id of `key`, new if it was not there. `hash` is HashKey(key).
   Id Intern(std::string_view key, uint64_t hash);
-  void Prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
+  /// The ids of a batch of keys, kNone where a key is not there: key i is keys[ends[i - 1], ends[i]). The look-ups run beside each
+  /// other, so that their cache misses overlap.
+  void Find(const std::string& keys, const std::vector<uint32_t>& ends, const std::vector<uint64_t>& hashes,
+            std::vector<Id>* ids) const;
+  static constexpr Id kNone = ~Id{0};
 
   /// References keep a key. Keys without one are kept too, for the next window that has them, until they are the
   /// greater part of the table; Collect() then forgets them.
@@ -42,7 +46,7 @@ class KeyTable {
   /// Only while nothing outside holds an id without a reference.
   void Collect();
 
-  std::string_view Key(Id id) const { return pages_[id / kPage]->keys[id % kPage]; }
+  std::string_view Key(Id id) const { return keys_[id]; }
   /// Ids below this may be in use.
   uint32_t limit() const { return static_cast<uint32_t>(refs_.size()); }
   size_t live() const { return live_; }
@@ -68,7 +72,6 @@ class KeyTable {
 
  private:
   static constexpr uint32_t kPage = KeyPage::kSize;
-  static constexpr uint32_t kNone = ~uint32_t{0};
   struct Bucket {
     uint32_t id = kNone;
     uint32_t tag = 0;
@@ -84,6 +87,7 @@ class KeyTable {
   std::vector<Bucket> buckets_;
   uint64_t mask_;
   std::vector<std::shared_ptr<KeyPage>> pages_;
+  std::vector<std::string_view> keys_;  ///< by id: what the pages hold, for the table's own use
   std::vector<uint32_t> refs_;
   std::vector<Id> free_;
   size_t live_ = 0;

@@ -124,6 +124,7 @@ void ShardFold::State::Evaluate(const EventBatch& batch) {
     key_hashes[i] = HashKey(std::string_view(key_bytes).substr(begin, key_ends[i] - begin));
     begin = key_ends[i];
   }
+  keys.Find(key_bytes, key_ends, key_hashes, &key_ids);
 }
 
 void ShardFold::State::Add(const EventBatch& batch) {
@@ -143,13 +144,12 @@ void ShardFold::State::Add(const EventBatch& batch) {
   ApplyPending();
   if (Planted("batch_end_is_pulse")) Emit(time.watermark, true, false);
   current = nullptr;
+  keys.Collect();
 }
 
 /// One event: count it, rules 1, 2, 3, the WHERE filter, windows; then close, expire and (at a
 /// pulse) revise.
 void ShardFold::State::ApplyRow(const EventBatch& batch, const RecordSpan& record, uint32_t row) {
-  constexpr uint32_t kAhead = 8;
-  if (row + kAhead < batch.rows) keys.Prefetch(key_hashes[row + kAhead]);
   cause = {record.offset, static_cast<int32_t>(row - record.first_row), record.append_time};
   const Micros before = time.watermark;
   ++ledger.read;
@@ -275,9 +275,11 @@ void ShardFold::State::Assign(const EventBatch& batch, uint32_t row) {
 }
 
 void ShardFold::State::Take(Slice* slice, uint32_t row) {
-  const uint32_t begin = row == 0 ? 0 : key_ends[row - 1];
-  const KeyTable::Id key = keys.Intern(
-      std::string_view(key_bytes).substr(begin, key_ends[row] - begin), key_hashes[row]);
+  KeyTable::Id key = key_ids[row];
+  if (key == KeyTable::kNone) {
+    const uint32_t begin = row == 0 ? 0 : key_ends[row - 1];
+    key = keys.Intern(std::string_view(key_bytes).substr(begin, key_ends[row] - begin), key_hashes[row]);
+  }
   bool added = false;
   const uint32_t slot = slice->table.FindOrAdd(key, epoch, &added);
   if (added) keys.Ref(key);
