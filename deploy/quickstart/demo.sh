@@ -4,7 +4,7 @@ set -euo pipefail
 readonly here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly root=$(cd "$here/../.." && pwd)
 readonly millrace=$root/build/release/bin/millrace
-readonly ready_seconds=60 stop_seconds=60
+readonly ready_seconds=60 ledger_seconds=30 stop_seconds=60
 
 # What flights.sql makes of the file; every run must come to the same.
 readonly expect_events=508239 expect_hourly=70510 expect_hourly_late=227
@@ -113,6 +113,13 @@ printf 'Too late for a window: %s flights of delays_hourly, %s of delays_rolling
   "$hourly_late" "$rolling_late"
 
 say "The ledger, as /metrics has it (every event has exactly one fate):"
+# The metrics follow the shards within a second or so.
+sum_read='/^millrace_worker_events_total.*result="read"/ { n += $2 } END { printf "%d", n }'
+deadline=$((SECONDS + ledger_seconds))
+while [ "$(curl -fsS "http://$admin/metrics" | awk "$sum_read")" -lt $((2 * expect_events)) ]; do
+  [ $SECONDS -lt $deadline ] || break
+  sleep 0.1
+done
 # The sums over all partitions; the status tells whether the ledger balances and is complete.
 balanced=yes
 curl -fsS "http://$admin/metrics" | awk -v events="$expect_events" '
