@@ -159,7 +159,7 @@ int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format
   d.Duration("file_idle", p.file_idle);
   d.Integer("semantics_version", p.semantics_version);
   d.Columns(p.columns);
-  d.Text("plan", p.plan);
+  d.Lines("plan", p.plan);
   d.Write(format, console);
   return console.Finish();
 }

@@ -1,5 +1,7 @@
 #include "describe.h"
 
+#include <sstream>
+
 #include "millrace/cli/commands.h"
 #include "millrace/model/row.h"
 
@@ -15,6 +17,12 @@ void Description::Add(const std::string& name, const std::string& text,
 
 void Description::Text(const std::string& name, const std::string& value) {
   Add(name, value, name, JsonQuote(value));
+}
+
+void Description::Lines(const std::string& name, const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) Add(name, line, "", "");
+  Add("", "", name, JsonQuote(text));
 }
 
 void Description::Integer(const std::string& name, int64_t value) {

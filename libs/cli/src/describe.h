@@ -15,6 +15,8 @@ namespace millrace::cli {
 class Description {
  public:
   void Text(const std::string& name, const std::string& value);
+  /// A text of several lines: one line each under the same name; in JSON one string.
+  void Lines(const std::string& name, const std::string& text);
   void Integer(const std::string& name, int64_t value);
   void Flag(const std::string& name, bool value);
   /// "4 hours"; in JSON microseconds under `name`_us.

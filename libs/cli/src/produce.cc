@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <mutex>
 #include <random>
@@ -291,10 +292,10 @@ class Run {
     const SinkCounters counters = sink_->counters();
     refusals_.Tell(options_.input == "-" ? "standard input" : options_.input, console_);
     const int64_t refused = counters.refused + refused_here_;
+    std::array<char, 32> seconds;
+    std::snprintf(seconds.data(), seconds.size(), "%.1f", seconds_);
     console_.err << "acknowledged=" << counters.acknowledged << " refused=" << refused
-                 << " resent=" << counters.resent
-                 << " seconds=" << static_cast<double>(std::llround(seconds_ * 10)) / 10
-                 << std::endl;
+                 << " resent=" << counters.resent << " seconds=" << seconds.data() << std::endl;
     if (!done.ok()) {
       const int code = console_.Fail(done.error());
       if (options_.end) console_.Note("the stream was not brought to its end");

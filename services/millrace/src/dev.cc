@@ -14,6 +14,7 @@
 #include "data_dir.h"
 #include "millrace/admin/admin_server.h"
 #include "millrace/base/log.h"
+#include "millrace/base/version.h"
 #include "millrace/block_arrow/arrow_block_codec.h"
 #include "millrace/driver/thread_driver.h"
 #include "millrace/log_embedded/embedded_log.h"
@@ -23,7 +24,6 @@
 #include "millrace/service/coordinator_role.h"
 #include "millrace/service/gateway_role.h"
 #include "millrace/service/worker_role.h"
-#include "version.h"
 
 namespace millrace {
 namespace {
@@ -37,8 +37,10 @@ constexpr unsigned kMostShardCores = 16;
 int ExitStatus(const Error& error) {
   constexpr int kConfig = 78;
   std::fprintf(stderr, "millrace dev: %s\n", error.message.c_str());
-  return error.code == Code::kInvalidArgument || error.code == Code::kConflict ? kConfig
-                                                                               : EXIT_FAILURE;
+  // A directory or a port that this process was told to use and cannot have.
+  const bool told = error.code == Code::kInvalidArgument || error.code == Code::kConflict ||
+                    error.code == Code::kUnavailable;
+  return told ? kConfig : EXIT_FAILURE;
 }
 
 /// Signals are waited for by one thread; every thread started after this leaves them alone.
@@ -73,7 +75,7 @@ int RunDev(const DevOptions& options) {
   if (!log.ok()) return ExitStatus(log.error());
   const auto stores = service::WorkerStores::Open(dir);
   if (!stores.ok()) return ExitStatus(stores.error());
-  metrics_prometheus::PrometheusMetrics metrics(kVersion);
+  metrics_prometheus::PrometheusMetrics metrics(Version());
   const block_arrow::ArrowBlockCodec blocks;
   const record_simdjson::JsonRecordParsers records;
 

@@ -125,6 +125,7 @@ TEST_CASE("pipeline list shows incarnation, state and watermark") {
   p.stream = "flights";
   p.state = "running";
   p.watermark = 0;
+  p.plan = "millrace plan 1\nwhere none\n";
   cluster.pipelines = {p};
   cluster.pipelines.push_back(p);
   cluster.pipelines[1].watermark = kMinusInfinity;
@@ -137,6 +138,9 @@ TEST_CASE("pipeline list shows incarnation, state and watermark") {
   Recorded described;
   CHECK(RunPipelineDescribe(cluster, "delays", Format::kJson, described.console) == kExitOk);
   CHECK(described.out.str().find("\"incarnation\":\"delays@17\"") != std::string::npos);
+  CHECK(described.out.str().find(R"("plan":"millrace plan 1\nwhere none\n"})") != std::string::npos);
+  CHECK(RunPipelineDescribe(cluster, "delays", Format::kCsv, described.console) == kExitOk);
+  CHECK(described.out.str().find("plan,millrace plan 1\nplan,where none\n") != std::string::npos);
   CHECK(RunPipelineDescribe(cluster, "nothing", Format::kJson, described.console) == kExitNotFound);
 }
 

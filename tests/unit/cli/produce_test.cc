@@ -162,16 +162,5 @@ TEST_CASE("columns that the stream lacks are warned of once") {
   CHECK(said.find(warning) == said.rfind(warning));
 }
 
-TEST_CASE("--rate lets so many events a second through") {
-  Fixture f;
-  std::string lines;
-  for (int i = 0; i < 21; ++i) lines += "{}\n";
-  CHECK(f.Produce({.input = f.File("a.json", lines), .rate = 200}) == kExitOk);
-  std::smatch seconds;
-  const std::string said = f.recorded.err.str();
-  REQUIRE(std::regex_search(said, seconds, std::regex("seconds=([0-9.]+)")));
-  CHECK(std::stod(seconds[1]) >= 0.1);
-}
-
 }  // namespace
 }  // namespace millrace::cli
