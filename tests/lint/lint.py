@@ -40,7 +40,7 @@ OWNERS = [
     (("simdjson",), ["record_simdjson"]),
     (("grpc/", "grpcpp/", "grpc++/", "absl/"), ["rpc", "client"]),
     (("google/rpc/",), ["rpc", "client"]),
-    (("google/protobuf/",), ["wire", "rpc"]),
+    (("google/protobuf/",), ["wire", "rpc", "sql"]),
     (("librdkafka/",), ["log_kafka"]),
     (("sqlite3",), ["serving_sqlite"]),
     (("libpq", "pg_config"), ["serving_postgres"]),

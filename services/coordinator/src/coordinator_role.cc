@@ -1,4 +1,4 @@
-#include "millrace/service/coordinator_role.h"
+#include "millrace/coordinator/coordinator_role.h"
 
 #include "millrace/driver/thread_driver.h"
 

@@ -21,9 +21,9 @@
 #include "millrace/metrics_prometheus/prometheus_metrics.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/rpc/server.h"
-#include "millrace/service/coordinator_role.h"
-#include "millrace/service/gateway_role.h"
-#include "millrace/service/worker_role.h"
+#include "millrace/coordinator/coordinator_role.h"
+#include "millrace/gateway/gateway_role.h"
+#include "millrace/worker/worker_role.h"
 
 namespace millrace {
 namespace {

@@ -1,4 +1,4 @@
-#include "millrace/service/worker_role.h"
+#include "millrace/worker/worker_role.h"
 
 #include "millrace/block_arrow/arrow_block_codec.h"
 #include "millrace/objectstore_arrow/local_object_store.h"
