@@ -68,6 +68,7 @@ class Cluster {
   bool node_alive() const { return process_ != nullptr && process_->alive(); }
   runtime::Node& node() { return *node_; }
   SimExecutor& process() { return *process_; }
+  FaultyLog& faulty_log() { return faulty_log_; }
 
   /// Runs a task on the node's process, once it has started, to its end; nullopt if the process
   /// died or `limit` passed.

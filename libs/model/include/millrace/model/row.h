@@ -43,7 +43,7 @@ struct OutputRow {
   Micros window_end = 0;
   std::string key;  ///< group key bytes (semantics rule 9)
   int64_t revision = 0;
-  bool deleted = false;  ///< `values` then hold the group columns only, all else NULL
+  bool deleted = false;  ///< `values` are then all NULL; the group is in `key`
   bool gap = false;
   int64_t result_seq = 0;  ///< kFiles: number of the result row repeated
   /// kFiles: this entry is no row but the end of a file of rows [file_first, file_last]; its `seq`
