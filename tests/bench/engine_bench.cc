@@ -20,11 +20,12 @@ CREATE TABLE s (ts timestamptz NOT NULL, k text NOT NULL, v bigint NOT NULL)
   WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '2 seconds');
 CREATE MATERIALIZED VIEW r AS
 SELECT k, window_start, window_end, count(*) AS n, sum(v) AS total, min(v) AS least, max(v) AS most, avg(v) AS mean
-FROM )") + from + R"( WHERE v >= 0 GROUP BY k, window_start, window_end;)";
+FROM )") +
+         from + R"( WHERE v >= 0 GROUP BY k, window_start, window_end;)";
 }
 
-/// Batches of events with identities, the `round`th of a steady stream: 100,000 events a second of event time, 5 % of them up to
-/// 2 s out of order.
+/// Batches of events with identities, the `round`th of a steady stream: 100,000 events a second of
+/// event time, 5 % of them up to 2 s out of order.
 std::vector<EventBatch> Batches(const StreamSpec& stream, uint64_t keys, int64_t round) {
   std::mt19937_64 random(static_cast<uint64_t>(round));
   std::vector<EventBatch> batches;
@@ -46,8 +47,8 @@ std::vector<EventBatch> Batches(const StreamSpec& stream, uint64_t keys, int64_t
   return batches;
 }
 
-/// A shard in its stride, from a typed batch to updated slices: WHERE, dedup, watermark, interning, five aggregates. Rows of
-/// windows that close meanwhile are counted apart.
+/// A shard in its stride, from a typed batch to updated slices: WHERE, dedup, watermark, interning,
+/// five aggregates. Rows of windows that close meanwhile are counted apart.
 void Fold(benchmark::State& state, const char* from) {
   const auto statements = PlanScript(Sql(from)).value();
   const auto& stream = std::get<StreamSpec>(statements[0]);
@@ -72,13 +73,15 @@ void Fold(benchmark::State& state, const char* from) {
     fold.TakeOutput();
     state.ResumeTiming();
   }
-  state.counters["ns_per_event"] = benchmark::Counter(static_cast<double>(events) / 1e9,
-                                                      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  state.counters["rows_per_event"] = static_cast<double>(fold.ledger().emitted - rows) / static_cast<double>(events);
+  state.counters["ns_per_event"] = benchmark::Counter(
+      static_cast<double>(events) / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["rows_per_event"] =
+      static_cast<double>(fold.ledger().emitted - rows) / static_cast<double>(events);
 }
 
-/// What a row costs up to the outbox when a window of a running shard closes: feeds `slide` of event time, then closes one window
-/// and times that alone. 60 closes make each slice go through both stacks once.
+/// What a row costs up to the outbox when a window of a running shard closes: feeds `slide` of
+/// event time, then closes one window and times that alone. 60 closes make each slice go through
+/// both stacks once.
 void Emit(benchmark::State& state, const char* from, Micros slide) {
   const auto statements = PlanScript(Sql(from)).value();
   const auto& stream = std::get<StreamSpec>(statements[0]);
@@ -110,19 +113,30 @@ void Emit(benchmark::State& state, const char* from, Micros slide) {
     rows += fold.ledger().emitted - before;
     state.ResumeTiming();
   }
-  state.counters["ns_per_row"] =
-      benchmark::Counter(static_cast<double>(rows) / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["ns_per_row"] = benchmark::Counter(
+      static_cast<double>(rows) / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
-// Windows so long that none closes while updates are timed; the hopping one has 60 overlapping windows.
+// Windows so long that none closes while updates are timed; the hopping one has 60 overlapping
+// windows.
 BENCHMARK_CAPTURE(Fold, tumble, "tumble(s, ts, INTERVAL '1 hour')")
-    ->Arg(10'000)->Arg(1'000'000)->Unit(benchmark::kMillisecond)->Iterations(20);
+    ->Arg(10'000)
+    ->Arg(1'000'000)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(20);
 BENCHMARK_CAPTURE(Fold, hop60, "hop(s, ts, INTERVAL '1 minute', INTERVAL '1 hour')")
-    ->Arg(10'000)->Unit(benchmark::kMillisecond)->Iterations(20);
+    ->Arg(10'000)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(20);
 BENCHMARK_CAPTURE(Emit, tumble, "tumble(s, ts, INTERVAL '2 seconds')", 2 * kSecond)
-    ->Arg(10'000)->Unit(benchmark::kMillisecond)->Iterations(60);
-BENCHMARK_CAPTURE(Emit, hop60, "hop(s, ts, INTERVAL '2 seconds', INTERVAL '120 seconds')", 2 * kSecond)
-    ->Arg(10'000)->Unit(benchmark::kMillisecond)->Iterations(60);
+    ->Arg(10'000)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(60);
+BENCHMARK_CAPTURE(Emit, hop60, "hop(s, ts, INTERVAL '2 seconds', INTERVAL '120 seconds')",
+                  2 * kSecond)
+    ->Arg(10'000)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(60);
 
 }  // namespace
 }  // namespace millrace

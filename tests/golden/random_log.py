@@ -139,8 +139,8 @@ class Log:
         if kind == 'boolean':
             return rng.random() < 0.6
         if kind == 'timestamptz':
-            return rng.choice([self.now, self.case.base, 0, -1, 978307200000000, FIRST_TIME,
-                               LAST_TIME])
+            return rng.choice([min(self.now, LAST_TIME), self.case.base, 0, -1, 978307200000000,
+                               FIRST_TIME, LAST_TIME])
         return rng.choice(TEXTS[:4] if self.dull else TEXTS)
 
     def values(self):

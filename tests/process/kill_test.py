@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -80,10 +81,12 @@ class Run:
         return self.producer is not None and self.producer.poll() == 0
 
     def restart(self, crash_at=None):
+        """True: the start itself reached the crash point, and another one went without it."""
+        crashed = False
         while not self.dev.start(crash_at):
-            # A crash point may lie before readiness; then the next start goes without it.
-            self.dev.process.wait()
+            crashed = crashed or self.dev.process.wait() == -signal.SIGKILL
             crash_at = None
+        return crashed
 
     def random_kills(self):
         while self.kills < self.options.kills or not self.produced():
@@ -105,23 +108,22 @@ class Run:
         for name in CRASH_POINTS:
             passes = self.random.randint(1, 3)
             self.dev.stop()
-            self.restart(f'{name}:{passes}')
-            if not self.dev.running():
-                self.restart()
+            crashed = self.restart(f'{name}:{passes}')
             self.ensure_producer()
             # Cuts and files come in their own time; a stop makes a cut at the latest.
             deadline = time.monotonic() + self.options.point_patience
-            while self.dev.running() and time.monotonic() < deadline:
+            while not crashed and self.dev.running() and time.monotonic() < deadline:
                 time.sleep(0.02)
                 if self.produced():
                     self.producer = None
                     self.ensure_producer()
-            if self.dev.running():
-                self.dev.process.terminate()
-                self.dev.process.wait()
-            self.crashed[name] = 1 if self.dev.process.returncode == -9 else 0
+            if not crashed:
+                if self.dev.running():
+                    self.dev.process.terminate()
+                crashed = self.dev.process.wait() == -signal.SIGKILL
+                self.restart()
+            self.crashed[name] = 1 if crashed else 0
             self.kills += self.crashed[name]
-            self.restart()
         while not self.produced():
             self.ensure_producer()
             self.producer.wait()

@@ -32,7 +32,9 @@ void Cluster::StartNode() {
   wiring.options = options_;
   wiring.control = process_;
   wiring.shards = {process_};
-  wiring.on_stream = [](const StreamSpec&) {};
+  gateway_ =
+      std::make_unique<ingest::Gateway>(ingest::Ports{&faulty_log_, &blocks_, &records_, &metrics});
+  wiring.on_stream = [this](const StreamSpec& stream) { gateway_->SetStream(stream); };
   node_ = std::make_unique<runtime::Node>(std::move(wiring));
   started_ = false;
   process_->Spawn([](runtime::Node* node, bool* done) -> Task<void> {
@@ -52,6 +54,7 @@ void Cluster::KillNode() {
   for (const std::string& f : process_->failures()) failures.push_back(f);
   process_->Kill();
   node_.reset();
+  gateway_.reset();
   states_.reset();
   process_ = nullptr;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "millrace/block_arrow/arrow_block_codec.h"
+#include "millrace/ingest/gateway.h"
 #include "millrace/log/in_memory_log.h"
 #include "millrace/objectstore/in_memory_object_store.h"
 #include "millrace/record_simdjson/json_record_parser.h"
@@ -67,7 +68,9 @@ class Cluster {
   void KillNode();
   bool node_alive() const { return process_ != nullptr && process_->alive(); }
   runtime::Node& node() { return *node_; }
+  ingest::Gateway& gateway() { return *gateway_; }
   SimExecutor& process() { return *process_; }
+  FaultyLog& faulty_log() { return faulty_log_; }
 
   /// Runs a task on the node's process, once it has started, to its end; nullopt if the process
   /// died or `limit` passed.
@@ -98,6 +101,7 @@ class Cluster {
   SimExecutor* outside_;
   std::unique_ptr<InMemoryStates> states_;
   std::unique_ptr<runtime::Node> node_;
+  std::unique_ptr<ingest::Gateway> gateway_;
 };
 
 /// What a fold of the whole log, alone and in one go, puts out: what every history of crashes must

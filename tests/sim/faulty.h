@@ -62,9 +62,29 @@ class FaultyLog : public EventLog {
                                             size_t max_bytes,
                                             std::chrono::microseconds max_wait) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->Read(std::move(topic), partition, from, max_bytes, max_wait);
+    auto r = co_await inner_->Read(topic, partition, from, max_bytes, max_wait);
+    for (size_t i = 0; r.ok() && i < r->size(); ++i) {
+      LogRecord& record = (*r)[i];
+      if (topic != flipped_topic_ || partition != flipped_partition_ ||
+          record.offset != flipped_offset_)
+        continue;
+      std::string value(record.value);
+      value[value.size() / 2] = static_cast<char>(value[value.size() / 2] ^ 1);
+      const Buffer damaged = Buffer::Own(std::move(value));
+      record.owner = damaged.owner;
+      record.value = damaged.bytes;
+    }
     co_return r;
   }
+  /// From now on one bit of this record's value reads wrong, under the checksums of the log.
+  void FlipBitOf(std::string topic, PartitionId partition, Offset offset) {
+    flipped_topic_ = std::move(topic);
+    flipped_partition_ = partition;
+    flipped_offset_ = offset;
+  }
+  /// Another log takes this one's place, as after a restore from a backup.
+  void Replace(EventLog* inner) { inner_ = inner; }
+
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     auto r = co_await inner_->Range(std::move(topic), partition);
@@ -78,6 +98,9 @@ class FaultyLog : public EventLog {
  private:
   EventLog* inner_;
   Trouble trouble_;
+  std::string flipped_topic_;
+  PartitionId flipped_partition_;
+  Offset flipped_offset_{-1};
 };
 
 class FaultyObjectStore : public ObjectStore {

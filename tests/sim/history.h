@@ -22,4 +22,7 @@ inline constexpr Faults kTroubled = {std::chrono::milliseconds(20), 0.03, 0.03};
 /// seeds use blocks, odd ones json records.
 History Run(uint64_t seed, double kills_per_second, Faults faults = kTroubled);
 
+/// One producer through the gateway: every acknowledged event must be counted exactly once.
+History RunThroughGateway(uint64_t seed, double kills_per_request);
+
 }  // namespace millrace::sim

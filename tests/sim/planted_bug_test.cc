@@ -23,11 +23,24 @@ TEST_CASE("the simulation finds every planted mistake") {
   std::printf("planted %-24s found by seed %llu\n", bug, static_cast<unsigned long long>(seed));
 }
 
+TEST_CASE("the simulation finds an acknowledgement before the append") {
+  SetLogLevel(LogLevel::kOff);
+  constexpr uint64_t kPatience = 200;
+  planted_bug = "ack_before_append";
+  uint64_t seed = 1;
+  while (seed <= kPatience && RunThroughGateway(seed, 0.2).differences.empty()) ++seed;
+  planted_bug = "";
+  CHECK(seed <= kPatience);
+  std::printf("planted %-24s found by seed %llu\n", "ack_before_append",
+              static_cast<unsigned long long>(seed));
+}
+
 TEST_CASE("with no mistake planted the same build finds nothing") {
   SetLogLevel(LogLevel::kOff);
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     INFO("seed " << seed);
     REQUIRE(Run(seed, 1.0).differences == "");
+    REQUIRE(RunThroughGateway(seed, 0.2).differences == "");
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
+#include "millrace/base/planted.h"
 
 namespace millrace::ingest {
 namespace {
@@ -144,6 +145,7 @@ void PartitionWriter::StartAppends() {
 
 Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack pack) {
   CrashPoint("ingest.before_append");
+  if (Planted("ack_before_append")) self->Finish(pack, Offset(0));
   Result<Offset> appended = Unavailable("the append ended without an answer");
   try {
     auto append = self->context_->ports.log->Append(self->stream_->topic, self->partition_,
@@ -154,7 +156,7 @@ Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack p
   }
   CrashPoint("ingest.after_append");
   --self->in_flight_;
-  self->Finish(pack, appended);
+  if (!Planted("ack_before_append")) self->Finish(pack, appended);
   self->StartAppends();
 }
 

@@ -1,5 +1,6 @@
 #include "millrace/model/row.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -87,12 +88,13 @@ void EncodeValue(std::string* out, const Value& value) {
   }
 }
 
-void AppendColumnValue(std::string* out, const Column& column, size_t row) {
-  ByteWriter w(out);
+namespace {
+
+RawWriter WriteColumnValue(RawWriter w, const Column& column, size_t row) {
   if (column.IsNull(row)) {
     w.Fixed(uint8_t{0});
     w.Fixed(column.type);
-    return;
+    return w;
   }
   w.Fixed(column.type);
   switch (column.type) {
@@ -116,6 +118,28 @@ void AppendColumnValue(std::string* out, const Column& column, size_t row) {
       w.Text(column.Text(row));
       break;
   }
+  return w;
+}
+
+}  // namespace
+
+void AppendValueRows(const std::vector<Column>& columns, size_t rows, std::string* out,
+                     std::vector<size_t>* ends) {
+  const size_t begin = out->size();
+  size_t bound = RawWriter::kMaxVarint * rows;
+  for (const Column& c : columns) {
+    bound += rows * (1 + std::max(sizeof(Int128), RawWriter::kMaxVarint));
+    if (c.type == Type::kText) bound += static_cast<size_t>(c.As<int32_t>()[rows]);
+  }
+  out->resize(begin + bound);
+  ends->resize(rows);
+  RawWriter w(out->data() + begin);
+  for (size_t row = 0; row < rows; ++row) {
+    w.Varint(columns.size());
+    for (const Column& c : columns) w = WriteColumnValue(w, c, row);
+    (*ends)[row] = static_cast<size_t>(w.at() - out->data());
+  }
+  out->resize(static_cast<size_t>(w.at() - out->data()));
 }
 
 namespace {
@@ -324,113 +348,6 @@ std::string CanonicalText(const Column& column, size_t row) {
 PartitionId PartitionOf(std::string_view key, int32_t partitions) {
   return PartitionId(
       static_cast<int32_t>((Murmur2(key) & 0x7fffffffu) % static_cast<uint32_t>(partitions)));
-}
-
-void AppendKeyValue(std::string* out, const Column& column, size_t row) {
-  if (column.IsNull(row)) {
-    out->push_back('\0');
-    return;
-  }
-  out->push_back('\1');
-  switch (column.type) {
-    case Type::kInt: {
-      const uint32_t u =
-          __builtin_bswap32(static_cast<uint32_t>(column.As<int32_t>()[row]) ^ 0x80000000u);
-      out->append(reinterpret_cast<const char*>(&u), sizeof u);
-      break;
-    }
-    case Type::kBool:
-      out->push_back(static_cast<char>(column.As<uint8_t>()[row]));
-      break;
-    case Type::kBigint:
-    case Type::kTimestamp:
-      AppendOrdered(out, column.As<int64_t>()[row]);
-      break;
-    case Type::kDouble: {
-      double d = column.As<double>()[row];
-      if (d == 0) d = 0;
-      if (std::isnan(d)) d = std::bit_cast<double>(uint64_t{0x7ff8000000000000});
-      const auto bits = std::bit_cast<int64_t>(d);
-      // Ascending doubles: positive ones order by their bits, negative ones by the complement.
-      AppendOrdered(
-          out, bits < 0 ? static_cast<int64_t>(~static_cast<uint64_t>(bits) ^ (uint64_t{1} << 63))
-                        : bits);
-      break;
-    }
-    case Type::kText: {
-      std::string_view s = column.Text(row);
-      for (size_t zero = 0; (zero = s.find('\0')) != s.npos; s.remove_prefix(zero + 1)) {
-        out->append(s.substr(0, zero + 1));
-        out->push_back('\xff');
-      }
-      out->append(s);
-      out->append(2, '\0');
-      break;
-    }
-    case Type::kNumeric:
-      MILLRACE_CHECK(false, "no group key is numeric");
-  }
-}
-
-Result<std::vector<Value>> DecodeKey(std::string_view key, const std::vector<Type>& types) {
-  std::vector<Value> values;
-  const auto bad = [] { return Corruption("group key bytes do not fit the group columns"); };
-  for (const Type type : types) {
-    Value v{type, {}};
-    if (key.empty()) return bad();
-    const bool null = key.front() == '\0';
-    key.remove_prefix(1);
-    if (!null) {
-      const size_t width = type == Type::kInt    ? 4
-                           : type == Type::kBool ? 1
-                           : type == Type::kText ? 0
-                                                 : 8;
-      if (key.size() < width) return bad();
-      if (type == Type::kText) {
-        std::string text;
-        size_t i = 0;
-        for (;; ++i) {
-          if (i + 1 >= key.size()) return bad();
-          if (key[i] != '\0') {
-            text.push_back(key[i]);
-          } else if (key[i + 1] == '\xff') {
-            text.push_back('\0');
-            ++i;
-          } else {
-            break;
-          }
-        }
-        key.remove_prefix(i + 2);
-        v.data = std::move(text);
-      } else if (type == Type::kInt) {
-        uint32_t u = 0;
-        std::memcpy(&u, key.data(), sizeof u);
-        v.data = int64_t{static_cast<int32_t>(__builtin_bswap32(u) ^ 0x80000000u)};
-      } else if (type == Type::kBool) {
-        v.data = int64_t{key.front()};
-      } else {
-        int64_t bits = ReadOrdered(key.data());
-        if (type == Type::kDouble) {
-          if (bits < 0)
-            bits = static_cast<int64_t>(~(static_cast<uint64_t>(bits) ^ (uint64_t{1} << 63)));
-          v.data = std::bit_cast<double>(bits);
-        } else {
-          v.data = bits;
-        }
-      }
-      key.remove_prefix(width);
-    }
-    values.push_back(std::move(v));
-  }
-  if (!key.empty()) return bad();
-  return values;
-}
-
-std::string ServingKey(const OutputRow& row) {
-  std::string key = row.key;
-  AppendOrdered(&key, row.window_start);
-  AppendOrdered(&key, row.window_end);
-  return key;
 }
 
 }  // namespace millrace

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <new>
+#include <span>
 
 #include "millrace/base/check.h"
 
@@ -67,20 +69,46 @@ T Neutral(Part::Kind kind) {
   }
 }
 
+/// Rows or groups handled at a time: what they need stays in the first-level cache.
+constexpr size_t kRun = 256;
+
+/// Where a row's values go.
+struct Target {
+  char* cells;
+  Page* page;
+  uint32_t row;
+  uint32_t slot;
+};
+
+/// Which accumulators are added to which.
+struct Move {
+  const char* from_cells;
+  char* to_cells;
+  const Page* from;
+  Page* to;
+  uint32_t from_slot;
+  uint32_t to_slot;
+};
+
 template <typename T, typename F>
-void ForEach(const std::vector<std::shared_ptr<Page>>& pages, const Part& part,
-             const std::vector<Pending>& pending, const uint8_t* take, F&& f) {
+void ForEach(std::span<const Target> targets, const Part& part, const uint8_t* take, F&& f) {
   const auto run = [&](auto taken) {
-    for (const Pending p : pending) {
-      if (!taken(p.row)) continue;
-      Page& page = *pages[p.slot / kPageSlots];
-      f(page, page.Array<T>(part)[p.slot % kPageSlots], p.row);
+    for (const Target& t : targets) {
+      if (taken(t.row)) f(*reinterpret_cast<T*>(t.cells + part.offset), t);
     }
   };
   if (take == nullptr) {
     run([](uint32_t) { return true; });
   } else {
     run([take](uint32_t row) { return take[row] != 0; });
+  }
+}
+
+template <typename T, typename F>
+void ForEach(std::span<const Move> moves, const Part& part, F&& f) {
+  for (const Move& m : moves) {
+    f(*reinterpret_cast<T*>(m.to_cells + part.offset),
+      *reinterpret_cast<const T*>(m.from_cells + part.offset), m);
   }
 }
 
@@ -125,85 +153,66 @@ int AccumulatorPlan::AddPart(Part::Kind kind, Type type, int input) {
       return static_cast<int>(i);
   }
   const size_t width = Width(kind, type);
-  Part part{kind, type, input, page_bytes, width == 0 ? texts++ : -1};
-  page_bytes += (width * kPageSlots + sizeof(Int128) - 1) / sizeof(Int128) * sizeof(Int128);
+  const size_t align = std::min(std::max(width, size_t{1}), alignof(Int128));
+  const size_t offset = (used_ + align - 1) / align * align;
+  used_ = offset + width;
+  const Part part{kind, type, input, offset, width == 0 ? texts++ : -1};
   parts.push_back(part);
+  fresh.resize((used_ + sizeof(Int128) - 1) / sizeof(Int128));
+  char* cells = reinterpret_cast<char*>(fresh.data()) + offset;
+  if (kind == Part::kSumDouble) {
+    new (cells) ExactSum();
+  } else if (width != 0 && (kind == Part::kMin || kind == Part::kMax)) {
+    WithExtremum(type, [&]<typename T>(T) { new (cells) T(Neutral<T>(kind)); });
+  }
   return static_cast<int>(parts.size()) - 1;
+}
+
+Page::Page(const AccumulatorPlan& plan, uint64_t page_epoch)
+    : epoch(page_epoch), stride(plan.stride()) {
+  cells.resize(plan.fresh.size() * kPageSlots);
+  texts.resize(static_cast<size_t>(plan.texts) * kPageSlots);
+  Reset(plan, kPageSlots);
+}
+
+void Page::Reset(const AccumulatorPlan& plan, size_t n) {
+  for (size_t slot = 0; slot < n; ++slot)
+    std::copy(plan.fresh.begin(), plan.fresh.end(), cells.begin() + slot * plan.fresh.size());
+  for (TextCell& cell : texts) cell.set = false;
+  wides.clear();
 }
 
 namespace {
 
-std::shared_ptr<Page> NewPage(const AccumulatorPlan& plan, uint64_t epoch) {
-  auto page = std::make_shared<Page>();
-  page->epoch = epoch;
-  page->cells.resize(plan.page_bytes / sizeof(Int128));
-  page->texts.resize(static_cast<size_t>(plan.texts) * kPageSlots);
+void UpdateParts(const AccumulatorPlan& plan, std::span<const Target> targets,
+                 const std::vector<InputRows>& inputs) {
   for (const Part& part : plan.parts) {
-    if (part.kind == Part::kSumDouble)
-      std::uninitialized_fill_n(page->Array<ExactSum>(part), kPageSlots, ExactSum());
-    if ((part.kind != Part::kMin && part.kind != Part::kMax) || part.type == Type::kText) continue;
-    WithExtremum(part.type, [&]<typename T>(T) {
-      std::fill_n(page->Array<T>(part), kPageSlots, Neutral<T>(part.kind));
-    });
-  }
-  return page;
-}
-
-}  // namespace
-
-uint32_t GroupTable::FindOrAdd(KeyTable::Id key, uint64_t epoch, bool* added) {
-  if (key >= slots_.size()) slots_.resize(std::max<size_t>(key + 1, slots_.size() * 2), kNoSlot);
-  uint32_t slot = slots_[key];
-  *added = slot == kNoSlot;
-  if (*added) {
-    slot = size_++;
-    slots_[key] = slot;
-    if (slot / kPageSlots == pages_.size()) pages_.push_back(NewPage(*plan_, epoch));
-  }
-  auto& page = pages_[slot / kPageSlots];
-  if (page->epoch != epoch) [[unlikely]] {
-    page = std::make_shared<Page>(*page);
-    page->epoch = epoch;
-  }
-  if (*added) page->keys[slot % kPageSlots] = key;
-  return slot;
-}
-
-void GroupTable::Clear() {
-  pages_.clear();
-  slots_.clear();
-  size_ = 0;
-}
-
-void GroupTable::Update(const std::vector<Pending>& pending, const std::vector<InputRows>& inputs) {
-  for (const Part& part : plan_->parts) {
     static const InputRows kEveryRow;
     const InputRows& in = part.input < 0 ? kEveryRow : inputs[static_cast<size_t>(part.input)];
     const Vec& v = in.value;
     switch (part.kind) {
       case Part::kCount:
-        ForEach<int64_t>(pages_, part, pending, in.take, [](Page&, int64_t& n, uint32_t) { ++n; });
+        ForEach<int64_t>(targets, part, in.take, [](int64_t& n, const Target&) { ++n; });
         break;
       case Part::kSumInteger:
         if (part.type == Type::kInt) {
-          ForEach<Int128>(pages_, part, pending, in.take,
-                          [&](Page&, Int128& s, uint32_t row) { s += v.At<int32_t>(row); });
+          ForEach<Int128>(targets, part, in.take,
+                          [&](Int128& s, const Target& t) { s += v.At<int32_t>(t.row); });
         } else {
-          ForEach<Int128>(pages_, part, pending, in.take,
-                          [&](Page&, Int128& s, uint32_t row) { s += v.At<int64_t>(row); });
+          ForEach<Int128>(targets, part, in.take,
+                          [&](Int128& s, const Target& t) { s += v.At<int64_t>(t.row); });
         }
         break;
       case Part::kSumDouble:
-        ForEach<ExactSum>(
-            pages_, part, pending, in.take,
-            [&](Page& page, ExactSum& s, uint32_t row) { s.Add(v.At<double>(row), &page.wides); });
+        ForEach<ExactSum>(targets, part, in.take, [&](ExactSum& s, const Target& t) {
+          s.Add(v.At<double>(t.row), &t.page->wides);
+        });
         break;
       default:
         if (part.type == Type::kText) {
-          for (const Pending p : pending) {
-            if (in.take != nullptr && in.take[p.row] == 0) continue;
-            KeepText(part.kind, v.At<std::string_view>(p.row),
-                     &pages_[p.slot / kPageSlots]->Text(part, p.slot % kPageSlots));
+          for (const Target& t : targets) {
+            if (in.take != nullptr && in.take[t.row] == 0) continue;
+            KeepText(part.kind, v.At<std::string_view>(t.row), &t.page->Text(part, t.slot));
           }
           break;
         }
@@ -213,117 +222,217 @@ void GroupTable::Update(const std::vector<Pending>& pending, const std::vector<I
             return v.At<T>(row);
           };
           if (part.kind == Part::kMin) {
-            ForEach<T>(pages_, part, pending, in.take,
-                       [&](Page&, T& m, uint32_t row) { m = Smaller<T>(m, value(row)); });
+            ForEach<T>(targets, part, in.take,
+                       [&](T& m, const Target& t) { m = Smaller<T>(m, value(t.row)); });
           } else {
-            ForEach<T>(pages_, part, pending, in.take,
-                       [&](Page&, T& m, uint32_t row) { m = Larger<T>(m, value(row)); });
+            ForEach<T>(targets, part, in.take,
+                       [&](T& m, const Target& t) { m = Larger<T>(m, value(t.row)); });
           }
         });
     }
   }
 }
 
-void GroupTable::Merge(const GroupTable& from, const std::vector<SlotPair>& pairs) {
-  const auto each = [&]<typename T>(const Part& part, auto&& f) {
-    for (const SlotPair p : pairs) {
-      const Page& source = *from.pages_[p.from / kPageSlots];
-      Page& target = *pages_[p.to / kPageSlots];
-      f(target, target.Array<T>(part)[p.to % kPageSlots], source,
-        source.Array<T>(part)[p.from % kPageSlots]);
-    }
-  };
-  const auto add = [](Page&, auto& to, const Page&, const auto& x) { to += x; };
-  for (const Part& part : plan_->parts) {
+void MergeParts(const AccumulatorPlan& plan, std::span<const Move> moves) {
+  const auto add = [](auto& to, const auto& x, const Move&) { to += x; };
+  for (const Part& part : plan.parts) {
     switch (part.kind) {
       case Part::kCount:
-        each.template operator()<int64_t>(part, add);
+        ForEach<int64_t>(moves, part, add);
         break;
       case Part::kSumInteger:
-        each.template operator()<Int128>(part, add);
+        ForEach<Int128>(moves, part, add);
         break;
       case Part::kSumDouble:
-        each.template operator()<ExactSum>(
-            part, [](Page& target, ExactSum& to, const Page& source, const ExactSum& x) {
-              to.Merge(x, source.wides, &target.wides);
-            });
+        ForEach<ExactSum>(moves, part, [](ExactSum& to, const ExactSum& x, const Move& m) {
+          to.Merge(x, m.from->wides, &m.to->wides);
+        });
         break;
       default:
         if (part.type == Type::kText) {
-          for (const SlotPair p : pairs) {
-            const TextCell& cell =
-                from.pages_[p.from / kPageSlots]->Text(part, p.from % kPageSlots);
-            if (cell.set)
-              KeepText(part.kind, cell.value,
-                       &pages_[p.to / kPageSlots]->Text(part, p.to % kPageSlots));
+          for (const Move& m : moves) {
+            const TextCell& cell = m.from->Text(part, m.from_slot);
+            if (cell.set) KeepText(part.kind, cell.value, &m.to->Text(part, m.to_slot));
           }
           break;
         }
         WithExtremum(part.type, [&]<typename T>(T) {
           if (part.kind == Part::kMin) {
-            each.template operator()<T>(
-                part, [](Page&, T& to, const Page&, const T& x) { to = Smaller<T>(to, x); });
+            ForEach<T>(moves, part, [](T& to, const T& x, const Move&) { to = Smaller<T>(to, x); });
           } else {
-            each.template operator()<T>(
-                part, [](Page&, T& to, const Page&, const T& x) { to = Larger<T>(to, x); });
+            ForEach<T>(moves, part, [](T& to, const T& x, const Move&) { to = Larger<T>(to, x); });
           }
         });
     }
+  }
+}
+
+}  // namespace
+
+uint32_t GroupTable::Add(KeyTable::Id key, uint64_t epoch) {
+  if (key >= slots_.size()) slots_.resize(std::max<size_t>(key + 1, slots_.size() * 2), kNoSlot);
+  const uint32_t slot = size_++;
+  slots_[key] = slot;
+  if (slot / kPageSlots == pages_.size()) pages_.push_back(std::make_shared<Page>(*plan_, epoch));
+  Writable(slot, epoch)->keys[slot % kPageSlots] = key;
+  return slot;
+}
+
+Page* GroupTable::Writable(uint32_t slot, uint64_t epoch) {
+  auto& page = pages_[slot / kPageSlots];
+  if (page->epoch != epoch) [[unlikely]] {
+    page = std::make_shared<Page>(*page);
+    page->epoch = epoch;
+  }
+  return page.get();
+}
+
+void GroupTable::Clear() {
+  pages_.clear();
+  slots_.clear();
+  size_ = 0;
+}
+
+void GroupTable::Update(const std::vector<Pending>& pending, const std::vector<InputRows>& inputs,
+                        uint64_t epoch, std::vector<KeyTable::Id>* added) {
+  Target targets[kRun];
+  for (size_t begin = 0; begin < pending.size(); begin += kRun) {
+    const size_t n = std::min(kRun, pending.size() - begin);
+    // Loops that do one thing each: the cache misses of their rows overlap.
+    for (size_t i = 0; i < n; ++i) {
+      const Pending& p = pending[begin + i];
+      uint32_t slot = Find(p.key);
+      if (slot == kNoSlot) [[unlikely]] {
+        slot = Add(p.key, epoch);
+        added->push_back(p.key);
+      }
+      targets[i].row = p.row;
+      targets[i].slot = slot;
+    }
+    for (size_t i = 0; i < n; ++i) {
+      Target& t = targets[i];
+      t.page = Writable(t.slot, epoch);
+      t.slot %= kPageSlots;
+      t.cells = t.page->Row(t.slot);
+      __builtin_prefetch(t.cells, 1);
+    }
+    UpdateParts(*plan_, {targets, n}, inputs);
   }
 }
 
 void GroupTable::MergeAll(const GroupTable& from, uint64_t epoch) {
-  std::vector<SlotPair> pairs;
-  pairs.reserve(from.size());
-  for (uint32_t slot = 0; slot < from.size(); ++slot) {
-    bool added = false;
-    pairs.push_back({slot, FindOrAdd(from.KeyAt(slot), epoch, &added)});
+  Move moves[kPageSlots];
+  for (uint32_t first = 0; first < from.size_; first += kPageSlots) {
+    const Page& page = *from.pages_[first / kPageSlots];
+    const uint32_t n = std::min(kPageSlots, from.size_ - first);
+    for (uint32_t i = 0; i < n; ++i) {
+      uint32_t slot = Find(page.keys[i]);
+      if (slot == kNoSlot) [[unlikely]]
+        slot = Add(page.keys[i], epoch);
+      moves[i] = {page.Row(i), nullptr, &page, nullptr, i, slot};
+    }
+    for (uint32_t i = 0; i < n; ++i) {
+      Move& m = moves[i];
+      m.to = Writable(m.to_slot, epoch);
+      m.to_slot %= kPageSlots;
+      m.to_cells = m.to->Row(m.to_slot);
+      __builtin_prefetch(m.to_cells, 1);
+    }
+    MergeParts(*plan_, {moves, n});
   }
-  Merge(from, pairs);
 }
 
-void GroupTable::Finish(const std::vector<uint32_t>& slots, std::vector<ColumnData>* out) const {
-  for (const AccumulatorPlan::Use& use : plan_->uses) {
-    ColumnData column(use.type);
-    const Part& counter = plan_->parts[static_cast<size_t>(use.count)];
-    const Part* part = use.value < 0 ? nullptr : &plan_->parts[static_cast<size_t>(use.value)];
-    for (const uint32_t s : slots) {
-      const Page& page = *pages_[s / kPageSlots];
-      const uint32_t slot = s % kPageSlots;
-      const int64_t count = page.Array<int64_t>(counter)[slot];
-      if (part == nullptr) {
-        column.AppendInteger(count);
-      } else if (count == 0) {
-        column.AppendNull();
-      } else if (part->kind == Part::kSumInteger) {
-        const Int128 sum = page.Array<Int128>(*part)[slot];
-        if (use.kind == Aggregate::kAvg) {
-          column.AppendDouble(RoundedQuotient(sum, static_cast<uint64_t>(count)));
-        } else if (use.type == Type::kNumeric) {
-          column.AppendNumeric(sum);
-        } else {
-          // It takes more than 2^32 events of the largest int in one group to get here.
-          MILLRACE_CHECK(sum >= std::numeric_limits<int64_t>::min() &&
-                             sum <= std::numeric_limits<int64_t>::max(),
-                         "a sum of ints passes bigint");
-          column.AppendInteger(static_cast<int64_t>(sum));
-        }
-      } else if (part->kind == Part::kSumDouble) {
-        const uint64_t n = use.kind == Aggregate::kAvg ? static_cast<uint64_t>(count) : 1;
-        column.AppendDouble(page.Array<ExactSum>(*part)[slot].Rounded(n, page.wides));
-      } else if (part->type == Type::kText) {
-        column.AppendText(page.Text(*part, slot).value);
+void GroupTable::AddTo(const KeyTable::Id* keys, size_t n, Page* page) const {
+  Move moves[kPageSlots];
+  size_t found = 0;
+  for (uint32_t i = 0; i < n; ++i) {
+    const uint32_t slot = Find(keys[i]);
+    if (slot == kNoSlot) continue;
+    const Page* from = pages_[slot / kPageSlots].get();
+    const uint32_t at = slot % kPageSlots;
+    moves[found++] = {from->Row(at), page->Row(i), from, page, at, i};
+    __builtin_prefetch(from->Row(at));
+  }
+  MergeParts(*plan_, {moves, found});
+}
+
+bool GroupTable::Insert(KeyTable::Id key, uint64_t epoch, Page** page, uint32_t* slot) {
+  if (Has(key)) return false;
+  const uint32_t at = Add(key, epoch);
+  *page = pages_[at / kPageSlots].get();
+  *slot = at % kPageSlots;
+  return true;
+}
+
+namespace {
+
+/// Fills a column with f(slot), NULL where the count is 0.
+template <typename T, typename F>
+void FinishColumn(const Page& page, size_t n, const Part& counter, ColumnData* column, F&& f) {
+  const size_t first = column->rows();
+  T* to = column->Extend<T>(n);
+  for (uint32_t slot = 0; slot < n; ++slot) {
+    const int64_t count = page.At<int64_t>(counter, slot);
+    if (count == 0) {
+      column->SetNull(first + slot);
+    } else {
+      to[slot] = static_cast<T>(f(slot, static_cast<uint64_t>(count)));
+    }
+  }
+}
+
+/// A sum of ints: it takes more than 2^32 events of the largest int in one group to leave bigint.
+int64_t CheckedBigint(Int128 sum) {
+  MILLRACE_CHECK(
+      sum >= std::numeric_limits<int64_t>::min() && sum <= std::numeric_limits<int64_t>::max(),
+      "a sum of ints passes bigint");
+  return static_cast<int64_t>(sum);
+}
+
+}  // namespace
+
+void Finish(const AccumulatorPlan& plan, const Page& page, size_t n, ColumnData* columns) {
+  for (const AccumulatorPlan::Use& use : plan.uses) {
+    ColumnData* column = columns++;
+    const Part& counter = plan.parts[static_cast<size_t>(use.count)];
+    if (use.value < 0) {
+      auto* to = column->Extend<int64_t>(n);
+      for (uint32_t slot = 0; slot < n; ++slot) to[slot] = page.At<int64_t>(counter, slot);
+      continue;
+    }
+    const Part& part = plan.parts[static_cast<size_t>(use.value)];
+    if (part.kind == Part::kSumInteger) {
+      if (use.kind == Aggregate::kAvg) {
+        FinishColumn<double>(page, n, counter, column, [&](uint32_t slot, uint64_t count) {
+          return RoundedQuotient(page.At<Int128>(part, slot), count);
+        });
+      } else if (use.type == Type::kNumeric) {
+        FinishColumn<Int128>(page, n, counter, column,
+                             [&](uint32_t slot, uint64_t) { return page.At<Int128>(part, slot); });
       } else {
-        WithExtremum(part->type, [&]<typename T>(T) {
-          if constexpr (std::is_same_v<T, double>) {
-            column.AppendDouble(page.Array<T>(*part)[slot]);
-          } else {
-            column.AppendInteger(page.Array<T>(*part)[slot]);
-          }
+        FinishColumn<int64_t>(page, n, counter, column, [&](uint32_t slot, uint64_t) {
+          return CheckedBigint(page.At<Int128>(part, slot));
         });
       }
+    } else if (part.kind == Part::kSumDouble) {
+      const bool mean = use.kind == Aggregate::kAvg;
+      FinishColumn<double>(page, n, counter, column, [&](uint32_t slot, uint64_t count) {
+        return page.At<ExactSum>(part, slot).Rounded(mean ? count : 1, page.wides);
+      });
+    } else if (part.type == Type::kText) {
+      for (uint32_t slot = 0; slot < n; ++slot) {
+        if (page.At<int64_t>(counter, slot) == 0) {
+          column->AppendNull();
+        } else {
+          column->AppendText(page.Text(part, slot).value);
+        }
+      }
+    } else {
+      WithExtremum(part.type, [&]<typename T>(T) {
+        FinishColumn<T>(page, n, counter, column,
+                        [&](uint32_t slot, uint64_t) { return page.At<T>(part, slot); });
+      });
     }
-    out->push_back(std::move(column));
   }
 }
 
@@ -332,20 +441,20 @@ void EncodeSlot(const AccumulatorPlan& plan, const Page& page, uint32_t slot, st
   for (const Part& part : plan.parts) {
     switch (part.kind) {
       case Part::kCount:
-        w.Varint(static_cast<uint64_t>(page.Array<int64_t>(part)[slot]));
+        w.Varint(static_cast<uint64_t>(page.At<int64_t>(part, slot)));
         break;
       case Part::kSumInteger:
-        w.Fixed(page.Array<Int128>(part)[slot]);
+        w.Fixed(page.At<Int128>(part, slot));
         break;
       case Part::kSumDouble:
-        page.Array<ExactSum>(part)[slot].Encode(out, page.wides);
+        page.At<ExactSum>(part, slot).Encode(out, page.wides);
         break;
       default:
         if (part.type == Type::kText) {
           w.Fixed(page.Text(part, slot).set);
           w.Text(page.Text(part, slot).value);
         } else {
-          WithExtremum(part.type, [&]<typename T>(T) { w.Fixed(page.Array<T>(part)[slot]); });
+          WithExtremum(part.type, [&]<typename T>(T) { w.Fixed(page.At<T>(part, slot)); });
         }
     }
   }
@@ -355,21 +464,20 @@ bool DecodeSlot(const AccumulatorPlan& plan, ByteReader* in, Page* page, uint32_
   for (const Part& part : plan.parts) {
     switch (part.kind) {
       case Part::kCount:
-        page->Array<int64_t>(part)[slot] = static_cast<int64_t>(in->Varint());
+        page->At<int64_t>(part, slot) = static_cast<int64_t>(in->Varint());
         break;
       case Part::kSumInteger:
-        page->Array<Int128>(part)[slot] = in->Fixed<Int128>();
+        page->At<Int128>(part, slot) = in->Fixed<Int128>();
         break;
       case Part::kSumDouble:
-        if (!page->Array<ExactSum>(part)[slot].Decode(in, &page->wides)) return false;
+        if (!page->At<ExactSum>(part, slot).Decode(in, &page->wides)) return false;
         break;
       default:
         if (part.type == Type::kText) {
           page->Text(part, slot).set = in->Fixed<uint8_t>() != 0;
           page->Text(part, slot).value = in->Text();
         } else {
-          WithExtremum(part.type,
-                       [&]<typename T>(T) { page->Array<T>(part)[slot] = in->Fixed<T>(); });
+          WithExtremum(part.type, [&]<typename T>(T) { page->At<T>(part, slot) = in->Fixed<T>(); });
         }
     }
   }

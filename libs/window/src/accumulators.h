@@ -24,7 +24,7 @@ struct Part {
   enum Kind : uint8_t { kCount, kSumInteger, kSumDouble, kMin, kMax } kind;
   Type type;      ///< of the argument; kBigint for counts
   int input;      ///< index into AccumulatorPlan::inputs, or -1: every row
-  size_t offset;  ///< of its array in a page
+  size_t offset;  ///< in a group's row
   int text;       ///< index of its texts in a page, or -1
 
   friend bool operator==(const Part&, const Part&) = default;
@@ -54,13 +54,18 @@ struct AccumulatorPlan {
 
   std::vector<Input> inputs;
   std::vector<Part> parts;
-  std::vector<Use> uses;  ///< one per aggregate
-  size_t page_bytes = 0;
+  std::vector<Use> uses;      ///< one per aggregate
+  std::vector<Int128> fresh;  ///< the row of a group without values
   int texts = 0;
+
+  /// Bytes of a group's row.
+  size_t stride() const { return fresh.size() * sizeof(Int128); }
 
  private:
   int AddInput(const AggregateSpec& a);
   int AddPart(Part::Kind kind, Type type, int input);
+
+  size_t used_ = 0;  ///< bytes of a row
 };
 
 struct TextCell {
@@ -68,22 +73,31 @@ struct TextCell {
   std::string value;
 };
 
-/// Accumulators of up to kPageSlots groups, struct of arrays. Copied on write: a page of an older
-/// epoch belongs to a freeze.
+/// Accumulators of up to kPageSlots groups, a row each: an update touches one or two cache lines.
+/// Copied on write: a page of an older epoch belongs to a freeze.
 struct Page {
-  uint64_t epoch = 0;
-  uint32_t keys[kPageSlots] = {};
+  Page(const AccumulatorPlan& plan, uint64_t epoch);
+  /// Makes the groups 0 .. n - 1 fresh; no other may be in use.
+  void Reset(const AccumulatorPlan& plan, size_t n);
+
+  uint64_t epoch;
+  size_t stride;
   std::vector<Int128> cells;
+  uint32_t keys[kPageSlots] = {};
   std::vector<TextCell> texts;
   ExactSum::Wides wides;
 
-  template <typename T>
-  T* Array(const Part& part) {
-    return reinterpret_cast<T*>(reinterpret_cast<char*>(cells.data()) + part.offset);
+  char* Row(uint32_t slot) { return reinterpret_cast<char*>(cells.data()) + slot * stride; }
+  const char* Row(uint32_t slot) const {
+    return reinterpret_cast<const char*>(cells.data()) + slot * stride;
   }
   template <typename T>
-  const T* Array(const Part& part) const {
-    return reinterpret_cast<const T*>(reinterpret_cast<const char*>(cells.data()) + part.offset);
+  T& At(const Part& part, uint32_t slot) {
+    return *reinterpret_cast<T*>(Row(slot) + part.offset);
+  }
+  template <typename T>
+  const T& At(const Part& part, uint32_t slot) const {
+    return *reinterpret_cast<const T*>(Row(slot) + part.offset);
   }
   TextCell& Text(const Part& part, uint32_t slot) {
     return texts[static_cast<size_t>(part.text) * kPageSlots + slot];
@@ -93,54 +107,57 @@ struct Page {
   }
 };
 
-/// A change waiting to be applied: a row of the batch at hand goes to a slot.
+/// A change waiting to be applied: a row of the batch at hand belongs to a group.
 struct Pending {
   uint32_t row;
-  uint32_t slot;
+  KeyTable::Id key;
 };
 
-/// Accumulators by group key: a slice, a window being combined, a stack entry.
+/// Accumulators by group key: a slice, or slices combined.
 class GroupTable {
  public:
   /// `plan` must outlive the table.
   explicit GroupTable(const AccumulatorPlan* plan) : plan_(plan) {}
 
   uint32_t size() const { return size_; }
-  uint32_t Find(KeyTable::Id key) const { return key < slots_.size() ? slots_[key] : kNoSlot; }
-  /// The slot of a key, made if absent (*added), on a page that may be written in `epoch`.
-  uint32_t FindOrAdd(KeyTable::Id key, uint64_t epoch, bool* added);
+  bool Has(KeyTable::Id key) const { return Find(key) != kNoSlot; }
   KeyTable::Id KeyAt(uint32_t slot) const {
     return pages_[slot / kPageSlots]->keys[slot % kPageSlots];
   }
   void Clear();
 
-  /// Adds the rows' values. Every slot must have come from FindOrAdd in this epoch.
-  void Update(const std::vector<Pending>& pending, const std::vector<InputRows>& inputs);
-  /// Adds accumulators of another table: pairs of (its slot, slot of this table), slots made in
-  /// `epoch`.
-  struct SlotPair {
-    uint32_t from;
-    uint32_t to;
-  };
-  void Merge(const GroupTable& from, const std::vector<SlotPair>& pairs);
-  /// All of another table.
+  /// Adds the values of the rows to their groups, on pages that may be written in `epoch`. Keys of
+  /// groups that were not there are appended to *added.
+  void Update(const std::vector<Pending>& pending, const std::vector<InputRows>& inputs,
+              uint64_t epoch, std::vector<KeyTable::Id>* added);
+  /// Adds all of another table.
   void MergeAll(const GroupTable& from, uint64_t epoch);
+  /// Adds the groups keys[0, n) to the rows 0 .. n - 1 of a page; absent ones add nothing.
+  /// n <= kPageSlots.
+  void AddTo(const KeyTable::Id* keys, size_t n, Page* page) const;
 
-  /// Values of the aggregates in `slots`, one column each appended to `out`.
-  void Finish(const std::vector<uint32_t>& slots, std::vector<ColumnData>* out) const;
+  /// Makes room for a group of a restore; false: it is there already.
+  bool Insert(KeyTable::Id key, uint64_t epoch, Page** page, uint32_t* slot);
 
   const std::vector<std::shared_ptr<Page>>& pages() const { return pages_; }
-  const AccumulatorPlan& plan() const { return *plan_; }
   size_t bytes() const {
-    return pages_.size() * plan_->page_bytes + slots_.size() * sizeof(uint32_t);
+    return pages_.size() * plan_->stride() * kPageSlots + slots_.size() * sizeof(uint32_t);
   }
 
  private:
+  uint32_t Find(KeyTable::Id key) const { return key < slots_.size() ? slots_[key] : kNoSlot; }
+  /// Makes a group that is not there.
+  uint32_t Add(KeyTable::Id key, uint64_t epoch);
+  Page* Writable(uint32_t slot, uint64_t epoch);
+
   const AccumulatorPlan* plan_;
   std::vector<std::shared_ptr<Page>> pages_;
   std::vector<uint32_t> slots_;  ///< by key id
   uint32_t size_ = 0;
 };
+
+/// Values of the aggregates in rows 0 .. n - 1 of a page, appended to columns[0, aggregates).
+void Finish(const AccumulatorPlan& plan, const Page& page, size_t n, ColumnData* columns);
 
 /// The stored form of one group's accumulators.
 void EncodeSlot(const AccumulatorPlan& plan, const Page& page, uint32_t slot, std::string* out);

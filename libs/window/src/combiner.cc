@@ -7,7 +7,7 @@ namespace {
 constexpr uint64_t kBackEpoch = ~uint64_t{0};
 }  // namespace
 
-const GroupTable& Combiner::Combine(Span window, const Slices& slices) {
+std::vector<const GroupTable*> Combiner::Combine(Span window, const Slices& slices) {
   while (!front_.empty() && front_.front().start < window.start) front_.pop_front();
   if (stale_ || front_.empty()) {
     Rebuild(window, slices);
@@ -19,10 +19,8 @@ const GroupTable& Combiner::Combine(Span window, const Slices& slices) {
     included_end_ = window.end;
   }
   included_start_ = window.start;
-  if (back_.size() == 0) return front_.front().table;
-  result_ = front_.front().table;
-  result_.MergeAll(back_, ++epoch_);
-  return result_;
+  if (back_.size() == 0) return {&front_.front().table};
+  return {&front_.front().table, &back_};
 }
 
 void Combiner::Rebuild(Span window, const Slices& slices) {

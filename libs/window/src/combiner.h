@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <map>
+#include <vector>
 
 #include "accumulators.h"
 #include "millrace/window/assigner.h"
@@ -29,10 +30,10 @@ using Slices = std::map<Micros, Slice>;
 /// never stored.
 class Combiner {
  public:
-  explicit Combiner(const AccumulatorPlan* plan) : plan_(plan), back_(plan), result_(plan) {}
+  explicit Combiner(const AccumulatorPlan* plan) : plan_(plan), back_(plan) {}
 
-  /// The groups of a window of two or more slices. Valid until the next call.
-  const GroupTable& Combine(Span window, const Slices& slices);
+  /// The one or two tables whose sum is a window of two or more slices. Valid until the next call.
+  std::vector<const GroupTable*> Combine(Span window, const Slices& slices);
   /// A slice changed or appeared.
   void NoteUpdate(Micros slice_start) {
     if (slice_start >= included_start_ && slice_start < included_end_) stale_ = true;
@@ -52,7 +53,6 @@ class Combiner {
   /// front_ and back_ hold the slices in [start, end).
   Micros included_start_ = 0;
   Micros included_end_ = 0;
-  GroupTable result_;
   uint64_t epoch_ = 0;
   bool stale_ = false;
 };

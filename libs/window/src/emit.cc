@@ -7,8 +7,8 @@
 namespace millrace::window {
 namespace {
 
-/// Groups evaluated at a time.
-constexpr size_t kChunk = 1024;
+/// Groups evaluated at a time: one page of sums.
+constexpr size_t kChunk = kPageSlots;
 /// Bounds of a file, in rows and in bytes of the row encoding (semantics rule 10).
 constexpr int64_t kFileRows = 1'000'000;
 constexpr int64_t kFileBytes = 64 << 20;
@@ -88,39 +88,39 @@ void ShardFold::State::Emit(Micros before, bool pulse, bool may_end_idle_file) {
   UpdateDeadline();
 }
 
-std::vector<KeyTable::Id> ShardFold::State::KeysOf(const GroupTable& table) const {
-  std::vector<KeyTable::Id> ids(table.size());
-  for (uint32_t slot = 0; slot < table.size(); ++slot) ids[slot] = table.KeyAt(slot);
-  return ids;
+/// The groups of a window: all of them, or (`all` false) those in *ids. Leaves the ids in key order
+/// and, in `sources`, the tables to sum.
+void ShardFold::State::Gather(const Span& window, bool all, Combiner* combiner,
+                              std::vector<KeyTable::Id>* ids) {
+  sources.clear();
+  for (auto at = slices.lower_bound(window.start); at != slices.end() && at->first < window.end;
+       ++at)
+    sources.push_back(&at->second.table);
+  if (all && sources.size() > 1) sources = combiner->Combine(window, slices);
+  if (all) {
+    AllKeys(ids);
+  } else {
+    keys.Sort(ids);
+  }
 }
 
-/// The groups of a window: all of them, or (`all` false) those in *ids. Leaves the ids in key
-/// order.
-const GroupTable& ShardFold::State::Gather(const Span& window, bool all, Combiner* combiner,
-                                           std::vector<KeyTable::Id>* ids) {
-  auto first = slices.lower_bound(window.start);
-  const GroupTable* table = &gathered;
-  const auto next = std::next(first);
-  if (next == slices.end() || next->first >= window.end) {
-    table = &first->second.table;
-  } else if (all) {
-    table = &combiner->Combine(window, slices);
-  } else {
-    gathered.Clear();
-    std::vector<GroupTable::SlotPair> pairs;
-    for (auto at = first; at != slices.end() && at->first < window.end; ++at) {
-      pairs.clear();
-      for (const KeyTable::Id id : *ids) {
-        const uint32_t slot = at->second.table.Find(id);
-        bool added = false;
-        if (slot != kNoSlot) pairs.push_back({slot, gathered.FindOrAdd(id, 0, &added)});
-      }
-      gathered.Merge(at->second.table, pairs);
+/// The keys of all groups in `sources`, in order. Most of all keys: walk those in order. Few of
+/// them: sort these.
+void ShardFold::State::AllKeys(std::vector<KeyTable::Id>* ids) {
+  const GroupTable& first = *sources.front();
+  const GroupTable& last = *sources.back();
+  const auto& order = keys.Ordered();
+  if ((size_t{first.size()} + last.size()) * 4 > order.size()) {
+    for (const KeyTable::Id id : order) {
+      if (first.Has(id) || last.Has(id)) ids->push_back(id);
     }
+    return;
   }
-  if (all) *ids = KeysOf(*table);
+  for (uint32_t slot = 0; slot < first.size(); ++slot) ids->push_back(first.KeyAt(slot));
+  for (uint32_t slot = 0; slot < last.size(); ++slot) {
+    if (!first.Has(last.KeyAt(slot))) ids->push_back(last.KeyAt(slot));
+  }
   keys.Sort(ids);
-  return *table;
 }
 
 void ShardFold::State::EmitWindow(const Work& work) {
@@ -137,11 +137,10 @@ void ShardFold::State::EmitWindow(const Work& work) {
     standing->pending.clear();
     standing->dirty = true;
   }
-  const GroupTable& table =
-      Gather(work.window, all, work.closes ? &close_combiner : &expire_combiner, &ids);
+  Gather(work.window, all, work.closes ? &close_combiner : &expire_combiner, &ids);
   for (size_t i = 0; i < ids.size(); i += kChunk) {
     const size_t n = std::min(kChunk, ids.size() - i);
-    Evaluate(work.window, table, &ids[i], n, &rows);
+    Evaluate(work.window, &ids[i], n, &rows);
     for (size_t r = 0; r < n; ++r) {
       const KeyTable::Id key = ids[i + r];
       RowState fresh;
@@ -164,21 +163,21 @@ void ShardFold::State::EmitWindow(const Work& work) {
 }
 
 /// HAVING first; SELECT counts only where it is true.
-void ShardFold::State::Evaluate(const Span& window, const GroupTable& table,
-                                const KeyTable::Id* ids, size_t n, GroupRows* out) {
-  out->group.clear();
-  for (const Type type : key_types) out->group.emplace_back(type);
-  std::vector<uint32_t> slots(n);
-  for (size_t i = 0; i < n; ++i) {
-    slots[i] = table.Find(ids[i]);
-    AppendKeyColumns(keys.Key(ids[i]), &out->group);
-  }
-  for (const Micros bound : {window.start, window.end}) {
-    out->group.emplace_back(Type::kTimestamp);
-    for (size_t i = 0; i < n; ++i) out->group.back().AppendInteger(bound);
-  }
-  table.Finish(slots, &out->group);
-  std::vector<Column> input;
+void ShardFold::State::Evaluate(const Span& window, const KeyTable::Id* ids, size_t n,
+                                GroupRows* out) {
+  gathered.Reset(plan, n);
+  for (const GroupTable* table : sources) table->AddTo(ids, n, &gathered);
+  gathered_keys.resize(n);
+  for (size_t i = 0; i < n; ++i) gathered_keys[i] = keys.Key(ids[i]);
+  for (ColumnData& c : out->group) c.Clear();
+  ColumnData* column = out->group.data();
+  AppendKeyColumns(&gathered_keys, key_types.size(), column);
+  column += key_types.size();
+  std::fill_n(column++->Extend<int64_t>(n), n, window.start);
+  std::fill_n(column++->Extend<int64_t>(n), n, window.end);
+  Finish(plan, gathered, n, column);
+  std::vector<Column>& input = gathered_columns;
+  input.clear();
   for (const ColumnData& c : out->group) input.push_back(c.View());
   out->status.assign(n, GroupRows::kHolds);
   out->error.assign(n, kNoError);
@@ -194,7 +193,6 @@ void ShardFold::State::Evaluate(const Span& window, const GroupTable& table,
     }
   }
   out->select.clear();
-  out->storage.resize(select.size());
   for (size_t c = 0; c < select.size(); ++c) {
     const Expr& expr = spec.pipeline.select[c].expr;
     if (expr.op == Expr::Op::kColumn) {
@@ -207,9 +205,10 @@ void ShardFold::State::Evaluate(const Span& window, const GroupTable& table,
       out->status[i] = GroupRows::kFailed;
       out->error[i] = v.Error(i);
     }
-    out->storage[c] = ColumnData(v.type);
     out->select.push_back(ToColumn(v, n, &out->storage[c]));
   }
+  out->values.clear();
+  AppendValueRows(out->select, n, &out->values, &out->ends);
 }
 
 void ShardFold::State::EmitResult(const Work& work, KeyTable::Id key, const GroupRows& group,
@@ -231,10 +230,10 @@ void ShardFold::State::EmitResult(const Work& work, KeyTable::Id key, const Grou
   ++state->revision;
   state->stands = status == GroupRows::kHolds;
   state->result_seq = ++seqs[static_cast<int>(Output::kResults)];
-  const WindowRow out = Describe(Output::kResults, !state->stands, state->result_seq, work.window,
-                                 key, state->revision, 0);
-  WriteWindowRow(out, spec.pipeline.select, group.select, row, &scratch,
-                 &Buffer(Output::kResults, out.seq));
+  WindowRow out = Describe(Output::kResults, !state->stands, state->result_seq, work.window, key,
+                           state->revision, 0);
+  if (state->stands) out.values = group.Values(row);
+  WriteWindowRow(out, &scratch, &Buffer(Output::kResults, out.seq));
 }
 
 void ShardFold::State::RowFailed(const Span& window, KeyTable::Id key, std::string_view detail) {
@@ -262,8 +261,7 @@ void ShardFold::State::DeleteProvisional(const Span& window, KeyTable::Id key) {
   if (at == provisional.standing.end() || at->second.erase(key) == 0) return;
   const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
   const WindowRow out = Describe(Output::kProvisional, true, seq, window, key, 0, 0);
-  WriteWindowRow(out, spec.pipeline.select, rows.select, 0, &scratch,
-                 &Buffer(Output::kProvisional, seq));
+  WriteWindowRow(out, &scratch, &Buffer(Output::kProvisional, seq));
 }
 
 /// At a pulse with emit = 'updates': open windows whose slices changed since the last pulse.
@@ -281,10 +279,10 @@ void ShardFold::State::EmitProvisional() {
   for (const auto& [end, entry] : due) {
     const Span& window = entry.first;
     std::vector<KeyTable::Id> ids(entry.second.begin(), entry.second.end());
-    const GroupTable& table = Gather(window, false, &close_combiner, &ids);
+    Gather(window, false, &close_combiner, &ids);
     for (size_t i = 0; i < ids.size(); i += kChunk) {
       const size_t n = std::min(kChunk, ids.size() - i);
-      Evaluate(window, table, &ids[i], n, &rows);
+      Evaluate(window, &ids[i], n, &rows);
       for (size_t r = 0; r < n; ++r) {
         const KeyTable::Id key = ids[i + r];
         if (rows.status[r] != GroupRows::kHolds) {
@@ -293,9 +291,9 @@ void ShardFold::State::EmitProvisional() {
         }
         provisional.standing[end].insert(key);
         const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
-        const WindowRow out = Describe(Output::kProvisional, false, seq, window, key, 0, 0);
-        WriteWindowRow(out, spec.pipeline.select, rows.select, r, &scratch,
-                       &Buffer(Output::kProvisional, seq));
+        WindowRow out = Describe(Output::kProvisional, false, seq, window, key, 0, 0);
+        out.values = rows.Values(r);
+        WriteWindowRow(out, &scratch, &Buffer(Output::kProvisional, seq));
       }
     }
   }
@@ -308,11 +306,12 @@ void ShardFold::State::FileRow(const Span& window, KeyTable::Id key, const RowSt
   if (file.open && file.interval_start != interval_start) EndFile();
   const int64_t seq = ++seqs[static_cast<int>(Output::kFiles)];
   if (!file.open) file = {true, interval_start, seq, 0, 0};
-  const WindowRow out =
+  WindowRow out =
       Describe(Output::kFiles, false, seq, window, key, state.revision, state.result_seq);
+  out.values = group.Values(row);
   std::string& buffer = Buffer(Output::kFiles, seq);
   const size_t before = buffer.size();
-  WriteWindowRow(out, spec.pipeline.select, group.select, row, &scratch, &buffer);
+  WriteWindowRow(out, &scratch, &buffer);
   ++file.rows;
   file.bytes += static_cast<int64_t>(buffer.size() - before);
   if (file.rows >= kFileRows || file.bytes >= kFileBytes) EndFile();
@@ -336,7 +335,8 @@ void ShardFold::State::DropSlices() {
   const Micros expired = SaturatingAdd(time.watermark, -lateness);
   while (!slices.empty() && slices.begin()->second.last_window.end <= expired) {
     const auto at = slices.begin();
-    for (const KeyTable::Id id : KeysOf(at->second.table)) keys.Unref(id);
+    const GroupTable& table = at->second.table;
+    for (uint32_t slot = 0; slot < table.size(); ++slot) keys.Unref(table.KeyAt(slot));
     provisional.changed.erase(at->first);
     dropped.push_back(SliceRange(at->first));
     slices.erase(at);
@@ -349,9 +349,9 @@ void ShardFold::State::DropSlices() {
 
 WindowRow ShardFold::State::Describe(Output out, bool deleted, int64_t seq, const Span& window,
                                      KeyTable::Id key, int64_t revision, int64_t result_seq) const {
-  return {out,          deleted,       InGap(window),     seq,
-          cause.offset, cause.row,     cause.append_time, window.start,
-          window.end,   keys.Key(key), revision,          result_seq};
+  return {out,       deleted,           InGap(window), seq,        cause.offset,
+          cause.row, cause.append_time, window.start,  window.end, keys.Key(key),
+          revision,  result_seq,        null_values};
 }
 
 bool ShardFold::State::InGap(const Span& window) const {

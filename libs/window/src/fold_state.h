@@ -66,6 +66,13 @@ struct GroupRows {
   std::vector<Column> select;     ///< one per SELECT column
   std::vector<ColumnData> group;  ///< group columns, window_start, window_end, aggregates
   std::vector<ColumnData> storage;
+  std::string values;  ///< encoded, row by row
+  std::vector<size_t> ends;
+
+  std::string_view Values(size_t row) const {
+    const size_t begin = row == 0 ? 0 : ends[row - 1];
+    return std::string_view(values).substr(begin, ends[row] - begin);
+  }
 };
 
 /// The record (and row) being applied: what output rows name as their cause.
@@ -100,13 +107,11 @@ struct ShardFold::State {
   void ForEachHeldWindow(Micros low, Micros high, F&& f) const;
   void EmitWindow(const Work& work);
   void EmitProvisional();
-  void Evaluate(const Span& window, const GroupTable& table, const KeyTable::Id* ids, size_t n,
-                GroupRows* rows);
+  void Evaluate(const Span& window, const KeyTable::Id* ids, size_t n, GroupRows* rows);
   void EmitResult(const Work& work, KeyTable::Id key, const GroupRows& rows, size_t row,
                   RowState* state);
-  std::vector<KeyTable::Id> KeysOf(const GroupTable& table) const;
-  const GroupTable& Gather(const Span& window, bool all, Combiner* combiner,
-                           std::vector<KeyTable::Id>* ids);
+  void Gather(const Span& window, bool all, Combiner* combiner, std::vector<KeyTable::Id>* ids);
+  void AllKeys(std::vector<KeyTable::Id>* ids);
   void RowFailed(const Span& window, KeyTable::Id key, std::string_view detail);
   void DeleteProvisional(const Span& window, KeyTable::Id key);
   void FileRow(const Span& window, KeyTable::Id key, const RowState& state, const GroupRows& rows,
@@ -177,11 +182,18 @@ struct ShardFold::State {
   std::vector<uint32_t> key_ends;
   std::vector<uint64_t> key_hashes;
   std::vector<KeyTable::Id> key_ids;  ///< kNone: not interned when the batch began
-  std::vector<uint8_t> row_errors;  ///< of keys, filters and arguments; empty: none
+  std::vector<uint8_t> row_errors;    ///< of keys, filters and arguments; empty: none
   std::vector<ProducerState*> batch_producers;
   std::string scratch;
-  GroupTable gathered;
+
+  // Per emitted window.
+  std::vector<KeyTable::Id> added;         ///< groups new in a slice
+  std::vector<const GroupTable*> sources;  ///< their sum is the window (Gather)
+  Page gathered;                           ///< the groups at hand, summed
+  std::vector<std::string_view> gathered_keys;
+  std::vector<Column> gathered_columns;
   GroupRows rows;
+  std::string null_values;  ///< of a deletion
 };
 
 /// Calls f with every window that holds events, starts after the fold's start and ends in (low,

@@ -234,13 +234,11 @@ Status ShardFold::Restore(std::string_view key, std::string_view value) {
       at = s.slices.find(start);
     }
     const KeyTable::Id id = intern(group);
-    bool added = false;
-    const uint32_t slot = at->second.table.FindOrAdd(id, s.epoch, &added);
-    if (!added) return bad("a group twice");
+    Page* page = nullptr;
+    uint32_t slot = 0;
+    if (!at->second.table.Insert(id, s.epoch, &page, &slot)) return bad("a group twice");
     s.keys.Ref(id);
-    Page& page = *at->second.table.pages()[slot / kPageSlots];
-    return DecodeSlot(s.plan, &in, &page, slot % kPageSlots) && in.done() ? Status()
-                                                                          : bad("accumulators");
+    return DecodeSlot(s.plan, &in, page, slot) && in.done() ? Status() : bad("accumulators");
   }
   return bad("unknown kind");
 }

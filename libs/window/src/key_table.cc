@@ -31,7 +31,8 @@ bool Equal(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   const size_t n = a.size();
   if (n < 8 || n > 16) return std::memcmp(a.data(), b.data(), n) == 0;
-  return Load(a.data(), 8) == Load(b.data(), 8) && Load(a.data() + n - 8, 8) == Load(b.data() + n - 8, 8);
+  return Load(a.data(), 8) == Load(b.data(), 8) &&
+         Load(a.data() + n - 8, 8) == Load(b.data() + n - 8, 8);
 }
 
 }  // namespace
@@ -48,8 +49,8 @@ uint64_t HashKey(std::string_view key) {
 
 KeyTable::KeyTable() : buckets_(64), mask_(63) {}
 
-void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends, const std::vector<uint64_t>& hashes,
-                    std::vector<Id>* ids) const {
+void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends,
+                    const std::vector<uint64_t>& hashes, std::vector<Id>* ids) const {
   constexpr size_t kGroup = 64;
   ids->resize(ends.size());
   for (size_t group = 0; group < ends.size(); group += kGroup) {

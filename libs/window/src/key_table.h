@@ -29,14 +29,14 @@ class KeyTable {
 
   /// The id of `key`, new if it was not there. `hash` is HashKey(key).
   Id Intern(std::string_view key, uint64_t hash);
-  /// The ids of a batch of keys, kNone where a key is not there: key i is keys[ends[i - 1], ends[i]). The look-ups run beside each
-  /// other, so that their cache misses overlap.
-  void Find(const std::string& keys, const std::vector<uint32_t>& ends, const std::vector<uint64_t>& hashes,
-            std::vector<Id>* ids) const;
+  /// The ids of a batch of keys, kNone where a key is not there: key i is keys[ends[i - 1],
+  /// ends[i]). The look-ups run beside each other, so that their cache misses overlap.
+  void Find(const std::string& keys, const std::vector<uint32_t>& ends,
+            const std::vector<uint64_t>& hashes, std::vector<Id>* ids) const;
   static constexpr Id kNone = ~Id{0};
 
-  /// References keep a key. Keys without one are kept too, for the next window that has them, until they are the
-  /// greater part of the table; Collect() then forgets them.
+  /// References keep a key. Keys without one are kept too, for the next window that has them, until
+  /// they are the greater part of the table; Collect() then forgets them.
   void Ref(Id id) {
     if (refs_[id]++ == 0) --unused_;
   }
@@ -54,6 +54,12 @@ class KeyTable {
 
   /// Sorts ids by their key bytes.
   void Sort(std::vector<Id>* ids);
+  /// All ids in use, and perhaps some others, by their key bytes. Valid until the next Intern or
+  /// Collect.
+  const std::vector<Id>& Ordered() {
+    if (!unranked_.empty()) Rank();
+    return order_;
+  }
 
   /// A view of all keys now, unchanged by what happens to the table later. O(keys / 1,024). May be
   /// read on another thread.

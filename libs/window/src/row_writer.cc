@@ -1,16 +1,16 @@
 #include "row_writer.h"
 
 #include <bit>
-
-#include "millrace/base/check.h"
+#include <cstring>
 
 namespace millrace::window {
 
-void WriteWindowRow(const WindowRow& row, const std::vector<OutputColumn>& columns,
-                    const std::vector<Column>& values, size_t at, std::string* scratch,
-                    std::string* out) {
-  scratch->clear();
-  ByteWriter w(scratch);
+void WriteWindowRow(const WindowRow& row, std::string* scratch, std::string* out) {
+  constexpr size_t kMaxHead = 2 + 6 * RawWriter::kMaxVarint + 3 * sizeof(Micros);
+  const size_t bound = RawWriter::kMaxVarint + kMaxHead + row.key.size() + row.values.size();
+  if (scratch->size() < bound) scratch->resize(bound);
+  char* body = scratch->data() + RawWriter::kMaxVarint;
+  RawWriter w(body);
   w.Fixed(row.output);
   w.Fixed(RowFlags(row.deleted, row.gap));
   w.Varint(static_cast<uint64_t>(row.seq));
@@ -22,65 +22,107 @@ void WriteWindowRow(const WindowRow& row, const std::vector<OutputColumn>& colum
   w.Text(row.key);
   w.Varint(static_cast<uint64_t>(row.revision));
   w.Varint(static_cast<uint64_t>(row.result_seq));
-  w.Varint(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (row.deleted) {
-      EncodeValue(scratch, Value{columns[i].expr.type, {}});
-    } else {
-      AppendColumnValue(scratch, values[i], at);
-    }
-  }
-  ByteWriter(out).Text(*scratch);
+  w.Raw(row.values);
+  // The length, which is known last, stands right before the body, so that one append takes both.
+  const auto size = static_cast<size_t>(w.at() - body);
+  char length[RawWriter::kMaxVarint];
+  RawWriter l(length);
+  l.Varint(size);
+  const auto length_size = static_cast<size_t>(l.at() - length);
+  std::memcpy(body - length_size, length, length_size);
+  out->append(body - length_size, length_size + size);
 }
 
-void AppendKeyColumns(std::string_view key, std::vector<ColumnData>* columns) {
-  for (ColumnData& column : *columns) {
+namespace {
+
+/// Reads the value of one group column from the front of each key: read(row, bytes behind the tag)
+/// gives how many bytes it took.
+template <typename F>
+void EachKey(std::vector<std::string_view>* keys, ColumnData* column, size_t first, F&& read) {
+  for (size_t row = 0; row < keys->size(); ++row) {
+    std::string_view& key = (*keys)[row];
     const bool null = key.front() == '\0';
     key.remove_prefix(1);
     if (null) {
-      column.AppendNull();
-      continue;
+      column->SetNull(first + row);
+    } else {
+      key.remove_prefix(read(row, key));
     }
-    switch (column.type()) {
+  }
+}
+
+size_t AppendKeyText(std::string_view key, ColumnData* column) {
+  const size_t zero = key.find('\0');
+  if (key[zero + 1] == '\0') {
+    column->AppendText(key.substr(0, zero));
+    return zero + 2;
+  }
+  std::string text;
+  size_t i = 0;
+  for (; key[i] != '\0' || key[i + 1] == '\xff'; ++i) {
+    text.push_back(key[i]);
+    if (key[i] == '\0') ++i;
+  }
+  column->AppendText(text);
+  return i + 2;
+}
+
+int64_t OrderedDouble(int64_t bits) {
+  return bits < 0 ? static_cast<int64_t>(~(static_cast<uint64_t>(bits) ^ (uint64_t{1} << 63)))
+                  : bits;
+}
+
+}  // namespace
+
+void AppendKeyColumns(std::vector<std::string_view>* keys, size_t group_columns,
+                      ColumnData* columns) {
+  for (ColumnData* c = columns; c != columns + group_columns; ++c) {
+    const size_t first = c->rows();
+    switch (c->type()) {
       case Type::kInt: {
-        uint32_t u = 0;
-        std::memcpy(&u, key.data(), sizeof u);
-        column.AppendInteger(static_cast<int32_t>(__builtin_bswap32(u) ^ 0x80000000u));
-        key.remove_prefix(sizeof u);
+        auto* to = c->Extend<int32_t>(keys->size());
+        EachKey(keys, c, first, [&](size_t row, std::string_view key) {
+          uint32_t u = 0;
+          std::memcpy(&u, key.data(), sizeof u);
+          to[row] = static_cast<int32_t>(__builtin_bswap32(u) ^ 0x80000000u);
+          return sizeof u;
+        });
         break;
       }
-      case Type::kBool:
-        column.AppendInteger(key.front());
-        key.remove_prefix(1);
-        break;
-      case Type::kText: {
-        const size_t zero = key.find('\0');
-        if (key[zero + 1] == '\0') {
-          column.AppendText(key.substr(0, zero));
-          key.remove_prefix(zero + 2);
-          break;
-        }
-        std::string text;
-        size_t i = 0;
-        for (; key[i] != '\0' || key[i + 1] == '\xff'; ++i) {
-          text.push_back(key[i]);
-          if (key[i] == '\0') ++i;
-        }
-        column.AppendText(text);
-        key.remove_prefix(i + 2);
+      case Type::kBool: {
+        auto* to = c->Extend<uint8_t>(keys->size());
+        EachKey(keys, c, first, [&](size_t row, std::string_view key) {
+          to[row] = static_cast<uint8_t>(key.front());
+          return size_t{1};
+        });
         break;
       }
+      case Type::kText:
+        for (std::string_view& key : *keys) {
+          const bool null = key.front() == '\0';
+          key.remove_prefix(1);
+          if (null) {
+            c->AppendNull();
+          } else {
+            key.remove_prefix(AppendKeyText(key, c));
+          }
+        }
+        break;
       case Type::kDouble: {
-        int64_t bits = ReadOrdered(key.data());
-        if (bits < 0)
-          bits = static_cast<int64_t>(~(static_cast<uint64_t>(bits) ^ (uint64_t{1} << 63)));
-        column.AppendDouble(std::bit_cast<double>(bits));
-        key.remove_prefix(sizeof bits);
+        auto* to = c->Extend<double>(keys->size());
+        EachKey(keys, c, first, [&](size_t row, std::string_view key) {
+          to[row] = std::bit_cast<double>(OrderedDouble(ReadOrdered(key.data())));
+          return sizeof(double);
+        });
         break;
       }
-      default:
-        column.AppendInteger(ReadOrdered(key.data()));
-        key.remove_prefix(sizeof(int64_t));
+      default: {
+        auto* to = c->Extend<int64_t>(keys->size());
+        EachKey(keys, c, first, [&](size_t row, std::string_view key) {
+          to[row] = ReadOrdered(key.data());
+          return sizeof(int64_t);
+        });
+      }
     }
   }
 }

@@ -24,15 +24,15 @@ struct WindowRow {
   std::string_view key;
   int64_t revision;
   int64_t result_seq;
+  std::string_view values;  ///< their number and they, encoded
 };
 
-/// Appends what EncodeRow would, from columns and without building a row.
-void WriteWindowRow(const WindowRow& row, const std::vector<OutputColumn>& columns,
-                    const std::vector<Column>& values, size_t at, std::string* scratch,
-                    std::string* out);
+/// Appends what EncodeRow would.
+void WriteWindowRow(const WindowRow& row, std::string* scratch, std::string* out);
 
-/// Appends the values of a group key, one to each of the first columns.
-void AppendKeyColumns(std::string_view key, std::vector<ColumnData>* columns);
+/// Appends the values of group keys to one column for each group column. Uses up *keys.
+void AppendKeyColumns(std::vector<std::string_view>* keys, size_t group_columns,
+                      ColumnData* columns);
 
 /// State keys of a slice: [first, second) holds all its groups.
 std::pair<std::string, std::string> SliceRange(Micros start);

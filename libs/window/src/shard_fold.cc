@@ -50,7 +50,7 @@ ShardFold::State::State(FoldSpec s)
       lateness(spec.pipeline.allowed_lateness),
       close_combiner(&plan),
       expire_combiner(&plan),
-      gathered(&plan) {
+      gathered(plan, 0) {
   const PipelineSpec& p = spec.pipeline;
   if (p.where) where.emplace(*p.where);
   for (const auto& input : plan.inputs) {
@@ -65,7 +65,15 @@ ShardFold::State::State(FoldSpec s)
     key_storage.emplace_back(g.expr.type);
   }
   if (p.having) having.emplace(*p.having);
-  for (const OutputColumn& c : p.select) select.emplace_back(c.expr);
+  for (const GroupColumn& g : p.group_by) rows.group.emplace_back(g.expr.type);
+  for (int bound = 0; bound < 2; ++bound) rows.group.emplace_back(Type::kTimestamp);
+  for (const AggregateSpec& a : p.aggregates) rows.group.emplace_back(a.type);
+  ByteWriter(&null_values).Varint(p.select.size());
+  for (const OutputColumn& c : p.select) {
+    select.emplace_back(c.expr);
+    rows.storage.emplace_back(c.expr.type);
+    EncodeValue(&null_values, Value{c.expr.type, {}});
+  }
   inputs.resize(plan.inputs.size());
   takes.resize(plan.inputs.size());
 }
@@ -114,14 +122,11 @@ void ShardFold::State::Evaluate(const EventBatch& batch) {
       takes[k][i] = (!e.filter || filter.True(i)) && !v.Null(i) ? 1 : 0;
     inputs[k].take = takes[k].data();
   }
-  key_bytes.clear();
-  key_ends.resize(n);
+  WriteKeys(key_columns, n, &key_bytes, &key_ends);
   key_hashes.resize(n);
   uint32_t begin = 0;
   for (size_t i = 0; i < n; ++i) {
-    for (const Column& c : key_columns) AppendKeyValue(&key_bytes, c, i);
-    key_ends[i] = static_cast<uint32_t>(key_bytes.size());
-    key_hashes[i] = HashKey(std::string_view(key_bytes).substr(begin, key_ends[i] - begin));
+    key_hashes[i] = HashKey({key_bytes.data() + begin, key_ends[i] - begin});
     begin = key_ends[i];
   }
   keys.Find(key_bytes, key_ends, key_hashes, &key_ids);
@@ -263,7 +268,7 @@ void ShardFold::State::Assign(const EventBatch& batch, uint32_t row) {
     ++ledger.aggregated;
     if (slice == nullptr) slice = MakeSlice(span);
     Take(slice, row);
-    if (accepted_late > 0) MarkLateKey(slice, slice->table.KeyAt(slice->pending.back().slot));
+    if (accepted_late > 0) MarkLateKey(slice, slice->pending.back().key);
   } else {
     ++(missed > 0 ? ledger.late : ledger.before_start);
   }
@@ -278,13 +283,10 @@ void ShardFold::State::Take(Slice* slice, uint32_t row) {
   KeyTable::Id key = key_ids[row];
   if (key == KeyTable::kNone) {
     const uint32_t begin = row == 0 ? 0 : key_ends[row - 1];
-    key = keys.Intern(std::string_view(key_bytes).substr(begin, key_ends[row] - begin), key_hashes[row]);
+    key = keys.Intern({key_bytes.data() + begin, key_ends[row] - begin}, key_hashes[row]);
   }
-  bool added = false;
-  const uint32_t slot = slice->table.FindOrAdd(key, epoch, &added);
-  if (added) keys.Ref(key);
   if (slice->pending.empty()) touched.push_back(slice);
-  slice->pending.push_back({row, slot});
+  slice->pending.push_back({row, key});
   if (slice->windows > 1) {
     close_combiner.NoteUpdate(slice->span.start);
     expire_combiner.NoteUpdate(slice->span.start);
@@ -309,7 +311,9 @@ void ShardFold::State::MarkLateKey(Slice* slice, KeyTable::Id key) {
 
 void ShardFold::State::ApplyPending() {
   for (Slice* slice : touched) {
-    slice->table.Update(slice->pending, inputs);
+    added.clear();
+    slice->table.Update(slice->pending, inputs, epoch, &added);
+    for (const KeyTable::Id key : added) keys.Ref(key);
     slice->pending.clear();
   }
   touched.clear();

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "millrace/block_arrow/arrow_block_codec.h"
 #include "millrace/record_simdjson/json_record_parser.h"
@@ -17,12 +18,13 @@ constexpr int kUsage = 2;
 constexpr int kRefused = 3;
 
 constexpr const char* kHelp =
-    "usage: millrace-fold [--restart-everywhere] [--batch N] [--blocks] CASE.json\n"
+    "usage: millrace-fold [--restart-everywhere] [--disk] [--batch N] [--blocks] CASE.json\n"
     "\n"
     "Folds the log of a case with the engine and prints what came out as one JSON object.\n"
     "\n"
     "  --restart-everywhere  after every record cut a checkpoint, throw all memory away and "
     "restore\n"
+    "  --disk                those checkpoints through RocksDB and files, not in memory\n"
     "  --batch N             give the engine up to N consecutive records at a time\n"
     "  --blocks              feed events in columnar blocks instead of one-event json records\n"
     "\n"
@@ -31,6 +33,7 @@ constexpr const char* kHelp =
 struct Options {
   bool restart = false;
   bool blocks = false;
+  bool disk = false;
   size_t batch = 64;
   std::string path;
 };
@@ -40,6 +43,8 @@ bool ParseOptions(int argc, char** argv, Options* options) {
     const std::string arg = argv[i];
     if (arg == "--restart-everywhere") {
       options->restart = true;
+    } else if (arg == "--disk") {
+      options->disk = true;
     } else if (arg == "--blocks") {
       options->blocks = true;
     } else if (arg == "--batch" && i + 1 < argc) {
@@ -145,6 +150,14 @@ class Feeder {
   size_t at_ = 0;
 };
 
+Offset NextOffset(const LogItem& item) {
+  Offset last;
+  if (const auto* batch = std::get_if<EventBatch>(&item)) last = batch->records.back().offset;
+  if (const auto* tick = std::get_if<Tick>(&item)) last = tick->offset;
+  if (const auto* advance = std::get_if<Advance>(&item)) last = advance->offset;
+  return Offset(last.value + 1);
+}
+
 int Run(const Options& options) {
   const auto c = ReadCase(options.path);
   if (!c.ok()) {
@@ -154,7 +167,8 @@ int Run(const Options& options) {
   const window::FoldSpec spec{c->stream, c->pipeline, PartitionId(0), c->not_before};
   auto fold = std::make_unique<window::ShardFold>(spec);
   std::vector<OutputRow> rows;
-  Restarter restarter;
+  std::optional<Restarter> restarter;
+  if (options.restart) restarter.emplace(options.disk);
   Feeder feeder(*c, options);
   for (auto items = feeder.Next(); !items.empty(); items = feeder.Next()) {
     for (const LogItem& item : items) {
@@ -169,7 +183,7 @@ int Run(const Options& options) {
       std::fprintf(stderr, "millrace-fold: the ledger does not balance\n");
       return EXIT_FAILURE;
     }
-    if (options.restart) fold = restarter.Restart(std::move(fold), spec);
+    if (options.restart) fold = restarter->Restart(std::move(fold), spec, NextOffset(items.back()));
   }
   std::printf("%s\n", PrintOutput(c->pipeline, rows, fold->ledger(), fold->watermark()).c_str());
   return EXIT_SUCCESS;

@@ -1,4 +1,5 @@
-// Prints what really was in a partition of a data directory's log as a case (docs/testing.md), for the oracle to fold.
+// Prints what really was in a partition of a data directory's log as a case (docs/testing.md), for
+// the oracle to fold.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -19,7 +20,8 @@ namespace {
 constexpr const char* kHelp =
     "usage: millrace-logdump DATA_DIR STREAM PARTITION FILE.sql\n"
     "\n"
-    "Prints the records of a partition as a case: FILE.sql holds the stream and one view. No process may\n"
+    "Prints the records of a partition as a case: FILE.sql holds the stream and one view. No "
+    "process may\n"
     "have the directory open.\n";
 
 constexpr size_t kReadBytes = 4 << 20;
@@ -33,7 +35,8 @@ class Dumper {
     if (runtime::IsControl(record)) return AddControl(record);
     if (stream_.format == RecordFormat::kArrow) {
       const block_arrow::ArrowBlockCodec codec;
-      const auto batch = codec.Decode(stream_, {record.owner, record.value}, record.offset, record.append_time);
+      const auto batch =
+          codec.Decode(stream_, {record.owner, record.value}, record.offset, record.append_time);
       if (!batch.ok()) return AddRaw(record.append_time, "");
       for (uint32_t row = 0; row < batch->rows; ++row) AddRow(*batch, row, record.append_time);
       return;
@@ -43,15 +46,18 @@ class Dumper {
     BatchBuilder builder(stream_.columns);
     builder.BeginRecord(record.offset, record.append_time);
     const int16_t producer =
-        sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below) : int16_t{-1};
-    if (parser->Parse(record.value, &builder).reason != Reason::kNone) return AddRaw(record.append_time, record.value);
+        sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below)
+               : int16_t{-1};
+    if (parser->Parse(record.value, &builder).reason != Reason::kNone)
+      return AddRaw(record.append_time, record.value);
     builder.EndRow(producer, sender ? sender->sequence : 0);
     AddRow(builder.Build(), 0, record.append_time);
   }
 
  private:
   void Begin(const char* kind, Micros append_time) {
-    std::printf("%s{\"offset\":%ld,\"kind\":\"%s\",\"append_time\":%ld", next_ == 0 ? "" : ",\n", next_, kind, append_time);
+    std::printf("%s{\"offset\":%ld,\"kind\":\"%s\",\"append_time\":%ld", next_ == 0 ? "" : ",\n",
+                next_, kind, append_time);
     ++next_;
   }
 
@@ -62,7 +68,8 @@ class Dumper {
       Begin("tick", record.append_time);
       const auto previous = offsets_.find(tick->previous.value);
       std::printf(",\"prev\":%s,\"elapsed\":%ld}",
-                  previous == offsets_.end() ? "null" : std::to_string(previous->second).c_str(), tick->elapsed);
+                  previous == offsets_.end() ? "null" : std::to_string(previous->second).c_str(),
+                  tick->elapsed);
     } else {
       const Micros to = std::get<Advance>(item).to;
       Begin("advance", record.append_time);
@@ -72,15 +79,16 @@ class Dumper {
 
   void AddRaw(Micros append_time, std::string_view payload) {
     Begin("event", append_time);
-    std::printf(",\"producer\":null,\"seq\":null,\"acked_below\":0,\"raw\":%s}", JsonQuote(payload).c_str());
+    std::printf(",\"producer\":null,\"seq\":null,\"acked_below\":0,\"raw\":%s}",
+                JsonQuote(payload).c_str());
   }
 
   void AddRow(const EventBatch& batch, uint32_t row, Micros append_time) {
     Begin("event", append_time);
     if (batch.producer != nullptr && batch.producer[row] >= 0) {
       const Producer& producer = batch.producers[static_cast<size_t>(batch.producer[row])];
-      std::printf(",\"producer\":%s,\"seq\":%ld,\"acked_below\":%ld", JsonQuote(producer.id).c_str(), batch.sequence[row],
-                  producer.acked_below);
+      std::printf(",\"producer\":%s,\"seq\":%ld,\"acked_below\":%ld",
+                  JsonQuote(producer.id).c_str(), batch.sequence[row], producer.acked_below);
     } else {
       std::printf(",\"producer\":null,\"seq\":null,\"acked_below\":0");
     }
@@ -88,8 +96,9 @@ class Dumper {
     for (size_t c = 0; c < stream_.columns.size(); ++c) {
       const Value value = Value::From(batch.columns[c], row);
       const bool time = value.type == Type::kTimestamp && !value.is_null();
-      std::printf("%s%s:%s", c == 0 ? "" : ",", JsonQuote(stream_.columns[c].name).c_str(),
-                  time ? std::to_string(std::get<int64_t>(value.data)).c_str() : ValueJson(value).c_str());
+      std::printf(
+          "%s%s:%s", c == 0 ? "" : ",", JsonQuote(stream_.columns[c].name).c_str(),
+          time ? std::to_string(std::get<int64_t>(value.data)).c_str() : ValueJson(value).c_str());
     }
     std::printf("}}");
   }
@@ -99,9 +108,11 @@ class Dumper {
   std::map<int64_t, int64_t> offsets_;  ///< of ticks: log to case
 };
 
-int Run(const std::string& data_dir, const std::string& name, int32_t partition, const std::string& sql) {
+int Run(const std::string& data_dir, const std::string& name, int32_t partition,
+        const std::string& sql) {
   const auto statements = PlanScript(sql);
-  if (!statements.ok()) return std::fprintf(stderr, "%s\n", statements.error().message.c_str()), EXIT_FAILURE;
+  if (!statements.ok())
+    return std::fprintf(stderr, "%s\n", statements.error().message.c_str()), EXIT_FAILURE;
   const StreamSpec* stream = nullptr;
   for (const Statement& s : *statements) {
     const auto* candidate = std::get_if<StreamSpec>(&s);
@@ -109,16 +120,19 @@ int Run(const std::string& data_dir, const std::string& name, int32_t partition,
   }
   const auto log = log_embedded::EmbeddedLog::Open(data_dir + "/log");
   if (stream == nullptr || !log.ok()) {
-    std::fprintf(stderr, "millrace-logdump: %s\n", log.ok() ? "the script has no such stream" : log.error().message.c_str());
+    std::fprintf(stderr, "millrace-logdump: %s\n",
+                 log.ok() ? "the script has no such stream" : log.error().message.c_str());
     return EXIT_FAILURE;
   }
   ThreadDriver driver({.cores = 1, .blocking_threads = 1, .on_failure = {}});
   std::printf("{\"sql\":%s,\n\"records\":[\n", JsonQuote(sql).c_str());
   Dumper dumper(*stream);
   for (Offset next(0);;) {
-    const auto records = RunBlocking(driver.core(0), (*log)->Read(stream->topic, PartitionId(partition), next, kReadBytes,
-                                                                  std::chrono::microseconds(0)));
-    if (!records.ok()) return std::fprintf(stderr, "%s\n", records.error().message.c_str()), EXIT_FAILURE;
+    const auto records =
+        RunBlocking(driver.core(0), (*log)->Read(stream->topic, PartitionId(partition), next,
+                                                 kReadBytes, std::chrono::microseconds(0)));
+    if (!records.ok())
+      return std::fprintf(stderr, "%s\n", records.error().message.c_str()), EXIT_FAILURE;
     if (records->empty()) break;
     for (const LogRecord& record : *records) dumper.Add(record);
     next = Offset(records->back().offset.value + 1);

@@ -43,6 +43,38 @@ class ByteWriter {
   std::string* out_;
 };
 
+/// The same encoding, written to memory that the caller has made large enough.
+class RawWriter {
+ public:
+  static constexpr size_t kMaxVarint = 10;
+
+  explicit RawWriter(char* to) : to_(to) {}
+  /// Where the next byte goes.
+  char* at() const { return to_; }
+
+  template <typename T>
+    requires std::is_trivially_copyable_v<T>
+  void Fixed(T v) {
+    std::memcpy(to_, &v, sizeof v);
+    to_ += sizeof v;
+  }
+  void Varint(uint64_t v) {
+    for (; v >= 0x80; v >>= 7) *to_++ = static_cast<char>(v | 0x80);
+    *to_++ = static_cast<char>(v);
+  }
+  void Raw(std::string_view s) {
+    std::memcpy(to_, s.data(), s.size());
+    to_ += s.size();
+  }
+  void Text(std::string_view s) {
+    Varint(s.size());
+    Raw(s);
+  }
+
+ private:
+  char* to_;
+};
+
 /// Reads what ByteWriter wrote. A read past the end, or an over-long varint, makes the reader fail
 /// for good: every later read gives zero or an empty view. Check ok() once, before what was read is
 /// used.

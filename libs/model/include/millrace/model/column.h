@@ -70,6 +70,20 @@ class ColumnData {
   void AppendDouble(double v);
   void AppendText(std::string_view v);
   void AppendNumeric(Int128 v);
+  /// Appends `rows` rows for the caller to fill, 0 and not NULL until then. T is the C++ type of a
+  /// type() other than text. The pointer lives until the next change.
+  template <typename T>
+  T* Extend(size_t rows) {
+    const size_t before = fixed_.size();
+    fixed_.resize(before + rows * sizeof(T));
+    nulls_.resize(nulls_.size() + rows);
+    return reinterpret_cast<T*>(fixed_.data() + before);
+  }
+  /// Makes a row NULL; what it holds stays.
+  void SetNull(size_t row) {
+    nulls_[row] = 1;
+    any_null_ = true;
+  }
   /// Row `row` of a column of the same type.
   void AppendFrom(const Column& from, size_t row);
   /// Drops the last row.

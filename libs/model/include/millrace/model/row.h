@@ -43,7 +43,7 @@ struct OutputRow {
   Micros window_end = 0;
   std::string key;  ///< group key bytes (semantics rule 9)
   int64_t revision = 0;
-  bool deleted = false;  ///< `values` then hold the group columns only, all else NULL
+  bool deleted = false;  ///< `values` are then all NULL; the group is in `key`
   bool gap = false;
   int64_t result_seq = 0;  ///< kFiles: number of the result row repeated
   /// kFiles: this entry is no row but the end of a file of rows [file_first, file_last]; its `seq`
@@ -69,7 +69,7 @@ struct OutputRow {
 
 /// The row encoding of docs/formats/row.md: what the outbox, the manifest and the size bound of
 /// files count. Appends one row, length first. The engine writes the same bytes from columns
-/// (AppendColumnValue).
+/// (AppendValueRows).
 void EncodeRow(const OutputRow& row, std::string* out);
 /// Reads the next row; kCorruption if the bytes are not one.
 Result<OutputRow> DecodeRow(ByteReader* in);
@@ -78,7 +78,10 @@ Result<OutputRow> DecodeRow(ByteReader* in);
 uint8_t RowFlags(bool deleted, bool gap);
 
 void EncodeValue(std::string* out, const Value& value);
-void AppendColumnValue(std::string* out, const Column& column, size_t row);
+/// Appends, for each of the rows [0, rows), the number of columns and their values as EncodeRow
+/// writes them; ends->at(i) is then the end of row i in *out.
+void AppendValueRows(const std::vector<Column>& columns, size_t rows, std::string* out,
+                     std::vector<size_t>* ends);
 
 /// Text of a value as tables, CSV and messages show it; NULL gives "NULL".
 std::string ValueText(const Value& value);
@@ -96,6 +99,10 @@ PartitionId PartitionOf(std::string_view key, int32_t partitions);
 
 /// Group key bytes (semantics rule 9): byte order is the order of rows.
 void AppendKeyValue(std::string* out, const Column& column, size_t row);
+/// The keys of the rows [0, rows) of these group columns, one behind the other from out->data() on;
+/// ends->at(i) is the end of key i. What lies behind the last one means nothing.
+void WriteKeys(const std::vector<Column>& columns, size_t rows, std::string* out,
+               std::vector<uint32_t>* ends);
 /// The values back, by the types of the group columns. kCorruption if the bytes are not a key of
 /// these types.
 Result<std::vector<Value>> DecodeKey(std::string_view key, const std::vector<Type>& types);

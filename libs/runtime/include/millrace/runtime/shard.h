@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -42,9 +43,10 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void Step(const LogItem& item, const LogRecord* records, size_t count);
   /// No record at or above it was folded.
   Offset next_offset() const { return next_offset_; }
-  /// Where a logged skip makes the shard jump, if it waits for it.
+  /// Where a logged skip makes the shard jump, if it waits for it. A jump back (the log lost its
+  /// end) waits for no record that is gone.
   std::optional<Offset> skip_at() const {
-    return skip_ ? std::optional(skip_->from) : std::nullopt;
+    return skip_ ? std::optional(std::min(skip_->from, skip_->to)) : std::nullopt;
   }
 
   /// Saves a checkpoint if one is due (or `force`) and none is under way. Ends when it is committed

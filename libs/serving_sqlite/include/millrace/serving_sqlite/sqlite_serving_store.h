@@ -6,7 +6,7 @@
 
 namespace millrace::serving_sqlite {
 
-/// Result tables in one SQLite file. Values as interfaces.md has them: timestamptz
+/// Result tables in one SQLite file. Values (docs/formats/serving.md): timestamptz
 /// `YYYY-MM-DDTHH:MM:SS.ffffffZ`, numeric as text, doubles REAL but NaN and infinities as text,
 /// booleans 0 and 1, `_key` a blob.
 ///

@@ -1,0 +1,218 @@
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+#include "millrace/base/log.h"
+#include "millrace/sql/planner.h"
+#include "sim/cluster.h"
+
+namespace millrace::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr const char* kSql = R"(
+CREATE TABLE s (ts timestamptz NOT NULL, k text, v int)
+  WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '1 second', partitions = 1, format = '%s');
+CREATE MATERIALIZED VIEW r AS
+SELECT k, window_start, window_end, count(*) AS n, sum(v) AS total
+FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
+)";
+
+/// A node with one shard, cuts every second, and events of one producer a few times a second.
+struct Scenario {
+  explicit Scenario(const char* format = "json") : world(5), cluster(&world, Faults(), Quick()) {
+    SetLogLevel(LogLevel::kOff);
+    std::string sql = kSql;
+    sql.replace(sql.find("%s"), 2, format);
+    const auto statements = PlanScript(sql).value();
+    stream = std::get<StreamSpec>(statements[0]);
+    pipeline = std::get<PipelineSpec>(statements[1]);
+    cluster.StartNode();
+    REQUIRE(cluster.Call(cluster.node().Apply(sql), seconds(60))->ok());
+    incarnation = cluster.Call(cluster.node().ListPipelines(), seconds(60))->value()[0].incarnation;
+  }
+
+  static runtime::Options Quick() {
+    runtime::Options options;
+    options.cut_interval = seconds(1);
+    return options;
+  }
+
+  void Send(int events) {
+    for (int i = 0; i < events; ++i) {
+      const Micros t = SimExecutor::kEpoch + world.now().count();
+      const std::string k(1, static_cast<char>('a' + i % 3));
+      LogEntry entry;
+      if (stream.format == RecordFormat::kJson) {
+        entry.value = "{\"ts\":\"" + FormatTimestamp(t) + "\",\"k\":\"" + k + "\",\"v\":1}";
+        entry.headers = {{"millrace-principal", "local"},
+                         {"millrace-producer", "p"},
+                         {"millrace-seq", std::to_string(++sequence)},
+                         {"millrace-acked-below", "0"}};
+      } else {
+        BatchBuilder builder(stream.columns);
+        builder.BeginRecord(Offset(0), 0);
+        builder.columns()[0].AppendInteger(t);
+        builder.columns()[1].AppendText(k);
+        builder.columns()[2].AppendInteger(1);
+        builder.EndRow(builder.AddProducer("local", "p", 0), ++sequence);
+        entry.value = block_arrow::ArrowBlockCodec().Encode(stream, builder.Build()).value();
+      }
+      REQUIRE(
+          cluster.Outside(cluster.log.Append(stream.topic, PartitionId(0), std::move(entry))).ok());
+      Sleep(milliseconds(200));
+    }
+  }
+  void Sleep(Executor::Duration d) {
+    world.RunUntil([] { return false; }, d);
+  }
+  runtime::ShardInfo Shard() {
+    return cluster.Call(cluster.node().ListShards(), seconds(60))->value().at(0);
+  }
+  void Finish() {
+    REQUIRE(cluster.Call(cluster.node().AdvanceStream("default", "s", kPlusInfinity), seconds(60))
+                ->ok());
+    REQUIRE(cluster.Call(cluster.node().WaitApplied("default", "r"), seconds(60))->ok());
+    Sleep(seconds(2));
+  }
+  std::string Different() { return Differences(&cluster, stream, incarnation, pipeline); }
+  /// Events in all results.
+  int64_t Counted() {
+    ServingQuery query{"default", "r", Output::kResults, {}, {}, {}, false};
+    int64_t n = 0;
+    for (const auto& row : cluster.Outside(cluster.serving.Query(query)).value().rows)
+      n += std::get<int64_t>(row[3].data);
+    return n;
+  }
+  double Fallbacks() { return cluster.metrics.count("millrace_worker_restore_fallbacks_total"); }
+  /// Objects of the shard's checkpoints, those of the newest commit last.
+  std::vector<std::string> StateObjects(const std::string& holding) {
+    std::vector<std::string> keys;
+    for (const auto& o : cluster.Outside(cluster.objects.List("default/state/")).value()) {
+      if (o.key.find(holding) != o.key.npos) keys.push_back(o.key);
+    }
+    return keys;
+  }
+
+  SimWorld world;
+  Cluster cluster;
+  StreamSpec stream;
+  PipelineSpec pipeline;
+  Incarnation incarnation;
+  int64_t sequence = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a checkpoint with a file missing or damaged is passed over, says so, and results stay") {
+  const std::string damage = GENERATE("delete files", "flip a bit of files", "delete manifests",
+                                      "flip a bit of manifests");
+  INFO(damage);
+  Scenario s;
+  s.Send(40);
+  s.cluster.KillNode();
+  const auto objects = s.StateObjects(damage.find("files") != damage.npos ? ".sst" : "/m-");
+  REQUIRE_FALSE(objects.empty());
+  for (const std::string& key : objects) {
+    if (damage.starts_with("delete")) {
+      REQUIRE(s.cluster.Outside(s.cluster.objects.Delete(key)).ok());
+      continue;
+    }
+    std::string bytes(s.cluster.Outside(s.cluster.objects.Get(key))->bytes);
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    REQUIRE(s.cluster.Outside(s.cluster.objects.Put(key, Buffer::Own(std::move(bytes)))).ok());
+  }
+  s.cluster.StartNode();
+  s.Send(10);
+  s.Finish();
+  CHECK(s.Fallbacks() >= 1);
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("with only the newest checkpoint damaged the one before it is restored") {
+  Scenario s;
+  s.Send(40);
+  const auto last_cut = s.Shard().last_cut;
+  REQUIRE(last_cut.value > 3);
+  s.cluster.KillNode();
+  for (const std::string& key : s.StateObjects("/m-1-" + std::to_string(last_cut.value) + "-")) {
+    REQUIRE(s.cluster.Outside(s.cluster.objects.Delete(key)).ok());
+  }
+  s.cluster.StartNode();
+  s.Send(5);
+  s.Finish();
+  CHECK(s.Fallbacks() == 1);
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a bit flipped under the log's checksums makes one unreadable record, once") {
+  Scenario s("arrow");
+  s.cluster.faulty_log().FlipBitOf(s.stream.topic, PartitionId(0), Offset(3));
+  s.Send(20);
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  s.Finish();
+  ServingQuery query{"default", "r", Output::kQuarantine, {}, {}, {}, false};
+  const auto table = s.cluster.Outside(s.cluster.serving.Query(query)).value();
+  REQUIRE(table.rows.size() == 1);
+  const auto reason =
+      std::find(table.names.begin(), table.names.end(), "reason") - table.names.begin();
+  CHECK(ValueText(table.rows[0][static_cast<size_t>(reason)]) == "UNREADABLE");
+  CHECK(s.Counted() == 19);
+}
+
+TEST_CASE(
+    "a log that ends below the last commit halts the shard, and a logged skip is the way out") {
+  Scenario s;
+  s.Send(40);
+  s.Sleep(seconds(3));
+  const Offset committed = s.Shard().next_offset;
+  s.cluster.KillNode();
+  // The log comes back without its last records, as from an old backup; the control log is whole.
+  InMemoryLog shorter;
+  for (const auto& [topic, keep] :
+       {std::pair<std::string, int64_t>{s.stream.topic, committed.value - 10},
+        {std::string(control::kControlTopic), int64_t{1} << 40}}) {
+    REQUIRE(s.cluster.Outside(shorter.CreateTopic({topic, 1})).ok());
+    const auto records = s.cluster.Outside(s.cluster.log.Read(
+        topic, PartitionId(0), Offset(0), size_t{1} << 40, std::chrono::microseconds(0)));
+    for (const LogRecord& record : records.value()) {
+      if (record.offset.value >= keep) break;
+      LogEntry entry{std::string(record.key), std::string(record.value), record.headers};
+      REQUIRE(s.cluster.Outside(shorter.Append(topic, PartitionId(0), std::move(entry))).ok());
+    }
+  }
+  s.cluster.faulty_log().Replace(&shorter);
+  s.cluster.StartNode();
+  s.Sleep(seconds(5));
+  const runtime::ShardInfo halted = s.Shard();
+  REQUIRE(halted.state == "halted");
+  CHECK_THAT(halted.message, Catch::Contains("the log ends below the last commit") &&
+                                 Catch::Contains("shard skip"));
+  const ShardId id = halted.shard;
+  const auto too_far =
+      s.cluster.Call(s.cluster.node().SkipShard(id, Offset(1'000'000), "test"), seconds(60));
+  CHECK(too_far->error().code == Code::kInvalidArgument);
+  REQUIRE(s.cluster
+              .Call(s.cluster.node().SkipShard(id, halted.end_offset, "the log lost its end"),
+                    seconds(60))
+              ->ok());
+  s.Sleep(seconds(3));
+  CHECK(s.Shard().state == "running");
+  // What is appended from here on counts; rows of windows that overlap the gap say so.
+  const Micros t = SimExecutor::kEpoch + s.world.now().count();
+  LogEntry entry{{}, "{\"ts\":\"" + FormatTimestamp(t) + "\",\"k\":\"z\",\"v\":7}", {}};
+  REQUIRE(s.cluster.Outside(shorter.Append(s.stream.topic, PartitionId(0), std::move(entry))).ok());
+  s.Finish();
+  ServingQuery query{"default", "r", Output::kResults, {{"k", "z"}}, {}, {}, true};
+  const auto table = s.cluster.Outside(s.cluster.serving.Query(query)).value();
+  REQUIRE(table.rows.size() == 1);
+  const auto gap = std::find(table.names.begin(), table.names.end(), "_gap") - table.names.begin();
+  CHECK(ValueText(table.rows[0][static_cast<size_t>(gap)]) == "true");
+  const auto again = s.cluster.Call(s.cluster.node().SkipShard(id, Offset(1), "test"), seconds(60));
+  CHECK(again->error().code == Code::kConflict);
+}
+
+}  // namespace millrace::sim
