@@ -17,7 +17,7 @@ PATIENCE = 60
 NOT_FOUND = 3
 MOST_APPENDS = 20
 SCRIPT = '''CREATE TABLE orders (placed timestamptz NOT NULL, shop text, amount bigint)
-WITH (event_time = 'placed', watermark_delay = '1 minute', partition_key = 'shop', partitions = 1, idle_timeout = '1 day');
+WITH (event_time = 'placed', watermark_delay = '1 minute', partition_key = 'shop', partitions = 1, ticks = off);
 CREATE MATERIALIZED VIEW per_minute AS SELECT shop, window_start, window_end, count(*) AS orders
 FROM tumble(orders, placed, INTERVAL '1 minute') GROUP BY shop, window_start, window_end;
 '''
