@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Files that are damaged or lost while Millrace is stopped: it goes on without them or refuses, and says which it was.
+
+    damage_test.py MILLRACE [unittest arguments]
+"""
+import csv
+import glob
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.error
+import urllib.request
+
+import cluster
+
+BINARY = None
+UNAVAILABLE = 5
+PATIENCE = 60
+EVENTS = 2000
+FALLBACK = 'a checkpoint cannot be used, an older one is tried'
+STREAM = '''CREATE TABLE orders (placed timestamptz NOT NULL, shop text, amount bigint)
+WITH (event_time = 'placed', watermark_delay = '1 minute', partition_key = 'shop', partitions = 1);
+'''
+VIEW = '''CREATE MATERIALIZED VIEW %s AS SELECT shop, window_start, window_end, count(*) AS orders, sum(amount) AS amount
+FROM tumble(orders, placed, INTERVAL '1 minute') GROUP BY shop, window_start, window_end;
+'''
+
+
+def events(day):
+    """One day's orders; a file each day, so that each is one record or more of the log."""
+    return [{'placed': f'2001-01-{day:02}T{i // 240:02}:{i // 4 % 60:02}:{i % 4 * 15:02}Z', 'shop': f's{i % 7}', 'amount': i}
+            for i in range(EVENTS)]
+
+
+def aggregate(days):
+    """What every window must hold in the end, by shop and begin."""
+    rows = {}
+    for day in days:
+        for event in events(day):
+            key = (event['shop'], event['placed'][:17] + '00.000000Z')
+            count, total = rows.get(key, (0, 0))
+            rows[key] = (count + 1, total + event['amount'])
+    return rows
+
+
+def flip(path, at):
+    with open(path, 'r+b') as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 4]))
+
+
+class Damage(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """Three days of events, a start and a checkpoint each; every test damages a copy."""
+        cls.scratch = tempfile.mkdtemp(prefix='millrace-damage-')
+        dev = cluster.Dev(BINARY, os.path.join(cls.scratch, 'origin'))
+        for day in (1, 2, 3):
+            if not dev.start():
+                raise AssertionError('millrace dev does not start')
+            if day == 1:
+                dev.command('apply', cls.file('base.sql', STREAM + VIEW % 'per_minute'))
+            cls.send(dev, day)
+            dev.command('results', 'per_minute', '--wait', timeout=PATIENCE)
+            cls.before = dev.command('results', 'per_minute', '--meta', '--format', 'csv').stdout
+            dev.stop()
+            dev.process.stdout.close()
+        dev.log.close()
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.scratch)
+
+    @classmethod
+    def file(cls, name, content):
+        path = os.path.join(cls.scratch, name)
+        with open(path, 'w') as out:
+            out.write(content)
+        return path
+
+    @classmethod
+    def send(cls, dev, day):
+        lines = ''.join(json.dumps(event) + '\n' for event in events(day))
+        dev.command('produce', 'orders', '--input', cls.file(f'day-{day}.jsonl', lines), timeout=PATIENCE)
+
+    def setUp(self):
+        self.dev = cluster.Dev(BINARY, os.path.join(self.scratch, 'copy'))
+        self.dev.log.truncate(0)
+        shutil.copytree(os.path.join(self.scratch, 'origin'), self.dev.data_dir)
+
+    def tearDown(self):
+        if self.dev.process:
+            if self.dev.running():
+                self.dev.kill()
+            self.dev.process.stdout.close()
+        self.dev.log.close()
+        shutil.rmtree(self.dev.data_dir)
+
+    def said(self):
+        with open(self.dev.log.name) as log:
+            return log.read()
+
+    def manifests(self):
+        """Cut number to path."""
+        found = glob.glob(os.path.join(self.dev.data_dir, 'objects/default/state/*/p0/m-*'))
+        return {int(os.path.basename(path).split('-')[2]): path for path in found}
+
+    def newest_only(self):
+        """State files that the newest manifest names and no older one does, the largest first."""
+        manifests = self.manifests()
+        newest = manifests.pop(max(manifests))
+        texts = [pathlib.Path(path).read_bytes() for path in manifests.values()]
+        text = pathlib.Path(newest).read_bytes()
+        found = [path for path in glob.glob(os.path.join(os.path.dirname(newest), '*.sst'))
+                 if os.path.basename(path).encode() in text
+                 and not any(os.path.basename(path).encode() in other for other in texts)]
+        return sorted(found, key=os.path.getsize, reverse=True)
+
+    def goes_on_from(self, cut):
+        """Starts: rows are as before, from the given checkpoint (None: the log's start); new events count once."""
+        self.assertTrue(self.dev.start(), self.said())
+        self.dev.command('results', 'per_minute', '--wait', timeout=PATIENCE)
+        self.assertEqual(self.dev.command('results', 'per_minute', '--meta', '--format', 'csv').stdout, self.before)
+        if cut is None:
+            self.assertIn('a shard begins at its start', self.said())
+        else:
+            self.assertIn(f'epoch=4 cut={cut} ', self.said())
+        for day in (3, 4):
+            self.send(self.dev, day)
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        text = self.dev.command('results', 'per_minute', '--wait', '--format', 'csv', timeout=PATIENCE).stdout
+        rows = {(row['shop'], row['window_start']): (int(row['orders']), int(row['amount']))
+                for row in csv.DictReader(io.StringIO(text))}
+        self.assertEqual(rows, aggregate((1, 2, 3, 4)))
+        self.dev.stop()
+
+    def test_undamaged_files_restore_the_newest_checkpoint(self):
+        self.assertEqual(sorted(self.manifests()), [1, 2, 3])
+        self.goes_on_from(3)
+        self.assertNotIn(FALLBACK, self.said())
+
+    def falls_back(self, path, cut):
+        self.goes_on_from(cut)
+        lines = [line for line in self.said().splitlines() if FALLBACK in line]
+        self.assertEqual(len(lines), 1, self.said())
+        self.assertIn('shard=default/per_minute@', lines[0])
+        self.assertIn(os.path.basename(path), lines[0])
+
+    def test_a_deleted_state_file_falls_back(self):
+        path = self.newest_only()[0]
+        os.remove(path)
+        self.falls_back(path, 2)
+
+    def test_a_bit_flipped_in_a_state_file_falls_back(self):
+        path = self.newest_only()[0]
+        flip(path, os.path.getsize(path) // 2)
+        self.falls_back(path, 2)
+
+    def test_a_state_file_that_was_cut_short_falls_back(self):
+        path = self.newest_only()[0]
+        os.truncate(path, os.path.getsize(path) - 1)
+        self.falls_back(path, 2)
+
+    def test_a_deleted_manifest_falls_back(self):
+        path = self.manifests()[3]
+        os.remove(path)
+        self.falls_back(path, 2)
+
+    def test_a_bit_flipped_in_a_manifest_falls_back(self):
+        path = self.manifests()[3]
+        flip(path, os.path.getsize(path) // 2)
+        self.falls_back(path, 2)
+
+    def test_without_any_checkpoint_the_log_is_read_again(self):
+        shutil.rmtree(os.path.join(self.dev.data_dir, 'objects/default/state'))
+        self.goes_on_from(None)
+        self.assertEqual(self.said().count(FALLBACK), 3)
+
+    def test_local_state_may_be_lost(self):
+        shutil.rmtree(os.path.join(self.dev.data_dir, 'state'))
+        self.goes_on_from(3)
+
+    def test_a_lost_serving_store_is_filled_again(self):
+        for path in glob.glob(os.path.join(self.dev.data_dir, 'serving.db*')):
+            os.remove(path)
+        self.assertTrue(self.dev.start(), self.said())
+        self.dev.command('results', 'per_minute', '--wait', timeout=PATIENCE)
+        self.assertEqual(self.dev.command('results', 'per_minute', '--meta', '--format', 'csv').stdout, self.before)
+        self.dev.stop()
+
+    def test_a_damaged_log_does_not_open(self):
+        logs = os.path.join(self.dev.data_dir, 'log')
+        whole = {path: os.path.getsize(path) for pattern in ('*.log', '*.sst', 'CURRENT')
+                 for path in glob.glob(os.path.join(logs, pattern)) if os.path.getsize(path) > 0}
+        self.assertGreater(len(whole), 2)
+        for path, size in whole.items():
+            with self.subTest(file=os.path.basename(path)):
+                flip(path, size // 3)
+                done = subprocess.run([BINARY, 'dev', '--data-dir', self.dev.data_dir, '--listen', '127.0.0.1:0', '--admin',
+                                       '127.0.0.1:0'], capture_output=True, text=True, timeout=PATIENCE)
+                flip(path, size // 3)
+                self.assertEqual((done.returncode, done.stdout), (1, ''), done.stderr)
+                last = done.stderr.splitlines()[-1]
+                self.assertRegex(last, '^millrace dev: the log (does not open|cannot be read)')
+                self.assertIn(f'directory={logs}', last)
+                self.assertIn('orrupt', last)
+                self.assertIn('restore', last)
+        self.goes_on_from(3)
+
+    def test_a_damaged_record_halts_the_shard_that_needs_it(self):
+        # The second day's record has been written to a file of its own; what reads from the start meets it.
+        path = sorted(glob.glob(os.path.join(self.dev.data_dir, 'log', '*.blob')))[1]
+        flip(path, os.path.getsize(path) // 2)
+        self.assertTrue(self.dev.start(), self.said())
+        self.dev.command('apply', self.file('again.sql', VIEW % 'again'))
+        done = self.dev.command('results', 'again', '--wait', check=False, timeout=PATIENCE)
+        self.assertEqual(done.returncode, UNAVAILABLE, done.stderr)
+        self.assertIn('millrace shard list', done.stderr)
+        shards = {shard['shard']: shard for line in
+                  self.dev.command('shard', 'list', '--format', 'json').stdout.splitlines() for shard in [json.loads(line)]}
+        halted = next(name for name in shards if '/again@' in name)
+        self.assertEqual([s['state'] for name, s in shards.items() if name != halted], ['running'])
+        self.assertEqual(shards[halted]['state'], 'halted')
+        message = shards[halted]['message']
+        damaged = int(re.search(r'partition=0 offset=(\d+)', message).group(1))
+        self.assertIn(f'millrace shard skip {halted} --to', message)
+        self.assertEqual(shards[halted]['next_offset'], damaged, 'records before the damaged one are read')
+        with self.assertRaises(urllib.error.HTTPError) as ready:
+            urllib.request.urlopen(f'http://{self.dev.admin}/readyz', timeout=10)
+        self.assertEqual(ready.exception.code, 503)
+        self.assertIn(halted, ready.exception.read().decode())
+        ready.exception.close()
+        self.dev.command('shard', 'skip', halted, '--to', str(damaged + 1), '--reason', 'the disk flipped a bit')
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        text = self.dev.command('results', 'again', '--wait', '--meta', '--format', 'csv', timeout=PATIENCE).stdout
+        rows = list(csv.DictReader(io.StringIO(text)))
+        self.assertEqual(sum(int(row['orders']) for row in rows), 2 * EVENTS)
+        self.assertIn('true', {row['_gap'] for row in rows})
+        self.dev.stop()
+
+
+if __name__ == '__main__':
+    BINARY = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2)

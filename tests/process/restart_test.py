@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""What was said to a server must hold after kill -9: definitions, drops, times, identities, late and quarantined events.
+
+    restart_test.py MILLRACE [unittest arguments]
+"""
+import json
+import os
+import shutil
+import sys
+import tempfile
+import unittest
+
+import cluster
+
+BINARY = None
+PATIENCE = 60
+NOT_FOUND = 3
+MOST_APPENDS = 20
+SCRIPT = '''CREATE TABLE orders (placed timestamptz NOT NULL, shop text, amount bigint)
+WITH (event_time = 'placed', watermark_delay = '1 minute', partition_key = 'shop', partitions = 1, ticks = off);
+CREATE MATERIALIZED VIEW per_minute AS SELECT shop, window_start, window_end, count(*) AS orders
+FROM tumble(orders, placed, INTERVAL '1 minute') GROUP BY shop, window_start, window_end;
+'''
+
+
+class Restart(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.mkdtemp(prefix='millrace-restart-')
+        self.dev = cluster.Dev(BINARY, os.path.join(self.scratch, 'data'))
+        self.assertTrue(self.dev.start())
+        self.script = self.file('base.sql', SCRIPT)
+        self.dev.command('apply', self.script)
+
+    def tearDown(self):
+        if self.dev.running():
+            self.dev.kill()
+        self.dev.process.stdout.close()
+        self.dev.log.close()
+        shutil.rmtree(self.scratch)
+
+    def file(self, name, content):
+        path = os.path.join(self.scratch, name)
+        with open(path, 'w') as out:
+            out.write(content)
+        return path
+
+    def restart(self, crash_at=None):
+        if self.dev.running():
+            self.dev.kill()
+        self.dev.process.stdout.close()
+        return self.dev.start(crash_at)
+
+    def send(self, *times):
+        lines = [json.dumps({'placed': time, 'shop': 'a', 'amount': 1}) for time in times]
+        self.dev.command('produce', 'orders', '--input', self.file('events.jsonl', '\n'.join(lines)), timeout=PATIENCE)
+
+    def rows(self, verb, *options):
+        text = self.dev.command(verb, 'per_minute', '--wait', '--format', 'json', *options, timeout=PATIENCE).stdout
+        return [json.loads(line) for line in text.splitlines()]
+
+    def test_everything_shown_is_shown_again(self):
+        self.send('2001-01-01T10:00:00Z', '2001-01-01T10:00:30Z', '2001-01-01T10:05:00Z')
+        self.send('2001-01-01T10:00:10Z', '2101-01-01T00:00:00Z')
+
+        def shown():
+            lists = [self.dev.command(*words, '--format', 'json').stdout
+                     for words in (('stream', 'list'), ('pipeline', 'list'), ('stream', 'describe', 'orders'))]
+            return [self.rows(verb, '--meta') for verb in ('results', 'late', 'quarantine')] + lists
+
+        before = shown()
+        self.assertEqual([len(rows) for rows in before[:3]], [1, 1, 1])
+        for _ in range(2):
+            self.assertTrue(self.restart())
+            self.assertEqual(shown(), before)
+            self.assertEqual(self.dev.command('apply', self.script).stdout.splitlines(),
+                             ['unchanged stream orders', 'unchanged pipeline per_minute'])
+
+    def test_a_stream_at_its_end_stays_there(self):
+        self.send('2001-01-01T10:00:00Z')
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        self.assertTrue(self.restart())
+        self.send('2001-01-01T11:00:00Z', '2001-01-01T12:00:00Z')
+        self.assertEqual([row['window_start'] for row in self.rows('results')], ['2001-01-01T10:00:00.000000Z'])
+        self.assertEqual(len(self.rows('late')), 2)
+
+    def test_events_sent_again_after_a_crash_count_once(self):
+        times = ['2001-01-01T10:00:00Z', '2001-01-01T10:00:01Z']
+        for _ in range(3):
+            self.send(*times)
+            self.assertTrue(self.restart())
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        self.assertEqual([row['orders'] for row in self.rows('results')], [2])
+
+    def test_a_pipeline_made_again_is_the_one_shown(self):
+        self.send('2001-01-01T10:00:00Z')
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        self.assertEqual(len(self.rows('results')), 1)
+        self.dev.command('pipeline', 'drop', 'per_minute')
+        self.dev.command('apply', self.file('again.sql', SCRIPT.replace('count(*)', 'sum(amount)')))
+        self.assertTrue(self.restart())
+        self.assertEqual([row['orders'] for row in self.rows('results')], ['1'])
+
+    def test_a_drop_that_a_crash_interrupts_is_finished_after_it(self):
+        self.send('2001-01-01T10:00:00Z')
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        self.assertEqual(len(self.rows('results')), 1)
+        self.dev.stop()
+        whole = self.dev.data_dir + '-whole'
+        shutil.copytree(self.dev.data_dir, whole)
+        interrupted = 0
+        # The appends of a start come first, then the one of the drop.
+        for append in range(1, MOST_APPENDS):
+            shutil.rmtree(self.dev.data_dir)
+            shutil.copytree(whole, self.dev.data_dir)
+            if not self.restart(f'log_embedded.append.durable:{append}'):
+                self.dev.process.wait()
+                continue
+            done = self.dev.command('pipeline', 'drop', 'per_minute', check=False)
+            if done.returncode == 0:
+                break
+            interrupted += 1
+            self.dev.process.wait()
+            self.assertTrue(self.restart())
+            self.assertEqual(self.dev.command('pipeline', 'list', '--format', 'csv').stdout.count('\n'), 1)
+            for verb in ('results', 'late', 'quarantine'):
+                self.assertEqual(self.dev.command(verb, 'per_minute', check=False).returncode, NOT_FOUND, verb)
+            state = os.path.join(self.dev.data_dir, 'objects', 'default', 'state')
+            cluster.wait_until('the state is gone', lambda: not any(files for _, _, files in os.walk(state)), PATIENCE)
+        self.assertGreater(interrupted, 0)
+
+
+if __name__ == '__main__':
+    BINARY = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2)
