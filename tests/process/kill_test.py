@@ -37,12 +37,14 @@ FROM hop(flights, scheduled_at, INTERVAL '10 minutes', INTERVAL '1 hour') GROUP 
 COLUMNS = ['flights', 'miles', 'mean_delay', 'worst_delay']
 PARTITIONS = 4
 METRICS_PERIOD = 0.5
+CUT_PATIENCE = 1.5
+# Those of sinks come with rows, those of cuts with the cut of a stop; so sinks first, while events last.
 CRASH_POINTS = [
-    'ingest.before_append', 'ingest.after_append', 'log_embedded.append.before_write', 'log_embedded.append.durable',
-    'cut.begin', 'cut.after_state', 'cut.after_freeze', 'cut.after_file', 'cut.after_manifest', 'cut.after_commit',
-    'cut.before_delete', 'sink.serving.before_apply', 'sink.serving.after_apply', 'serving.apply.begin',
-    'serving.apply.before_commit', 'serving.apply.committed', 'sink.file.before_put', 'objectstore.put.written',
-    'objectstore.put.renamed', 'sink.file.after_put', 'open.after_takeover']
+    'open.after_takeover', 'ingest.before_append', 'ingest.after_append', 'log_embedded.append.before_write',
+    'log_embedded.append.durable', 'sink.serving.before_apply', 'sink.serving.after_apply', 'serving.apply.begin',
+    'serving.apply.before_commit', 'serving.apply.committed', 'sink.file.before_put', 'sink.file.after_put',
+    'objectstore.put.written', 'objectstore.put.renamed', 'cut.begin', 'cut.after_state', 'cut.after_freeze',
+    'cut.after_file', 'cut.after_manifest', 'cut.after_commit', 'cut.before_delete']
 
 
 def write(path, text):
@@ -106,12 +108,13 @@ class Run:
 
     def crash_points(self):
         for name in CRASH_POINTS:
-            passes = self.random.randint(1, 3)
+            passes = self.random.randint(1, 2)
             self.dev.stop()
             crashed = self.restart(f'{name}:{passes}')
             self.ensure_producer()
             # Cuts and files come in their own time; a stop makes a cut at the latest.
-            deadline = time.monotonic() + self.options.point_patience
+            patience = CUT_PATIENCE if name.startswith('cut.') else self.options.point_patience
+            deadline = time.monotonic() + patience
             while not crashed and self.dev.running() and time.monotonic() < deadline:
                 time.sleep(0.02)
                 if self.produced():
@@ -124,6 +127,11 @@ class Run:
                 self.restart()
             self.crashed[name] = 1 if crashed else 0
             self.kills += self.crashed[name]
+        # The rest without a brake.
+        self.options.rate = 0
+        if self.producer.poll() is None:
+            self.producer.kill()
+            self.producer.wait()
         while not self.produced():
             self.ensure_producer()
             self.producer.wait()

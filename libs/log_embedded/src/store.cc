@@ -117,8 +117,11 @@ Error Store::NotOpen() const {
 }
 
 Error Store::FromStatus(const rocksdb::Status& s, const std::string& what) const {
-  const std::string text = what + " directory=" + directory_ + " error=\"" + s.ToString() + "\"";
-  if (s.IsCorruption()) return Corruption(text);
+  const std::string facts = " directory=" + directory_ + " error=\"" + s.ToString() + "\"";
+  if (s.IsCorruption()) {
+    return Corruption(what + ": it is damaged; restore the data directory from a copy" + facts);
+  }
+  const std::string text = what + facts;
   if (s.IsInvalidArgument() || s.IsNotSupported()) return InvalidArgument(text);
   return Unavailable(text);
 }
@@ -227,12 +230,16 @@ Result<std::vector<LogRecord>> Store::Scan(uint32_t topic, int32_t partition, in
        it->Valid() && next < end && (bytes < max_bytes || records.empty()); it->Next(), ++next) {
     if (OffsetOfKey(it->key().ToStringView()) != next) break;
     auto record = DecodeRecord(it->value().ToStringView(), Offset(next), arena);
-    if (!record.ok())
+    if (!record.ok()) {
+      // What is good before the damage is read first; the next read begins at it.
+      if (!records.empty()) return records;
       return Corruption(record.error().message + Facts(topic, partition, next) +
                         " directory=" + directory_);
+    }
     bytes += record->value.size();
     records.push_back(std::move(*record));
   }
+  if (!records.empty()) return records;
   if (!it->status().ok())
     return FromStatus(it->status(), "the log cannot be read" + Facts(topic, partition, next));
   if (next < end && (bytes < max_bytes || records.empty()))

@@ -106,6 +106,13 @@ Task<Status> Node::Reconcile() {
   for (const auto& [incarnation, pipeline] : fold.pipelines()) {
     if (!pipeline.dropped && !served_.contains(incarnation)) undefined.push_back(incarnation);
   }
+  std::vector<Incarnation> leaving;
+  for (const auto& [incarnation, pipeline] : fold.pipelines()) {
+    if (pipeline.dropped && !dropped_.contains(incarnation)) leaving.push_back(incarnation);
+  }
+  for (const Incarnation& incarnation : leaving) {
+    MILLRACE_CO_TRY(co_await FinishDrop(incarnation));
+  }
   for (const Incarnation& incarnation : undefined)
     MILLRACE_CO_TRY(co_await DefineServing(incarnation));
 

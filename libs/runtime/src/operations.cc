@@ -185,17 +185,25 @@ Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
   const Incarnation incarnation = *found;
   control::Drop drop{control_.fold().leader_number(), incarnation};
   MILLRACE_CO_TRY(co_await WriteValid(std::move(drop), "drop pipeline " + name));
+  auto finished = co_await FinishDrop(incarnation);
+  co_return finished;
+}
+
+/// What follows from a Drop record, at once or, if the process ended in between, at the next start.
+Task<Status> Node::FinishDrop(Incarnation incarnation) {
   MILLRACE_CO_TRY(co_await wiring_.ports.serving->DropViews(incarnation));
   // No shard of a dropped incarnation is ever opened again, so nothing needs its state.
   const std::string prefix = incarnation.name_space + "/state/" + incarnation.name + "@" +
                              std::to_string(incarnation.defined_at.value) + "/";
-  const auto objects = co_await wiring_.ports.objects->List(prefix);
-  if (!objects.ok()) co_return objects.error();
-  for (const ObjectInfo& object : *objects) {
+  MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
+                     co_await wiring_.ports.objects->List(prefix));
+  for (const ObjectInfo& object : objects) {
     const Status deleted = co_await wiring_.ports.objects->Delete(object.key);
-    if (!deleted.ok())
+    if (!deleted.ok()) {
       LogWarn("state of a dropped pipeline was not deleted", {{"object", object.key}});
+    }
   }
+  dropped_.insert(incarnation);
   co_return Status();
 }
 

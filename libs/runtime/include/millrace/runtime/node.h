@@ -61,6 +61,7 @@ class Node : public Operations, public control::ControlClient {
   Task<> ReconcileLoop();
   Task<Status> Reconcile();
   Task<Status> DefineServing(Incarnation incarnation);
+  Task<Status> FinishDrop(Incarnation incarnation);
   Task<Result<int64_t>> LastFileSeq(ShardId shard);
   Executor& ExecutorOf(PartitionId partition);
   Worker& WorkerOf(PartitionId partition);
@@ -71,6 +72,7 @@ class Node : public Operations, public control::ControlClient {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::map<ShardId, Epoch> owned_;
   std::set<Incarnation> served_;
+  std::set<Incarnation> dropped_;  ///< whose drop is finished
   std::set<std::pair<std::string, std::string>> announced_;
   bool following_ = false;
   bool stopped_ = false;
