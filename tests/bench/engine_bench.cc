@@ -14,14 +14,16 @@ constexpr uint32_t kBatch = 1000;
 constexpr int kBatches = 200;
 constexpr Micros kStart = 978'307'200 * kSecond;
 
-std::string Sql(const char* from) {
-  return std::string(R"(
+std::string Sql(const std::string& from, const std::string& delay) {
+  return R"(
 CREATE TABLE s (ts timestamptz NOT NULL, k text NOT NULL, v bigint NOT NULL)
-  WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '2 seconds');
+  WITH (partition_key = 'k', event_time = 'ts', watermark_delay = ')" +
+         delay + R"(');
 CREATE MATERIALIZED VIEW r AS
-SELECT k, window_start, window_end, count(*) AS n, sum(v) AS total, min(v) AS least, max(v) AS most, avg(v) AS mean
-FROM )") +
-         from + R"( WHERE v >= 0 GROUP BY k, window_start, window_end;)";
+SELECT k, window_start, window_end,
+       count(*) AS n, sum(v) AS total, min(v) AS least, max(v) AS most, avg(v) AS mean
+FROM )" + from +
+         R"( WHERE v >= 0 GROUP BY k, window_start, window_end;)";
 }
 
 /// Batches of events with identities, the `round`th of a steady stream: 100,000 events a second of
@@ -50,7 +52,7 @@ std::vector<EventBatch> Batches(const StreamSpec& stream, uint64_t keys, int64_t
 /// A shard in its stride, from a typed batch to updated slices: WHERE, dedup, watermark, interning,
 /// five aggregates. Rows of windows that close meanwhile are counted apart.
 void Fold(benchmark::State& state, const char* from) {
-  const auto statements = PlanScript(Sql(from)).value();
+  const auto statements = PlanScript(Sql(from, "2 seconds")).value();
   const auto& stream = std::get<StreamSpec>(statements[0]);
   const auto& pipeline = std::get<PipelineSpec>(statements[1]);
   const auto keys = static_cast<uint64_t>(state.range(0));
@@ -83,16 +85,17 @@ void Fold(benchmark::State& state, const char* from) {
 /// event time, then closes one window and times that alone. 60 closes make each slice go through
 /// both stacks once.
 void Emit(benchmark::State& state, const char* from, Micros slide) {
-  const auto statements = PlanScript(Sql(from)).value();
+  // The watermark moves by Advances alone, to where it would stand: 2 s behind the events.
+  const auto statements = PlanScript(Sql(from, "1 hour")).value();
   const auto& stream = std::get<StreamSpec>(statements[0]);
   const auto& pipeline = std::get<PipelineSpec>(statements[1]);
   const auto keys = static_cast<uint64_t>(state.range(0));
   window::ShardFold fold({stream, pipeline, PartitionId(0), kMinusInfinity});
   constexpr Micros kRound = Micros{kBatches} * kBatch * 10;
   int64_t round = 0;
-  int64_t closed = 0;
+  Micros closed = 0;
   const auto feed = [&] {
-    for (closed += slide; round * kRound < closed; ++round) {
+    for (closed += slide; round * kRound < closed + 2 * kSecond; ++round) {
       for (const EventBatch& batch : Batches(stream, keys, round)) fold.Add(batch);
     }
   };

@@ -12,6 +12,8 @@ constexpr size_t kChunk = kPageSlots;
 /// Bounds of a file, in rows and in bytes of the row encoding (semantics rule 10).
 constexpr int64_t kFileRows = 1'000'000;
 constexpr int64_t kFileBytes = 64 << 20;
+/// Of a piece of output: the last row may pass it.
+constexpr size_t kPieceBytes = 256 << 10;
 
 }  // namespace
 
@@ -33,15 +35,19 @@ OutputRow ShardFold::State::NewRow(Output out) {
   return row;
 }
 
+/// Where the next row of an output goes. Large outputs come in pieces of a size that allocators
+/// have at hand.
 std::string& ShardFold::State::Buffer(Output out, int64_t seq) {
-  for (OutputRows& made : output) {
-    if (made.output != out) continue;
-    if (made.first_seq == 0) made.first_seq = seq;
-    if (seq > 0) made.last_seq = seq;
-    return made.bytes;
+  size_t& piece = pieces[static_cast<size_t>(out)];
+  if (piece == 0 || output[piece - 1].bytes.size() >= kPieceBytes) {
+    output.push_back({out, 0, 0, {}});
+    if (piece != 0) output.back().bytes.reserve(kPieceBytes + kPieceBytes / 16);
+    piece = output.size();
   }
-  output.push_back({out, seq, seq, {}});
-  return output.back().bytes;
+  OutputRows& made = output[piece - 1];
+  if (made.first_seq == 0) made.first_seq = seq;
+  if (seq > 0) made.last_seq = seq;
+  return made.bytes;
 }
 
 void ShardFold::State::Push(const OutputRow& row) {
@@ -333,6 +339,7 @@ void ShardFold::State::EndFile() {
 
 void ShardFold::State::DropSlices() {
   const Micros expired = SaturatingAdd(time.watermark, -lateness);
+  const size_t before = slices.size();
   while (!slices.empty() && slices.begin()->second.last_window.end <= expired) {
     const auto at = slices.begin();
     const GroupTable& table = at->second.table;
@@ -341,6 +348,7 @@ void ShardFold::State::DropSlices() {
     dropped.push_back(SliceRange(at->first));
     slices.erase(at);
   }
+  if (slices.size() < before) keys.EndSpan();
   std::erase_if(gaps, [&](const Gap& gap) {
     return SaturatingAdd(gap.until, spec.pipeline.window.size + kDay) <= expired;
   });

@@ -45,6 +45,39 @@ double Round(const uint64_t* magnitude, size_t n, int e, bool negative, uint64_t
   return negative ? -v : v;
 }
 
+/// Round() of a magnitude of two limbs, which nearly all sums fit.
+double Round(UInt128 magnitude, int e, bool negative, uint64_t divisor) {
+  if (magnitude == 0) return 0.0;
+  const auto top = static_cast<uint64_t>(magnitude >> 64);
+  const int zeros =
+      top != 0 ? std::countl_zero(top) : 64 + std::countl_zero(static_cast<uint64_t>(magnitude));
+  UInt128 q = magnitude << zeros;
+  e -= zeros;
+  bool rest = false;
+  if (divisor != 1) {
+    // At least 2^127 / 2^64: the quotient keeps the 54 bits that decide, `rest` tells of the
+    // others.
+    rest = q % divisor != 0;
+    q /= divisor;
+    const auto high = static_cast<uint64_t>(q >> 64);
+    const int shift =
+        high != 0 ? std::countl_zero(high) : 64 + std::countl_zero(static_cast<uint64_t>(q));
+    q <<= shift;
+    e -= shift;
+  }
+  // q has bit 127 set. 53 bits of it stay, fewer where the result is subnormal.
+  const int drop = std::max(75, -1074 - e);
+  if (drop > 128) return negative ? -0.0 : 0.0;
+  uint64_t mantissa = drop == 128 ? 0 : static_cast<uint64_t>(q >> drop);
+  const UInt128 half = static_cast<UInt128>(1) << (drop - 1);
+  const UInt128 lost = q & (half + (half - 1));
+  if (lost > half || (lost == half && (rest || (mantissa & 1) != 0))) ++mantissa;
+  const double v = std::ldexp(static_cast<double>(mantissa), e + drop);
+  return negative ? -v : v;
+}
+
+UInt128 Magnitude(Int128 v) { return v < 0 ? -static_cast<UInt128>(v) : static_cast<UInt128>(v); }
+
 }  // namespace
 
 void WideSum::Add(Int128 m, int exponent) {
@@ -160,9 +193,7 @@ double ExactSum::Rounded(uint64_t n, const Wides& wides) const {
   if (special == kMinus) return -HUGE_VAL;
   double v = 0;
   if (form == kFixed) {
-    const UInt128 u = sum < 0 ? -static_cast<UInt128>(sum) : static_cast<UInt128>(sum);
-    const uint64_t limbs[2] = {static_cast<uint64_t>(u), static_cast<uint64_t>(u >> 64)};
-    v = Round(limbs, 2, exponent, sum < 0, n);
+    v = Round(Magnitude(sum), exponent, sum < 0, n);
   } else if (form == kWide) {
     WideSum w = wides[wide];
     const bool negative = (w.limbs[WideSum::kLimbs - 1] >> 63) != 0;
@@ -178,9 +209,12 @@ double ExactSum::Rounded(uint64_t n, const Wides& wides) const {
 }
 
 double RoundedQuotient(Int128 v, uint64_t n) {
-  const UInt128 u = v < 0 ? -static_cast<UInt128>(v) : static_cast<UInt128>(v);
-  const uint64_t limbs[2] = {static_cast<uint64_t>(u), static_cast<uint64_t>(u >> 64)};
-  return Round(limbs, 2, 0, v < 0, n);
+  // The quotient of two doubles is rounded once; these two are exact.
+  constexpr uint64_t kExact = uint64_t{1} << 53;
+  const UInt128 u = Magnitude(v);
+  if (u < kExact && n < kExact)
+    return static_cast<double>(static_cast<int64_t>(v)) / static_cast<double>(n);
+  return Round(u, 0, v < 0, n);
 }
 
 void ExactSum::Encode(std::string* out, const Wides& wides) const {

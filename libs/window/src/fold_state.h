@@ -162,6 +162,7 @@ struct ShardFold::State {
   std::vector<Slice*> touched;  ///< slices with pending rows
   Cause cause;
   std::vector<OutputRows> output;
+  size_t pieces[kOutputs + 1] = {};  ///< by output: 1 + the index of its last piece, 0: none
 
   // Per-batch columns (Evaluate).
   std::optional<Evaluator> where;

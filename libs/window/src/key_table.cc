@@ -1,10 +1,7 @@
 #include "key_table.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
-
-#include "millrace/model/column.h"
 
 namespace millrace::window {
 namespace {
@@ -14,11 +11,6 @@ constexpr size_t kChunkBytes = 64 << 10;
 constexpr size_t kMinUnused = 4096;
 /// Dead key bytes are left alone below this.
 constexpr size_t kMinGarbage = 1 << 20;
-
-uint64_t Mix(uint64_t a, uint64_t b) {
-  const UInt128 p = static_cast<UInt128>(a) * b;
-  return static_cast<uint64_t>(p) ^ static_cast<uint64_t>(p >> 64);
-}
 
 uint64_t Load(const char* p, size_t n) {
   uint64_t v = 0;
@@ -36,16 +28,6 @@ bool Equal(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
-
-uint64_t HashKey(std::string_view key) {
-  constexpr uint64_t kA = 0xa0761d6478bd642fULL;
-  constexpr uint64_t kB = 0xe7037ed1a0b428dbULL;
-  uint64_t h = kA ^ key.size();
-  const char* p = key.data();
-  size_t n = key.size();
-  for (; n > 8; p += 8, n -= 8) h = Mix(h ^ Load(p, 8), kB);
-  return Mix(h ^ Load(p, n), kA ^ kB);
-}
 
 KeyTable::KeyTable() : buckets_(64), mask_(63) {}
 
@@ -101,7 +83,7 @@ KeyTable::Id KeyTable::Intern(std::string_view key, uint64_t hash) {
 }
 
 void KeyTable::Collect() {
-  if (unused_ < kMinUnused || unused_ * 2 < live_) return;
+  if (unused_ < kMinUnused || live_ <= 2 * std::max(peak_, last_peak_)) return;
   for (Id id = 0; id < limit(); ++id) {
     if (refs_[id] == 0 && rank_[id] != kNone) Erase(id);
   }

@@ -2,15 +2,43 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
 
+#include "millrace/model/column.h"
+
 namespace millrace::window {
 
 /// A fast hash of short byte strings; the table's only use of it is to find ids, so its values
-/// reach no output.
-uint64_t HashKey(std::string_view key);
+/// reach no output. Words are read where they lie, the last one overlapping the one before, and
+/// mixed by the halves of a 128-bit product (as in Wang Yi's wyhash).
+inline uint64_t HashKey(std::string_view key) {
+  constexpr uint64_t kA = 0xa0761d6478bd642fULL;
+  constexpr uint64_t kB = 0xe7037ed1a0b428dbULL;
+  const auto load = []<typename T>(const char* p, T v) {
+    std::memcpy(&v, p, sizeof v);
+    return uint64_t{v};
+  };
+  const auto mix = [](uint64_t a, uint64_t b) {
+    const UInt128 p = static_cast<UInt128>(a) * b;
+    return static_cast<uint64_t>(p) ^ static_cast<uint64_t>(p >> 64);
+  };
+  const char* p = key.data();
+  const size_t n = key.size();
+  uint64_t h = kA ^ n;
+  uint64_t last = 0;
+  if (n >= 8) {
+    for (size_t i = 0; i + 8 < n; i += 8) h = mix(h ^ load(p + i, uint64_t{}), kB);
+    last = load(p + n - 8, uint64_t{});
+  } else if (n >= 4) {
+    last = load(p, uint32_t{}) << 32 | load(p + n - 4, uint32_t{});
+  } else if (n > 0) {
+    last = load(p, uint8_t{}) << 16 | load(p + n / 2, uint8_t{}) << 8 | load(p + n - 1, uint8_t{});
+  }
+  return mix(h ^ last, kA ^ kB);
+}
 
 /// A run of ids and their keys, copied on write.
 struct KeyPage {
@@ -35,16 +63,22 @@ class KeyTable {
             const std::vector<uint64_t>& hashes, std::vector<Id>* ids) const;
   static constexpr Id kNone = ~Id{0};
 
-  /// References keep a key. Keys without one are kept too, for the next window that has them, until
-  /// they are the greater part of the table; Collect() then forgets them.
+  /// References keep a key. Keys without one are kept too, for the next window that has them, as
+  /// long as the table is no more than twice what was referenced at once in this span of time or
+  /// the one before; Collect() then forgets them.
   void Ref(Id id) {
-    if (refs_[id]++ == 0) --unused_;
+    if (refs_[id]++ == 0 && live_ - --unused_ > peak_) peak_ = live_ - unused_;
   }
   void Unref(Id id) {
     if (--refs_[id] == 0) ++unused_;
   }
   /// Only while nothing outside holds an id without a reference.
   void Collect();
+  /// A span of time ends: a slice has gone.
+  void EndSpan() {
+    last_peak_ = peak_;
+    peak_ = live_ - unused_;
+  }
 
   std::string_view Key(Id id) const { return keys_[id]; }
   /// Ids below this may be in use.
@@ -98,6 +132,8 @@ class KeyTable {
   std::vector<Id> free_;
   size_t live_ = 0;
   size_t unused_ = 0;
+  size_t peak_ = 0;  ///< keys referenced at once in this span of time, and in the one before
+  size_t last_peak_ = 0;
   uint64_t epoch_ = 1;
   std::vector<std::shared_ptr<char[]>> arena_;
   size_t chunk_used_ = 0;

@@ -385,7 +385,10 @@ void ShardFold::Skip(int64_t records, const std::vector<int64_t>& first_seqs) {
   s.gaps.push_back({s.time.watermark, kPlusInfinity});
 }
 
-std::vector<OutputRows> ShardFold::TakeOutput() { return std::exchange(state_->output, {}); }
+std::vector<OutputRows> ShardFold::TakeOutput() {
+  std::fill(std::begin(state_->pieces), std::end(state_->pieces), 0);
+  return std::exchange(state_->output, {});
+}
 const Ledger& ShardFold::ledger() const { return state_->ledger; }
 Micros ShardFold::watermark() const { return state_->time.watermark; }
 Micros ShardFold::largest_event_time() const { return state_->time.largest; }

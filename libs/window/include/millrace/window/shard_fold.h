@@ -42,8 +42,8 @@ struct Ledger {
   std::vector<std::pair<std::string_view, int64_t>> Counters() const;
 };
 
-/// Rows of one output in order, encoded (docs/formats/row.md). For files, end marks stand among the
-/// rows.
+/// Rows of one output in order, encoded (docs/formats/row.md); a large output comes in several such
+/// pieces. For files, end marks stand among the rows.
 struct OutputRows {
   Output output = Output::kResults;
   int64_t first_seq = 0;  ///< 0: only end marks
