@@ -101,7 +101,7 @@ TEST_CASE("ten refusals are told and the others counted") {
   CHECK(f.recorded.Said("refused: 15 more\n"));
 }
 
-TEST_CASE("--end advances the stream to infinity after everything was acknowledged") {
+TEST_CASE("the option --end advances the stream to infinity after everything was acknowledged") {
   Fixture f;
   const std::string file = f.File("a.json", "{}\n");
   CHECK(f.Produce({.input = file, .end = true}) == kExitOk);
@@ -110,7 +110,7 @@ TEST_CASE("--end advances the stream to infinity after everything was acknowledg
   CHECK(f.recorded.Said("no later event counts stream=flights"));
 }
 
-TEST_CASE("--end does nothing when the run failed or nothing was taken") {
+TEST_CASE("the option --end does nothing when the run failed or nothing was taken") {
   Fixture f;
   CHECK(f.Produce({.input = f.File("a.json", "{}\n{}\n"), .end = true}, 2) == kExitNotFound);
   CHECK(f.Produce({.input = f.File("b.json", "{\"bad\":1}\n"), .end = true}) == kExitRuntime);

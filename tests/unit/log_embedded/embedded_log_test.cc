@@ -170,8 +170,13 @@ TEST_CASE_METHOD(Fixture, "damage on disk is reported, never read as an event or
   auto opened = EmbeddedLog::Open(dir.Sub("log"));
   REQUIRE(opened.ok());
   log = std::move(*opened);
-  const auto read =
+  // The good records before the damage are given, then the damage is named.
+  const auto before =
       executor.RunUntilDone(log->Read("t", PartitionId(0), Offset(0), kAll, microseconds(0)));
+  REQUIRE(before.ok());
+  REQUIRE(before->size() == 11);
+  const auto read =
+      executor.RunUntilDone(log->Read("t", PartitionId(0), Offset(11), kAll, microseconds(0)));
   REQUIRE_FALSE(read.ok());
   CHECK(read.error().code == Code::kCorruption);
   CHECK(read.error().message.find("offset=11") != std::string::npos);
