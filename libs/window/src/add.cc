@@ -129,6 +129,14 @@ uint32_t ShardFold::State::ApplyRun(const EventBatch& batch, const RecordSpan& r
   // The row at which a pulse is due is not one of them.
   end = static_cast<uint32_t>(
       std::min<int64_t>(end, first + kEventsPerPulse - 1 - events_since_pulse));
+  // Copies, so that the stores of the loop leave them in registers.
+  const auto* const outcome_of = outcomes.data();
+  const auto* const key_of = key_ids.data();
+  const auto* const producer_of = batch.producer;
+  const auto* const sequence_of = batch.sequence;
+  const Micros delay = stream.watermark_delay;
+  const Micros due = deadline;
+  const Micros logged = time.logged;
   Micros largest = time.largest;
   Micros watermark = time.watermark;
   Slice* slice = nullptr;
@@ -137,14 +145,13 @@ uint32_t ShardFold::State::ApplyRun(const EventBatch& batch, const RecordSpan& r
   int64_t pairs = 0;
   uint32_t row = first;
   for (; row < end; ++row) {
-    const Outcome outcome = outcomes[row];
+    const Outcome outcome = outcome_of[row];
     const Micros t = times[row];
     if (outcome == kApart || t > ahead) break;
     const Micros heard = std::min(t, append);
-    const Micros moved = heard > largest
-                             ? std::max(watermark, SaturatingAdd(heard, -stream.watermark_delay))
-                             : watermark;
-    if (moved >= deadline) break;
+    const Micros moved =
+        heard > largest ? std::max(watermark, SaturatingAdd(heard, -delay)) : watermark;
+    if (moved >= due) break;
     if (outcome == kTaken) {
       if (slice == nullptr || !slice->span.Holds(t)) {
         slice = FindSlice(t);
@@ -153,11 +160,11 @@ uint32_t ShardFold::State::ApplyRun(const EventBatch& batch, const RecordSpan& r
       }
       if (slice->first_window.end <= moved || !slice->all_after_start) break;
     }
-    if (batch.producer != nullptr && batch.producer[row] >= 0) {
-      ProducerState& producer = *batch_producers[static_cast<size_t>(batch.producer[row])];
-      const auto seen = producer.Check(batch.sequence[row]);
+    if (producer_of != nullptr && producer_of[row] >= 0) {
+      ProducerState& producer = *batch_producers[static_cast<size_t>(producer_of[row])];
+      const auto seen = producer.Check(sequence_of[row]);
       if (seen == ProducerState::Seen::kOutOfSpan) break;
-      producer.last_read = time.logged;
+      producer.last_read = logged;
       if (seen == ProducerState::Seen::kDuplicate) {
         ++duplicates;
         continue;
@@ -170,7 +177,8 @@ uint32_t ShardFold::State::ApplyRun(const EventBatch& batch, const RecordSpan& r
       continue;
     }
     pairs += slice->windows;
-    slice->pending.push_back({row, KeyOf(row)});
+    const KeyTable::Id key = key_of[row];
+    slice->pending.push_back({row, key != KeyTable::kNone ? key : InternKey(row)});
   }
   const int64_t read = row - first;
   const int64_t admitted = read - duplicates;
@@ -276,7 +284,7 @@ void ShardFold::State::Assign(const EventBatch& batch, uint32_t row) {
     ledger.taken += slice->windows;
     ++ledger.aggregated;
     Touch(slice);
-    slice->pending.push_back({row, KeyOf(row)});
+    slice->pending.push_back({row, InternKey(row)});
     return;
   }
   // Windows ascend: first those before the start, then those too late, then late but accepted, then
@@ -303,7 +311,7 @@ void ShardFold::State::Assign(const EventBatch& batch, uint32_t row) {
     ++ledger.aggregated;
     if (slice == nullptr) slice = MakeSlice(span);
     Touch(slice);
-    slice->pending.push_back({row, KeyOf(row)});
+    slice->pending.push_back({row, InternKey(row)});
     if (accepted_late > 0) MarkLateKey(slice, slice->pending.back().key);
   } else {
     ++(missed > 0 ? ledger.late : ledger.before_start);
@@ -315,8 +323,7 @@ void ShardFold::State::Assign(const EventBatch& batch, uint32_t row) {
   }
 }
 
-KeyTable::Id ShardFold::State::KeyOf(uint32_t row) {
-  if (key_ids[row] != KeyTable::kNone) return key_ids[row];
+KeyTable::Id ShardFold::State::InternKey(uint32_t row) {
   const uint32_t begin = row == 0 ? 0 : key_ends[row - 1];
   return keys.Intern({key_bytes.data() + begin, key_ends[row] - begin}, key_hashes[row]);
 }

@@ -96,7 +96,7 @@ struct ShardFold::State {
   void Assign(const EventBatch& batch, uint32_t row);
   Slice* FindSlice(Micros t);
   Slice* MakeSlice(Span span);
-  KeyTable::Id KeyOf(uint32_t row);
+  KeyTable::Id InternKey(uint32_t row);
   void Touch(Slice* slice);
   void MarkLateKey(Slice* slice, KeyTable::Id key);
   void Quarantine(const EventBatch& batch, uint32_t row, Reason reason, std::string_view detail);
