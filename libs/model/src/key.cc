@@ -47,39 +47,51 @@ char* WriteText(char* to, const KeyColumn& key, std::string_view s) {
   return Put(to, uint16_t{0});
 }
 
-char* WriteValue(char* to, const KeyColumn& key, size_t row) {
-  const Column& column = *key.column;
-  if (column.IsNull(row)) {
-    *to = '\0';
-    return to + 1;
-  }
-  *to++ = '\1';
-  switch (column.type) {
+/// Calls f with the function that writes the value of a row, which is not NULL.
+template <typename F>
+auto WithWriter(const KeyColumn& key, F&& f) {
+  const Column c = *key.column;
+  switch (c.type) {
     case Type::kInt:
-      return Put(to,
-                 __builtin_bswap32(static_cast<uint32_t>(column.As<int32_t>()[row]) ^ 0x80000000u));
+      return f([c](char* to, size_t row) {
+        const auto u = static_cast<uint32_t>(c.As<int32_t>()[row]);
+        return Put(to, __builtin_bswap32(u ^ 0x80000000u));
+      });
     case Type::kBool:
-      return Put(to, column.As<uint8_t>()[row]);
+      return f([c](char* to, size_t row) { return Put(to, c.As<uint8_t>()[row]); });
     case Type::kBigint:
     case Type::kTimestamp:
-      return PutOrdered(to, column.As<int64_t>()[row]);
-    case Type::kDouble: {
-      double d = column.As<double>()[row];
-      if (d == 0) d = 0;
-      if (std::isnan(d)) d = std::bit_cast<double>(uint64_t{0x7ff8000000000000});
-      const auto bits = std::bit_cast<int64_t>(d);
-      // Ascending doubles: positive ones order by their bits, negative ones by the complement.
-      return PutOrdered(
-          to, bits < 0 ? static_cast<int64_t>(~static_cast<uint64_t>(bits) ^ (uint64_t{1} << 63))
-                       : bits);
-    }
+      return f([c](char* to, size_t row) { return PutOrdered(to, c.As<int64_t>()[row]); });
+    case Type::kDouble:
+      return f([c](char* to, size_t row) {
+        double d = c.As<double>()[row];
+        if (d == 0) d = 0;
+        if (std::isnan(d)) d = std::bit_cast<double>(uint64_t{0x7ff8000000000000});
+        const auto bits = std::bit_cast<int64_t>(d);
+        // Ascending doubles: positive ones order by their bits, negative ones by the complement.
+        const auto flipped =
+            static_cast<int64_t>(~static_cast<uint64_t>(bits) ^ (uint64_t{1} << 63));
+        return PutOrdered(to, bits < 0 ? flipped : bits);
+      });
     case Type::kText:
-      return WriteText(to, key, column.Text(row));
+      return f([c, key](char* to, size_t row) { return WriteText(to, key, c.Text(row)); });
     case Type::kNumeric:
       break;
   }
   MILLRACE_CHECK(false, "no group key is numeric");
-  return to;
+  return f([](char* to, size_t) { return to; });
+}
+
+template <typename F>
+char* WriteTagged(char* to, const Column& column, size_t row, const F& write) {
+  const bool null = column.IsNull(row);
+  *to++ = null ? '\0' : '\1';
+  return null ? to : write(to, row);
+}
+
+char* WriteValue(char* to, const KeyColumn& key, size_t row) {
+  return WithWriter(key,
+                    [&](const auto& write) { return WriteTagged(to, *key.column, row, write); });
 }
 
 size_t Bound(size_t text_bytes) { return kMaxFixed + 2 * text_bytes + 2; }
@@ -111,10 +123,23 @@ void WriteKeys(const std::vector<Column>& columns, size_t rows, std::string* out
   }
   if (out->size() < bound) out->resize(bound);
   ends->resize(rows);
-  char* to = out->data();
+  char* const begin = out->data();
+  char* to = begin;
+  if (keys.size() == 1) {
+    WithWriter(keys[0], [&](const auto& write) {
+      const Column column = columns[0];
+      uint32_t* end = ends->data();
+      for (size_t row = 0; row < rows; ++row) {
+        to = WriteTagged(to, column, row, write);
+        end[row] = static_cast<uint32_t>(to - begin);
+      }
+      return to;
+    });
+    return;
+  }
   for (size_t row = 0; row < rows; ++row) {
     for (const KeyColumn& key : keys) to = WriteValue(to, key, row);
-    (*ends)[row] = static_cast<uint32_t>(to - out->data());
+    (*ends)[row] = static_cast<uint32_t>(to - begin);
   }
 }
 

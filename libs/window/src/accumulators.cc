@@ -90,11 +90,14 @@ struct Move {
   uint32_t to_slot;
 };
 
+// Everything that these loops read again and again is a local copy: they store through pointers
+// that might, for all the compiler knows, point at it.
+
 template <typename T, typename F>
-void ForEach(std::span<const Target> targets, const Part& part, const uint8_t* take, F&& f) {
-  const auto run = [&](auto taken) {
+void ForEach(std::span<const Target> targets, const Part& part, const uint8_t* take, F f) {
+  const auto run = [targets, offset = part.offset, f](auto taken) {
     for (const Target& t : targets) {
-      if (taken(t.row)) f(*reinterpret_cast<T*>(t.cells + part.offset), t);
+      if (taken(t.row)) f(*reinterpret_cast<T*>(t.cells + offset), t);
     }
   };
   if (take == nullptr) {
@@ -105,10 +108,11 @@ void ForEach(std::span<const Target> targets, const Part& part, const uint8_t* t
 }
 
 template <typename T, typename F>
-void ForEach(std::span<const Move> moves, const Part& part, F&& f) {
+void ForEach(std::span<const Move> moves, const Part& part, F f) {
+  const size_t offset = part.offset;
   for (const Move& m : moves) {
-    f(*reinterpret_cast<T*>(m.to_cells + part.offset),
-      *reinterpret_cast<const T*>(m.from_cells + part.offset), m);
+    f(*reinterpret_cast<T*>(m.to_cells + offset),
+      *reinterpret_cast<const T*>(m.from_cells + offset), m);
   }
 }
 
@@ -189,7 +193,7 @@ void UpdateParts(const AccumulatorPlan& plan, std::span<const Target> targets,
   for (const Part& part : plan.parts) {
     static const InputRows kEveryRow;
     const InputRows& in = part.input < 0 ? kEveryRow : inputs[static_cast<size_t>(part.input)];
-    const Vec& v = in.value;
+    const Vec v = in.value;
     switch (part.kind) {
       case Part::kCount:
         ForEach<int64_t>(targets, part, in.take, [](int64_t& n, const Target&) { ++n; });
@@ -197,14 +201,14 @@ void UpdateParts(const AccumulatorPlan& plan, std::span<const Target> targets,
       case Part::kSumInteger:
         if (part.type == Type::kInt) {
           ForEach<Int128>(targets, part, in.take,
-                          [&](Int128& s, const Target& t) { s += v.At<int32_t>(t.row); });
+                          [v](Int128& s, const Target& t) { s += v.At<int32_t>(t.row); });
         } else {
           ForEach<Int128>(targets, part, in.take,
-                          [&](Int128& s, const Target& t) { s += v.At<int64_t>(t.row); });
+                          [v](Int128& s, const Target& t) { s += v.At<int64_t>(t.row); });
         }
         break;
       case Part::kSumDouble:
-        ForEach<ExactSum>(targets, part, in.take, [&](ExactSum& s, const Target& t) {
+        ForEach<ExactSum>(targets, part, in.take, [v](ExactSum& s, const Target& t) {
           s.Add(v.At<double>(t.row), &t.page->wides);
         });
         break;
@@ -217,16 +221,16 @@ void UpdateParts(const AccumulatorPlan& plan, std::span<const Target> targets,
           break;
         }
         WithExtremum(part.type, [&]<typename T>(T) {
-          const auto value = [&](uint32_t row) {
+          const auto value = [v](uint32_t row) {
             if constexpr (std::is_same_v<T, double>) return Canonical(v.At<double>(row));
             return v.At<T>(row);
           };
           if (part.kind == Part::kMin) {
             ForEach<T>(targets, part, in.take,
-                       [&](T& m, const Target& t) { m = Smaller<T>(m, value(t.row)); });
+                       [value](T& m, const Target& t) { m = Smaller<T>(m, value(t.row)); });
           } else {
             ForEach<T>(targets, part, in.take,
-                       [&](T& m, const Target& t) { m = Larger<T>(m, value(t.row)); });
+                       [value](T& m, const Target& t) { m = Larger<T>(m, value(t.row)); });
           }
         });
     }
@@ -278,13 +282,9 @@ uint32_t GroupTable::Add(KeyTable::Id key, uint64_t epoch) {
   return slot;
 }
 
-Page* GroupTable::Writable(uint32_t slot, uint64_t epoch) {
-  auto& page = pages_[slot / kPageSlots];
-  if (page->epoch != epoch) [[unlikely]] {
-    page = std::make_shared<Page>(*page);
-    page->epoch = epoch;
-  }
-  return page.get();
+void GroupTable::CopyPage(std::shared_ptr<Page>* page, uint64_t epoch) {
+  *page = std::make_shared<Page>(**page);
+  (*page)->epoch = epoch;
 }
 
 void GroupTable::Clear() {

@@ -148,7 +148,13 @@ class GroupTable {
   uint32_t Find(KeyTable::Id key) const { return key < slots_.size() ? slots_[key] : kNoSlot; }
   /// Makes a group that is not there.
   uint32_t Add(KeyTable::Id key, uint64_t epoch);
-  Page* Writable(uint32_t slot, uint64_t epoch);
+  Page* Writable(uint32_t slot, uint64_t epoch) {
+    auto& page = pages_[slot / kPageSlots];
+    if (page->epoch != epoch) [[unlikely]]
+      CopyPage(&page, epoch);
+    return page.get();
+  }
+  static void CopyPage(std::shared_ptr<Page>* page, uint64_t epoch);
 
   const AccumulatorPlan* plan_;
   std::vector<std::shared_ptr<Page>> pages_;

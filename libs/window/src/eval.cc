@@ -197,7 +197,7 @@ uint8_t Arithmetic(Expr::Op op, T a, T b, T* out) {
   }
 }
 
-Vec EvalArithmetic(Node* node, const Vec& a, const Vec& b, size_t rows) {
+Vec EvalArithmetic(Node* node, const Vec a, const Vec b, size_t rows) {
   const Vec ab[] = {a, b};
   Vec out{node->expr.type, 1, nullptr, nullptr, nullptr};
   StrictFlags(node, ab, 2, rows, &out);
@@ -205,9 +205,10 @@ Vec EvalArithmetic(Node* node, const Vec& a, const Vec& b, size_t rows) {
     if constexpr (std::is_same_v<T, int32_t> || std::is_same_v<T, int64_t> ||
                   std::is_same_v<T, double> || std::is_same_v<T, Int128>) {
       T* values = node->Values<T>(rows);
+      const Expr::Op op = node->expr.op;
       for (size_t i = 0; i < rows; ++i) {
         T v{};
-        const uint8_t error = Arithmetic<T>(node->expr.op, a.At<T>(i), b.At<T>(i), &v);
+        const uint8_t error = Arithmetic<T>(op, a.At<T>(i), b.At<T>(i), &v);
         if (error != 0) [[unlikely]] {
           v = T{};
           if (!out.Null(i)) SetError(node, &out, rows, i, error);
@@ -231,8 +232,10 @@ int Compare(const T& a, const T& b) {
   return a < b ? -1 : (b < a ? 1 : 0);
 }
 
+// The operands are copies, here and below: a store of a byte may change, for all the compiler
+// knows, what lies behind a reference.
 template <typename T, typename Test>
-void CompareRows(const Vec& a, const Vec& b, size_t rows, uint8_t* out, Test test) {
+void CompareRows(const Vec a, const Vec b, size_t rows, uint8_t* out, Test test) {
   for (size_t i = 0; i < rows; ++i) out[i] = test(Compare<T>(a.At<T>(i), b.At<T>(i))) ? 1 : 0;
 }
 

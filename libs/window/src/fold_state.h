@@ -89,11 +89,15 @@ struct ShardFold::State {
   struct Columns;
   void Add(const EventBatch& batch);
   void Evaluate(const EventBatch& batch);
+  void FindOutcomes(const EventBatch& batch);
+  uint32_t ApplyRun(const EventBatch& batch, const RecordSpan& record, uint32_t first,
+                    uint32_t end);
   void ApplyRow(const EventBatch& batch, const RecordSpan& record, uint32_t row);
   void Assign(const EventBatch& batch, uint32_t row);
   Slice* FindSlice(Micros t);
   Slice* MakeSlice(Span span);
-  void Take(Slice* slice, uint32_t row);
+  KeyTable::Id InternKey(uint32_t row);
+  void Touch(Slice* slice);
   void MarkLateKey(Slice* slice, KeyTable::Id key);
   void Quarantine(const EventBatch& batch, uint32_t row, Reason reason, std::string_view detail);
   void Late(const EventBatch& batch, uint32_t row, int64_t missed, Micros first_end,
@@ -184,6 +188,9 @@ struct ShardFold::State {
   std::vector<uint64_t> key_hashes;
   std::vector<KeyTable::Id> key_ids;  ///< kNone: not interned when the batch began
   std::vector<uint8_t> row_errors;    ///< of keys, filters and arguments; empty: none
+  /// What becomes of a row unless it is a duplicate or too far ahead; kApart: judged apart.
+  enum Outcome : uint8_t { kApart, kFiltered, kTaken };
+  std::vector<Outcome> outcomes;
   std::vector<ProducerState*> batch_producers;
   std::string scratch;
 

@@ -7,6 +7,8 @@ namespace millrace::window {
 namespace {
 
 constexpr size_t kChunkBytes = 64 << 10;
+/// A table of this many buckets stays in the second-level cache with its keys.
+constexpr size_t kCachedBuckets = 1 << 15;
 /// So few unused keys are not worth a sweep.
 constexpr size_t kMinUnused = 4096;
 /// Dead key bytes are left alone below this.
@@ -35,24 +37,34 @@ void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends,
                     const std::vector<uint64_t>& hashes, std::vector<Id>* ids) const {
   constexpr size_t kGroup = 64;
   ids->resize(ends.size());
-  for (size_t group = 0; group < ends.size(); group += kGroup) {
-    const size_t end = std::min(group + kGroup, ends.size());
-    for (size_t i = group; i < end; ++i) __builtin_prefetch(&buckets_[hashes[i] & mask_]);
+  const Bucket* const buckets = buckets_.data();
+  const std::string_view* const stored = keys_.data();
+  const char* const bytes = keys.data();
+  const uint64_t mask = mask_;
+  // A small table lies in the cache anyway.
+  const bool prefetch = buckets_.size() > kCachedBuckets;
+  uint32_t begin = 0;
+  for (size_t first = 0; first < ends.size(); first += kGroup) {
+    const size_t n = std::min(kGroup, ends.size() - first);
+    const uint64_t* const hash = hashes.data() + first;
+    const uint32_t* const end = ends.data() + first;
+    Id* const id = ids->data() + first;
+    for (size_t i = 0; i < n && prefetch; ++i) __builtin_prefetch(&buckets[hash[i] & mask]);
     // The first bucket with the right tag, nearly always the key's own.
-    for (size_t i = group; i < end; ++i) {
-      uint64_t at = hashes[i] & mask_;
-      const auto tag = static_cast<uint32_t>(hashes[i] >> 32);
-      while (buckets_[at].id != kNone && buckets_[at].tag != tag) at = (at + 1) & mask_;
-      (*ids)[i] = buckets_[at].id;
-      if (buckets_[at].id != kNone) __builtin_prefetch(&keys_[buckets_[at].id]);
+    for (size_t i = 0; i < n; ++i) {
+      const auto tag = static_cast<uint32_t>(hash[i] >> 32);
+      uint64_t at = hash[i] & mask;
+      while (buckets[at].tag != tag && buckets[at].id != kNone) at = (at + 1) & mask;
+      id[i] = buckets[at].id;
+      if (prefetch && id[i] != kNone) __builtin_prefetch(&stored[id[i]]);
     }
-    for (size_t i = group; i < end; ++i) {
-      if ((*ids)[i] != kNone) __builtin_prefetch(keys_[(*ids)[i]].data());
+    for (size_t i = 0; i < n && prefetch; ++i) {
+      if (id[i] != kNone) __builtin_prefetch(stored[id[i]].data());
     }
-    for (size_t i = group; i < end; ++i) {
-      const uint32_t begin = i == 0 ? 0 : ends[i - 1];
-      const std::string_view key(keys.data() + begin, ends[i] - begin);
-      if ((*ids)[i] != kNone && !Equal(keys_[(*ids)[i]], key)) (*ids)[i] = kNone;
+    for (size_t i = 0; i < n; ++i) {
+      const std::string_view key(bytes + begin, end[i] - begin);
+      begin = end[i];
+      if (id[i] != kNone && !Equal(stored[id[i]], key)) id[i] = kNone;
     }
   }
 }

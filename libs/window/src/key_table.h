@@ -27,9 +27,10 @@ inline uint64_t HashKey(std::string_view key) {
   };
   const char* p = key.data();
   const size_t n = key.size();
+  if (n >= 8 && n <= 16) return mix(load(p, uint64_t{}) ^ kA, load(p + n - 8, uint64_t{}) ^ kB ^ n);
   uint64_t h = kA ^ n;
   uint64_t last = 0;
-  if (n >= 8) {
+  if (n > 16) {
     for (size_t i = 0; i + 8 < n; i += 8) h = mix(h ^ load(p + i, uint64_t{}), kB);
     last = load(p + n - 8, uint64_t{});
   } else if (n >= 4) {

@@ -40,6 +40,14 @@ struct LoggedTime {
     watermark = std::max(watermark, SaturatingAdd(t, -watermark_delay));
   }
 
+  /// As Admit for each of some events, which have moved T and W as given.
+  void AdmitMany(Micros moved_largest, Micros moved_watermark) {
+    idle = 0;
+    event_since_tick = true;
+    largest = moved_largest;
+    watermark = moved_watermark;
+  }
+
   void Encode(ByteWriter* w) const {
     w->Fixed(last_tick.value);
     w->Fixed(logged);
