@@ -277,7 +277,11 @@ uint32_t GroupTable::Add(KeyTable::Id key, uint64_t epoch) {
   if (key >= slots_.size()) slots_.resize(std::max<size_t>(key + 1, slots_.size() * 2), kNoSlot);
   const uint32_t slot = size_++;
   slots_[key] = slot;
-  if (slot / kPageSlots == pages_.size()) pages_.push_back(std::make_shared<Page>(*plan_, epoch));
+  if (slot / kPageSlots == pages_.size()) {
+    pages_.push_back(std::make_shared<Page>(*plan_, epoch));
+  } else if (slot % kPageSlots == 0) {
+    pages_[slot / kPageSlots]->Reset(*plan_, kPageSlots);
+  }
   Writable(slot, epoch)->keys[slot % kPageSlots] = key;
   return slot;
 }
@@ -288,9 +292,20 @@ void GroupTable::CopyPage(std::shared_ptr<Page>* page, uint64_t epoch) {
 }
 
 void GroupTable::Clear() {
-  pages_.clear();
-  slots_.clear();
+  std::fill(slots_.begin(), slots_.end(), kNoSlot);
   size_ = 0;
+}
+
+void GroupTable::Assign(const GroupTable& from) {
+  slots_ = from.slots_;
+  size_ = from.size_;
+  for (size_t i = 0; i * kPageSlots < size_; ++i) {
+    if (i == pages_.size()) {
+      pages_.push_back(std::make_shared<Page>(*from.pages_[i]));
+    } else {
+      *pages_[i] = *from.pages_[i];
+    }
+  }
 }
 
 void GroupTable::Update(const std::vector<Pending>& pending, const std::vector<InputRows>& inputs,

@@ -124,7 +124,10 @@ class GroupTable {
   KeyTable::Id KeyAt(uint32_t slot) const {
     return pages_[slot / kPageSlots]->keys[slot % kPageSlots];
   }
+  /// Forgets all groups and keeps the memory for others. Only where no page is shared.
   void Clear();
+  /// Becomes a copy of another table, in the memory at hand. Only where no page is shared.
+  void Assign(const GroupTable& from);
 
   /// Adds the values of the rows to their groups, on pages that may be written in `epoch`. Keys of
   /// groups that were not there are appended to *added.
