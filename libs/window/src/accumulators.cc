@@ -357,6 +357,35 @@ void GroupTable::MergeAll(const GroupTable& from, uint64_t epoch) {
   }
 }
 
+void GroupTable::CopyTo(const KeyTable::Id* keys, size_t n, Page* page) const {
+  Move moves[kPageSlots];
+  const size_t width = plan_->fresh.size();
+  size_t found = 0;
+  for (uint32_t i = 0; i < n; ++i) {
+    const uint32_t slot = Find(keys[i]);
+    const Page* from = slot == kNoSlot ? nullptr : pages_[slot / kPageSlots].get();
+    const uint32_t at = slot % kPageSlots;
+    const Int128* cells = from == nullptr ? plan_->fresh.data() : &from->cells[at * width];
+    Int128* to = &page->cells[i * width];
+    for (size_t k = 0; k < width; ++k) to[k] = cells[k];
+    if (from != nullptr) moves[found++] = {nullptr, nullptr, from, page, at, i};
+  }
+  // What lies outside of the rows.
+  for (TextCell& cell : page->texts) cell.set = false;
+  page->wides.clear();
+  for (const Part& part : plan_->parts) {
+    for (const Move& m : std::span(moves, found)) {
+      if (part.text >= 0) {
+        m.to->Text(part, m.to_slot) = m.from->Text(part, m.from_slot);
+      } else if (part.kind == Part::kSumDouble) {
+        m.to->At<ExactSum>(part, m.to_slot).MoveWide(m.from->wides, &page->wides);
+      } else {
+        break;
+      }
+    }
+  }
+}
+
 void GroupTable::AddTo(const KeyTable::Id* keys, size_t n, Page* page) const {
   Move moves[kPageSlots];
   size_t found = 0;

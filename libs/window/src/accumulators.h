@@ -135,8 +135,9 @@ class GroupTable {
               uint64_t epoch, std::vector<KeyTable::Id>* added);
   /// Adds all of another table.
   void MergeAll(const GroupTable& from, uint64_t epoch);
-  /// Adds the groups keys[0, n) to the rows 0 .. n - 1 of a page; absent ones add nothing.
-  /// n <= kPageSlots.
+  /// Copies the groups keys[0, n) to the rows 0 .. n - 1 of a page of which nothing else is in use,
+  /// or adds them to what is there. An absent group is one without values. n <= kPageSlots.
+  void CopyTo(const KeyTable::Id* keys, size_t n, Page* page) const;
   void AddTo(const KeyTable::Id* keys, size_t n, Page* page) const;
 
   /// Makes room for a group of a restore; false: it is there already.

@@ -180,8 +180,8 @@ void ShardFold::State::EmitWindow(const Work& work) {
 /// HAVING first; SELECT counts only where it is true.
 void ShardFold::State::Evaluate(const Span& window, const KeyTable::Id* ids, size_t n,
                                 GroupRows* out) {
-  gathered.Reset(plan, n);
-  for (const GroupTable* table : sources) table->AddTo(ids, n, &gathered);
+  sources.front()->CopyTo(ids, n, &gathered);
+  for (size_t i = 1; i < sources.size(); ++i) sources[i]->AddTo(ids, n, &gathered);
   gathered_keys.resize(n);
   for (size_t i = 0; i < n; ++i) gathered_keys[i] = keys.Key(ids[i]);
   for (ColumnData& c : out->group) c.Clear();

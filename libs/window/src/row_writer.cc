@@ -33,11 +33,8 @@ void RowWriter::Write(const Row& row, std::string* out) {
   w.Raw(row.values);
   // The length is known last and stands right before the body, so that one append takes both.
   const auto size = static_cast<size_t>(w.at() - body);
-  char length[kVarint];
-  RawWriter l(length);
-  l.Varint(size);
-  const auto length_size = static_cast<size_t>(l.at() - length);
-  std::memcpy(body - length_size, length, length_size);
+  const size_t length_size = RawWriter::VarintSize(size);
+  RawWriter(body - length_size).Varint(size);
   out->append(body - length_size, length_size + size);
 }
 

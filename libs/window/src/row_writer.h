@@ -31,7 +31,7 @@ class RowWriter {
  private:
   bool gap_ = false;
   std::string shared_;   ///< from the cause to the end of the window
-  std::string scratch_;  ///< kMaxLength bytes for the length, then the row
+  std::string scratch_;  ///< room for the length, then the row
 };
 
 /// Appends the values of group keys to one column for each group column. Uses up *keys.
