@@ -330,6 +330,7 @@ void GroupTable::Update(const std::vector<Pending>& pending, const std::vector<I
       t.slot %= kPageSlots;
       t.cells = t.page->Row(t.slot);
       __builtin_prefetch(t.cells, 1);
+      __builtin_prefetch(t.cells + t.page->stride - 1, 1);
     }
     UpdateParts(*plan_, {targets, n}, inputs);
   }

@@ -39,7 +39,7 @@ OutputRow ShardFold::State::NewRow(Output out) {
 /// have at hand.
 std::string& ShardFold::State::NewPiece(Output out) {
   size_t& piece = pieces[static_cast<size_t>(out)];
-  output.push_back({out, 0, 0, {}});
+  output.push_back({out, 0, 0, {}, 0});
   if (piece != 0) output.back().bytes.reserve(kPieceBytes + kPieceBytes / 16);
   piece = output.size();
   return output.back().bytes;
@@ -340,6 +340,7 @@ void ShardFold::State::EndFile() {
   end.file_first = file.first_seq;
   end.file_interval_start = file.interval_start;
   Push(end);
+  output[pieces[static_cast<size_t>(Output::kFiles)] - 1].last_file_end = end.seq;
   file = {};
 }
 
