@@ -13,24 +13,24 @@ void Outbox::Push(window::OutputRows rows) {
   const bool marks = rows.first_seq == 0;
   const int64_t made = queue(rows.output).made;
   Add(rows.output, marks ? made : rows.first_seq, marks ? made : rows.last_seq,
-      std::move(rows.bytes));
+      std::move(rows.bytes), rows.last_file_end);
 }
 
 void Outbox::Restore(const checkpoint::OwedRows& rows) {
-  Add(rows.output, rows.first_seq, rows.last_seq, std::string(rows.bytes.bytes));
+  int64_t file_end = 0;
+  for (ByteReader in(rows.bytes.bytes); rows.output == Output::kFiles && !in.done();) {
+    const auto row = DecodeRow(&in);
+    MILLRACE_CHECK(row.ok(), "the outbox holds bytes that are no row");
+    if (row->file_end) file_end = row->seq;
+  }
+  Add(rows.output, rows.first_seq, rows.last_seq, std::string(rows.bytes.bytes), file_end);
 }
 
-void Outbox::Add(Output output, int64_t first, int64_t last, std::string bytes) {
+void Outbox::Add(Output output, int64_t first, int64_t last, std::string bytes, int64_t file_end) {
   Queue& q = queue(output);
   q.made = std::max(q.made, last);
   if (last <= q.applied) return;
-  if (output == Output::kFiles) {
-    for (ByteReader in(bytes); !in.done();) {
-      const auto row = DecodeRow(&in);
-      MILLRACE_CHECK(row.ok(), "the outbox holds bytes that are no row");
-      if (row->file_end) q.finished = row->seq;
-    }
-  }
+  if (file_end != 0) q.finished = file_end;
   q.bytes += bytes.size();
   if (!q.chunks.empty() && q.chunks.back().bytes->size() < kChunkBytes) {
     Chunk& back = q.chunks.back();

@@ -277,7 +277,11 @@ uint32_t GroupTable::Add(KeyTable::Id key, uint64_t epoch) {
   if (key >= slots_.size()) slots_.resize(std::max<size_t>(key + 1, slots_.size() * 2), kNoSlot);
   const uint32_t slot = size_++;
   slots_[key] = slot;
-  if (slot / kPageSlots == pages_.size()) pages_.push_back(std::make_shared<Page>(*plan_, epoch));
+  if (slot / kPageSlots == pages_.size()) {
+    pages_.push_back(std::make_shared<Page>(*plan_, epoch));
+  } else if (slot % kPageSlots == 0) {
+    pages_[slot / kPageSlots]->Reset(*plan_, kPageSlots);
+  }
   Writable(slot, epoch)->keys[slot % kPageSlots] = key;
   return slot;
 }
@@ -288,9 +292,20 @@ void GroupTable::CopyPage(std::shared_ptr<Page>* page, uint64_t epoch) {
 }
 
 void GroupTable::Clear() {
-  pages_.clear();
-  slots_.clear();
+  std::fill(slots_.begin(), slots_.end(), kNoSlot);
   size_ = 0;
+}
+
+void GroupTable::Assign(const GroupTable& from) {
+  slots_ = from.slots_;
+  size_ = from.size_;
+  for (size_t i = 0; i * kPageSlots < size_; ++i) {
+    if (i == pages_.size()) {
+      pages_.push_back(std::make_shared<Page>(*from.pages_[i]));
+    } else {
+      *pages_[i] = *from.pages_[i];
+    }
+  }
 }
 
 void GroupTable::Update(const std::vector<Pending>& pending, const std::vector<InputRows>& inputs,
@@ -315,6 +330,7 @@ void GroupTable::Update(const std::vector<Pending>& pending, const std::vector<I
       t.slot %= kPageSlots;
       t.cells = t.page->Row(t.slot);
       __builtin_prefetch(t.cells, 1);
+      __builtin_prefetch(t.cells + t.page->stride - 1, 1);
     }
     UpdateParts(*plan_, {targets, n}, inputs);
   }
@@ -339,6 +355,35 @@ void GroupTable::MergeAll(const GroupTable& from, uint64_t epoch) {
       __builtin_prefetch(m.to_cells, 1);
     }
     MergeParts(*plan_, {moves, n});
+  }
+}
+
+void GroupTable::CopyTo(const KeyTable::Id* keys, size_t n, Page* page) const {
+  Move moves[kPageSlots];
+  const size_t width = plan_->fresh.size();
+  size_t found = 0;
+  for (uint32_t i = 0; i < n; ++i) {
+    const uint32_t slot = Find(keys[i]);
+    const Page* from = slot == kNoSlot ? nullptr : pages_[slot / kPageSlots].get();
+    const uint32_t at = slot % kPageSlots;
+    const Int128* cells = from == nullptr ? plan_->fresh.data() : &from->cells[at * width];
+    Int128* to = &page->cells[i * width];
+    for (size_t k = 0; k < width; ++k) to[k] = cells[k];
+    if (from != nullptr) moves[found++] = {nullptr, nullptr, from, page, at, i};
+  }
+  // What lies outside of the rows.
+  for (TextCell& cell : page->texts) cell.set = false;
+  page->wides.clear();
+  for (const Part& part : plan_->parts) {
+    for (const Move& m : std::span(moves, found)) {
+      if (part.text >= 0) {
+        m.to->Text(part, m.to_slot) = m.from->Text(part, m.from_slot);
+      } else if (part.kind == Part::kSumDouble) {
+        m.to->At<ExactSum>(part, m.to_slot).MoveWide(m.from->wides, &page->wides);
+      } else {
+        break;
+      }
+    }
   }
 }
 

@@ -124,7 +124,10 @@ class GroupTable {
   KeyTable::Id KeyAt(uint32_t slot) const {
     return pages_[slot / kPageSlots]->keys[slot % kPageSlots];
   }
+  /// Forgets all groups and keeps the memory for others. Only where no page is shared.
   void Clear();
+  /// Becomes a copy of another table, in the memory at hand. Only where no page is shared.
+  void Assign(const GroupTable& from);
 
   /// Adds the values of the rows to their groups, on pages that may be written in `epoch`. Keys of
   /// groups that were not there are appended to *added.
@@ -132,8 +135,9 @@ class GroupTable {
               uint64_t epoch, std::vector<KeyTable::Id>* added);
   /// Adds all of another table.
   void MergeAll(const GroupTable& from, uint64_t epoch);
-  /// Adds the groups keys[0, n) to the rows 0 .. n - 1 of a page; absent ones add nothing.
-  /// n <= kPageSlots.
+  /// Copies the groups keys[0, n) to the rows 0 .. n - 1 of a page of which nothing else is in use,
+  /// or adds them to what is there. An absent group is one without values. n <= kPageSlots.
+  void CopyTo(const KeyTable::Id* keys, size_t n, Page* page) const;
   void AddTo(const KeyTable::Id* keys, size_t n, Page* page) const;
 
   /// Makes room for a group of a restore; false: it is there already.

@@ -46,14 +46,15 @@ class Combiner {
   };
 
   void Rebuild(Span window, const Slices& slices);
+  GroupTable NewTable();
 
   const AccumulatorPlan* plan_;
   std::deque<Suffix> front_;
   GroupTable back_;
+  std::vector<GroupTable> spare_;  ///< memory of tables that have left the front
   /// front_ and back_ hold the slices in [start, end).
   Micros included_start_ = 0;
   Micros included_end_ = 0;
-  uint64_t epoch_ = 0;
   bool stale_ = false;
 };
 

@@ -37,17 +37,23 @@ OutputRow ShardFold::State::NewRow(Output out) {
 
 /// Where the next row of an output goes. Large outputs come in pieces of a size that allocators
 /// have at hand.
-std::string& ShardFold::State::Buffer(Output out, int64_t seq) {
+std::string& ShardFold::State::NewPiece(Output out) {
   size_t& piece = pieces[static_cast<size_t>(out)];
-  if (piece == 0 || output[piece - 1].bytes.size() >= kPieceBytes) {
-    output.push_back({out, 0, 0, {}});
-    if (piece != 0) output.back().bytes.reserve(kPieceBytes + kPieceBytes / 16);
-    piece = output.size();
-  }
-  OutputRows& made = output[piece - 1];
+  output.push_back({out, 0, 0, {}, 0});
+  if (piece != 0) output.back().bytes.reserve(kPieceBytes + kPieceBytes / 16);
+  piece = output.size();
+  return output.back().bytes;
+}
+
+std::string& ShardFold::State::Buffer(Output out, int64_t seq) {
+  const size_t piece = pieces[static_cast<size_t>(out)];
+  std::string& bytes = piece == 0 || output[piece - 1].bytes.size() >= kPieceBytes
+                           ? NewPiece(out)
+                           : output[piece - 1].bytes;
+  OutputRows& made = output[pieces[static_cast<size_t>(out)] - 1];
   if (made.first_seq == 0) made.first_seq = seq;
   if (seq > 0) made.last_seq = seq;
-  return made.bytes;
+  return bytes;
 }
 
 void ShardFold::State::Push(const OutputRow& row) {
@@ -130,6 +136,9 @@ void ShardFold::State::AllKeys(std::vector<KeyTable::Id>* ids) {
 }
 
 void ShardFold::State::EmitWindow(const Work& work) {
+  BeginWindow(work.window);
+  const Micros interval = spec.pipeline.file_interval;
+  const Micros interval_start = (work.window.end - 1) - FloorMod(work.window.end - 1, interval);
   const auto at = closed.find(work.window.end);
   ClosedWindow* standing = at == closed.end() ? nullptr : &at->second;
   const bool all = work.closes || work.expires;
@@ -157,7 +166,7 @@ void ShardFold::State::EmitWindow(const Work& work) {
       }
       if (work.closes || state->pending) EmitResult(work, key, rows, r, state);
       if (work.expires && state->stands && !state->failed)
-        FileRow(work.window, key, *state, rows, r);
+        FileRow(interval_start, key, *state, rows.Values(r));
       if (state == &fresh && !work.expires && (fresh.revision > 0 || fresh.failed))
         standing->rows.emplace(key, fresh);
     }
@@ -171,8 +180,8 @@ void ShardFold::State::EmitWindow(const Work& work) {
 /// HAVING first; SELECT counts only where it is true.
 void ShardFold::State::Evaluate(const Span& window, const KeyTable::Id* ids, size_t n,
                                 GroupRows* out) {
-  gathered.Reset(plan, n);
-  for (const GroupTable* table : sources) table->AddTo(ids, n, &gathered);
+  sources.front()->CopyTo(ids, n, &gathered);
+  for (size_t i = 1; i < sources.size(); ++i) sources[i]->AddTo(ids, n, &gathered);
   gathered_keys.resize(n);
   for (size_t i = 0; i < n; ++i) gathered_keys[i] = keys.Key(ids[i]);
   for (ColumnData& c : out->group) c.Clear();
@@ -236,10 +245,10 @@ void ShardFold::State::EmitResult(const Work& work, KeyTable::Id key, const Grou
   ++state->revision;
   state->stands = status == GroupRows::kHolds;
   state->result_seq = ++seqs[static_cast<int>(Output::kResults)];
-  WindowRow out = Describe(Output::kResults, !state->stands, state->result_seq, work.window, key,
-                           state->revision, 0);
-  if (state->stands) out.values = group.Values(row);
-  WriteWindowRow(out, &scratch, &Buffer(Output::kResults, out.seq));
+  const auto values = state->stands ? group.Values(row) : std::string_view(null_values);
+  row_writer.Write({Output::kResults, !state->stands, state->result_seq, keys.Key(key),
+                    state->revision, 0, values},
+                   &Buffer(Output::kResults, state->result_seq));
 }
 
 void ShardFold::State::RowFailed(const Span& window, KeyTable::Id key, std::string_view detail) {
@@ -266,8 +275,8 @@ void ShardFold::State::DeleteProvisional(const Span& window, KeyTable::Id key) {
   const auto at = provisional.standing.find(window.end);
   if (at == provisional.standing.end() || at->second.erase(key) == 0) return;
   const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
-  const WindowRow out = Describe(Output::kProvisional, true, seq, window, key, 0, 0);
-  WriteWindowRow(out, &scratch, &Buffer(Output::kProvisional, seq));
+  row_writer.Write({Output::kProvisional, true, seq, keys.Key(key), 0, 0, null_values},
+                   &Buffer(Output::kProvisional, seq));
 }
 
 /// At a pulse with emit = 'updates': open windows whose slices changed since the last pulse.
@@ -285,6 +294,7 @@ void ShardFold::State::EmitProvisional() {
   for (const auto& [end, entry] : due) {
     const Span& window = entry.first;
     std::vector<KeyTable::Id> ids(entry.second.begin(), entry.second.end());
+    BeginWindow(window);
     Gather(window, false, &close_combiner, &ids);
     for (size_t i = 0; i < ids.size(); i += kChunk) {
       const size_t n = std::min(kChunk, ids.size() - i);
@@ -297,27 +307,23 @@ void ShardFold::State::EmitProvisional() {
         }
         provisional.standing[end].insert(key);
         const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
-        WindowRow out = Describe(Output::kProvisional, false, seq, window, key, 0, 0);
-        out.values = rows.Values(r);
-        WriteWindowRow(out, &scratch, &Buffer(Output::kProvisional, seq));
+        row_writer.Write({Output::kProvisional, false, seq, keys.Key(key), 0, 0, rows.Values(r)},
+                         &Buffer(Output::kProvisional, seq));
       }
     }
   }
 }
 
-void ShardFold::State::FileRow(const Span& window, KeyTable::Id key, const RowState& state,
-                               const GroupRows& group, size_t row) {
-  const Micros interval = spec.pipeline.file_interval;
-  const Micros interval_start = (window.end - 1) - FloorMod(window.end - 1, interval);
+void ShardFold::State::FileRow(Micros interval_start, KeyTable::Id key, const RowState& state,
+                               std::string_view values) {
   if (file.open && file.interval_start != interval_start) EndFile();
   const int64_t seq = ++seqs[static_cast<int>(Output::kFiles)];
   if (!file.open) file = {true, interval_start, seq, 0, 0};
-  WindowRow out =
-      Describe(Output::kFiles, false, seq, window, key, state.revision, state.result_seq);
-  out.values = group.Values(row);
   std::string& buffer = Buffer(Output::kFiles, seq);
   const size_t before = buffer.size();
-  WriteWindowRow(out, &scratch, &buffer);
+  row_writer.Write(
+      {Output::kFiles, false, seq, keys.Key(key), state.revision, state.result_seq, values},
+      &buffer);
   ++file.rows;
   file.bytes += static_cast<int64_t>(buffer.size() - before);
   if (file.rows >= kFileRows || file.bytes >= kFileBytes) EndFile();
@@ -334,6 +340,7 @@ void ShardFold::State::EndFile() {
   end.file_first = file.first_seq;
   end.file_interval_start = file.interval_start;
   Push(end);
+  output[pieces[static_cast<size_t>(Output::kFiles)] - 1].last_file_end = end.seq;
   file = {};
 }
 
@@ -355,11 +362,8 @@ void ShardFold::State::DropSlices() {
   current = nullptr;
 }
 
-WindowRow ShardFold::State::Describe(Output out, bool deleted, int64_t seq, const Span& window,
-                                     KeyTable::Id key, int64_t revision, int64_t result_seq) const {
-  return {out,       deleted,           InGap(window), seq,        cause.offset,
-          cause.row, cause.append_time, window.start,  window.end, keys.Key(key),
-          revision,  result_seq,        null_values};
+void ShardFold::State::BeginWindow(const Span& window) {
+  row_writer.Begin(cause.offset, cause.row, cause.append_time, window, InGap(window));
 }
 
 bool ShardFold::State::InGap(const Span& window) const {

@@ -35,6 +35,12 @@ struct ExactSum {
 
   void Add(double v, Wides* wides);
   void Merge(const ExactSum& o, const Wides& other_wides, Wides* wides);
+  /// Of a copy that stands on another page than the original: takes its WideSum along.
+  void MoveWide(const Wides& from, Wides* to) {
+    if (form != kWide) return;
+    to->push_back(from[wide]);
+    wide = static_cast<uint32_t>(to->size()) - 1;
+  }
   /// The sum divided by n (1: the sum itself), rounded once to nearest, ties to even. An exact zero
   /// is +0, beyond the range an infinity.
   double Rounded(uint64_t n, const Wides& wides) const;

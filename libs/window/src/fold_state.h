@@ -118,19 +118,19 @@ struct ShardFold::State {
   void AllKeys(std::vector<KeyTable::Id>* ids);
   void RowFailed(const Span& window, KeyTable::Id key, std::string_view detail);
   void DeleteProvisional(const Span& window, KeyTable::Id key);
-  void FileRow(const Span& window, KeyTable::Id key, const RowState& state, const GroupRows& rows,
-               size_t row);
+  void FileRow(Micros interval_start, KeyTable::Id key, const RowState& state,
+               std::string_view values);
   void EndFile();
   void DropSlices();
   void UpdateDeadline();
   void LowerDeadline(const Slice& slice);
   Micros LargestHeldBound() const;
   bool InGap(const Span& window) const;
-  WindowRow Describe(Output out, bool deleted, int64_t seq, const Span& window, KeyTable::Id key,
-                     int64_t revision, int64_t result_seq) const;
+  void BeginWindow(const Span& window);
   OutputRow NewRow(Output output);
   void Push(const OutputRow& row);
   std::string& Buffer(Output output, int64_t seq);
+  std::string& NewPiece(Output output);
 
   FoldSpec spec;
   Assigner assigner;
@@ -192,7 +192,7 @@ struct ShardFold::State {
   enum Outcome : uint8_t { kApart, kFiltered, kTaken };
   std::vector<Outcome> outcomes;
   std::vector<ProducerState*> batch_producers;
-  std::string scratch;
+  RowWriter row_writer;
 
   // Per emitted window.
   std::vector<KeyTable::Id> added;         ///< groups new in a slice

@@ -5,31 +5,36 @@
 
 namespace millrace::window {
 
-void WriteWindowRow(const WindowRow& row, std::string* scratch, std::string* out) {
-  constexpr size_t kMaxHead = 2 + 6 * RawWriter::kMaxVarint + 3 * sizeof(Micros);
-  const size_t bound = RawWriter::kMaxVarint + kMaxHead + row.key.size() + row.values.size();
-  if (scratch->size() < bound) scratch->resize(bound);
-  char* body = scratch->data() + RawWriter::kMaxVarint;
+void RowWriter::Begin(Offset cause, int32_t cause_row, Micros caused_at, const Span& window,
+                      bool gap) {
+  gap_ = gap;
+  shared_.clear();
+  ByteWriter w(&shared_);
+  w.Varint(static_cast<uint64_t>(cause.value));
+  w.Varint(static_cast<uint64_t>(cause_row));
+  w.Fixed(caused_at);
+  w.Fixed(window.start);
+  w.Fixed(window.end);
+}
+
+void RowWriter::Write(const Row& row, std::string* out) {
+  constexpr size_t kVarint = RawWriter::kMaxVarint;
+  const size_t bound = 2 + 5 * kVarint + shared_.size() + row.key.size() + row.values.size();
+  if (scratch_.size() < bound) scratch_.resize(bound);
+  char* const body = scratch_.data() + kVarint;
   RawWriter w(body);
   w.Fixed(row.output);
-  w.Fixed(RowFlags(row.deleted, row.gap));
+  w.Fixed(RowFlags(row.deleted, gap_));
   w.Varint(static_cast<uint64_t>(row.seq));
-  w.Varint(static_cast<uint64_t>(row.cause.value));
-  w.Varint(static_cast<uint64_t>(row.cause_row));
-  w.Fixed(row.caused_at);
-  w.Fixed(row.window_start);
-  w.Fixed(row.window_end);
+  w.Raw(shared_);
   w.Text(row.key);
   w.Varint(static_cast<uint64_t>(row.revision));
   w.Varint(static_cast<uint64_t>(row.result_seq));
   w.Raw(row.values);
-  // The length, which is known last, stands right before the body, so that one append takes both.
+  // The length is known last and stands right before the body, so that one append takes both.
   const auto size = static_cast<size_t>(w.at() - body);
-  char length[RawWriter::kMaxVarint];
-  RawWriter l(length);
-  l.Varint(size);
-  const auto length_size = static_cast<size_t>(l.at() - length);
-  std::memcpy(body - length_size, length, length_size);
+  const size_t length_size = RawWriter::VarintSize(size);
+  RawWriter(body - length_size).Varint(size);
   out->append(body - length_size, length_size + size);
 }
 

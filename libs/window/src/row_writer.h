@@ -6,29 +6,33 @@
 #include <vector>
 
 #include "millrace/model/row.h"
-#include "millrace/model/spec.h"
+#include "millrace/window/assigner.h"
 
 namespace millrace::window {
 
-/// The fixed part of a row about a window.
-struct WindowRow {
-  Output output;
-  bool deleted;
-  bool gap;
-  int64_t seq;
-  Offset cause;
-  int32_t cause_row;
-  Micros caused_at;
-  Micros window_start;
-  Micros window_end;
-  std::string_view key;
-  int64_t revision;
-  int64_t result_seq;
-  std::string_view values;  ///< their number and they, encoded
-};
+/// Writes the rows that one record causes in one window, as EncodeRow would write them. What they
+/// have in common is encoded once.
+class RowWriter {
+ public:
+  struct Row {
+    Output output;
+    bool deleted;
+    int64_t seq;
+    std::string_view key;
+    int64_t revision;
+    int64_t result_seq;
+    std::string_view values;  ///< their number and they, encoded
+  };
 
-/// Appends what EncodeRow would.
-void WriteWindowRow(const WindowRow& row, std::string* scratch, std::string* out);
+  /// All rows up to the next Begin are caused by row `cause_row` of the record at `cause`.
+  void Begin(Offset cause, int32_t cause_row, Micros caused_at, const Span& window, bool gap);
+  void Write(const Row& row, std::string* out);
+
+ private:
+  bool gap_ = false;
+  std::string shared_;   ///< from the cause to the end of the window
+  std::string scratch_;  ///< room for the length, then the row
+};
 
 /// Appends the values of group keys to one column for each group column. Uses up *keys.
 void AppendKeyColumns(std::vector<std::string_view>* keys, size_t group_columns,

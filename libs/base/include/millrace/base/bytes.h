@@ -43,6 +43,38 @@ class ByteWriter {
   std::string* out_;
 };
 
+/// memcpy without a call for 8 to 64 bytes, which most keys and rows have: pieces that overlap.
+inline void CopyShort(char* to, const char* from, size_t n) {
+  struct Piece {
+    char bytes[16];
+  };
+  const auto piece = [&](size_t at) {
+    Piece p;
+    std::memcpy(&p, from + at, sizeof p);
+    return p;
+  };
+  if (n < 8 || n > 64) {
+    std::memcpy(to, from, n);
+  } else if (n <= 16) {
+    uint64_t first = 0;
+    uint64_t last = 0;
+    std::memcpy(&first, from, 8);
+    std::memcpy(&last, from + n - 8, 8);
+    std::memcpy(to, &first, 8);
+    std::memcpy(to + n - 8, &last, 8);
+  } else if (n <= 32) {
+    const Piece p[] = {piece(0), piece(n - 16)};
+    std::memcpy(to, &p[0], 16);
+    std::memcpy(to + n - 16, &p[1], 16);
+  } else {
+    const Piece p[] = {piece(0), piece(16), piece(n - 32), piece(n - 16)};
+    std::memcpy(to, &p[0], 16);
+    std::memcpy(to + 16, &p[1], 16);
+    std::memcpy(to + n - 32, &p[2], 16);
+    std::memcpy(to + n - 16, &p[3], 16);
+  }
+}
+
 /// The same encoding, written to memory that the caller has made large enough.
 class RawWriter {
  public:
@@ -63,12 +95,16 @@ class RawWriter {
     *to_++ = static_cast<char>(v);
   }
   void Raw(std::string_view s) {
-    std::memcpy(to_, s.data(), s.size());
+    CopyShort(to_, s.data(), s.size());
     to_ += s.size();
   }
   void Text(std::string_view s) {
     Varint(s.size());
     Raw(s);
+  }
+  /// Bytes that Varint(v) writes.
+  static constexpr size_t VarintSize(uint64_t v) {
+    return (static_cast<size_t>(std::bit_width(v | 1)) + 6) / 7;
   }
 
  private:

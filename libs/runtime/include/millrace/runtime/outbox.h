@@ -61,7 +61,7 @@ class Outbox {
 
   Queue& queue(Output o) { return queues_[static_cast<size_t>(o)]; }
   const Queue& queue(Output o) const { return queues_[static_cast<size_t>(o)]; }
-  void Add(Output output, int64_t first, int64_t last, std::string bytes);
+  void Add(Output output, int64_t first, int64_t last, std::string bytes, int64_t file_end);
 
   size_t max_bytes_;
   std::array<Queue, kOutputs + 1> queues_;

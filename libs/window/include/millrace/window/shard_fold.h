@@ -49,6 +49,7 @@ struct OutputRows {
   int64_t first_seq = 0;  ///< 0: only end marks
   int64_t last_seq = 0;
   std::string bytes;
+  int64_t last_file_end = 0;  ///< of files: last row of the last file that ends here; 0: none does
 };
 
 /// One atomic change of the stored state; ranges are half-open, puts ascend by key.

@@ -1,0 +1,169 @@
+#include "dedup.h"
+
+#include <rapidcheck.h>
+
+#include <set>
+
+#include "window_test_support.h"
+
+using namespace millrace;
+using namespace millrace::window;
+
+namespace {
+
+using Seen = ProducerState::Seen;
+
+/// Rule 1 as it is written.
+struct Model {
+  int64_t acked_below = 0;
+  std::set<int64_t> seen;
+
+  Seen Check(int64_t sequence) {
+    if (sequence < acked_below || seen.count(sequence) != 0) return Seen::kDuplicate;
+    if (static_cast<Int128>(sequence) - acked_below >= 65'536) return Seen::kOutOfSpan;
+    seen.insert(sequence);
+    return Seen::kNew;
+  }
+};
+
+/// A restart: what a cut stores, read back.
+ProducerState Restored(const ProducerState& state) {
+  std::string stored;
+  state.Encode(&stored);
+  ProducerState restored;
+  ByteReader in(stored);
+  REQUIRE(restored.Decode(&in));
+  return restored;
+}
+
+/// One fold of events (k, sequence) of one producer and of ticks of 2 s.
+class Shard {
+ public:
+  Shard()
+      : fold_(Plan("ts timestamptz NOT NULL", "watermark_delay = '0 seconds'",
+                   "CREATE MATERIALIZED VIEW r AS SELECT window_start, window_end, count(*) AS n "
+                   "FROM tumble(s, ts, INTERVAL '1 hour') GROUP BY window_start, window_end;")) {}
+
+  void Event(int64_t sequence) {
+    BatchBuilder builder({{"ts", Type::kTimestamp, true}});
+    builder.BeginRecord(Offset(offset_++), 0);
+    const int16_t producer = builder.AddProducer("local", "p", 0);
+    builder.columns()[0].AppendInteger(0);
+    builder.EndRow(producer, sequence);
+    fold_.Add(builder.Build());
+  }
+  void Ticks(int n) {
+    for (int i = 0; i < n; ++i) {
+      fold_.Apply(Tick{Offset(offset_), 0, fold_.last_tick(), 2 * kSecond});
+      ++offset_;
+    }
+  }
+  int64_t duplicates() const { return fold_.ledger().duplicate; }
+
+ private:
+  ShardFold fold_;
+  int64_t offset_ = 0;
+};
+
+/// Ticks until 7 days of logged time have passed; the first tick adds nothing.
+constexpr int kSevenDays = 7 * 24 * 1800 + 1;
+
+}  // namespace
+
+TEST_CASE("a producer's sequences are judged as a set and a bound would judge them") {
+  CHECK(rc::check([] {
+    ProducerState state;
+    Model model;
+    const auto steps = *rc::gen::inRange(0, 200);
+    // Near the largest number too, where distances would overflow if they were added up.
+    model.acked_below = *rc::gen::element<int64_t>(0, 0, 1000, INT64_MAX - 200'000);
+    state.RaiseAckedBelow(model.acked_below);
+    for (int i = 0; i < steps; ++i) {
+      switch (*rc::gen::inRange(0, 10)) {
+        case 0: {
+          const int64_t to =
+              model.acked_below + *rc::gen::element(-5, 0, 1, 63, 64, 65, 700, 70'000);
+          state.RaiseAckedBelow(to);
+          if (to > model.acked_below) {
+            model.acked_below = to;
+            model.seen.erase(model.seen.begin(), model.seen.lower_bound(to));
+          }
+          break;
+        }
+        case 1:
+          state = Restored(state);
+          break;
+        default: {
+          const int64_t ahead =
+              *rc::gen::oneOf(rc::gen::inRange(-10, 300),
+                              rc::gen::element(255, 256, 4095, 65'535, 65'536, 200'000));
+          RC_ASSERT(state.Check(model.acked_below + ahead) ==
+                    model.Check(model.acked_below + ahead));
+        }
+      }
+    }
+  }));
+}
+
+TEST_CASE("a stored producer that lies beyond the span is refused") {
+  ProducerState state;
+  state.Check(65'535);
+  std::string stored;
+  state.Encode(&stored);
+  std::string beyond = stored;
+  ByteWriter(&beyond).Varint(1);
+  ProducerState restored;
+  ByteReader in(beyond);
+  CHECK_FALSE(restored.Decode(&in));
+}
+
+TEST_CASE("producers are told apart by principal and id, and forgotten after seven silent days") {
+  ProducerTable table;
+  REQUIRE(table.Find("a", "bc", 0)->Check(1) == Seen::kNew);
+  CHECK(table.Find("ab", "c", 0)->Check(1) == Seen::kNew);
+  CHECK(table.Find("a", "bc", 5)->Check(1) == Seen::kDuplicate);
+  table.Find("ab", "c", 0)->last_read = kDay;
+  table.Forget(7 * kDay - 1);
+  CHECK(table.size() == 2);
+  table.Forget(7 * kDay);
+  CHECK(table.size() == 1);
+  CHECK(table.Find("a", "bc", 7 * kDay)->Check(1) == Seen::kNew);
+  table.Forget(8 * kDay - 1);
+  CHECK(table.size() == 2);
+  table.Forget(8 * kDay);
+  CHECK(table.size() == 1);
+}
+
+TEST_CASE("changes of producers are told once, and what is forgotten is deleted") {
+  ProducerTable table;
+  table.Find("", "a", 0);
+  table.Find("", "b", 0)->last_read = kDay;
+  std::vector<std::pair<std::string, std::string>> puts;
+  std::vector<std::string> deletes;
+  table.TakeChanges(false, &puts, &deletes);
+  CHECK(puts.size() == 2);
+  puts.clear();
+  table.TakeChanges(false, &puts, &deletes);
+  CHECK(puts.empty());
+  table.Forget(7 * kDay);
+  table.TakeChanges(false, &puts, &deletes);
+  CHECK(puts.empty());
+  REQUIRE(deletes.size() == 1);
+  CHECK(deletes[0] == std::string(1, '\0') + "a");
+}
+
+TEST_CASE("a shard forgets a producer at the tick at which seven days of logged time have passed") {
+  Shard before;
+  Shard after;
+  for (Shard* shard : {&before, &after}) shard->Event(7);
+  before.Ticks(kSevenDays - 1);
+  before.Event(7);
+  CHECK(before.duplicates() == 1);
+  after.Ticks(kSevenDays);
+  after.Event(7);
+  CHECK(after.duplicates() == 0);
+  // A duplicate is an event that was read: seven more days begin with it.
+  before.Ticks(kSevenDays - 2);
+  before.Event(7);
+  CHECK(before.duplicates() == 2);
+}
