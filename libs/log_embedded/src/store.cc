@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include <fcntl.h>
+#include <rocksdb/utilities/debug.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -187,8 +188,13 @@ Result<Store::Extent> Store::FindExtent(uint32_t topic, int32_t partition) {
   if (it->Valid() && it->key().starts_with(prefix)) {
     extent.end = OffsetOfKey(it->key().ToStringView()) + 1;
     MILLRACE_ASSIGN(extent.last_time, DecodeAppendTime(it->value().ToStringView()));
-    it->Seek(prefix);
-    if (it->Valid()) extent.start = OffsetOfKey(it->key().ToStringView());
+    // An iterator would read the value too, and damage of that one record must not keep the rest
+    // from being served.
+    std::vector<rocksdb::KeyVersion> oldest;
+    const rocksdb::Status found =
+        rocksdb::GetAllKeyVersions(db_.get(), prefix, it->key(), 1, &oldest);
+    if (!found.ok()) return FromStatus(found, "the log's start cannot be found");
+    if (!oldest.empty()) extent.start = OffsetOfKey(oldest.front().user_key);
   }
   if (!it->status().ok()) return FromStatus(it->status(), "the log's end cannot be found");
   return extent;

@@ -182,6 +182,32 @@ TEST_CASE_METHOD(Fixture, "damage on disk is reported, never read as an event or
   CHECK(read.error().message.find("offset=11") != std::string::npos);
 }
 
+TEST_CASE_METHOD(Fixture, "damage of the oldest record does not keep the others from being read") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  for (int i = 0; i < 4; ++i) Append(std::string(5000, static_cast<char>('a' + i))).value();
+  Reopen();  // Recovery moves the records from the write-ahead log into blob files.
+  log.reset();
+  const auto blobs = Files(dir.Sub("log"), ".blob");
+  REQUIRE(blobs.size() == 1);
+  std::fstream f(blobs[0], std::ios::in | std::ios::out | std::ios::binary);
+  f.seekp(2'000);
+  f.put('#');
+  f.close();
+  auto opened = EmbeddedLog::Open(dir.Sub("log"));
+  REQUIRE(opened.ok());
+  log = std::move(*opened);
+  const OffsetRange range = executor.RunUntilDone(log->Range("t", PartitionId(0))).value();
+  CHECK(range.start == Offset(0));
+  CHECK(range.end == Offset(4));
+  const auto read = [&](int64_t from) {
+    return executor.RunUntilDone(
+        log->Read("t", PartitionId(0), Offset(from), kAll, microseconds(0)));
+  };
+  CHECK(read(0).error().code == Code::kCorruption);
+  CHECK(read(1).value().size() == 3);
+}
+
 TEST_CASE("a stored record with any bit flipped is not taken for a record") {
   const LogEntry entry{"key", "value", {{"h", "v"}}};
   std::string stored = log_embedded::EncodePrefix(entry, 42) + entry.value;
