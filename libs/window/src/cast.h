@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -67,20 +68,46 @@ inline uint8_t ParseBool(std::string_view s, uint8_t* out) {
   return yes || no ? kNoError : kBadCast;
 }
 
+/// Decimal digits with an optional point, sign and exponent; nan; inf and infinity with an optional
+/// sign; names in any case. Too large is an error, too small is 0.
+inline uint8_t ParseDouble(std::string_view s, double* out) {
+  std::string_view digits = s;
+  const bool negative = s.starts_with('-');
+  if (negative || s.starts_with('+')) digits.remove_prefix(1);
+  const auto spells = [&](std::string_view word) {
+    return std::equal(digits.begin(), digits.end(), word.begin(), word.end(),
+                      [](char a, char b) { return (a | 0x20) == b; });
+  };
+  if (digits.find_first_not_of("0123456789.eE+-") != digits.npos) {
+    if (spells("inf") || spells("infinity")) {
+      *out = std::numeric_limits<double>::infinity();
+    } else if (spells("nan") && digits.size() == s.size()) {
+      *out = std::numeric_limits<double>::quiet_NaN();
+    } else {
+      return kBadCast;
+    }
+  } else {
+    // from_chars takes a minus of its own.
+    if (digits.empty() || digits.front() == '-') return kBadCast;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *out);
+    if (end != digits.data() + digits.size()) return kBadCast;
+    if (error == std::errc::result_out_of_range) {
+      // What is too small is 0 or the nearest subnormal.
+      *out = std::strtod(std::string(digits).c_str(), nullptr);
+      if (std::isinf(*out)) return kOverflow;
+    } else if (error != std::errc()) {
+      return kBadCast;
+    }
+  }
+  if (negative) *out = -*out;
+  return kNoError;
+}
+
 template <typename To>
 uint8_t ParseText(std::string_view text, Type to, To* out) {
   const std::string_view s = TrimSpaces(text);
   if constexpr (std::is_same_v<To, double>) {
-    std::string_view digits = s;
-    if (!digits.empty() && digits.front() == '+') digits.remove_prefix(1);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *out);
-    if (digits.empty() || end != digits.data() + digits.size()) return kBadCast;
-    if (error == std::errc::result_out_of_range) {
-      // Too large is an error, too small is 0 or the nearest subnormal.
-      *out = std::strtod(std::string(digits).c_str(), nullptr);
-      return std::isinf(*out) ? kOverflow : kNoError;
-    }
-    return error == std::errc() ? kNoError : kBadCast;
+    return ParseDouble(s, out);
   } else if constexpr (std::is_same_v<To, uint8_t>) {
     return ParseBool(s, out);
   } else if constexpr (std::is_same_v<To, Int128>) {
