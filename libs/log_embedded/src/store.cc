@@ -117,8 +117,9 @@ Error Store::NotOpen() const {
                      directory_);
 }
 
-Error Store::FromStatus(const rocksdb::Status& s, const std::string& what) const {
-  const std::string facts = " directory=" + directory_ + " error=\"" + s.ToString() + "\"";
+Error Store::FromStatus(const rocksdb::Status& s, const std::string& what,
+                        const std::string& about) const {
+  const std::string facts = about + " directory=" + directory_ + " error=\"" + s.ToString() + "\"";
   if (s.IsCorruption()) {
     return Corruption(what + ": it is damaged; restore the data directory from a copy" + facts);
   }
@@ -176,7 +177,7 @@ Status Store::PutTopic(const std::string& name, const Topic& topic) {
   rocksdb::WriteOptions sync;
   sync.sync = true;
   const rocksdb::Status s = db_->Put(sync, "t" + name, value);
-  if (!s.ok()) return FromStatus(s, "a topic could not be created topic=" + name);
+  if (!s.ok()) return FromStatus(s, "a topic could not be created", " topic=" + name);
   return {};
 }
 
@@ -247,7 +248,7 @@ Result<std::vector<LogRecord>> Store::Scan(uint32_t topic, int32_t partition, in
   }
   if (!records.empty()) return records;
   if (!it->status().ok())
-    return FromStatus(it->status(), "the log cannot be read" + Facts(topic, partition, next));
+    return FromStatus(it->status(), "the log cannot be read", Facts(topic, partition, next));
   if (next < end && (bytes < max_bytes || records.empty()))
     return Corruption("a record is missing" + Facts(topic, partition, next) +
                       " directory=" + directory_);
@@ -263,7 +264,7 @@ Result<Micros> Store::AppendTimeAt(uint32_t topic, int32_t partition, int64_t of
   if (s.IsNotFound())
     return Corruption("a record is missing" + Facts(topic, partition, offset) +
                       " directory=" + directory_);
-  if (!s.ok()) return FromStatus(s, "the log cannot be read" + Facts(topic, partition, offset));
+  if (!s.ok()) return FromStatus(s, "the log cannot be read", Facts(topic, partition, offset));
   return DecodeAppendTime(value.ToStringView());
 }
 

@@ -63,7 +63,9 @@ class Store {
   Status OpenDatabase();
   void CloseDatabase();
   Error NotOpen() const;
-  Error FromStatus(const rocksdb::Status& s, const std::string& what) const;
+  /// `about`: facts, each with a blank before it.
+  Error FromStatus(const rocksdb::Status& s, const std::string& what,
+                   const std::string& about = {}) const;
   Status CheckFormat();
 
   const std::string directory_;

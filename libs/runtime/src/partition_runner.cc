@@ -95,9 +95,12 @@ Task<Status> PartitionRunner::ReadOnce() {
   if (records.error().code == Code::kUnavailable) co_return records.error();
   for (const auto& shard : shards_) {
     if (shard->next_offset() != from) continue;
-    shard->Halt("the log cannot be read: " + records.error().message +
-                "; go on past it with `millrace shard skip " + shard->id().ToString() +
-                " --to OFFSET --reason ...` next_offset=" + std::to_string(from.value));
+    shard->Halt(
+        "a record of the log cannot be read; restore the log from a copy, or leave the "
+        "record out with `millrace shard skip " +
+        shard->id().ToString() + " --to " + std::to_string(from.value + 1) +
+        " --reason TEXT` next_offset=" + std::to_string(from.value) + " error=\"" +
+        records.error().message + "\"");
   }
   co_return Status();
 }

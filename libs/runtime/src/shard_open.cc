@@ -125,10 +125,9 @@ Task<Status> Shard::VerifyRecords(const checkpoint::Manifest& manifest) {
   if (range.end < manifest.next_offset) {
     Halt(
         "the log ends below the last commit: records that were counted are gone; to go on without "
-        "them: `millrace shard "
-        "skip " +
+        "them: `millrace shard skip " +
         id_.ToString() + " --to " + std::to_string(range.end.value) +
-        " --reason ...` log_end=" + std::to_string(range.end.value) +
+        " --reason TEXT` log_end=" + std::to_string(range.end.value) +
         " committed=" + std::to_string(manifest.next_offset.value));
     co_return Corruption(message_);
   }
@@ -140,9 +139,11 @@ Task<Status> Shard::VerifyRecords(const checkpoint::Manifest& manifest) {
     if (!records.empty() && IdentityOf(records.front()) == expected) continue;
     Halt(
         "the log is not the one that the checkpoint was made from: a record before the committed "
-        "offset has changed; "
-        "restore the log, or go on with `millrace shard skip` offset=" +
-        std::to_string(expected.offset.value));
+        "offset has changed; restore the log, or go on above the committed offset with `millrace "
+        "shard skip " +
+        id_.ToString() +
+        " --to OFFSET --reason TEXT` changed=" + std::to_string(expected.offset.value) +
+        " committed=" + std::to_string(manifest.next_offset.value));
     co_return Corruption(message_);
   }
   co_return Status();
@@ -154,14 +155,17 @@ Task<Status> Shard::BeginAtStart(Offset start) {
   if (range.start > start && !(skip_ && skip_->from >= range.start)) {
     Halt(
         "no checkpoint can be used and the log no longer reaches the shard's start; go on with "
-        "`millrace shard skip` "
-        "log_start=" +
-        std::to_string(range.start.value) + " start=" + std::to_string(start.value));
+        "`millrace shard skip " +
+        id_.ToString() + " --to " + std::to_string(range.start.value) +
+        " --reason TEXT` log_start=" + std::to_string(range.start.value) +
+        " start=" + std::to_string(start.value));
     co_return Status();
   }
   if (range.end < start) {
-    Halt("the log ends below the shard's start: it was truncated or made anew log_end=" +
-         std::to_string(range.end.value) + " start=" + std::to_string(start.value));
+    Halt(
+        "the log ends below the shard's start: it was truncated or made anew; restore it, or drop "
+        "the pipeline and create it again log_end=" +
+        std::to_string(range.end.value) + " start=" + std::to_string(start.value));
     co_return Status();
   }
   ResetFold();
