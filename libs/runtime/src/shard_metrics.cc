@@ -22,7 +22,8 @@ double Seconds(Micros t) { return static_cast<double>(t) / kMicrosPerSecond; }
 }  // namespace
 
 ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
-                           const std::string& stream) {
+                           const std::string& stream)
+    : registry_(registry) {
   const MetricLabels labels = {{"namespace", shard.incarnation.name_space},
                                {"pipeline", shard.incarnation.name},
                                {"partition", std::to_string(shard.partition.value)}};
@@ -33,15 +34,11 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
     ledger_.push_back(
         {&registry->GetCounter(Family(name), "The ledger of a shard, by result.", with_result)});
   }
-  MetricLabels with_stream = labels;
-  with_stream.emplace_back("stream", stream);
+  labels_ = labels;
+  labels_.emplace_back("stream", stream);
   const auto gauge = [&](std::string_view name, std::string_view help) {
-    return &registry->GetGauge(name, help, with_stream);
+    return &registry->GetGauge(name, help, labels_);
   };
-  watermark_ = gauge("millrace_worker_watermark_timestamp_seconds",
-                     "Watermark of the shard; absent until it is known.");
-  largest_event_time_ =
-      gauge("millrace_worker_largest_event_timestamp_seconds", "Largest event time admitted.");
   open_windows_ =
       gauge("millrace_worker_open_windows", "Windows with events that have not closed.");
   state_bytes_ = gauge("millrace_worker_state_bytes", "Memory of keys and slices.");
@@ -56,6 +53,12 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
   }
 }
 
+void ShardMetrics::SetTime(std::string_view name, std::string_view help, Micros time) {
+  if (time == kMinusInfinity) return;
+  registry_->GetGauge(name, help, labels_)
+      .Set(time == kPlusInfinity ? std::numeric_limits<double>::infinity() : Seconds(time));
+}
+
 void ShardMetrics::Export(const Shard& shard, Offset log_end) {
   halted_->Set(shard.phase() == ShardPhase::kHalted ? 1 : 0);
   if (shard.phase() == ShardPhase::kOpening || !shard.has_fold()) return;
@@ -67,11 +70,11 @@ void ShardMetrics::Export(const Shard& shard, Offset log_end) {
     ledger_[i].counter->Add(static_cast<double>(more));
     ledger_[i].exported = counters[i].second;
   }
-  const Micros w = shard.fold().watermark();
-  if (w != kMinusInfinity)
-    watermark_->Set(w == kPlusInfinity ? std::numeric_limits<double>::infinity() : Seconds(w));
-  const Micros t = shard.fold().largest_event_time();
-  if (t != kMinusInfinity) largest_event_time_->Set(Seconds(t));
+  SetTime("millrace_worker_watermark_timestamp_seconds",
+          "Watermark of the shard; absent until it is known.", shard.fold().watermark());
+  SetTime("millrace_worker_largest_event_timestamp_seconds",
+          "Largest event time admitted; absent until there is one.",
+          shard.fold().largest_event_time());
   open_windows_->Set(static_cast<double>(shard.fold().open_windows()));
   state_bytes_->Set(static_cast<double>(shard.fold().state_bytes()));
   lag_records_->Set(static_cast<double>(log_end.value - shard.next_offset().value));

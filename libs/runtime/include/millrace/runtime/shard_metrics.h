@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/metrics/metrics.h"
@@ -22,9 +23,12 @@ class ShardMetrics {
     int64_t exported = 0;
   };
 
+  /// A series without a value is not there: 0 would be a time.
+  void SetTime(std::string_view name, std::string_view help, Micros time);
+
+  MetricRegistry* registry_;
+  MetricLabels labels_;
   std::vector<Counted> ledger_;  ///< in the order of Ledger::Counters
-  Gauge* watermark_;
-  Gauge* largest_event_time_;
   Gauge* open_windows_;
   Gauge* state_bytes_;
   Gauge* lag_records_;
