@@ -200,6 +200,65 @@ TEST_CASE("health answers SERVING and reflection names the services") {
   CHECK(services.find("grpc.health.v1.Health") != std::string::npos);
 }
 
+TEST_CASE("a server that recovers holds its port, is not healthy and refuses every call") {
+  const test::TempDir directory;
+  FakeOperations operations;
+  ThreadDriver driver{{1, 1, {}}};
+  rpc::ServerOptions options;
+  options.listen = "127.0.0.1:0";
+  const auto server = rpc::Server::Start(options).value();
+  const std::string address = server->address();
+  options.listen = address;
+  CHECK(rpc::Server::Start(options).error().message.find("another process listens there") !=
+        std::string::npos);
+  const auto healthy = [&] { return CallRaw(address, "/grpc.health.v1.Health/Check", ""); };
+  CHECK(healthy() == std::string("\x08\x02", 2));
+
+  const auto recovers = [](const grpc::Status& status) {
+    google::rpc::ErrorInfo info;
+    CHECK(status.error_code() == grpc::StatusCode::UNAVAILABLE);
+    CHECK(status.error_message().find("recovering") != std::string::npos);
+    REQUIRE(HasDetail(status, &info));
+    CHECK(info.reason() == "RECOVERING");
+  };
+  const auto ingest = wire::Ingest::NewStub(ChannelTo(address));
+  wire::PublishReply reply;
+  recovers(PublishOne(ingest.get(), "s", 1, &reply));
+  {
+    grpc::ClientContext context;
+    const auto stream = ingest->PublishStream(&context);
+    wire::PublishStreamReply none;
+    CHECK(!stream->Read(&none));
+    recovers(stream->Finish());
+  }
+  {
+    grpc::ClientContext context;
+    wire::ListStreamsReply streams;
+    recovers(ingest->ListStreams(&context, {}, &streams));
+  }
+  OperationsClient client(address);
+  const auto pipelines = client.ListPipelines();
+  CHECK(pipelines.error().code == Code::kUnavailable);
+  CHECK(pipelines.error().message.find("recovering") != std::string::npos);
+  const auto ask = [&] {
+    ResultQuery query;
+    query.name = "r";
+    return client.Query(query, [](const auto&) {}, [](const auto&) {});
+  };
+  CHECK(ask().error().code == Code::kUnavailable);
+
+  rpc::Services services;
+  services.control_executor = &driver.core(0);
+  services.operations = &operations;
+  server->Serve(services);
+  CHECK(healthy() == std::string("\x08\x01", 2));
+  CHECK(client.ListPipelines().ok());
+  CHECK(ask().ok());
+  // Still none of this process's services.
+  CHECK(PublishOne(ingest.get(), "s", 1, &reply).error_code() == grpc::StatusCode::UNIMPLEMENTED);
+  server->Stop();
+}
+
 TEST_CASE("Publish answers each event; the stream list tells columns and limits") {
   const test::TempDir directory;
   test::GatewayProcess gateway(directory.Sub("log"), Stream());

@@ -1,5 +1,6 @@
 #include <grpcpp/grpcpp.h>
 
+#include "millrace/base/nearest.h"
 #include "millrace/control/v1/operations.grpc.pb.h"
 #include "millrace/sql/plan_text.h"
 #include "publish_convert.h"
@@ -13,6 +14,10 @@ namespace wire = control::v1;
 using runtime::Operations;
 
 std::string NamespaceOf(const std::string& text) { return text.empty() ? "default" : text; }
+
+std::string Qualified(const std::string& name_space, const std::string& name) {
+  return name_space == "default" ? name : name_space + "." + name;
+}
 
 bool Shows(const std::string& asked, const std::string& name_space) {
   return asked.empty() || asked == name_space;
@@ -125,12 +130,14 @@ Task<Answer<wire::StreamDescription>> DescribeStream(Operations* operations,
   auto work = operations->ListStreams();
   const auto streams = co_await std::move(work);
   Answer<wire::StreamDescription> answer;
-  answer.status =
-      ToStatus(NotFound("there is no such stream; stream list shows what there is "
-                        "namespace=" +
-                        name_space + " stream=" + request.name()));
-  if (!streams.ok()) answer.status = ToStatus(streams.error());
-  if (!streams.ok()) co_return answer;
+  if (!streams.ok()) {
+    answer.status = ToStatus(streams.error());
+    co_return answer;
+  }
+  std::vector<std::string> names;
+  for (const runtime::StreamInfo& info : *streams)
+    names.push_back(Qualified(info.spec.name_space, info.spec.name));
+  answer.status = ToStatus(NoSuch("stream", Qualified(name_space, request.name()), names));
   for (const runtime::StreamInfo& info : *streams) {
     if (info.spec.name_space != name_space || info.spec.name != request.name()) continue;
     answer.status = grpc::Status::OK;
@@ -173,12 +180,14 @@ Task<Answer<wire::PipelineDescription>> DescribePipeline(Operations* operations,
   auto work = operations->ListPipelines();
   const auto pipelines = co_await std::move(work);
   Answer<wire::PipelineDescription> answer;
-  answer.status =
-      ToStatus(NotFound("there is no such pipeline; pipeline list shows what there is "
-                        "namespace=" +
-                        name_space + " pipeline=" + request.name()));
-  if (!pipelines.ok()) answer.status = ToStatus(pipelines.error());
-  if (!pipelines.ok()) co_return answer;
+  if (!pipelines.ok()) {
+    answer.status = ToStatus(pipelines.error());
+    co_return answer;
+  }
+  std::vector<std::string> names;
+  for (const runtime::PipelineInfo& info : *pipelines)
+    names.push_back(Qualified(info.incarnation.name_space, info.incarnation.name));
+  answer.status = ToStatus(NoSuch("pipeline", Qualified(name_space, request.name()), names));
   for (const runtime::PipelineInfo& info : *pipelines) {
     // The one that has the name, not a dropped one that had it.
     if (info.incarnation.name_space != name_space || info.incarnation.name != request.name() ||
@@ -219,6 +228,11 @@ Task<Answer<wire::SkipShardReply>> SkipShard(Operations* operations,
         InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them "
                         "shard=" +
                         request.shard()));
+  if (request.reason().find_first_not_of(" \t\r\n") == std::string::npos)
+    co_return AnswerOf<wire::SkipShardReply>(InvalidArgument(
+        "the request has no reason; set reason to why the records are left out, which is kept in "
+        "the control log shard=" +
+        request.shard()));
   auto work = operations->SkipShard(shard, Offset(request.to_offset()), request.reason());
   const Status done = co_await std::move(work);
   co_return AnswerOf<wire::SkipShardReply>(done);
@@ -229,63 +243,67 @@ class ControlService final : public wire::Control::CallbackService, public Drain
   using Reactor = grpc::ServerUnaryReactor;
 
  public:
-  ControlService(const ServerOptions& options, Executor* executor, Operations* operations)
-      : cap_(options.longest_call), executor_(executor), operations_(operations) {}
+  ControlService(const ServerOptions& options, const Serving* serving)
+      : cap_(options.longest_call), serving_(serving) {}
 
   grpc::Service* service() override { return this; }
 
-  Reactor* Apply(Context*, const wire::ApplyRequest* request, wire::ApplyReply* reply) override {
-    return Start(reply, rpc::Apply(operations_, *request));
+  Reactor* Apply(Context* context, const wire::ApplyRequest* request,
+                 wire::ApplyReply* reply) override {
+    return Start(context, reply, [&](Operations* o) { return rpc::Apply(o, *request); });
   }
-  Reactor* ListStreams(Context*, const wire::ListStreamsRequest* request,
+  Reactor* ListStreams(Context* context, const wire::ListStreamsRequest* request,
                        wire::ListStreamsReply* reply) override {
-    return Start(reply, rpc::ListStreams(operations_, *request));
+    return Start(context, reply, [&](Operations* o) { return rpc::ListStreams(o, *request); });
   }
-  Reactor* DescribeStream(Context*, const wire::DescribeStreamRequest* request,
+  Reactor* DescribeStream(Context* context, const wire::DescribeStreamRequest* request,
                           wire::StreamDescription* reply) override {
-    return Start(reply, rpc::DescribeStream(operations_, *request));
+    return Start(context, reply, [&](Operations* o) { return rpc::DescribeStream(o, *request); });
   }
-  Reactor* AdvanceStream(Context*, const wire::AdvanceStreamRequest* request,
+  Reactor* AdvanceStream(Context* context, const wire::AdvanceStreamRequest* request,
                          wire::AdvanceStreamReply* reply) override {
-    return Start(reply, rpc::AdvanceStream(operations_, *request));
+    return Start(context, reply, [&](Operations* o) { return rpc::AdvanceStream(o, *request); });
   }
-  Reactor* ListPipelines(Context*, const wire::ListPipelinesRequest* request,
+  Reactor* ListPipelines(Context* context, const wire::ListPipelinesRequest* request,
                          wire::ListPipelinesReply* reply) override {
-    return Start(reply, rpc::ListPipelines(operations_, *request));
+    return Start(context, reply, [&](Operations* o) { return rpc::ListPipelines(o, *request); });
   }
-  Reactor* DescribePipeline(Context*, const wire::DescribePipelineRequest* request,
+  Reactor* DescribePipeline(Context* context, const wire::DescribePipelineRequest* request,
                             wire::PipelineDescription* reply) override {
-    return Start(reply, rpc::DescribePipeline(operations_, *request));
+    return Start(context, reply, [&](Operations* o) { return rpc::DescribePipeline(o, *request); });
   }
-  Reactor* DropPipeline(Context*, const wire::DropPipelineRequest* request,
+  Reactor* DropPipeline(Context* context, const wire::DropPipelineRequest* request,
                         wire::DropPipelineReply* reply) override {
-    return Start(reply, rpc::DropPipeline(operations_, *request));
+    return Start(context, reply, [&](Operations* o) { return rpc::DropPipeline(o, *request); });
   }
-  Reactor* ListShards(Context*, const wire::ListShardsRequest*,
+  Reactor* ListShards(Context* context, const wire::ListShardsRequest*,
                       wire::ListShardsReply* reply) override {
-    return Start(reply, rpc::ListShards(operations_));
+    return Start(context, reply, [](Operations* o) { return rpc::ListShards(o); });
   }
-  Reactor* SkipShard(Context*, const wire::SkipShardRequest* request,
+  Reactor* SkipShard(Context* context, const wire::SkipShardRequest* request,
                      wire::SkipShardReply* reply) override {
-    return Start(reply, rpc::SkipShard(operations_, *request));
+    return Start(context, reply, [&](Operations* o) { return rpc::SkipShard(o, *request); });
   }
 
  private:
-  template <typename Reply>
-  Reactor* Start(Reply* reply, Task<Answer<Reply>> work) {
-    return UnaryCall<Reply>::Start(*executor_, reply, cap_, std::move(work));
+  template <typename Reply, typename Work>
+  Reactor* Start(Context* context, Reply* reply, const Work& work) {
+    const Services* services = serving_->load();
+    if (services == nullptr || services->operations == nullptr)
+      return EndAtOnce(context, NotServingStatus(services == nullptr));
+    return UnaryCall<Reply>::Start(*services->control_executor, reply, cap_,
+                                   work(services->operations));
   }
 
   const Executor::Duration cap_;
-  Executor* executor_;
-  Operations* operations_;
+  const Serving* serving_;
 };
 
 }  // namespace
 
 std::unique_ptr<DrainableService> MakeControlService(const ServerOptions& options,
-                                                     Executor* executor, Operations* operations) {
-  return std::make_unique<ControlService>(options, executor, operations);
+                                                     const Serving* serving) {
+  return std::make_unique<ControlService>(options, serving);
 }
 
 }  // namespace millrace::rpc

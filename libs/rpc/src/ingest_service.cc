@@ -44,49 +44,56 @@ Task<Answer<wire::ListStreamsReply>> AnswerListStreams(ingest::Gateway* gateway,
 
 class IngestService final : public wire::Ingest::CallbackService, public DrainableService {
  public:
-  IngestService(const ServerOptions& options, Executor* executor, ingest::Gateway* gateway)
-      : executor_(executor),
-        gateway_(gateway),
+  IngestService(const ServerOptions& options, const Serving* serving)
+      : serving_(serving),
         streams_(std::make_shared<PublishStreams>(
-            PublishStreams::Limits{options.stream_batches, options.stream_bytes}, executor,
-            gateway)) {}
+            PublishStreams::Limits{options.stream_batches, options.stream_bytes})) {}
 
   grpc::Service* service() override { return this; }
   void Drain() override { streams_->Drain(); }
 
   // An answer waits for the log alone, and the log always answers, so these need no cap.
-  grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext*,
+  grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext* context,
                                     const wire::PublishRequest* request,
                                     wire::PublishReply* reply) override {
+    const Services* services = serving_->load();
+    if (services == nullptr || services->gateway == nullptr)
+      return EndAtOnce(context, NotServingStatus(services == nullptr));
     // gRPC frees its own copy when the caller goes away, while the gateway may still read it.
     auto copy = std::make_shared<wire::PublishRequest>(*request);
-    return UnaryCall<wire::PublishReply>::Start(*executor_, reply, std::nullopt,
-                                                AnswerPublish(gateway_, std::move(copy)));
+    return UnaryCall<wire::PublishReply>::Start(*services->gateway_executor, reply, std::nullopt,
+                                                AnswerPublish(services->gateway, std::move(copy)));
   }
 
   grpc::ServerBidiReactor<wire::PublishStreamRequest, wire::PublishStreamReply>* PublishStream(
       grpc::CallbackServerContext*) override {
-    return streams_->Open();
+    const Services* services = serving_->load();
+    if (services == nullptr || services->gateway == nullptr)
+      return PublishStreams::Refuse(NotServingStatus(services == nullptr));
+    return streams_->Open(services->gateway_executor, services->gateway);
   }
 
-  grpc::ServerUnaryReactor* ListStreams(grpc::CallbackServerContext*,
+  grpc::ServerUnaryReactor* ListStreams(grpc::CallbackServerContext* context,
                                         const wire::ListStreamsRequest* request,
                                         wire::ListStreamsReply* reply) override {
+    const Services* services = serving_->load();
+    if (services == nullptr || services->gateway == nullptr)
+      return EndAtOnce(context, NotServingStatus(services == nullptr));
     return UnaryCall<wire::ListStreamsReply>::Start(
-        *executor_, reply, std::nullopt, AnswerListStreams(gateway_, request->namespace_()));
+        *services->gateway_executor, reply, std::nullopt,
+        AnswerListStreams(services->gateway, request->namespace_()));
   }
 
  private:
-  Executor* executor_;
-  ingest::Gateway* gateway_;
+  const Serving* serving_;
   std::shared_ptr<PublishStreams> streams_;
 };
 
 }  // namespace
 
 std::unique_ptr<DrainableService> MakeIngestService(const ServerOptions& options,
-                                                    Executor* executor, ingest::Gateway* gateway) {
-  return std::make_unique<IngestService>(options, executor, gateway);
+                                                    const Serving* serving) {
+  return std::make_unique<IngestService>(options, serving);
 }
 
 }  // namespace millrace::rpc

@@ -20,11 +20,8 @@ namespace wire = ingest::v1;
 /// An operation is started with the lock held, so none starts after Finish.
 class PublishStreams::Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Reactor* reactor, const PublishStreams& streams)
-      : reactor_(reactor),
-        limits_(streams.limits_),
-        executor_(streams.executor_),
-        gateway_(streams.gateway_) {}
+  Session(Reactor* reactor, Limits limits, Executor* executor, ingest::Gateway* gateway)
+      : reactor_(reactor), limits_(limits), executor_(executor), gateway_(gateway) {}
 
   void Start() { Pump(); }
   void OnRead(bool ok);
@@ -89,8 +86,8 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
 
 class PublishStreams::Call final : public Reactor {
  public:
-  explicit Call(const PublishStreams& streams)
-      : session_(std::make_shared<Session>(this, streams)) {}
+  Call(Limits limits, Executor* executor, ingest::Gateway* gateway)
+      : session_(std::make_shared<Session>(this, limits, executor, gateway)) {}
   const std::shared_ptr<Session>& session() const { return session_; }
 
  private:
@@ -116,8 +113,19 @@ class PublishStreams::Call final : public Reactor {
   const std::shared_ptr<Session> session_;
 };
 
-PublishStreams::Reactor* PublishStreams::Open() {
-  auto* call = new Call(*this);
+PublishStreams::Reactor* PublishStreams::Refuse(const grpc::Status& status) {
+  class Refused final : public Reactor {
+   public:
+    explicit Refused(const grpc::Status& why) { Finish(why); }
+
+   private:
+    void OnDone() override { delete this; }
+  };
+  return new Refused(status);
+}
+
+PublishStreams::Reactor* PublishStreams::Open(Executor* executor, ingest::Gateway* gateway) {
+  auto* call = new Call(limits_, executor, gateway);
   const auto session = call->session();
   bool draining = false;
   {

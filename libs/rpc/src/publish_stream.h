@@ -26,11 +26,12 @@ class PublishStreams : public std::enable_shared_from_this<PublishStreams> {
   using Reactor =
       grpc::ServerBidiReactor<ingest::v1::PublishStreamRequest, ingest::v1::PublishStreamReply>;
 
-  PublishStreams(Limits limits, Executor* executor, ingest::Gateway* gateway)
-      : limits_(limits), executor_(executor), gateway_(gateway) {}
+  explicit PublishStreams(Limits limits) : limits_(limits) {}
 
-  /// A call; the reactor owns itself.
-  Reactor* Open();
+  /// A call to a gateway that is called on its executor only; the reactor owns itself.
+  Reactor* Open(Executor* executor, ingest::Gateway* gateway);
+  /// A call that ends before it has begun.
+  static Reactor* Refuse(const grpc::Status& status);
   /// Every call ends once what it has read is answered.
   void Drain();
 
@@ -39,8 +40,6 @@ class PublishStreams : public std::enable_shared_from_this<PublishStreams> {
   class Call;
 
   const Limits limits_;
-  Executor* const executor_;
-  ingest::Gateway* const gateway_;
   std::mutex mutex_;
   std::vector<std::weak_ptr<Session>> sessions_;
   bool draining_ = false;

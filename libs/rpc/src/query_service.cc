@@ -143,34 +143,42 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
   wire::QueryReply message_;
 };
 
+/// A call that ends before it has begun.
+class RefusedQuery final : public grpc::ServerWriteReactor<wire::QueryReply> {
+ public:
+  explicit RefusedQuery(const grpc::Status& status) { Finish(status); }
+
+ private:
+  void OnDone() override { delete this; }
+};
+
 class QueryService final : public wire::Query::CallbackService, public DrainableService {
  public:
-  QueryService(const ServerOptions& options, Executor* executor, Operations* operations)
-      : call_cap_(options.longest_call),
-        wait_cap_(options.longest_wait),
-        executor_(executor),
-        operations_(operations) {}
+  QueryService(const ServerOptions& options, const Serving* serving)
+      : call_cap_(options.longest_call), wait_cap_(options.longest_wait), serving_(serving) {}
 
   grpc::Service* service() override { return this; }
 
   grpc::ServerWriteReactor<wire::QueryReply>* Query(grpc::CallbackServerContext*,
                                                     const wire::QueryRequest* request) override {
-    return QueryCall::Start(*executor_, request->wait() ? wait_cap_ : call_cap_,
-                            Ask(operations_, request->wait(), FromWire(*request)));
+    const Services* services = serving_->load();
+    if (services == nullptr || services->operations == nullptr)
+      return new RefusedQuery(NotServingStatus(services == nullptr));
+    return QueryCall::Start(*services->control_executor, request->wait() ? wait_cap_ : call_cap_,
+                            Ask(services->operations, request->wait(), FromWire(*request)));
   }
 
  private:
   const Executor::Duration call_cap_;
   const Executor::Duration wait_cap_;
-  Executor* executor_;
-  Operations* operations_;
+  const Serving* serving_;
 };
 
 }  // namespace
 
-std::unique_ptr<DrainableService> MakeQueryService(const ServerOptions& options, Executor* executor,
-                                                   Operations* operations) {
-  return std::make_unique<QueryService>(options, executor, operations);
+std::unique_ptr<DrainableService> MakeQueryService(const ServerOptions& options,
+                                                   const Serving* serving) {
+  return std::make_unique<QueryService>(options, serving);
 }
 
 }  // namespace millrace::rpc

@@ -93,6 +93,8 @@ void SetChannelArguments(const ServerOptions& options, grpc::ServerBuilder* buil
 }  // namespace
 
 struct Server::State {
+  Services backends;
+  Serving serving{nullptr};
   std::vector<std::unique_ptr<DrainableService>> services;
   std::unique_ptr<grpc::Server> server;
   std::string address;
@@ -105,21 +107,21 @@ Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Server::~Server() { Stop(std::chrono::milliseconds(100)); }
 
 Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Services services) {
+  MILLRACE_ASSIGN(std::unique_ptr<Server> server, Start(std::move(options)));
+  server->Serve(services);
+  return server;
+}
+
+Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   MILLRACE_ASSIGN(const HostPort at, Split(options.listen));
   gpr_set_log_function(ForwardGrpcLog);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
   auto state = std::make_unique<State>();
-  if (services.gateway != nullptr)
-    state->services.push_back(
-        MakeIngestService(options, services.gateway_executor, services.gateway));
-  if (services.operations != nullptr) {
-    state->services.push_back(
-        MakeControlService(options, services.control_executor, services.operations));
-    state->services.push_back(
-        MakeQueryService(options, services.control_executor, services.operations));
-  }
+  state->services.push_back(MakeIngestService(options, &state->serving));
+  state->services.push_back(MakeControlService(options, &state->serving));
+  state->services.push_back(MakeQueryService(options, &state->serving));
   grpc::ServerBuilder builder;
   SetChannelArguments(options, &builder);
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &state->port);
@@ -131,8 +133,14 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Services se
                        "free one) listen=" +
                        options.listen);
   state->address = at.host + ":" + std::to_string(state->port);
-  if (auto* health = state->server->GetHealthCheckService()) health->SetServingStatus(true);
+  if (auto* health = state->server->GetHealthCheckService()) health->SetServingStatus(false);
   return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+void Server::Serve(Services services) {
+  state_->backends = services;
+  state_->serving.store(&state_->backends);
+  if (auto* health = state_->server->GetHealthCheckService()) health->SetServingStatus(true);
 }
 
 const std::string& Server::address() const { return state_->address; }

@@ -2,6 +2,7 @@
 
 #include <grpcpp/impl/codegen/service_type.h>
 
+#include <atomic>
 #include <memory>
 
 #include "millrace/rpc/server.h"
@@ -16,12 +17,15 @@ class DrainableService {
   virtual void Drain() {}
 };
 
+/// What calls are passed on to; null until the server serves.
+using Serving = std::atomic<const Services*>;
+
+/// `serving` outlives the service.
 std::unique_ptr<DrainableService> MakeIngestService(const ServerOptions& options,
-                                                    Executor* executor, ingest::Gateway* gateway);
+                                                    const Serving* serving);
 std::unique_ptr<DrainableService> MakeControlService(const ServerOptions& options,
-                                                     Executor* executor,
-                                                     runtime::Operations* operations);
-std::unique_ptr<DrainableService> MakeQueryService(const ServerOptions& options, Executor* executor,
-                                                   runtime::Operations* operations);
+                                                     const Serving* serving);
+std::unique_ptr<DrainableService> MakeQueryService(const ServerOptions& options,
+                                                   const Serving* serving);
 
 }  // namespace millrace::rpc

@@ -66,6 +66,17 @@ grpc::Status StoppingStatus() {
       Code::kUnavailable, "STOPPING", "the server is stopping; go on with another one", "", {}});
 }
 
+grpc::Status NotServingStatus(bool recovering) {
+  if (!recovering)
+    return {grpc::StatusCode::UNIMPLEMENTED, "this server does not have the service; ask another"};
+  return ToStatus(ingest::RequestError{Code::kUnavailable,
+                                       "RECOVERING",
+                                       "the server is recovering what it holds; ask again in a "
+                                       "moment, /readyz tells when it is ready",
+                                       "",
+                                       {}});
+}
+
 grpc::Status LostStatus() {
   return {grpc::StatusCode::UNAVAILABLE,
           "the server stopped before the outcome was known; ask again"};

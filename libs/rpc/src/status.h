@@ -16,6 +16,8 @@ grpc::Status ToStatus(const Error& error);
 
 /// For calls that were not begun because the process ends.
 grpc::Status StoppingStatus();
+/// For calls that cannot be passed on: the process recovers, or it never has the service.
+grpc::Status NotServingStatus(bool recovering);
 /// For calls whose task was destroyed on the way. No details: those say that nothing was done.
 grpc::Status LostStatus();
 

@@ -13,6 +13,13 @@
 
 namespace millrace::rpc {
 
+inline grpc::ServerUnaryReactor* EndAtOnce(grpc::CallbackServerContext* context,
+                                           const grpc::Status& status) {
+  grpc::ServerUnaryReactor* call = context->DefaultReactor();
+  call->Finish(status);
+  return call;
+}
+
 template <typename Reply>
 struct Answer {
   grpc::Status status;

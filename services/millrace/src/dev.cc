@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -16,13 +17,13 @@
 #include "millrace/base/log.h"
 #include "millrace/base/version.h"
 #include "millrace/block_arrow/arrow_block_codec.h"
+#include "millrace/coordinator/coordinator_role.h"
 #include "millrace/driver/thread_driver.h"
+#include "millrace/gateway/gateway_role.h"
 #include "millrace/log_embedded/embedded_log.h"
 #include "millrace/metrics_prometheus/prometheus_metrics.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/rpc/server.h"
-#include "millrace/coordinator/coordinator_role.h"
-#include "millrace/gateway/gateway_role.h"
 #include "millrace/worker/worker_role.h"
 
 namespace millrace {
@@ -63,19 +64,58 @@ void StopAtOnceOnSecondSignal(sigset_t set) {
   }).detach();
 }
 
-}  // namespace
+/// What /readyz tells: what the recovery is at, then the coordinator's own checks.
+class Readiness {
+ public:
+  void Recovering(const char* at) { recovering_at_ = at; }
+  void Of(service::CoordinatorRole* coordinator) { coordinator_ = coordinator; }
 
-int RunDev(const DevOptions& options) {
-  InstallCrashAtFromEnvironment();
-  const sigset_t signals = BlockSignals();
-  const auto data_dir = DataDir::Open(options.data_dir);
-  if (!data_dir.ok()) return ExitStatus(data_dir.error());
-  const std::string& dir = (*data_dir)->path();
+  std::vector<admin::ReadinessCheck> operator()() const {
+    service::CoordinatorRole* coordinator = coordinator_;
+    if (coordinator != nullptr) return coordinator->Readiness();
+    return {{"recovery", false, std::string("recovering: ") + recovering_at_.load()}};
+  }
+
+ private:
+  std::atomic<const char*> recovering_at_ = "starting";
+  std::atomic<service::CoordinatorRole*> coordinator_ = nullptr;
+};
+
+/// What others see of the process. It listens before anything is recovered, so that a port that it
+/// cannot have is told at once and whoever looks can tell recovering from dead.
+struct Front {
+  Readiness readiness;
+  std::unique_ptr<rpc::Server> grpc;
+  std::unique_ptr<admin::AdminServer> http;
+
+  Status Open(const DevOptions& options, const metrics_prometheus::PrometheusMetrics& metrics) {
+    MILLRACE_ASSIGN(grpc, rpc::Server::Start({.listen = options.listen}));
+    MILLRACE_ASSIGN(
+        http, admin::AdminServer::Start(options.admin, {[&metrics] { return metrics.Expose(); },
+                                                        [this] { return readiness(); }}));
+    return {};
+  }
+};
+
+/// Closes the front before what stands behind it is gone.
+struct Closing {
+  Front& front;
+  ThreadDriver& driver;
+
+  ~Closing() {
+    front.grpc.reset();
+    front.http.reset();
+    driver.Stop();
+  }
+};
+
+int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetrics& metrics,
+        sigset_t signals) {
+  front.readiness.Recovering("the log and the stores are being opened");
   const auto log = log_embedded::EmbeddedLog::Open(dir + "/log");
   if (!log.ok()) return ExitStatus(log.error());
   const auto stores = service::WorkerStores::Open(dir);
   if (!stores.ok()) return ExitStatus(stores.error());
-  metrics_prometheus::PrometheusMetrics metrics(Version());
   const block_arrow::ArrowBlockCodec blocks;
   const record_simdjson::JsonRecordParsers records;
 
@@ -92,38 +132,39 @@ int RunDev(const DevOptions& options) {
   for (int i = 0; i < shard_cores; ++i) wiring.shards.push_back(&driver.core(kFirstShardCore + i));
   wiring.on_stream = [&gateway](const StreamSpec& stream) { gateway.SetStream(stream); };
   service::CoordinatorRole coordinator(wiring.control, wiring);
+  const Closing closing{front, driver};
 
+  front.readiness.Recovering("the control log is being read");
   const Status started = coordinator.Start();
-  if (!started.ok()) {
-    driver.Stop();
-    return ExitStatus(started.error());
-  }
-  auto server = rpc::Server::Start(
-      {.listen = options.listen},
+  if (!started.ok()) return ExitStatus(started.error());
+  front.readiness.Of(&coordinator);
+  front.grpc->Serve(
       {gateway.executor(), gateway.gateway(), coordinator.executor(), coordinator.operations()});
-  Result<std::unique_ptr<admin::AdminServer>> http =
-      server.ok() ? admin::AdminServer::Start(options.admin,
-                                              {[&metrics] { return metrics.Expose(); },
-                                               [&coordinator] { return coordinator.Readiness(); }})
-                  : Result<std::unique_ptr<admin::AdminServer>>(server.error());
-  if (!http.ok()) {
-    if (server.ok()) (*server)->Stop();
-    driver.Stop();
-    return ExitStatus(http.error());
-  }
-  std::printf("ready grpc=%s admin=%s data_dir=%s\n", (*server)->address().c_str(),
-              (*http)->address().c_str(), dir.c_str());
+  std::printf("ready grpc=%s admin=%s data_dir=%s\n", front.grpc->address().c_str(),
+              front.http->address().c_str(), dir.c_str());
   std::fflush(stdout);
 
   int signal = 0;
   sigwait(&signals, &signal);
   LogInfo("stopping: requests end, shards are cut", {{"signal", signal}});
   StopAtOnceOnSecondSignal(signals);
-  (*server)->Stop();
+  front.grpc->Stop();
   coordinator.Drain();
-  http->reset();
-  driver.Stop();
   return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int RunDev(const DevOptions& options) {
+  InstallCrashAtFromEnvironment();
+  const sigset_t signals = BlockSignals();
+  const auto data_dir = DataDir::Open(options.data_dir);
+  if (!data_dir.ok()) return ExitStatus(data_dir.error());
+  metrics_prometheus::PrometheusMetrics metrics(Version());
+  Front front;
+  const Status opened = front.Open(options, metrics);
+  if (!opened.ok()) return ExitStatus(opened.error());
+  return Run((*data_dir)->path(), front, metrics, signals);
 }
 
 }  // namespace millrace

@@ -28,7 +28,8 @@ struct ServerOptions {
   size_t stream_bytes = 8 << 20;
 };
 
-/// What is served: a service whose pointers are null is not there. All outlive the server.
+/// What is served: calls of a service whose pointers are null get UNIMPLEMENTED. All outlive the
+/// server.
 struct Services {
   Executor* gateway_executor = nullptr;
   ingest::Gateway* gateway = nullptr;  ///< called on its executor only
@@ -38,12 +39,20 @@ struct Services {
 
 /// The gRPC side of a process: Ingest, Control and Query, health and reflection.
 ///
-/// Life: Start, then Stop or destroy before the executors stop. Threads: gRPC's own; any may call.
+/// Life: Start, Serve, then Stop or destroy before the executors stop. Threads: gRPC's own; any may
+/// call.
 class Server {
  public:
-  /// kUnavailable: the address cannot be listened on; the message says why and what to do.
-  /// kInvalidArgument: it is not HOST:PORT.
+  /// Listens, so that the address is this process's own while it recovers: until Serve() health is
+  /// NOT_SERVING and every call gets UNAVAILABLE with the reason RECOVERING. kUnavailable: the
+  /// address cannot be listened on; the message says why and what to do. kInvalidArgument: it is
+  /// not HOST:PORT.
+  static Result<std::unique_ptr<Server>> Start(ServerOptions options);
+  /// Both at once, for what has nothing to recover.
   static Result<std::unique_ptr<Server>> Start(ServerOptions options, Services services);
+
+  /// From now on calls are passed on, and health is SERVING. Once.
+  void Serve(Services services);
   ~Server();
 
   /// HOST:PORT with the real port.
