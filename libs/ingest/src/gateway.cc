@@ -5,6 +5,7 @@
 #include "judge.h"
 #include "metrics.h"
 #include "millrace/base/bytes.h"
+#include "millrace/base/nearest.h"
 #include "millrace/model/batch_builder.h"
 #include "millrace/model/row.h"
 #include "millrace/record/record_headers.h"
@@ -91,6 +92,7 @@ struct Gateway::Core {
 
   std::optional<RequestError> Refuse(const PublishRequest& request, size_t bytes,
                                      const Stream* stream) const;
+  RequestError UnknownStream(const PublishRequest& request) const;
   void Pack(Stream* stream, const Principal& principal, const PublishRequest& request,
             const std::shared_ptr<PendingRequest>& pending);
   /// The events that are sound, as a batch; `events` tells which they are.
@@ -164,14 +166,19 @@ std::vector<StreamSpec> Gateway::Streams() const {
   return specs;
 }
 
+RequestError Gateway::Core::UnknownStream(const PublishRequest& request) const {
+  const auto qualified = [](const std::string& name_space, const std::string& name) {
+    return name_space == "default" ? name : name_space + "." + name;
+  };
+  std::vector<std::string> names;
+  for (const auto& [name, stream] : streams) names.push_back(qualified(name.first, name.second));
+  return {Code::kNotFound, "UNKNOWN_STREAM",
+          NoSuch("stream", qualified(request.name_space, request.stream), names).message, "stream"};
+}
+
 std::optional<RequestError> Gateway::Core::Refuse(const PublishRequest& request, size_t bytes,
                                                   const Stream* stream) const {
-  if (stream == nullptr)
-    return RequestError{Code::kNotFound, "UNKNOWN_STREAM",
-                        "there is no such stream; create it with CREATE TABLE (millrace apply), or "
-                        "list what there is namespace=" +
-                            request.name_space + " stream=" + request.stream,
-                        "stream"};
+  if (stream == nullptr) return UnknownStream(request);
   if (request.producer_id.size() > kMaxProducerIdBytes)
     return RequestError{Code::kInvalidArgument, "PRODUCER_ID_TOO_LONG",
                         "the producer_id is too long; it goes into every block bytes=" +

@@ -187,7 +187,7 @@ Task<Result<control::ShardState>> Node::ReadShard(ShardId shard) {
 Task<Result<control::ShardState>> Node::ReadShardHere(ShardId shard) {
   const auto at = control_.fold().shards().find(shard);
   if (at == control_.fold().shards().end())
-    co_return NotFound("no such shard shard=" + shard.ToString());
+    co_return NotFound("the control log has no such shard shard=" + shard.ToString());
   co_return at->second;
 }
 

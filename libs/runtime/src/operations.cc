@@ -4,8 +4,10 @@
 #include <charconv>
 
 #include "millrace/base/log.h"
+#include "millrace/base/nearest.h"
 #include "millrace/runtime/data_records.h"
 #include "millrace/runtime/node.h"
+#include "millrace/serving/table_shape.h"
 #include "millrace/sql/planner.h"
 
 namespace millrace::runtime {
@@ -13,6 +15,27 @@ namespace {
 
 std::string Qualified(const std::string& name_space, const std::string& name) {
   return name_space == "default" ? name : name_space + "." + name;
+}
+
+std::vector<std::string> StreamNames(const control::Fold& fold) {
+  std::vector<std::string> names;
+  for (const auto& [name, spec] : fold.streams())
+    names.push_back(Qualified(name.first, name.second));
+  return names;
+}
+
+Error NoSuchStream(const control::Fold& fold, const std::string& name_space,
+                   const std::string& name) {
+  return NoSuch("stream", Qualified(name_space, name), StreamNames(fold));
+}
+
+Error NoSuchPipeline(const control::Fold& fold, const std::string& name_space,
+                     const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& [incarnation, pipeline] : fold.pipelines()) {
+    if (!pipeline.dropped) names.push_back(Qualified(incarnation.name_space, incarnation.name));
+  }
+  return NoSuch("pipeline", Qualified(name_space, name), names);
 }
 
 Task<Result<std::vector<ShardInfo>>> InfoOf(Worker* worker) { co_return worker->Info(); }
@@ -30,7 +53,10 @@ Task<Result<std::vector<AppliedStatement>>> Node::Apply(std::string sql) {
   const auto lookup = [this](std::string_view name_space, std::string_view name) {
     return control_.fold().FindStream(std::string(name_space), std::string(name));
   };
-  MILLRACE_CO_ASSIGN(const std::vector<Statement> statements, PlanScript(sql, lookup));
+  PlannerOptions options;
+  for (const auto& [name, spec] : control_.fold().streams())
+    options.stream_names.push_back(name.first + "." + name.second);
+  MILLRACE_CO_ASSIGN(const std::vector<Statement> statements, PlanScript(sql, lookup, options));
   std::vector<AppliedStatement> applied;
   for (const Statement& statement : statements) {
     if (const auto* stream = std::get_if<StreamSpec>(&statement)) {
@@ -80,8 +106,7 @@ Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
         name + "`) or create the new one under another name pipeline=" + name);
   }
   const StreamSpec* found = control_.fold().FindStream(spec.name_space, spec.stream);
-  if (found == nullptr)
-    co_return NotFound("no such stream stream=" + Qualified(spec.name_space, spec.stream));
+  if (found == nullptr) co_return NoSuchStream(control_.fold(), spec.name_space, spec.stream);
   if (control_.fold().FindStream(spec.name_space, spec.name) != nullptr) {
     co_return Conflict("a stream has this name; choose another for the pipeline name=" + name);
   }
@@ -126,7 +151,7 @@ Task<Result<std::vector<StreamInfo>>> Node::ListStreams() {
 
 Task<Status> Node::AdvanceStream(std::string name_space, std::string name, Micros to) {
   const StreamSpec* found = control_.fold().FindStream(name_space, name);
-  if (found == nullptr) co_return NotFound("no such stream stream=" + Qualified(name_space, name));
+  if (found == nullptr) co_return NoSuchStream(control_.fold(), name_space, name);
   const StreamSpec stream = *found;
   for (int32_t p = 0; p < stream.partitions; ++p) {
     const auto offset =
@@ -180,8 +205,7 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
 
 Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
   const Incarnation* found = control_.fold().Current(name_space, name);
-  if (found == nullptr)
-    co_return NotFound("no such pipeline pipeline=" + Qualified(name_space, name));
+  if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
   const Incarnation incarnation = *found;
   control::Drop drop{control_.fold().leader_number(), incarnation};
   MILLRACE_CO_TRY(co_await WriteValid(std::move(drop), "drop pipeline " + name));
@@ -229,8 +253,11 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
   MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
   const auto info =
       std::find_if(shards.begin(), shards.end(), [&](const ShardInfo& s) { return s.shard == id; });
-  if (info == shards.end())
-    co_return NotFound("no such shard; see `millrace shard list` shard=" + id.ToString());
+  if (info == shards.end()) {
+    std::vector<std::string> names;
+    for (const ShardInfo& shard : shards) names.push_back(shard.shard.ToString());
+    co_return NoSuch("shard", id.ToString(), names);
+  }
   if (info->state != "halted") {
     co_return Conflict("only a halted shard is skipped state=" + info->state +
                        " shard=" + id.ToString());
@@ -268,8 +295,7 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
 
 Task<Status> Node::WaitApplied(std::string name_space, std::string name) {
   const Incarnation* found = control_.fold().Current(name_space, name);
-  if (found == nullptr)
-    co_return NotFound("no such pipeline pipeline=" + Qualified(name_space, name));
+  if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
   const Incarnation incarnation = *found;
   const StreamSpec stream = *control_.fold().FindStream(
       name_space, control_.fold().pipelines().at(incarnation).spec.stream);
@@ -292,6 +318,10 @@ Task<Status> Node::WaitApplied(std::string name_space, std::string name) {
 }
 
 Task<Result<ServingTable>> Node::Query(ServingQuery query) {
+  const Incarnation* found = control_.fold().Current(query.name_space, query.name);
+  if (found == nullptr) co_return NoSuchPipeline(control_.fold(), query.name_space, query.name);
+  if (query.output == Output::kResults)
+    MILLRACE_CO_TRY(CheckKeys(control_.fold().pipelines().at(*found).spec, query));
   auto table = co_await wiring_.ports.serving->Query(std::move(query));
   co_return table;
 }

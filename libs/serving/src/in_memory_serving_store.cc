@@ -136,7 +136,7 @@ Task<Result<ServingTable>> InMemoryServingStore::Query(ServingQuery query) {
   const std::string name = ServingViewName(query.name_space, query.name, query.output);
   const auto view = state_->views.find(name);
   if (view == state_->views.end())
-    co_return NotFound("no pipeline has this name pipeline=" + query.name);
+    co_return NotFound("the serving store has no view of this pipeline pipeline=" + query.name);
   if (query.output == Output::kQuarantine && (query.from || query.to))
     co_return InvalidArgument("quarantined records have no window to filter by");
   const Defined& defined = state_->defined[view->second.first];
@@ -149,7 +149,7 @@ Task<Result<ServingTable>> InMemoryServingStore::Query(ServingQuery query) {
     if (i == table.columns.size() || table.columns[i].meta)
       co_return InvalidArgument("no column has this name column=" + column +
                                 " pipeline=" + query.name);
-    const auto value = ParseKeyText(table.columns[i].type, text);
+    const auto value = ParseKeyText(column, table.columns[i].type, text);
     if (!value.ok()) co_return value.error();
     filters.emplace_back(i, *value);
   }

@@ -35,6 +35,26 @@ bool ParseAll(const std::string& text, T* out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+bool ParseNumeric(std::string_view text, Int128* out) {
+  constexpr size_t kMostDigits = 38;
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  if (text.empty() || text.size() > kMostDigits) return false;
+  Int128 v = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    v = v * 10 + (c - '0');
+  }
+  *out = negative ? -v : v;
+  return true;
+}
+
+/// The input row of a SELECT is the group columns, then window_start and window_end.
+bool IsOfGroup(const PipelineSpec& pipeline, const OutputColumn& column) {
+  return column.expr.op == Expr::Op::kColumn &&
+         column.expr.index < static_cast<int32_t>(pipeline.group_by.size()) + 2;
+}
+
 }  // namespace
 
 std::vector<ServingColumn> ServingColumns(const StreamSpec& stream, const PipelineSpec& pipeline,
@@ -113,10 +133,29 @@ std::vector<Value> ServingCells(const PipelineSpec& pipeline, const ShardId& sha
   return cells;
 }
 
-Result<Value> ParseKeyText(Type type, const std::string& text) {
+Status CheckKeys(const PipelineSpec& pipeline, const ServingQuery& query) {
+  for (const auto& [name, text] : query.keys) {
+    std::string names;
+    const OutputColumn* asked = nullptr;
+    for (const OutputColumn& column : pipeline.select) {
+      if (!IsOfGroup(pipeline, column)) continue;
+      names += (names.empty() ? "" : ", ") + column.name;
+      if (column.name == name) asked = &column;
+    }
+    if (asked == nullptr)
+      return InvalidArgument("a key is a value of a group column, which are: " + names +
+                             "; filter others in SQL column=" + name +
+                             " pipeline=" + pipeline.name);
+    MILLRACE_TRY(ParseKeyText(name, asked->expr.type, text));
+  }
+  return {};
+}
+
+Result<Value> ParseKeyText(const std::string& column, Type type, const std::string& text) {
   if (text == std::string(1, '\0')) return Value{type, {}};
   const auto bad = [&](const char* expected) {
-    return InvalidArgument("not a value of this column: expected " + std::string(expected) +
+    return InvalidArgument("a key is not a value of its column: expected " + std::string(expected) +
+                           " column=" + column + " type=" + std::string(TypeName(type)) +
                            " value=\"" + text + "\"");
   };
   switch (type) {
@@ -135,15 +174,25 @@ Result<Value> ParseKeyText(Type type, const std::string& text) {
       if (text == "NaN") return Value{type, std::numeric_limits<double>::quiet_NaN()};
       if (text == "Infinity") return Value{type, std::numeric_limits<double>::infinity()};
       if (text == "-Infinity") return Value{type, -std::numeric_limits<double>::infinity()};
-      if (!ParseAll(text, &v)) return bad("a number");
+      // from_chars takes other spellings of NaN and infinity.
+      if (text.find_first_of("nNiI") != text.npos || !ParseAll(text, &v))
+        return bad("a number, NaN, Infinity or -Infinity");
       return Value{type, v};
     }
-    case Type::kNumeric:
-    case Type::kInt:
+    case Type::kNumeric: {
+      Int128 v = 0;
+      if (!ParseNumeric(text, &v)) return bad("an integer of at most 38 digits");
+      return Value{type, v};
+    }
+    case Type::kInt: {
+      int32_t v = 0;
+      if (!ParseAll(text, &v)) return bad("an integer from -2147483648 to 2147483647");
+      return Integer(type, v);
+    }
     case Type::kBigint: {
       int64_t v = 0;
-      if (!ParseAll(text, &v)) return bad("an integer");
-      if (type == Type::kNumeric) return Value{type, Int128{v}};
+      if (!ParseAll(text, &v))
+        return bad("an integer from -9223372036854775808 to 9223372036854775807");
       return Integer(type, v);
     }
   }

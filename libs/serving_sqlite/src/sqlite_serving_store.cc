@@ -247,7 +247,7 @@ Result<ServingTable> SqliteServingStore::Core::Query(const ServingQuery& query) 
   owner.BindText(1, view);
   MILLRACE_ASSIGN(const bool found, owner.Step());
   if (!found || owner.Text(0) != query.name_space || owner.Text(1) != query.name)
-    return NotFound("no pipeline has this name pipeline=" + query.name);
+    return NotFound("the serving store has no view of this pipeline pipeline=" + query.name);
   owner.Reset();
   if (query.output == Output::kQuarantine && (query.from || query.to))
     return InvalidArgument("quarantined records have no window to filter by");
@@ -279,7 +279,7 @@ Result<ServingTable> SqliteServingStore::Core::Query(const ServingQuery& query) 
     if (type == types.end())
       return InvalidArgument("no column has this name column=" + column +
                              " pipeline=" + query.name);
-    MILLRACE_ASSIGN(Value value, ParseKeyText(type->second, text));
+    MILLRACE_ASSIGN(Value value, ParseKeyText(column, type->second, text));
     where += (where.empty() ? " WHERE " : " AND ") + Quoted(column) +
              (value.is_null() ? " IS NULL" : " = ?");
     if (!value.is_null()) values.push_back(std::move(value));

@@ -34,7 +34,7 @@ Status ReadEnum(int number, E last, std::string_view what, E* out) {
 }
 
 Status ReadText(const std::string& in, std::string* out) {
-  if (Utf8Prefix(in) != in.size()) return Broken("a text is not UTF-8");
+  if (TextPrefix(in) != in.size()) return Broken("a text is not UTF-8");
   *out = in;
   return {};
 }

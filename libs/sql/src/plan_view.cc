@@ -253,7 +253,8 @@ class ViewPlanner {
 
 /// The first argument of the window function: the stream.
 Result<const StreamSpec*> FindStream(const Source& source, const ViewSyntax& view,
-                                     const std::string& name_space, const StreamLookup& streams) {
+                                     const std::string& name_space, const StreamLookup& streams,
+                                     const std::vector<std::string>& stream_names) {
   const Syntax& from = view.from;
   if (from.args.empty() || from.args[0].kind != Kind::kColumn) {
     return source.At(from.location, from.text + "() takes a stream as its first argument",
@@ -269,8 +270,16 @@ Result<const StreamSpec*> FindStream(const Source& source, const ViewSyntax& vie
   }
   const StreamSpec* stream = streams(space, name.text);
   if (stream == nullptr) {
+    const std::string prefix = space + ".";
+    std::vector<std::string> names;
+    for (const std::string& there : stream_names) {
+      if (there.starts_with(prefix)) names.push_back(there.substr(prefix.size()));
+    }
     return source.At(name.location, "unknown stream " + Quoted(space + "." + name.text),
-                     "declare it first: CREATE TABLE " + name.text + " (...) WITH (...)");
+                     DidYouMean(name.text, names,
+                                "declare it first: CREATE TABLE " + name.text +
+                                    " (...) WITH (...); `millrace stream list` shows what there "
+                                    "is"));
   }
   return stream;
 }
@@ -301,7 +310,8 @@ Result<PipelineSpec> PlanView(const Source& source, const ViewSyntax& view,
   }
   const std::string name_space =
       view.name.name_space.empty() ? options.name_space : view.name.name_space;
-  MILLRACE_ASSIGN(const StreamSpec* stream, FindStream(source, view, name_space, streams));
+  MILLRACE_ASSIGN(const StreamSpec* stream,
+                  FindStream(source, view, name_space, streams, options.stream_names));
   return ViewPlanner(source, view, *stream, options).Plan();
 }
 

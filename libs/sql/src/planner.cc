@@ -30,8 +30,13 @@ class ScriptPlanner {
       return {};
     }
     const auto lookup = [this](std::string_view ns, std::string_view n) { return Find(ns, n); };
+    PlannerOptions options = options_;
+    for (const Statement& before : out_) {
+      if (const auto* stream = std::get_if<StreamSpec>(&before))
+        options.stream_names.push_back(stream->name_space + "." + stream->name);
+    }
     MILLRACE_ASSIGN(PipelineSpec view,
-                    PlanView(source_, std::get<ViewSyntax>(statement), lookup, options_));
+                    PlanView(source_, std::get<ViewSyntax>(statement), lookup, options));
     out_.emplace_back(std::move(view));
     return {};
   }
@@ -72,7 +77,7 @@ Result<std::vector<Statement>> PlanScript(std::string_view text, const StreamLoo
     return InvalidArgument("a script has at most 65,536 bytes; split it bytes=" +
                            std::to_string(text.size()));
   }
-  const size_t valid = Utf8Prefix(text);
+  const size_t valid = TextPrefix(text);
   const Source source{std::string(text.substr(0, valid))};
   if (valid < text.size()) {
     return source.At(static_cast<int64_t>(valid), "the script is not UTF-8 text from here on");

@@ -35,7 +35,7 @@ class Source {
 };
 
 /// The first byte that is not UTF-8 text (a zero byte is none), or the size.
-size_t Utf8Prefix(std::string_view text);
+size_t TextPrefix(std::string_view text);
 
 /// `name` in double quotes, for messages.
 std::string Quoted(std::string_view name);

@@ -6,9 +6,6 @@
 
 namespace millrace {
 
-/// The candidate nearest to `name` by edits, or empty if none is near enough to be meant.
-std::string Nearest(std::string_view name, const std::vector<std::string>& candidates);
-
 /// `did you mean "x"?` for the nearest candidate, else `fallback`.
 std::string DidYouMean(std::string_view name, const std::vector<std::string>& candidates,
                        std::string_view fallback);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "millrace/base/time.h"
+#include "suggest.h"
 
 namespace millrace {
 namespace {
@@ -330,11 +331,15 @@ Result<Type> TypeRules::TypeOf(const TypeSyntax& syntax) const {
     }
     return known.type;
   }
-  std::string_view hint = kTypeNames;
   for (const TypeHint& known : kTypeHints) {
-    if (syntax.name == known.name) hint = known.hint;
+    if (syntax.name == known.name)
+      return source_.At(syntax.location, "type " + Quoted(syntax.name) + " is not supported",
+                        known.hint);
   }
-  return source_.At(syntax.location, "type " + Quoted(syntax.name) + " is not supported", hint);
+  std::vector<std::string> names;
+  for (const TypeAlias& known : kTypes) names.emplace_back(known.name);
+  return source_.At(syntax.location, "unknown type " + Quoted(syntax.name),
+                    DidYouMean(syntax.name, names, kTypeNames));
 }
 
 }  // namespace millrace

@@ -94,7 +94,8 @@ TEST_CASE("an error names line and column, shows the line, points at the place a
        "write for example '15 minutes', '1 hour', '6 hours' or '1 day'"},
       {WithOptions("emit = 'changes'"), 2, 34, "option \"emit\" is one of 'final', 'updates'", ""},
       {WithFrom("tumble(q, ts, INTERVAL '1 hour')"), 4, 13, "unknown stream \"default.q\"",
-       "declare it first: CREATE TABLE q (...) WITH (...)"},
+       "declare it first: CREATE TABLE q (...) WITH (...); `millrace stream list` shows what there "
+       "is"},
       {WithFrom("tumble(s, t2, INTERVAL '1 hour')"), 4, 16, "\"t2\" is not the event time of \"s\"",
        "write tumble(s, ts, ...)"},
       {WithFrom("tumbel(s, ts, INTERVAL '1 hour')"), 4, 6, "unknown window function tumbel()",

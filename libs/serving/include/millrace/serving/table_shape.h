@@ -38,9 +38,14 @@ bool IsServingMeta(std::string_view name);
 std::vector<Value> ServingCells(const PipelineSpec& pipeline, const ShardId& shard,
                                 const OutputRow& row);
 
+/// Every key filter of a query for results names a column of the SELECT that is a group column, or
+/// window_start or window_end, unchanged, and a value of its type. kInvalidArgument names those
+/// columns.
+Status CheckKeys(const PipelineSpec& pipeline, const ServingQuery& query);
+
 /// Text of a `key` filter as a value of the column's type; one zero byte is NULL. kInvalidArgument:
 /// it is none.
-Result<Value> ParseKeyText(Type type, const std::string& text);
+Result<Value> ParseKeyText(const std::string& column, Type type, const std::string& text);
 
 /// "name", "name_late" or "name_quarantine", "<namespace>." before it if that is not the default.
 std::string ServingViewName(const std::string& name_space, const std::string& name, Output output);

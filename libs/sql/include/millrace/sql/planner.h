@@ -25,6 +25,8 @@ struct PlannerOptions {
   /// Plan views whose groups may span partitions as if they had one stage. For tools that fold one
   /// partition alone; a service must refuse such views.
   bool any_grouping = false;
+  /// "namespace.name" of the streams that `streams` gives, for suggestions.
+  std::vector<std::string> stream_names{};
 };
 
 /// Longest script, in bytes. The parser recurses once for every two bytes at worst, so the bound
