@@ -1,8 +1,12 @@
 #include "millrace/cli/commands.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <tuple>
 
 #include "describe.h"
+#include "millrace/base/bytes.h"
+#include "millrace/base/utf8.h"
 #include "millrace/base/version.h"
 #include "millrace/cli/byte_source.h"
 #include "millrace/model/spec.h"
@@ -21,6 +25,8 @@ Value TextOrNull(const std::string& text) {
   return Text(text);
 }
 
+bool IsBlank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == text.npos; }
+
 Result<std::string> ReadScript(const std::string& file) {
   auto input = Input::Open(file);
   // A missing file is no missing part of the cluster, for which kExitNotFound stands.
@@ -38,6 +44,57 @@ Result<std::string> ReadScript(const std::string& file) {
   return sql;
 }
 
+/// A value as CSV writes it: nothing is NULL, "" is empty text, and quotes may stand around any.
+Result<std::string> KeyText(const std::string& field) {
+  if (field.empty()) return std::string(1, '\0');
+  if (field.front() != '"') return field;
+  std::string text;
+  size_t i = 1;
+  while (i < field.size() && (field[i] != '"' || field.substr(i, 2) == "\"\"")) {
+    if (field[i] == '"') ++i;
+    text += field[i++];
+  }
+  if (i + 1 != field.size())
+    return InvalidArgument(
+        "a value that begins with a quote must end with one, and quotes inside it "
+        "are doubled, as in CSV value=" +
+        field);
+  return text;
+}
+
+/// What is wrong with a script, as FILE:LINE:COLUMN: where its place is known. The cluster says
+/// "line L, column C: ".
+std::string PlacedInFile(const std::string& file, const std::string& message) {
+  const std::string name = file == "-" ? "standard input" : file;
+  unsigned line = 0;
+  unsigned column = 0;
+  int end = 0;
+  const int found = std::sscanf(message.c_str(), "line %u, column %u: %n", &line, &column, &end);
+  if (found != 2 || end == 0) return name + ": " + message;
+  return name + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " +
+         message.substr(static_cast<size_t>(end));
+}
+
+/// gRPC carries text as UTF-8 only, so the cluster cannot tell this.
+Status CheckUtf8(const std::string& file, const std::string& sql) {
+  const size_t good = Utf8Prefix(sql);
+  if (good == sql.size()) return {};
+  const auto bad = sql.begin() + static_cast<std::ptrdiff_t>(good);
+  const auto line = std::count(sql.begin(), bad, '\n') + 1;
+  const size_t newline = sql.rfind('\n', good);
+  const size_t start = newline == std::string::npos ? 0 : newline + 1;
+  // Columns count characters.
+  const auto column =
+      std::count_if(sql.begin() + static_cast<std::ptrdiff_t>(start), bad,
+                    [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }) +
+      1;
+  return InvalidArgument(PlacedInFile(
+      file, "line " + std::to_string(line) + ", column " + std::to_string(column) +
+                ": the script is not UTF-8 text; save it as UTF-8, for example with `iconv -f "
+                "latin1 -t utf-8` byte=0x" +
+                Hex(sql.substr(good, 1)) + " offset=" + std::to_string(good)));
+}
+
 std::string IncarnationText(const PipelineDescription& p) {
   return p.name.name + "@" + std::to_string(p.defined_at);
 }
@@ -47,11 +104,13 @@ std::string IncarnationText(const PipelineDescription& p) {
 int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& console) {
   const auto sql = ReadScript(options.file);
   if (!sql.ok()) return console.Fail(sql.error());
+  const Status text = CheckUtf8(options.file, *sql);
+  if (!text.ok()) return console.Fail(text.error());
   const auto applied = cluster.Apply(*sql);
   if (!applied.ok()) {
     Error error = applied.error();
-    // What is wrong with the script has a place in it.
-    if (error.code == Code::kInvalidArgument) error.message = options.file + ": " + error.message;
+    const bool of_script = error.code == Code::kInvalidArgument || error.code == Code::kConflict;
+    if (of_script) error.message = PlacedInFile(options.file, error.message);
     return console.Fail(error);
   }
   if (applied->empty()) console.Note("nothing to do: the script holds no statement");
@@ -109,12 +168,25 @@ int RunStreamAdvance(Cluster& cluster, const StreamAdvanceOptions& options,
   const bool end = options.to == "end";
   Micros to = kPlusInfinity;
   if (!end) {
-    const auto time = ParseTimeArgument(options.to);
-    if (!time.ok()) return console.FailUsage("--to: " + time.error().message + "; or say end");
+    const auto time = ParseTimeArgument(options.to, ", or say end");
+    if (!time.ok()) return console.FailUsage("--to: " + time.error().message);
     to = *time;
   }
+  // Asked first: afterwards the watermarks may be there because of this.
+  const auto reached = ReachedBy(cluster, name);
+  if (!reached.ok()) return console.Fail(reached.error());
   const Status advanced = cluster.AdvanceStream(name, to);
   if (!advanced.ok()) return console.Fail(advanced.error());
+  if (!reached->empty() && reached->front().watermark >= to) {
+    const Micros least = reached->front().watermark;
+    console.Note((least == kPlusInfinity
+                      ? "warning: nothing changes: the stream was at its end already stream="
+                      : "warning: nothing changes: every pipeline of the stream has reached that "
+                        "time already stream=") +
+                 name.ToString() + " to=" + FormatTimestamp(to) +
+                 " watermark=" + FormatTimestamp(least));
+    return kExitOk;
+  }
   console.Note(end ? "the stream is at its end: every window closes, and no later event counts "
                      "stream=" +
                          name.ToString()
@@ -198,6 +270,9 @@ int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Consol
         options.shard + "\"");
   if (options.to < 0)
     return console.FailUsage("--to: an offset is 0 or more to=" + std::to_string(options.to));
+  if (IsBlank(options.reason))
+    return console.FailUsage(
+        "--reason: say why the records are left out; it is kept in the control log");
   const Status skipped = cluster.SkipShard(options.shard, options.to, options.reason);
   if (!skipped.ok()) return console.Fail(skipped.error());
   console.Note(
@@ -216,8 +291,11 @@ int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& conso
   for (const std::string& key : options.keys) {
     const size_t equals = key.find('=');
     if (equals == std::string::npos || equals == 0)
-      return console.FailUsage("--key: write it as column=value key=\"" + key + "\"");
-    query.keys.emplace_back(key.substr(0, equals), key.substr(equals + 1));
+      return console.FailUsage("--key: write it as column=value, column= for NULL key=\"" + key +
+                               "\"");
+    const auto value = KeyText(key.substr(equals + 1));
+    if (!value.ok()) return console.FailUsage("--key: " + value.error().message);
+    query.keys.emplace_back(key.substr(0, equals), *value);
   }
   for (const auto& [given, bound, flag] :
        {std::tuple{&options.from, &query.from, "--from: "}, {&options.to, &query.to, "--to: "}}) {

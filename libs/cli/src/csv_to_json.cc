@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 
 #include "millrace/model/row.h"
@@ -65,10 +64,14 @@ bool AppendDouble(std::string_view text, std::string* out) {
     *out += text;
     return true;
   }
+  if (text == "NaN" || text == "Infinity" || text == "-Infinity") {
+    *out += '"' + std::string(text) + '"';
+    return true;
+  }
   double v = 0;
-  if (!ParseAll(text, &v)) return false;
-  const std::string spelled = FormatDouble(v);
-  *out += std::isfinite(v) ? spelled : '"' + spelled + '"';
+  // from_chars takes other names of NaN and infinity too.
+  if (text.find_first_of("nNiI") != text.npos || !ParseAll(text, &v)) return false;
+  *out += FormatDouble(v);
   return true;
 }
 
@@ -112,6 +115,24 @@ bool AppendValue(Type type, std::string_view text, std::string* out) {
       return AppendText(text, out);
   }
   return false;
+}
+
+std::string_view Expected(Type type) {
+  switch (type) {
+    case Type::kInt:
+      return "int (-2147483648 to 2147483647)";
+    case Type::kBigint:
+      return "bigint (-9223372036854775808 to 9223372036854775807)";
+    case Type::kDouble:
+      return "double precision (a number, NaN, Infinity or -Infinity)";
+    case Type::kBool:
+      return "boolean (true or false)";
+    case Type::kText:
+    case Type::kTimestamp:
+    case Type::kNumeric:
+      return TypeName(type);
+  }
+  return "a value";
 }
 
 }  // namespace
@@ -162,9 +183,8 @@ Status CsvToJson::Convert(const CsvRecord& record, std::string* json) const {
     if (json->size() > 1) *json += ',';
     *json += field.member;
     if (AppendValue(field.type, value.text, json)) continue;
-    return InvalidArgument("not a value of its column column=" + field.name +
-                           " type=" + std::string(TypeName(field.type)) +
-                           " value=" + JsonQuote(value.text.substr(0, kShownBytes)));
+    return InvalidArgument("expected " + std::string(Expected(field.type)) + ", got " +
+                           JsonQuote(value.text.substr(0, kShownBytes)) + " column=" + field.name);
   }
   *json += '}';
   return {};

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -16,15 +17,27 @@ std::string QualifiedName::ToString() const {
   return name_space == "default" ? name : name_space + "." + name;
 }
 
-Result<Micros> ParseTimeArgument(std::string_view text) {
+Result<std::vector<PipelineDescription>> ReachedBy(Cluster& cluster, const QualifiedName& stream) {
+  MILLRACE_ASSIGN(std::vector<PipelineDescription> pipelines, cluster.ListPipelines());
+  std::erase_if(pipelines, [&](const PipelineDescription& p) {
+    return p.name.name_space != stream.name_space || p.stream != stream.name;
+  });
+  std::stable_sort(pipelines.begin(), pipelines.end(),
+                   [](const PipelineDescription& a, const PipelineDescription& b) {
+                     return a.watermark < b.watermark;
+                   });
+  return pipelines;
+}
+
+Result<Micros> ParseTimeArgument(std::string_view text, std::string_view or_else) {
   constexpr size_t kDateLength = 10;
   const auto time = ParseTimestamp(text.size() == kDateLength ? std::string(text) + "T00:00:00Z"
                                                               : std::string(text));
   if (time.ok()) return time;
   return InvalidArgument(
       "not a time: write it as 2001-01-31T12:00:00Z, or 2001-01-31 for its "
-      "midnight (UTC) time=\"" +
-      std::string(text) + "\"");
+      "midnight (UTC)" +
+      std::string(or_else) + " time=\"" + std::string(text) + "\"");
 }
 
 std::string FormatDuration(Micros duration) {

@@ -15,6 +15,7 @@
 #include "millrace/base/bytes.h"
 #include "millrace/cli/csv_to_json.h"
 #include "millrace/cli/records.h"
+#include "millrace/model/row.h"
 #include "progress.h"
 
 namespace millrace::cli {
@@ -140,6 +141,11 @@ class Run {
     const auto stream = cluster_.DescribeStream(QualifiedName::Parse(options_.stream));
     if (!stream.ok()) return console_.Fail(stream.error());
     stream_ = *stream;
+    const auto reached = ReachedBy(cluster_, stream_.name);
+    if (!reached.ok()) return console_.Fail(reached.error());
+    for (const PipelineDescription& pipeline : *reached) {
+      if (pipeline.watermark == kPlusInfinity) ended_.push_back(pipeline.name.ToString());
+    }
     auto input = Input::Open(options_.input);
     // A missing file is no missing part of the cluster, for which kExitNotFound stands.
     if (!input.ok()) return console_.Fail(Internal(input.error().message));
@@ -296,6 +302,7 @@ class Run {
     std::snprintf(seconds.data(), seconds.size(), "%.1f", seconds_);
     console_.err << "acknowledged=" << counters.acknowledged << " refused=" << refused
                  << " resent=" << counters.resent << " seconds=" << seconds.data() << std::endl;
+    WarnOfEnd(counters.acknowledged);
     if (!done.ok()) {
       const int code = console_.Fail(done.error());
       if (options_.end) console_.Note("the stream was not brought to its end");
@@ -306,6 +313,20 @@ class Run {
       if (code != kExitOk) return code;
     }
     return refused > 0 ? kExitRuntime : kExitOk;
+  }
+
+  /// The gateway acknowledges what is late; only pipelines tell. What was sent before the end came
+  /// is a repeat now, so the number is a bound.
+  void WarnOfEnd(int64_t acknowledged) const {
+    if (ended_.empty() || acknowledged == 0) return;
+    std::string lists;
+    for (const std::string& name : ended_)
+      lists += (lists.empty() ? "`millrace late " : ", `millrace late ") + name + "`";
+    console_.Note(
+        "warning: the stream was at its end before this run, so acknowledged events that "
+        "were not sent before are late and count nowhere; see " +
+        lists + " stream=" + stream_.name.ToString() +
+        " late_at_most=" + std::to_string(acknowledged));
   }
 
   /// The end of a stream is for good, so the wrong file must not bring it.
@@ -327,6 +348,7 @@ class Run {
   const ProduceOptions& options_;
   const Console& console_;
   StreamDescription stream_;
+  std::vector<std::string> ended_;  ///< pipelines for which the stream had ended at the start
   std::unique_ptr<Input> input_;
   EventLines lines_;
   Refusals refusals_;
@@ -342,7 +364,8 @@ class Run {
 int RunProduce(Cluster& cluster, const OpenEventSink& open, const ProduceOptions& options,
                const Console& console) {
   if (!(options.rate >= 0) || !std::isfinite(options.rate))
-    return console.FailUsage("--rate: a number of events a second, 0 or more");
+    return console.FailUsage("--rate: it is a number of events a second, 0 for no limit rate=" +
+                             FormatDouble(options.rate));
   if (options.format && *options.format != "csv" && *options.format != "json")
     return console.FailUsage("--format: csv or json format=" + *options.format);
   if (options.producer_id && options.producer_id->empty())

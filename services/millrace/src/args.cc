@@ -48,8 +48,10 @@ class CommandLine {
     AddQueries();
     Verb(&app_, "version", "Show the version.", "  millrace version",
          [this] { return cli::RunVersion(console_); });
+    AddHelp();
     app_.footer(
-        "`millrace VERB --help` tells more of each verb. A NAME is a name or namespace.name.\n\n"
+        "`millrace VERB --help` or `millrace help VERB` tells more of each verb. A NAME is a name "
+        "or namespace.name.\n\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 server not\n"
         "available, 78 wrong configuration. Data goes to standard output, all else to standard\n"
         "error.\n\n"
@@ -184,8 +186,10 @@ class CommandLine {
         ->type_name("FORMAT")
         ->check(CLI::IsMember({"csv", "json"}));
     produce
-        ->add_option("--rate", produce_.rate,
-                     "at most so many events a second [default: as fast as they are taken]")
+        ->add_option(
+            "--rate", produce_.rate,
+            "at most so many events a second; 0 sets no limit, like the default: as fast as "
+            "they are taken")
         ->type_name("N");
     produce
         ->add_option("--producer-id", produce_.producer_id,
@@ -301,6 +305,31 @@ class CommandLine {
              "  millrace quarantine delays_hourly --format json");
   }
 
+  void AddHelp() {
+    Verb(&app_, "help", "Show the help of a verb.",
+         "  millrace help stream advance\n\n"
+         "The same as `millrace stream advance --help`; without a verb, as `millrace --help`.",
+         // This one has parsed a verb already, whose help it would give.
+         [this] { return CommandLine(wiring_, console_).Help(help_of_); })
+        ->add_option("VERB", help_of_, "the words of the verb")
+        ->type_name("");
+  }
+
+  int Help(const std::vector<std::string>& words) {
+    const CLI::App* at = &app_;
+    std::string path;
+    for (const std::string& word : words) {
+      path += (path.empty() ? "" : " ") + at->get_name();
+      const auto verbs =
+          at->get_subcommands([&](const CLI::App* verb) { return verb->get_name() == word; });
+      if (verbs.empty())
+        return console_.FailUsage("no such verb: " + word + "; see `" + path + " --help`");
+      at = verbs.front();
+    }
+    console_.out << at->help(path);
+    return console_.Finish();
+  }
+
   static CLI::Validator IsAddress() {
     return {[](std::string& text) {
               const auto address = ParseHostPort(text);
@@ -347,6 +376,7 @@ class CommandLine {
 
   std::string server_;
   std::string name_;
+  std::vector<std::string> help_of_;
   Format format_ = Format::kTable;
   DevOptions dev_;
   cli::ApplyOptions apply_;

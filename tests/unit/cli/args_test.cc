@@ -49,8 +49,8 @@ TEST_CASE(
       {{"dev"}, {"--data-dir", "--listen", "127.0.0.1:7171", "--admin", "127.0.0.1:7172"}},
       {{"apply"}, {"FILE", "--yes"}},
       {{"produce"},
-       {"STREAM", "--input", ".zst or .gz", "--format", "--rate", "--producer-id", "--end",
-        "no later event", "default: produce"}},
+       {"STREAM", "--input", ".zst or .gz", "--format", "--rate", "0 sets no limit",
+        "--producer-id", "--end", "no later event", "default: produce"}},
       {{"stream", "list"}, {"--format", "default: table"}},
       {{"stream", "describe"}, {"NAME", "--format"}},
       {{"stream", "advance"}, {"NAME", "--to", "TIME|end"}},
@@ -64,6 +64,7 @@ TEST_CASE(
       {{"late"}, {"NAME", "--wait", "--meta", "--format"}},
       {{"quarantine"}, {"NAME", "--wait", "--meta", "--format"}},
       {{"version"}, {}},
+      {{"help"}, {"VERB"}},
   };
   for (const auto& [words, options] : verbs) {
     Ran run;
@@ -85,6 +86,27 @@ TEST_CASE(
     CHECK(top({"--help"}) == 0);
     CHECK(top.recorded.out.str().find(std::string("  ") + words[0]) != std::string::npos);
   }
+}
+
+TEST_CASE("the verb help says what the option --help says") {
+  using Words = std::vector<const char*>;
+  for (const Words& words : {Words{}, {"produce"}, {"stream"}, {"stream", "advance"}}) {
+    Words verb = words;
+    verb.insert(verb.begin(), "help");
+    Words option = words;
+    option.push_back("--help");
+    Ran by_verb;
+    CHECK(by_verb(verb) == 0);
+    Ran by_option;
+    CHECK(by_option(option) == 0);
+    CHECK(by_verb.recorded.out.str() == by_option.recorded.out.str());
+    CHECK(by_verb.recorded.err.str().empty());
+  }
+  Ran run;
+  CHECK(run({"help", "frobnicate"}) == 2);
+  CHECK(run.recorded.Said("no such verb: frobnicate; see `millrace --help`\n"));
+  CHECK(run({"help", "stream", "drop"}) == 2);
+  CHECK(run.recorded.Said("no such verb: drop; see `millrace stream --help`\n"));
 }
 
 TEST_CASE("the top help tells the server option, its variable and the exit codes") {

@@ -63,10 +63,33 @@ TEST_CASE("an error in a script names the file; a changed definition is a confli
   Recorded recorded;
   cluster.answer = InvalidArgument("line 1, column 1: no");
   CHECK(RunApply(cluster, {file}, recorded.console) == kExitRuntime);
-  CHECK(recorded.err.str() == "millrace: error: " + file + ": line 1, column 1: no\n");
+  CHECK(recorded.err.str() == "millrace: error: " + file + ":1:1: no\n");
+  cluster.answer =
+      Conflict("line 12, column 34: LIKE is not available yet\nhint: line 1, column 1: x");
+  CHECK(RunApply(cluster, {file}, recorded.console) == kExitConflict);
+  CHECK(recorded.Said("error: " + file +
+                      ":12:34: LIKE is not available yet\nhint: line 1, column 1: x\n"));
   cluster.answer = Conflict("the pipeline exists with another definition; drop it first");
   CHECK(RunApply(cluster, {file}, recorded.console) == kExitConflict);
+  CHECK(recorded.Said("error: " + file + ": the pipeline exists with another definition"));
+  cluster.answer = Unavailable("the server cannot be reached server=x");
+  CHECK(RunApply(cluster, {file}, recorded.console) == kExitUnavailable);
+  CHECK(recorded.Said("error: the server cannot be reached server=x\n"));
   CHECK(recorded.out.str().empty());
+}
+
+TEST_CASE("a script that is not UTF-8 is told where and what to do, without asking the cluster") {
+  const test::TempDir dir;
+  FakeCluster cluster;
+  Recorded recorded;
+  // The column counts characters: before it stand a tab and an e with an accent, two bytes.
+  const std::string file = test::WriteFile(dir.Sub("a.sql"), "SELECT 1;\n\t-- \xc3\xa9 caf\xe9\n");
+  CHECK(RunApply(cluster, {file}, recorded.console) == kExitRuntime);
+  CHECK(recorded.err.str() ==
+        "millrace: error: " + file +
+            ":2:10: the script is not UTF-8 text; save it as UTF-8, for example with `iconv -f "
+            "latin1 -t utf-8` byte=0xe9 offset=20\n");
+  CHECK(cluster.calls.empty());
 }
 
 TEST_CASE("a script that cannot be read is told without asking the cluster") {
@@ -115,6 +138,33 @@ TEST_CASE("stream advance takes a time or the end, and tells what the end means"
   CHECK(recorded.out.str().empty());
   CHECK(RunStreamAdvance(cluster, {"flights", "soon"}, recorded.console) == kExitUsage);
   CHECK(recorded.Said("--to: not a time"));
+  CHECK(recorded.Said("for its midnight (UTC), or say end time=\"soon\"\n"));
+}
+
+TEST_CASE("stream advance warns where every pipeline of the stream is there already") {
+  FakeCluster cluster;
+  PipelineDescription pipeline;
+  pipeline.name = {"default", "delays"};
+  pipeline.stream = "flights";
+  pipeline.watermark = 2 * kDay;
+  cluster.pipelines = {pipeline};
+  pipeline.watermark = kDay;
+  cluster.pipelines.push_back(pipeline);
+  Recorded ahead;
+  CHECK(RunStreamAdvance(cluster, {"flights", "1970-01-03"}, ahead.console) == kExitOk);
+  CHECK(!ahead.Said("warning"));
+  CHECK(RunStreamAdvance(cluster, {"other", "1970-01-01"}, ahead.console) == kExitOk);
+  CHECK(!ahead.Said("warning"));
+  Recorded behind;
+  CHECK(RunStreamAdvance(cluster, {"flights", "1970-01-02"}, behind.console) == kExitOk);
+  CHECK(behind.err.str() ==
+        "millrace: warning: nothing changes: every pipeline of the stream has reached that time "
+        "already stream=flights to=1970-01-02T00:00:00.000000Z "
+        "watermark=1970-01-02T00:00:00.000000Z\n");
+  for (PipelineDescription& p : cluster.pipelines) p.watermark = kPlusInfinity;
+  Recorded ended;
+  CHECK(RunStreamAdvance(cluster, {"flights", "end"}, ended.console) == kExitOk);
+  CHECK(ended.Said("warning: nothing changes: the stream was at its end already stream=flights"));
 }
 
 TEST_CASE("pipeline list shows incarnation, state and watermark") {
@@ -138,7 +188,8 @@ TEST_CASE("pipeline list shows incarnation, state and watermark") {
   Recorded described;
   CHECK(RunPipelineDescribe(cluster, "delays", Format::kJson, described.console) == kExitOk);
   CHECK(described.out.str().find("\"incarnation\":\"delays@17\"") != std::string::npos);
-  CHECK(described.out.str().find(R"("plan":"millrace plan 1\nwhere none\n"})") != std::string::npos);
+  CHECK(described.out.str().find(R"("plan":"millrace plan 1\nwhere none\n"})") !=
+        std::string::npos);
   CHECK(RunPipelineDescribe(cluster, "delays", Format::kCsv, described.console) == kExitOk);
   CHECK(described.out.str().find("plan,millrace plan 1\nplan,where none\n") != std::string::npos);
   CHECK(RunPipelineDescribe(cluster, "nothing", Format::kJson, described.console) == kExitNotFound);
@@ -155,6 +206,9 @@ TEST_CASE("pipeline drop and shard skip do what they say and tell it beside the 
   CHECK(recorded.out.str().empty());
   CHECK(RunShardSkip(cluster, {"delays", 90, "x"}, recorded.console) == kExitUsage);
   CHECK(RunShardSkip(cluster, {"default/delays@17/p2", -1, "x"}, recorded.console) == kExitUsage);
+  CHECK(RunShardSkip(cluster, {"default/delays@17/p2", 90, ""}, recorded.console) == kExitUsage);
+  CHECK(RunShardSkip(cluster, {"default/delays@17/p2", 90, " \t"}, recorded.console) == kExitUsage);
+  CHECK(recorded.Said("--reason: say why the records are left out"));
   CHECK(cluster.calls.size() == 2);
   cluster.answer = Conflict("the shard is not halted");
   CHECK(RunShardSkip(cluster, {"default/delays@17/p2", 90, "x"}, recorded.console) ==
@@ -199,6 +253,25 @@ TEST_CASE("a query passes its filters on and waits only if told") {
   CHECK(cluster.query.output == Output::kLate);
 }
 
+TEST_CASE("values of keys are written as in CSV") {
+  FakeCluster cluster;
+  Recorded recorded;
+  QueryOptions options;
+  options.name = "delays";
+  options.keys = {"a=", "b=\"\"", "c=\"say \"\"no\"\"\"", "d=\"x=1\"", "e=NULL"};
+  CHECK(RunQuery(cluster, options, recorded.console) == kExitOk);
+  CHECK(cluster.query.keys ==
+        std::vector<std::pair<std::string, std::string>>{{"a", std::string(1, '\0')},
+                                                         {"b", ""},
+                                                         {"c", "say \"no\""},
+                                                         {"d", "x=1"},
+                                                         {"e", "NULL"}});
+  const std::string open = GENERATE("a=\"", "a=\"x", "a=\"x\"y", "a=\"\"\"");
+  options.keys = {open};
+  CHECK(RunQuery(cluster, options, recorded.console) == kExitUsage);
+  CHECK(recorded.Said("--key: a value that begins with a quote must end with one"));
+}
+
 TEST_CASE("filters that are wrong are errors of usage, found here or by the cluster") {
   FakeCluster cluster;
   Recorded recorded;
@@ -206,7 +279,7 @@ TEST_CASE("filters that are wrong are errors of usage, found here or by the clus
   options.name = "delays";
   options.keys = {"LAX"};
   CHECK(RunQuery(cluster, options, recorded.console) == kExitUsage);
-  CHECK(recorded.Said("--key: write it as column=value key=\"LAX\""));
+  CHECK(recorded.Said("--key: write it as column=value, column= for NULL key=\"LAX\""));
   options.keys = {};
   options.from = "noon";
   CHECK(RunQuery(cluster, options, recorded.console) == kExitUsage);

@@ -84,8 +84,8 @@ TEST_CASE("what is refused has its line and reason, keeps its number, and fails 
   CHECK(sequences == std::vector<int64_t>{2, 3, 6});
   CHECK(f.Totals("acknowledged=2 refused=4 resent=0"));
   CHECK(f.recorded.Said("refused: " + file +
-                        " line 2: WRONG_TYPE: not a value of its column column=delay_minutes "
-                        "type=int value=\"soon\"\n"));
+                        " line 2: WRONG_TYPE: expected int (-2147483648 to 2147483647), got "
+                        "\"soon\" column=delay_minutes\n"));
   CHECK(f.recorded.Said(" line 5: WRONG_TYPE: not what the column takes\n"));
   CHECK(f.recorded.Said(" line 6: UNREADABLE: the header has another number of fields fields=1"));
   CHECK(f.recorded.Said(" line 7: UNREADABLE: a quote inside a field"));
@@ -147,8 +147,41 @@ TEST_CASE("a stream that does not exist, or an option that makes no sense, is to
   const std::string file = f.File("a.json", "{}\n");
   CHECK(f.Produce({.stream = "nothing", .input = file}) == kExitNotFound);
   CHECK(f.Produce({.input = file, .rate = -1}) == kExitUsage);
+  CHECK(f.recorded.Said("0 for no limit rate=-1"));
   CHECK(f.Produce({.input = file, .producer_id = ""}) == kExitUsage);
   CHECK(f.sent.producers.empty());
+}
+
+TEST_CASE("events for a stream that is at its end are told to be late, those of others are not") {
+  Fixture f;
+  PipelineDescription ended;
+  ended.name = {"default", "hourly"};
+  ended.stream = "flights";
+  ended.watermark = kPlusInfinity;
+  PipelineDescription open = ended;
+  open.name.name = "daily";
+  open.watermark = kDay;
+  PipelineDescription other = ended;
+  other.name = {"air", "theirs"};
+  f.cluster.pipelines = {ended, open, other};
+  const std::string file = f.File("a.json", "{}\n{}\n{\"bad\":1}\n");
+  CHECK(f.Produce({.input = file}) == kExitRuntime);
+  CHECK(f.recorded.Said(
+      "millrace: warning: the stream was at its end before this run, so acknowledged events that "
+      "were not sent before are late and count nowhere; see `millrace late hourly` stream=flights "
+      "late_at_most=2\n"));
+  Fixture fine;
+  fine.cluster.pipelines = {open, other};
+  CHECK(fine.Produce({.input = file, .end = true}) == kExitRuntime);
+  CHECK(!fine.recorded.Said("warning"));
+}
+
+TEST_CASE("a rate of 0 sets no limit") {
+  Fixture f;
+  std::string lines;
+  for (int i = 0; i < 20'000; ++i) lines += "{}\n";
+  CHECK(f.Produce({.input = f.File("a.json", lines), .rate = 0}) == kExitOk);
+  CHECK(f.sent.events.size() == 20'000);
 }
 
 TEST_CASE("columns that the stream lacks are warned of once") {

@@ -108,4 +108,7 @@ class Cluster {
                        std::function<void(const std::vector<Value>&)> on_row) = 0;
 };
 
+/// The pipelines that read a stream, least watermark first.
+Result<std::vector<PipelineDescription>> ReachedBy(Cluster& cluster, const QualifiedName& stream);
+
 }  // namespace millrace::cli

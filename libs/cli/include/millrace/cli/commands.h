@@ -57,8 +57,9 @@ int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& conso
 
 int RunVersion(const Console& console);
 
-/// RFC 3339 with a zone, or a date alone: its midnight, UTC. kInvalidArgument.
-Result<Micros> ParseTimeArgument(std::string_view text);
+/// RFC 3339 with a zone, or a date alone: its midnight, UTC. kInvalidArgument; `or_else` goes into
+/// its advice.
+Result<Micros> ParseTimeArgument(std::string_view text, std::string_view or_else = {});
 
 /// "4 hours", "1 day 30 minutes", "250 milliseconds"; "0" for none.
 std::string FormatDuration(Micros duration);
