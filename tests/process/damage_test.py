@@ -232,7 +232,7 @@ class Damage(unittest.TestCase):
         self.assertEqual(shards[halted]['state'], 'halted')
         message = shards[halted]['message']
         damaged = int(re.search(r'partition=0 offset=(\d+)', message).group(1))
-        self.assertIn(f'millrace shard skip {halted} --to', message)
+        self.assertIn(f'millrace shard skip {halted} --to {damaged + 1} --reason TEXT', message)
         self.assertEqual(shards[halted]['next_offset'], damaged, 'records before the damaged one are read')
         with self.assertRaises(urllib.error.HTTPError) as ready:
             urllib.request.urlopen(f'http://{self.dev.admin}/readyz', timeout=10)

@@ -262,7 +262,7 @@ class CommandLine {
     skip->add_option("--to", skip_.to, "offset of the first record to read")
         ->required()
         ->type_name("OFFSET");
-    skip->add_option("--reason", skip_.reason, "why; kept in the control log")
+    skip->add_option("--reason", skip_.reason, "why; not empty, kept in the control log")
         ->required()
         ->type_name("TEXT");
   }
@@ -290,8 +290,10 @@ class CommandLine {
         "  millrace results delays_hourly --wait --key origin=LAX --from 2001-01-05 "
         "--to 2001-01-06");
     results
-        ->add_option("--key", query_.keys,
-                     "only rows with this value in a group column; may be repeated")
+        ->add_option(
+            "--key", query_.keys,
+            "only rows with this value in a group column, written as in CSV: COLUMN= is NULL, "
+            "COLUMN=\"\" (the quotes reach millrace) is empty text; may be repeated")
         ->type_name("COLUMN=VALUE")
         ->allow_extra_args(false);
     results->add_option("--from", query_.from, "only windows that start at this time or later")

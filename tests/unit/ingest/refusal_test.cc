@@ -158,7 +158,7 @@ TEST_CASE("a request for an unknown stream is refused as a whole") {
   REQUIRE(reply.error);
   CHECK(reply.error->code == Code::kNotFound);
   CHECK(reply.error->reason == "UNKNOWN_STREAM");
-  CHECK(Contains(reply.error->message, "namespace=default stream=other"));
+  CHECK(Contains(reply.error->message, "`millrace stream list` shows what there is stream=other"));
   CHECK(reply.results.empty());
 
   f.gateway.RemoveStream("default", "s");
