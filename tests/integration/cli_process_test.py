@@ -166,7 +166,7 @@ class Basics(Base):
                         code=4)
         self.assertIn("millrace pipeline drop hourly", said)
         said = self.err("apply", self.file("wrong.sql", SQL.replace("city text", "city txt")), code=1)
-        self.assertRegex(said, r"wrong\.sql: line 2, column \d+: ")
+        self.assertRegex(said, r"wrong\.sql:2:\d+: ")
         self.assertIn("^", said)
         self.assertEqual("unchanged stream trips\nunchanged pipeline hourly\n",
                          self.out("apply", "-", "--yes", stdin=SQL))

@@ -231,11 +231,6 @@ TEST_CASE("a server that recovers holds its port, is not healthy and refuses eve
     CHECK(!stream->Read(&none));
     recovers(stream->Finish());
   }
-  {
-    grpc::ClientContext context;
-    wire::ListStreamsReply streams;
-    recovers(ingest->ListStreams(&context, {}, &streams));
-  }
   OperationsClient client(address);
   const auto pipelines = client.ListPipelines();
   CHECK(pipelines.error().code == Code::kUnavailable);

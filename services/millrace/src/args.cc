@@ -1,6 +1,7 @@
 #include "args.h"
 
 #include <CLI/CLI.hpp>
+#include <regex>
 #include <sstream>
 
 #include "millrace/base/host_port.h"
@@ -367,7 +368,16 @@ class CommandLine {
       message[0] = 't';
     }
     while (message.ends_with('\n') || message.ends_with('.')) message.pop_back();
-    return message + "; see `" + command + " --help`";
+    std::string facts;
+    std::smatch found;
+    if (std::regex_match(message, found, std::regex("Could not convert: (\\S+) = (.*)"))) {
+      facts = " value=\"" + found[2].str() + "\"";
+      message = found[1].str() + " takes a number";
+    } else if (std::regex_match(message, found, std::regex("(.*[^ ])( [a-z]+=\"[^\"]*\")"))) {
+      facts = found[2].str();
+      message = found[1].str();
+    }
+    return message + "; see `" + command + " --help`" + facts;
   }
 
   const Wiring& wiring_;
