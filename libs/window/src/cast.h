@@ -71,10 +71,14 @@ template <typename To>
 uint8_t ParseText(std::string_view text, Type to, To* out) {
   const std::string_view s = TrimSpaces(text);
   if constexpr (std::is_same_v<To, double>) {
-    std::string_view digits = s;
-    if (!digits.empty() && digits.front() == '+') digits.remove_prefix(1);
+    // from_chars takes no plus sign; what it takes beyond the rules is a NaN with a sign or
+    // payload.
+    const bool plus = s.starts_with('+');
+    const std::string_view digits = s.substr(plus ? 1 : 0);
+    if (digits.empty() || (plus && digits.front() == '-')) return kBadCast;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *out);
-    if (digits.empty() || end != digits.data() + digits.size()) return kBadCast;
+    if (end != digits.data() + digits.size()) return kBadCast;
+    if (error == std::errc() && std::isnan(*out) && s.size() != 3) return kBadCast;
     if (error == std::errc::result_out_of_range) {
       // Too large is an error, too small is 0 or the nearest subnormal.
       *out = std::strtod(std::string(digits).c_str(), nullptr);
@@ -109,12 +113,15 @@ uint8_t CastValue([[maybe_unused]] Type from, [[maybe_unused]] Type to, const Fr
     return kNoError;
   } else if constexpr (std::is_same_v<From, double>) {
     const double r = std::nearbyint(v);
-    // 2^31, 2^63 and 10^38 are doubles; the largest values themselves may not be.
-    const double bound = std::is_same_v<To, int32_t>   ? 0x1p31
-                         : std::is_same_v<To, int64_t> ? 0x1p63
-                                                       : 1e38;
-    const bool low_ok = std::is_same_v<To, Int128> ? r > -bound : r >= -bound;
-    if (!(low_ok && r < bound)) return kOverflow;
+    bool fits = false;
+    if constexpr (std::is_same_v<To, Int128>) {
+      fits = r >= -1e38 && r <= 1e38;  // the double 1e38 is a little less than 10^38
+    } else {
+      // 2^31 and 2^63 are doubles; the largest values themselves may not be.
+      constexpr double kBound = std::is_same_v<To, int32_t> ? 0x1p31 : 0x1p63;
+      fits = r >= -kBound && r < kBound;
+    }
+    if (!fits) return kOverflow;
     *out = static_cast<To>(r);
     return kNoError;
   } else {
