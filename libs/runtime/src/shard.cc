@@ -89,6 +89,7 @@ void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
     tick_read_ = Executor::Current().Monotonic();
   }
   if (skip_ && next_offset_ >= *skip_at()) ApplySkip();
+  CheckLogCoversSinks();
 }
 
 void Shard::ApplySkip() {

@@ -30,6 +30,8 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   MILLRACE_CO_TRY(co_await RestoreNewest(committed, start));
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   if (skip_ && next_offset_ >= *skip_at()) ApplySkip();
+  CheckLogCoversSinks();
+  if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   const auto now = Executor::Current().Monotonic();
   tick_seen_ = fold_->last_tick();
   tick_read_ = tick_appended_ = cut_at_ = now;
@@ -41,6 +43,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
 /// Makes this epoch the owner of every fence, before anything is restored: where the sinks are
 /// decides which checkpoint will do.
 Task<Status> Shard::TakeOver() {
+  Stored stored;
   for (const Output output : kServed) {
     const auto fence = co_await ports_.serving->TakeOver(id_, output, fence_epoch());
     if (!fence.ok()) {
@@ -48,8 +51,33 @@ Task<Status> Shard::TakeOver() {
       co_return fence.error();
     }
     outbox_.SetApplied(output, fence->seq);
+    stored.seqs[static_cast<size_t>(output)] = fence->seq;
   }
+  // Only after the take-over: what the store holds by now was made of records below this end.
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await ports_.log->Range(stream_.topic, id_.partition));
+  stored.log_end = range.end;
+  stored_ = std::move(stored);
   co_return Status();
+}
+
+/// Whatever the serving store held at Open was made of records below the log's end of then; a log
+/// that makes less of them is another one, and its rows would be taken for those that are there.
+void Shard::CheckLogCoversSinks() {
+  if (!stored_ || next_offset_ < stored_->log_end || skip_) return;
+  const Stored stored = *std::exchange(stored_, std::nullopt);
+  for (const Output output : kServed) {
+    const int64_t held = stored.seqs[static_cast<size_t>(output)];
+    const int64_t made = fold_->last_seq(output);
+    if (made >= held) continue;
+    return Halt(
+        "the log is older than the serving store, or another: the store holds rows that this log "
+        "does not make; restore the log that belongs to it, or keep those rows and go on with "
+        "`millrace shard skip " +
+        id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason ...` output=" +
+        std::string(OutputName(output)) + " held=" + std::to_string(held) +
+        " made=" + std::to_string(made) + " log_end=" + std::to_string(stored.log_end.value));
+  }
 }
 
 bool Shard::Covers(const checkpoint::Manifest& manifest) const {

@@ -88,6 +88,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
   Task<Status> BeginAtStart(Offset start);
   bool Covers(const checkpoint::Manifest& manifest) const;
+  void CheckLogCoversSinks();
   void ResetFold();
   void ApplySkip();
 
@@ -119,6 +120,13 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   std::unique_ptr<window::ShardFold> fold_;
   Offset next_offset_;
+  /// Until the log has been folded up to the end it had at Open: that end, and what the serving
+  /// store held by then, by output number.
+  struct Stored {
+    Offset log_end;
+    std::vector<int64_t> seqs = std::vector<int64_t>(kOutputs + 1, 0);
+  };
+  std::optional<Stored> stored_;
   std::deque<LogRecord> tail_;  ///< the last records read, for the next manifest
   std::optional<control::SkipState> skip_;
   Outbox outbox_;
