@@ -20,6 +20,7 @@ std::string LocalName(const ShardId& id) {
 }  // namespace
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
+  const auto begun = Executor::Current().Monotonic();
   MILLRACE_CO_TRY(co_await TakeOver());
   CrashPoint("open.after_takeover");
   MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(LocalName(id_)));
@@ -36,6 +37,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   tick_seen_ = fold_->last_tick();
   tick_read_ = tick_appended_ = cut_at_ = now;
   cut_read_ = fold_->ledger().read;
+  telemetry_.Restored(now - begun);
   phase_ = ShardPhase::kRunning;
   co_return Status();
 }
@@ -95,7 +97,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     } else if (manifest.error().code == Code::kUnavailable) {
       co_return manifest.error();
     } else {
-      CountFallback();
+      telemetry_.FellBack();
       LogWarn("a checkpoint cannot be used, an older one is tried",
               {{"shard", id_.ToString()},
                {"cut", commit.cut.value},
@@ -112,7 +114,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     const Status restored = co_await RestoreFrom(manifest);
     if (restored.ok() || phase_ == ShardPhase::kHalted) co_return Status();
     if (restored.error().code == Code::kUnavailable) co_return restored;
-    CountFallback();
+    telemetry_.FellBack();
     LogWarn("a checkpoint cannot be used, an older one is tried",
             {{"shard", id_.ToString()},
              {"cut", manifest.cut.value},
@@ -120,14 +122,6 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
   }
   auto begun = co_await BeginAtStart(start);
   co_return begun;
-}
-
-void Shard::CountFallback() {
-  ports_.metrics
-      ->GetCounter("millrace_worker_restore_fallbacks_total",
-                   "Committed checkpoints that could not be used at a restore.",
-                   {{"namespace", id_.incarnation.name_space}, {"pipeline", id_.incarnation.name}})
-      .Add();
 }
 
 Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {

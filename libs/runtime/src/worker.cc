@@ -187,7 +187,7 @@ Task<> Worker::MetricsLoop() {
       const auto range = co_await ports_.log->Range(shard->stream().topic, id.partition);
       const auto at = slots_.find(id);
       if (range.ok() && at != slots_.end() && at->second.shard == shard)
-        at->second.metrics->Export(*shard, range->end);
+        at->second.metrics->Export(*shard, range->end, Executor::Current().Wall());
     }
   }
 }
