@@ -74,6 +74,7 @@ class Damage(unittest.TestCase):
             cls.before = dev.command('results', 'per_minute', '--meta', '--format', 'csv').stdout
             dev.stop()
             dev.process.stdout.close()
+            shutil.copytree(os.path.join(dev.data_dir, 'log'), os.path.join(cls.scratch, f'log-{day}'))
         dev.log.close()
 
     @classmethod
@@ -195,6 +196,40 @@ class Damage(unittest.TestCase):
         self.assertTrue(self.dev.start(), self.said())
         self.dev.command('results', 'per_minute', '--wait', timeout=PATIENCE)
         self.assertEqual(self.dev.command('results', 'per_minute', '--meta', '--format', 'csv').stdout, self.before)
+        self.dev.stop()
+
+    def halts_with_the_log_of(self, day):
+        """The log is put back by days, all else stays. Gives what the shard says."""
+        log = os.path.join(self.dev.data_dir, 'log')
+        shutil.rmtree(log)
+        shutil.copytree(os.path.join(self.scratch, f'log-{day}'), log)
+        self.assertTrue(self.dev.start(), self.said())
+        done = self.dev.command('results', 'per_minute', '--wait', check=False, timeout=PATIENCE)
+        self.assertEqual(done.returncode, UNAVAILABLE, done.stderr)
+        shard = json.loads(self.dev.command('shard', 'list', '--format', 'json').stdout)
+        self.assertEqual(shard['state'], 'halted')
+        self.assertEqual(self.dev.command('results', 'per_minute', '--meta', '--format', 'csv').stdout, self.before)
+        self.assertIn('log is older than the', shard['message'])
+        return shard
+
+    def test_a_log_older_than_the_serving_store_halts_the_shard(self):
+        self.halts_with_the_log_of(1)
+        self.assertIn('restore the log', self.said())
+
+    def test_a_log_that_makes_less_than_is_stored_halts_the_shard_and_skip_goes_on(self):
+        # Starts have made up for the epochs that the older log lacks; its rows would be taken for the stored ones.
+        shard = self.halts_with_the_log_of(2)
+        self.assertIn('output=results held=', shard['message'])
+        to = re.search(r'--to (\d+) ', shard['message']).group(1)
+        self.dev.command('shard', 'skip', shard['shard'], '--to', to, '--reason', 'the log of yesterday')
+        for day in (3, 4):
+            self.send(self.dev, day)
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        text = self.dev.command('results', 'per_minute', '--wait', '--format', 'csv', timeout=PATIENCE).stdout
+        rows = {(row['shop'], row['window_start']): (int(row['orders']), int(row['amount']))
+                for row in csv.DictReader(io.StringIO(text))}
+        wanted = aggregate((4,))
+        self.assertEqual({key: row for key, row in rows.items() if key in wanted}, wanted)
         self.dev.stop()
 
     def test_a_damaged_log_does_not_open(self):

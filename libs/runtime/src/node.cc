@@ -6,6 +6,7 @@ namespace millrace::runtime {
 namespace {
 
 constexpr auto kRetry = std::chrono::milliseconds(200);
+constexpr auto kExportMetrics = std::chrono::seconds(1);
 
 Task<bool> DrainWorker(Worker* worker) {
   co_await worker->Drain();
@@ -58,6 +59,7 @@ Task<Status> Node::Start() {
   }
   MILLRACE_CO_TRY(co_await Reconcile());
   Executor::Current().Spawn(ReconcileLoop());
+  Executor::Current().Spawn(MetricsLoop());
   co_return Status();
 }
 
@@ -89,6 +91,40 @@ Task<> Node::ReconcileLoop() {
     } else if (control_.fold().next_offset() == seen) {
       co_await control_.changed().Wait();
     }
+  }
+}
+
+Task<> Node::MetricsLoop() {
+  MetricRegistry* const metrics = wiring_.ports.metrics;
+  Gauge& leader =
+      metrics->GetGauge("millrace_coordinator_leader", "1 while this process is the leader.",
+                        {{"node", wiring_.name}});
+  const auto shards_in = [&](ShardPhase phase) {
+    return &metrics->GetGauge("millrace_coordinator_shards", "Shards by state.",
+                              {{"state", std::string(PhaseName(phase))}});
+  };
+  const std::map<std::string, Gauge*, std::less<>> shards = {
+      {std::string(PhaseName(ShardPhase::kOpening)), shards_in(ShardPhase::kOpening)},
+      {std::string(PhaseName(ShardPhase::kRunning)), shards_in(ShardPhase::kRunning)},
+      {std::string(PhaseName(ShardPhase::kHalted)), shards_in(ShardPhase::kHalted)},
+      {std::string(PhaseName(ShardPhase::kStopped)), shards_in(ShardPhase::kStopped)}};
+  std::map<control::Verdict, int64_t> exported;
+  while (!stopped_) {
+    leader.Set(control_.fold().leader() == wiring_.name ? 1 : 0);
+    for (const auto& [verdict, count] : control_.skipped()) {
+      metrics
+          ->GetCounter("millrace_coordinator_control_records_skipped_total",
+                       "Records of the control log that were not valid at their place.",
+                       {{"reason", std::string(control::VerdictName(verdict))}})
+          .Add(static_cast<double>(count - std::exchange(exported[verdict], count)));
+    }
+    const auto infos = co_await ListShards();
+    if (infos.ok()) {
+      std::map<std::string, double, std::less<>> counts;
+      for (const ShardInfo& info : *infos) ++counts[info.state];
+      for (const auto& [state, gauge] : shards) gauge->Set(counts[state]);
+    }
+    co_await Delay(kExportMetrics);
   }
 }
 

@@ -27,6 +27,32 @@ EventBatch Unreadable(const StreamSpec& stream, const LogRecord& record, std::st
   return builder.Build();
 }
 
+Counter* SecondsIn(MetricRegistry* metrics, const StreamSpec& stream, PartitionId partition,
+                   std::string_view state) {
+  return &metrics->GetCounter("millrace_worker_partition_seconds_total",
+                              "How the reader of a partition spends its time.",
+                              {{"namespace", stream.name_space},
+                               {"stream", stream.name},
+                               {"partition", std::to_string(partition.value)},
+                               {"state", std::string(state)}});
+}
+
+/// Adds the time from its making to its end.
+class Stopwatch {
+ public:
+  explicit Stopwatch(Counter* seconds)
+      : seconds_(seconds), begun_(Executor::Current().Monotonic()) {}
+  Stopwatch(const Stopwatch&) = delete;
+  ~Stopwatch() {
+    const std::chrono::duration<double> took = Executor::Current().Monotonic() - begun_;
+    seconds_->Add(took.count());
+  }
+
+ private:
+  Counter* const seconds_;
+  const Executor::Duration begun_;
+};
+
 }  // namespace
 
 PartitionRunner::PartitionRunner(StreamSpec stream, PartitionId partition, Ports ports,
@@ -35,7 +61,10 @@ PartitionRunner::PartitionRunner(StreamSpec stream, PartitionId partition, Ports
       partition_(partition),
       ports_(ports),
       options_(options),
-      parser_(ports.records->ForStream(stream_)) {}
+      parser_(ports.records->ForStream(stream_)),
+      busy_(SecondsIn(ports.metrics, stream_, partition, "busy")),
+      idle_(SecondsIn(ports.metrics, stream_, partition, "idle")),
+      blocked_(SecondsIn(ports.metrics, stream_, partition, "blocked")) {}
 
 void PartitionRunner::Start() {
   const auto keep = [](std::shared_ptr<PartitionRunner> self, Task<> task) -> Task<> {
@@ -71,6 +100,7 @@ Task<> PartitionRunner::ReadLoop() {
         std::find_if(shards_.begin(), shards_.end(), [](const auto& s) { return !s->can_read(); });
     if (slow != shards_.end()) {
       const std::shared_ptr<Shard> shard = *slow;
+      const Stopwatch blocked(blocked_);
       co_await shard->outbox().changed().WaitFor(options_.read_wait);
       continue;
     }
@@ -86,9 +116,12 @@ Task<> PartitionRunner::ReadLoop() {
 Task<Status> PartitionRunner::ReadOnce() {
   Offset from = shards_.front()->next_offset();
   for (const auto& shard : shards_) from = std::min(from, shard->next_offset());
+  std::optional<Stopwatch> idle(std::in_place, idle_);
   auto records = co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes,
                                            options_.read_wait);
+  idle.reset();
   if (records.ok()) {
+    const Stopwatch busy(busy_);
     Feed(*records, from);
     co_return Status();
   }

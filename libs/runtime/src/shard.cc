@@ -40,6 +40,7 @@ Shard::Shard(ShardId id, Epoch epoch, const StreamSpec& stream,
       ports_(ports),
       options_(options),
       control_(control),
+      telemetry_(ports.metrics, id_),
       outbox_(options.outbox_bytes) {}
 
 Shard::~Shard() = default;
@@ -84,11 +85,16 @@ void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
     tail_.push_back(records[i]);
     if (tail_.size() > checkpoint::kRememberedRecords) tail_.pop_front();
   }
+  if (stored_) {
+    const int64_t beyond = std::max<int64_t>(0, next_offset_.value - stored_->log_end.value);
+    telemetry_.Replayed(count - std::min(count, static_cast<size_t>(beyond)));
+  }
   if (fold_->last_tick() != tick_seen_) {
     tick_seen_ = fold_->last_tick();
     tick_read_ = Executor::Current().Monotonic();
   }
   if (skip_ && next_offset_ >= *skip_at()) ApplySkip();
+  CheckLogCoversSinks();
 }
 
 void Shard::ApplySkip() {

@@ -37,16 +37,19 @@ Task<Status> Shard::Cut(bool force) {
     co_return Status();
   }
   cut_running_ = true;
-  cut_at_ = Executor::Current().Monotonic();
+  const auto begun = Executor::Current().Monotonic();
+  cut_at_ = begun;
   cut_read_ = fold_->ledger().read;
   CrashPoint("cut.begin");
   checkpoint::Manifest manifest = Describe();
   window::FrozenFold frozen = fold_->Freeze(std::exchange(cut_everything_, false));
+  telemetry_.CutPhaseTook(ShardTelemetry::kFreeze, Executor::Current().Monotonic() - begun);
   const Status saved = co_await SaveAndCommit(std::move(manifest), std::move(frozen));
   cut_running_ = false;
   if (!saved.ok()) {
     // What the local state holds now is not known, so the next cut writes all of it.
     cut_everything_ = true;
+    telemetry_.CutFailed();
     if (alive())
       LogWarn("a cut failed", {{"shard", id_.ToString()}, {"error", saved.error().message}});
   }
@@ -60,6 +63,11 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
     MILLRACE_CO_TRY(co_await CheckFence(output));
   }
   if (!alive()) co_return Fenced("the shard stopped during a cut");
+  auto phase_began = Executor::Current().Monotonic();
+  const auto end_phase = [&](ShardTelemetry::CutPhase phase) {
+    const auto now = Executor::Current().Monotonic();
+    telemetry_.CutPhaseTook(phase, now - std::exchange(phase_began, now));
+  };
   struct Work {
     window::FrozenFold frozen;
     window::StateHash hash;
@@ -75,7 +83,9 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
   MILLRACE_CO_ASSIGN(
       const checkpoint::Prepared prepared,
       co_await checkpointer_->Prepare(std::move(manifest), std::move(change), kept_));
+  end_phase(ShardTelemetry::kWrite);
   if (!Planted("commit_before_upload")) MILLRACE_CO_TRY(co_await checkpointer_->Upload(prepared));
+  end_phase(ShardTelemetry::kUpload);
   const checkpoint::Manifest& m = prepared.manifest;
   control::Commit commit{id_,           epoch_,      m.cut, m.next_offset, prepared.object,
                          prepared.hash, m.state_hash};
@@ -89,6 +99,11 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
     co_return Fenced("a commit was skipped by the control log verdict=" +
                      std::string(control::VerdictName(committed->verdict)));
   }
+  end_phase(ShardTelemetry::kCommit);
+  size_t uploaded = prepared.bytes.size();
+  for (const checkpoint::ManifestFile& f : prepared.uploads)
+    uploaded += static_cast<size_t>(f.file.size);
+  telemetry_.CutCommitted(uploaded, Executor::Current().Wall());
   last_cut_ = m.cut;
   committed_offset_ = m.next_offset;
   kept_.push_back(m);

@@ -43,6 +43,8 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
       gauge("millrace_worker_open_windows", "Windows with events that have not closed.");
   state_bytes_ = gauge("millrace_worker_state_bytes", "Memory of keys and slices.");
   lag_records_ = gauge("millrace_worker_lag_records", "Log records not read yet.");
+  lag_seconds_ = gauge("millrace_worker_lag_seconds",
+                       "How long the oldest record not read yet has been in the log, at most.");
   halted_ = gauge("millrace_worker_halted", "1 while the shard is halted.");
   last_cut_ = gauge("millrace_worker_last_cut_number", "Number of the last committed checkpoint.");
   for (int o = 1; o <= kOutputs; ++o) {
@@ -59,7 +61,7 @@ void ShardMetrics::SetTime(std::string_view name, std::string_view help, Micros 
       .Set(time == kPlusInfinity ? std::numeric_limits<double>::infinity() : Seconds(time));
 }
 
-void ShardMetrics::Export(const Shard& shard, Offset log_end) {
+void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
   halted_->Set(shard.phase() == ShardPhase::kHalted ? 1 : 0);
   if (shard.phase() == ShardPhase::kOpening || !shard.has_fold()) return;
   const auto counters = shard.fold().ledger().Counters();
@@ -77,7 +79,13 @@ void ShardMetrics::Export(const Shard& shard, Offset log_end) {
           shard.fold().largest_event_time());
   open_windows_->Set(static_cast<double>(shard.fold().open_windows()));
   state_bytes_->Set(static_cast<double>(shard.fold().state_bytes()));
-  lag_records_->Set(static_cast<double>(log_end.value - shard.next_offset().value));
+  const int64_t unread = log_end.value - shard.next_offset().value;
+  lag_records_->Set(static_cast<double>(unread));
+  // What is not read yet was appended after the last record read, and after the last time that
+  // nothing was unread.
+  if (unread <= 0) level_at_ = now;
+  const Micros since = std::max(level_at_, shard.last_append_time().value_or(0));
+  if (since > 0) lag_seconds_->Set(Seconds(std::max<Micros>(0, now - since)));
   last_cut_->Set(static_cast<double>(shard.last_cut().value));
   for (const auto& [output, rows] : outbox_rows_)
     rows->Set(static_cast<double>(shard.outbox_rows(output)));

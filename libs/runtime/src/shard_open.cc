@@ -20,6 +20,7 @@ std::string LocalName(const ShardId& id) {
 }  // namespace
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
+  const auto begun = Executor::Current().Monotonic();
   MILLRACE_CO_TRY(co_await TakeOver());
   CrashPoint("open.after_takeover");
   MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(LocalName(id_)));
@@ -30,10 +31,13 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   MILLRACE_CO_TRY(co_await RestoreNewest(committed, start));
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   if (skip_ && next_offset_ >= *skip_at()) ApplySkip();
+  CheckLogCoversSinks();
+  if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   const auto now = Executor::Current().Monotonic();
   tick_seen_ = fold_->last_tick();
   tick_read_ = tick_appended_ = cut_at_ = now;
   cut_read_ = fold_->ledger().read;
+  telemetry_.Restored(now - begun);
   phase_ = ShardPhase::kRunning;
   co_return Status();
 }
@@ -41,6 +45,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
 /// Makes this epoch the owner of every fence, before anything is restored: where the sinks are
 /// decides which checkpoint will do.
 Task<Status> Shard::TakeOver() {
+  Stored stored;
   for (const Output output : kServed) {
     const auto fence = co_await ports_.serving->TakeOver(id_, output, fence_epoch());
     if (!fence.ok()) {
@@ -48,8 +53,33 @@ Task<Status> Shard::TakeOver() {
       co_return fence.error();
     }
     outbox_.SetApplied(output, fence->seq);
+    stored.seqs[static_cast<size_t>(output)] = fence->seq;
   }
+  // Only after the take-over: what the store holds by now was made of records below this end.
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await ports_.log->Range(stream_.topic, id_.partition));
+  stored.log_end = range.end;
+  stored_ = std::move(stored);
   co_return Status();
+}
+
+/// Whatever the serving store held at Open was made of records below the log's end of then; a log
+/// that makes less of them is another one, and its rows would be taken for those that are there.
+void Shard::CheckLogCoversSinks() {
+  if (!stored_ || next_offset_ < stored_->log_end || skip_) return;
+  const Stored stored = *std::exchange(stored_, std::nullopt);
+  for (const Output output : kServed) {
+    const int64_t held = stored.seqs[static_cast<size_t>(output)];
+    const int64_t made = fold_->last_seq(output);
+    if (made >= held) continue;
+    return Halt(
+        "the log is older than the serving store, or another: the store holds rows that this log "
+        "does not make; restore the log that belongs to it, or keep those rows and go on with "
+        "`millrace shard skip " +
+        id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason ...` output=" +
+        std::string(OutputName(output)) + " held=" + std::to_string(held) +
+        " made=" + std::to_string(made) + " log_end=" + std::to_string(stored.log_end.value));
+  }
 }
 
 bool Shard::Covers(const checkpoint::Manifest& manifest) const {
@@ -67,7 +97,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     } else if (manifest.error().code == Code::kUnavailable) {
       co_return manifest.error();
     } else {
-      CountFallback();
+      telemetry_.FellBack();
       LogWarn("a checkpoint cannot be used, an older one is tried",
               {{"shard", id_.ToString()},
                {"cut", commit.cut.value},
@@ -84,7 +114,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     const Status restored = co_await RestoreFrom(manifest);
     if (restored.ok() || phase_ == ShardPhase::kHalted) co_return Status();
     if (restored.error().code == Code::kUnavailable) co_return restored;
-    CountFallback();
+    telemetry_.FellBack();
     LogWarn("a checkpoint cannot be used, an older one is tried",
             {{"shard", id_.ToString()},
              {"cut", manifest.cut.value},
@@ -92,14 +122,6 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
   }
   auto begun = co_await BeginAtStart(start);
   co_return begun;
-}
-
-void Shard::CountFallback() {
-  ports_.metrics
-      ->GetCounter("millrace_worker_restore_fallbacks_total",
-                   "Committed checkpoints that could not be used at a restore.",
-                   {{"namespace", id_.incarnation.name_space}, {"pipeline", id_.incarnation.name}})
-      .Add();
 }
 
 Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {

@@ -58,6 +58,7 @@ Task<> Shard::ServingLoop(Output output) {
       continue;
     }
     if (!alive()) break;
+    telemetry_.SinkFailed(output);
     LogWarn("a serving sink fails, it is tried again", {{"shard", id_.ToString()},
                                                         {"output", OutputName(output)},
                                                         {"error", status.error().message}});
@@ -66,6 +67,10 @@ Task<> Shard::ServingLoop(Output output) {
 }
 
 Task<Status> Shard::ApplyBatch(Output output, std::vector<OutputRow> rows) {
+  const auto count = static_cast<int64_t>(rows.size());
+  std::vector<ShardTelemetry::Moment> moments;
+  if (output == Output::kResults) moments = ShardTelemetry::MomentsOf(rows);
+  const auto begun = Executor::Current().Monotonic();
   ServingBatch batch{
       id_, output, epoch_, outbox_.applied(output), rows.back().seq, std::move(rows)};
   const int64_t high = batch.high;
@@ -73,6 +78,8 @@ Task<Status> Shard::ApplyBatch(Output output, std::vector<OutputRow> rows) {
   const Status applied = co_await ports_.serving->Apply(std::move(batch));
   CrashPoint("sink.serving.after_apply");
   if (applied.ok()) {
+    telemetry_.SinkApplied(output, count, Executor::Current().Monotonic() - begun);
+    telemetry_.Readable(moments, Executor::Current().Wall());
     if (outbox_.applied(output) < high) outbox_.SetApplied(output, high);
     co_return Status();
   }
@@ -135,6 +142,7 @@ Task<> Shard::FileLoop() {
       continue;
     }
     if (!alive()) break;
+    telemetry_.SinkFailed(Output::kFiles);
     LogWarn("a result file cannot be written, it is tried again",
             {{"shard", id_.ToString()}, {"error", put.error().message}});
     co_await Delay(backoff.Next());
@@ -153,6 +161,8 @@ Task<Status> Shard::PutFile(std::vector<OutputRow> rows) {
       of.name_space + "/results/" + of.name + "/v=" + std::to_string(of.defined_at.value) +
       "/date=" + FormatDate(end.file_interval_start) + "/p" + std::to_string(id_.partition.value) +
       "-" + std::to_string(end.file_first) + "-" + std::to_string(end.seq) + ".parquet";
+  const auto begun = Executor::Current().Monotonic();
+  const auto count = static_cast<int64_t>(rows.size());
   const auto there = co_await ports_.objects->Stat(object);
   if (!there.ok() && there.error().code != Code::kNotFound) co_return there.error();
   if (!there.ok()) {
@@ -161,6 +171,7 @@ Task<Status> Shard::PutFile(std::vector<OutputRow> rows) {
     CrashPoint("sink.file.before_put");
     MILLRACE_CO_TRY(co_await ports_.objects->Put(object, std::move(bytes)));
     CrashPoint("sink.file.after_put");
+    telemetry_.SinkApplied(Output::kFiles, count, Executor::Current().Monotonic() - begun);
   }
   outbox_.SetApplied(Output::kFiles, end.seq);
   co_return Status();

@@ -64,8 +64,11 @@ Task<> Worker::RunShard(ShardId id, int64_t generation) {
     } catch (const InvariantViolation& broken) {
       shard->Halt(std::string("a broken invariant while opening: ") + broken.what());
     }
-    if (!Current(id, generation) || shard->fenced() || shard->phase() == ShardPhase::kHalted)
+    if (!Current(id, generation) || shard->phase() == ShardPhase::kHalted) co_return;
+    if (shard->fenced()) {
+      co_await HaltIfOwner(shard);
       co_return;
+    }
     if (opened.ok()) {
       backoff = options_.retry_first;
       const Status served = co_await ServeShard(shard, id, generation);
@@ -80,6 +83,17 @@ Task<> Worker::RunShard(ShardId id, int64_t generation) {
     co_await Delay(backoff);
     backoff = std::min(backoff * 2, options_.retry_last);
   }
+}
+
+/// A fence refused the owner that the control log names: then the control log is the older one.
+Task<> Worker::HaltIfOwner(std::shared_ptr<Shard> shard) {
+  const auto state = co_await control_->ReadShard(shard->id());
+  if (!state.ok() || state->epoch != shard->epoch()) co_return;
+  shard->Halt(
+      "the serving store was written by a newer owner than the control log knows: the log is older "
+      "than the store; restore the log that belongs to it, or begin again with an empty data "
+      "directory epoch=" +
+      std::to_string(shard->epoch().value));
 }
 
 Task<Status> Worker::ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation) {
@@ -173,7 +187,7 @@ Task<> Worker::MetricsLoop() {
       const auto range = co_await ports_.log->Range(shard->stream().topic, id.partition);
       const auto at = slots_.find(id);
       if (range.ok() && at != slots_.end() && at->second.shard == shard)
-        at->second.metrics->Export(*shard, range->end);
+        at->second.metrics->Export(*shard, range->end, Executor::Current().Wall());
     }
   }
 }

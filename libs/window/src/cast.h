@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -68,46 +67,24 @@ inline uint8_t ParseBool(std::string_view s, uint8_t* out) {
   return yes || no ? kNoError : kBadCast;
 }
 
-/// Decimal digits with an optional point, sign and exponent; nan; inf and infinity with an optional
-/// sign; names in any case. Too large is an error, too small is 0.
-inline uint8_t ParseDouble(std::string_view s, double* out) {
-  std::string_view digits = s;
-  const bool negative = s.starts_with('-');
-  if (negative || s.starts_with('+')) digits.remove_prefix(1);
-  const auto spells = [&](std::string_view word) {
-    return std::equal(digits.begin(), digits.end(), word.begin(), word.end(),
-                      [](char a, char b) { return (a | 0x20) == b; });
-  };
-  if (digits.find_first_not_of("0123456789.eE+-") != digits.npos) {
-    if (spells("inf") || spells("infinity")) {
-      *out = std::numeric_limits<double>::infinity();
-    } else if (spells("nan") && digits.size() == s.size()) {
-      *out = std::numeric_limits<double>::quiet_NaN();
-    } else {
-      return kBadCast;
-    }
-  } else {
-    // from_chars takes a minus of its own.
-    if (digits.empty() || digits.front() == '-') return kBadCast;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *out);
-    if (end != digits.data() + digits.size()) return kBadCast;
-    if (error == std::errc::result_out_of_range) {
-      // What is too small is 0 or the nearest subnormal.
-      *out = std::strtod(std::string(digits).c_str(), nullptr);
-      if (std::isinf(*out)) return kOverflow;
-    } else if (error != std::errc()) {
-      return kBadCast;
-    }
-  }
-  if (negative) *out = -*out;
-  return kNoError;
-}
-
 template <typename To>
 uint8_t ParseText(std::string_view text, Type to, To* out) {
   const std::string_view s = TrimSpaces(text);
   if constexpr (std::is_same_v<To, double>) {
-    return ParseDouble(s, out);
+    // from_chars takes no plus sign; what it takes beyond the rules is a NaN with a sign or
+    // payload.
+    const bool plus = s.starts_with('+');
+    const std::string_view digits = s.substr(plus ? 1 : 0);
+    if (digits.empty() || (plus && digits.front() == '-')) return kBadCast;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *out);
+    if (end != digits.data() + digits.size()) return kBadCast;
+    if (error == std::errc() && std::isnan(*out) && s.size() != 3) return kBadCast;
+    if (error == std::errc::result_out_of_range) {
+      // Too large is an error, too small is 0 or the nearest subnormal.
+      *out = std::strtod(std::string(digits).c_str(), nullptr);
+      return std::isinf(*out) ? kOverflow : kNoError;
+    }
+    return error == std::errc() ? kNoError : kBadCast;
   } else if constexpr (std::is_same_v<To, uint8_t>) {
     return ParseBool(s, out);
   } else if constexpr (std::is_same_v<To, Int128>) {
@@ -136,12 +113,15 @@ uint8_t CastValue([[maybe_unused]] Type from, [[maybe_unused]] Type to, const Fr
     return kNoError;
   } else if constexpr (std::is_same_v<From, double>) {
     const double r = std::nearbyint(v);
-    // 2^31, 2^63 and 10^38 are doubles; the largest values themselves may not be.
-    const double bound = std::is_same_v<To, int32_t>   ? 0x1p31
-                         : std::is_same_v<To, int64_t> ? 0x1p63
-                                                       : 1e38;
-    const bool low_ok = std::is_same_v<To, Int128> ? r > -bound : r >= -bound;
-    if (!(low_ok && r < bound)) return kOverflow;
+    bool fits = false;
+    if constexpr (std::is_same_v<To, Int128>) {
+      fits = r >= -1e38 && r <= 1e38;  // the double 1e38 is a little less than 10^38
+    } else {
+      // 2^31 and 2^63 are doubles; the largest values themselves may not be.
+      constexpr double kBound = std::is_same_v<To, int32_t> ? 0x1p31 : 0x1p63;
+      fits = r >= -kBound && r < kBound;
+    }
+    if (!fits) return kOverflow;
     *out = static_cast<To>(r);
     return kNoError;
   } else {

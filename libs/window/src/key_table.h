@@ -27,8 +27,11 @@ inline uint64_t HashKey(std::string_view key) {
   };
   const char* p = key.data();
   const size_t n = key.size();
-  if (n >= 8 && n <= 16) return mix(load(p, uint64_t{}) ^ kA, load(p + n - 8, uint64_t{}) ^ kB ^ n);
-  uint64_t h = kA ^ n;
+  // Spread, so that no byte of a key can undo a difference of lengths.
+  const uint64_t length = n * kB;
+  if (n >= 8 && n <= 16)
+    return mix(load(p, uint64_t{}) ^ kA, load(p + n - 8, uint64_t{}) ^ kB ^ length);
+  uint64_t h = kA ^ length;
   uint64_t last = 0;
   if (n > 16) {
     for (size_t i = 0; i + 8 < n; i += 8) h = mix(h ^ load(p + i, uint64_t{}), kB);
@@ -58,8 +61,9 @@ class KeyTable {
 
   /// The id of `key`, new if it was not there. `hash` is HashKey(key).
   Id Intern(std::string_view key, uint64_t hash);
-  /// The ids of a batch of keys, kNone where a key is not there: key i is keys[ends[i - 1],
-  /// ends[i]). The look-ups run beside each other, so that their cache misses overlap.
+  /// The ids of a batch of keys: key i is keys[ends[i - 1], ends[i]). kNone: it is not there, or
+  /// (once in billions) another key with the same tag hides it; Intern tells. The look-ups run
+  /// beside each other, so that their cache misses overlap.
   void Find(const std::string& keys, const std::vector<uint32_t>& ends,
             const std::vector<uint64_t>& hashes, std::vector<Id>* ids) const;
   static constexpr Id kNone = ~Id{0};

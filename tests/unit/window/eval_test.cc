@@ -26,7 +26,7 @@ Expr Make(Op op, Type type, std::vector<Expr> args) {
   e.args = std::move(args);
   return e;
 }
-Expr Column(int index, Type type) {
+Expr ColumnOf(int index, Type type) {
   Expr e = Make(Op::kColumn, type, {});
   e.index = index;
   return e;
@@ -103,10 +103,10 @@ std::string Row(Op op, char left) {
 }
 
 Outcome TextTo(Type to, const std::string& text) {
-  return Run(Cast(Column(0, Type::kText), to), {{Type::kText, text}});
+  return Run(Cast(ColumnOf(0, Type::kText), to), {{Type::kText, text}});
 }
 Outcome DoubleTo(Type to, double v) {
-  return Run(Cast(Column(0, Type::kDouble), to), {{Type::kDouble, v}});
+  return Run(Cast(ColumnOf(0, Type::kDouble), to), {{Type::kDouble, v}});
 }
 
 }  // namespace
@@ -228,7 +228,7 @@ TEST_CASE("integers are exact, or an error beyond their range") {
       const Value zero = type == Type::kNumeric ? Value{type, Int128{0}} : Value{type, int64_t{0}};
       const Value left =
           type == Type::kNumeric ? Value{type, a} : Value{type, static_cast<int64_t>(a)};
-      RC_ASSERT(Run(Make(op, type, {Column(0, type), Column(1, type)}), {left, zero}) ==
+      RC_ASSERT(Run(Make(op, type, {ColumnOf(0, type), ColumnOf(1, type)}), {left, zero}) ==
                 Outcome(kDivisionByZero));
       return;
     }
@@ -253,16 +253,16 @@ TEST_CASE("integers are exact, or an error beyond their range") {
     };
     const Outcome expected =
         over || exact < low || exact > high ? Outcome(kOverflow) : Outcome(value(exact));
-    RC_ASSERT(Run(Make(op, type, {Column(0, type), Column(1, type)}), {value(a), value(b)}) ==
+    RC_ASSERT(Run(Make(op, type, {ColumnOf(0, type), ColumnOf(1, type)}), {value(a), value(b)}) ==
               expected);
     const Outcome negated = -a > high ? Outcome(kOverflow) : Outcome(value(-a));
-    RC_ASSERT(Run(Make(Op::kNegate, type, {Column(0, type)}), {value(a)}) == negated);
+    RC_ASSERT(Run(Make(Op::kNegate, type, {ColumnOf(0, type)}), {value(a)}) == negated);
   }));
 }
 
 TEST_CASE("an infinity out of finite doubles is an error, an underflow is not") {
   const auto of = [](Op op, double a, double b) {
-    return Run(Make(op, Type::kDouble, {Column(0, Type::kDouble), Column(1, Type::kDouble)}),
+    return Run(Make(op, Type::kDouble, {ColumnOf(0, Type::kDouble), ColumnOf(1, Type::kDouble)}),
                {{Type::kDouble, a}, {Type::kDouble, b}});
   };
   const auto value = [](double v) { return Outcome(Value{Type::kDouble, v}); };
@@ -279,7 +279,7 @@ TEST_CASE("an infinity out of finite doubles is an error, an underflow is not") 
 TEST_CASE("doubles compare with NaN as the largest and -0 as 0") {
   const double order[] = {-HUGE_VAL, -1, 0, DBL_TRUE_MIN, HUGE_VAL, std::nan("")};
   const auto is = [](Op op, double a, double b) {
-    return Run(Make(op, Type::kBool, {Column(0, Type::kDouble), Column(1, Type::kDouble)}),
+    return Run(Make(op, Type::kBool, {ColumnOf(0, Type::kDouble), ColumnOf(1, Type::kDouble)}),
                {{Type::kDouble, a}, {Type::kDouble, b}});
   };
   for (const double& a : order) {
@@ -340,7 +340,7 @@ TEST_CASE("every double reads back from its text") {
     const auto text = DoubleTo(Type::kText, v);
     const auto back = TextTo(Type::kDouble, std::get<std::string>(std::get<Value>(text).data));
     const double d = std::get<double>(std::get<Value>(back).data);
-    RC_ASSERT(std::isnan(v) ? std::isnan(d) : d == v);
+    RC_ASSERT((std::isnan(v) ? std::isnan(d) : d == v));
   }));
 }
 
@@ -415,12 +415,12 @@ TEST_CASE("a batch is evaluated row by row, whatever its neighbours are") {
                       divisor < 0 ? Value{Type::kInt, {}} : Value{Type::kInt, int64_t{divisor}}});
     }
     const Expr quotient =
-        Make(Op::kDivide, Type::kInt, {Column(0, Type::kInt), Column(1, Type::kInt)});
+        Make(Op::kDivide, Type::kInt, {ColumnOf(0, Type::kInt), ColumnOf(1, Type::kInt)});
     const Expr e =
         Make(Op::kCase, Type::kText,
-             {Make(Op::kIsNull, Type::kBool, {Column(1, Type::kInt)}), NullOf(Type::kText),
-              Make(Op::kLess, Type::kBool, {Column(0, Type::kInt), Literal(Type::kInt, 0)}),
-              Cast(quotient, Type::kText), Cast(Column(0, Type::kInt), Type::kText)});
+             {Make(Op::kIsNull, Type::kBool, {ColumnOf(1, Type::kInt)}), NullOf(Type::kText),
+              Make(Op::kLess, Type::kBool, {ColumnOf(0, Type::kInt), Literal(Type::kInt, 0)}),
+              Cast(quotient, Type::kText), Cast(ColumnOf(0, Type::kInt), Type::kText)});
     Evaluator evaluator(e);
     for (int again = 0; again < 2; ++again) {
       const Vec v = evaluator.Run({a.View(), b.View()}, rows.size());

@@ -17,7 +17,7 @@ namespace millrace::window {
 /// A stream `s` and a view `r` on it, planned.
 inline FoldSpec Plan(const std::string& columns, const std::string& stream_options,
                      const std::string& view) {
-  const auto statements = PlanScript("CREATE TABLE s (" + columns + ") WITH (event_time = 'ts', " +
+  const auto statements = PlanScript("CREATE TABLE s (" + columns + ") WITH (event_time = 'ts', partitions = 1, " +
                                      stream_options + "); " + view);
   INFO((statements.ok() ? std::string() : statements.error().message));
   REQUIRE(statements.ok());

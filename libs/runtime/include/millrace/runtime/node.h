@@ -59,6 +59,7 @@ class Node : public Operations, public control::ControlClient {
   Task<Result<std::vector<Offset>>> StartOffsets(PipelineSpec spec, StreamSpec stream);
   Task<Status> WriteValid(control::Record record, std::string what);
   Task<> ReconcileLoop();
+  Task<> MetricsLoop();
   Task<Status> Reconcile();
   Task<Status> DefineServing(Incarnation incarnation);
   Task<Status> FinishDrop(Incarnation incarnation);

@@ -47,6 +47,9 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   const Ports ports_;
   const Options options_;
   std::unique_ptr<RecordParser> parser_;
+  Counter* const busy_;     ///< seconds of decoding and folding
+  Counter* const idle_;     ///< seconds of waiting for the log
+  Counter* const blocked_;  ///< seconds of waiting for a full outbox
   std::vector<std::shared_ptr<Shard>> shards_;
   Event changed_;
   bool stopped_ = false;

@@ -12,6 +12,7 @@
 #include "millrace/control/control_log.h"
 #include "millrace/runtime/outbox.h"
 #include "millrace/runtime/ports.h"
+#include "millrace/runtime/shard_telemetry.h"
 #include "millrace/window/shard_fold.h"
 
 namespace millrace::runtime {
@@ -78,6 +79,10 @@ class Shard : public std::enable_shared_from_this<Shard> {
   size_t outbox_rows(Output output) const { return outbox_.rows_owed(output); }
   CutNumber last_cut() const { return last_cut_; }
   Offset committed_offset() const { return committed_offset_; }
+  /// Append time of the last record read since it was opened.
+  std::optional<Micros> last_append_time() const {
+    return tail_.empty() ? std::nullopt : std::optional(tail_.back().append_time);
+  }
   const Options& options() const { return options_; }
   const StreamSpec& stream() const { return stream_; }
 
@@ -88,6 +93,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
   Task<Status> BeginAtStart(Offset start);
   bool Covers(const checkpoint::Manifest& manifest) const;
+  void CheckLogCoversSinks();
   void ResetFold();
   void ApplySkip();
 
@@ -100,7 +106,6 @@ class Shard : public std::enable_shared_from_this<Shard> {
   checkpoint::Manifest Describe() const;
   Task<Status> SaveAndCommit(checkpoint::Manifest manifest, window::FrozenFold frozen);
   Task<> CleanUp(std::vector<std::string> objects);
-  void CountFallback();
   Epoch fence_epoch() const { return Planted("fence_without_takeover") ? Epoch(1) : epoch_; }
   bool alive() const { return phase_ == ShardPhase::kRunning; }
 
@@ -111,6 +116,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   const Ports ports_;
   const Options options_;
   control::ControlClient* control_;
+  ShardTelemetry telemetry_;
 
   ShardPhase phase_ = ShardPhase::kOpening;
   std::string message_;
@@ -119,6 +125,13 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   std::unique_ptr<window::ShardFold> fold_;
   Offset next_offset_;
+  /// Until the log has been folded up to the end it had at Open: that end, and what the serving
+  /// store held by then, by output number.
+  struct Stored {
+    Offset log_end;
+    std::vector<int64_t> seqs = std::vector<int64_t>(kOutputs + 1, 0);
+  };
+  std::optional<Stored> stored_;
   std::deque<LogRecord> tail_;  ///< the last records read, for the next manifest
   std::optional<control::SkipState> skip_;
   Outbox outbox_;

@@ -15,7 +15,8 @@ class ShardMetrics {
  public:
   ShardMetrics(MetricRegistry* registry, const ShardId& shard, const std::string& stream);
 
-  void Export(const Shard& shard, Offset log_end);
+  /// `now` is the wall clock's.
+  void Export(const Shard& shard, Offset log_end, Micros now);
 
  private:
   struct Counted {
@@ -32,6 +33,8 @@ class ShardMetrics {
   Gauge* open_windows_;
   Gauge* state_bytes_;
   Gauge* lag_records_;
+  Gauge* lag_seconds_;
+  Micros level_at_ = 0;  ///< when the shard was last seen to have read everything; 0: never
   Gauge* halted_;
   Gauge* last_cut_;
   std::map<Output, Gauge*> outbox_rows_;

@@ -56,6 +56,7 @@ class Worker {
   bool Current(const ShardId& id, int64_t generation) const;
   PartitionRunner& RunnerOf(const StreamSpec& stream, PartitionId partition);
   Task<> MetricsLoop();
+  Task<> HaltIfOwner(std::shared_ptr<Shard> shard);
   Task<Status> ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation);
 
   const Ports ports_;

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""The metrics of a real server: each is documented and each documented one is there, and they say what happened.
+
+    metrics_test.py MILLRACE [unittest arguments]
+"""
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+import urllib.request
+
+import cluster
+
+BINARY = None
+PATIENCE = 60
+DOCUMENT = os.path.join(cluster.ROOT, 'docs', 'metrics.md')
+SCRIPT = '''CREATE TABLE orders (placed timestamptz NOT NULL, shop text, amount bigint)
+WITH (event_time = 'placed', watermark_delay = '1 minute', partition_key = 'shop', partitions = 1, ticks = off);
+CREATE MATERIALIZED VIEW per_minute AS SELECT shop, window_start, window_end, count(*) AS orders
+FROM tumble(orders, placed, INTERVAL '1 minute') GROUP BY shop, window_start, window_end;
+'''
+# Counted from the first time on: their labels name what happened.
+ONLY_WHEN_IT_HAPPENS = {'millrace_gateway_backpressure_total', 'millrace_gateway_log_errors_total',
+                        'millrace_coordinator_control_records_skipped_total'}
+
+
+class Metrics(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.mkdtemp(prefix='millrace-metrics-')
+        self.dev = cluster.Dev(BINARY, os.path.join(self.scratch, 'data'))
+        self.assertTrue(self.dev.start())
+        self.dev.command('apply', self.file('base.sql', SCRIPT))
+
+    def tearDown(self):
+        if self.dev.running():
+            self.dev.kill()
+        self.dev.process.stdout.close()
+        self.dev.log.close()
+        shutil.rmtree(self.scratch)
+
+    def file(self, name, content):
+        path = os.path.join(self.scratch, name)
+        with open(path, 'w') as out:
+            out.write(content)
+        return path
+
+    def send(self, *times):
+        lines = [json.dumps({'placed': time, 'shop': 'a', 'amount': 1}) for time in times]
+        self.dev.command('produce', 'orders', '--input', self.file('events.jsonl', '\n'.join(lines)), timeout=PATIENCE)
+        self.dev.command('results', 'per_minute', '--wait', timeout=PATIENCE)
+
+    def value(self, family, **labels):
+        """The sum of all metrics of the family that have the labels."""
+        return sum(value for have, value in cluster.metrics(self.dev, family) if labels.items() <= have.items())
+
+    def becomes(self, family, wanted, **labels):
+        """Metrics are exported a little after the fact."""
+        cluster.wait_until(f'{family} {labels} is {wanted}', lambda: self.value(family, **labels) == wanted, PATIENCE)
+
+    def restart(self):
+        self.dev.process.stdout.close()
+        self.assertTrue(self.dev.start())
+        self.dev.command('results', 'per_minute', '--wait', timeout=PATIENCE)
+
+    def test_the_document_and_the_server_name_the_same_metrics(self):
+        self.send('2001-01-01T10:00:00Z', '2001-01-01T10:05:00Z')
+        text = urllib.request.urlopen(f'http://{self.dev.admin}/metrics', timeout=10).read().decode()
+        exposed = set(re.findall(r'^# TYPE (millrace_\w+) ', text, re.MULTILINE))
+        with open(DOCUMENT) as file:
+            documented = set(re.findall(r'`(millrace_[a-z_]+)', file.read()))
+        self.assertEqual(exposed - documented, set())
+        self.assertEqual(documented - exposed - ONLY_WHEN_IT_HAPPENS, set())
+
+    def test_rows_delays_and_lag(self):
+        before = time.time()
+        self.send('2001-01-01T10:00:00Z', '2001-01-01T10:01:00Z', '2001-01-01T10:02:00Z')
+        self.becomes('millrace_worker_sink_rows_total', 1, sink='results')
+        self.send('2001-01-01T10:00:30Z')
+        self.becomes('millrace_worker_sink_rows_total', 1, sink='late')
+        self.becomes('millrace_worker_emit_delay_seconds_count', 1)
+        self.assertLess(self.value('millrace_worker_emit_delay_seconds_sum'), time.time() - before)
+        self.assertGreater(self.value('millrace_worker_end_to_end_latency_seconds_sum'), 20 * 365 * 86400)
+        self.becomes('millrace_worker_lag_records', 0)
+        self.becomes('millrace_worker_lag_seconds', 0)
+        self.assertEqual(self.value('millrace_worker_sink_errors_total'), 0)
+        self.assertGreater(self.value('millrace_worker_partition_seconds_total', state='busy'), 0)
+        self.assertGreater(self.value('millrace_worker_partition_seconds_total', state='idle'), 0)
+        self.becomes('millrace_coordinator_shards', 1, state='running')
+        self.becomes('millrace_coordinator_leader', 1)
+
+    def test_cuts_and_restores(self):
+        self.send('2001-01-01T10:00:00Z', '2001-01-01T10:05:00Z')
+        self.dev.stop()
+        self.restart()
+        self.assertEqual(self.value('millrace_worker_restore_duration_seconds_count'), 1)
+        self.assertEqual(self.value('millrace_worker_replayed_records_total'), 0, 'all is in the checkpoint')
+        self.send('2001-01-01T10:06:00Z')
+        cluster.wait_until('a cut', lambda: self.value('millrace_worker_cut_duration_seconds_count', phase='commit') == 1,
+                           PATIENCE)
+        self.becomes('millrace_worker_last_cut_number', 2)
+        for phase in ('freeze', 'write', 'upload'):
+            self.assertEqual(self.value('millrace_worker_cut_duration_seconds_count', phase=phase), 1)
+        self.assertGreater(self.value('millrace_worker_cut_bytes_total'), 100)
+        self.assertEqual(self.value('millrace_worker_cut_errors_total'), 0)
+        self.assertAlmostEqual(self.value('millrace_worker_last_cut_timestamp_seconds'), time.time(), delta=PATIENCE)
+        self.send('2001-01-01T10:07:00Z')
+        self.dev.kill()
+        self.restart()
+        self.assertEqual(self.value('millrace_worker_replayed_records_total'), 1)
+
+
+if __name__ == '__main__':
+    BINARY = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2)
