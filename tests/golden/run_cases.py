@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs cases through millrace-fold in every way of running and compares what comes out.
 
-    run_cases.py --fold build/dev/bin/millrace-fold [--oracle] CASE_OR_DIR...
+    run_cases.py --fold build/dev/bin/millrace-fold [--oracle] [--disk] CASE_OR_DIR...
 
 Every case runs as json records and in blocks, with batches of any size, 1, 2 and 3, without and
 with a restart after every record (cases of more than --restart-records records: without).
+--disk adds restarts whose checkpoints go through RocksDB and files.
 `expected` and `note` are taken out before. With --oracle the oracle is one more way; without --fold
 the only one. Exit status 3 of a tool means that it refuses the case, which is right only for
 sessions, cumulate and two stages. The last line is `N passed, M failed`; the exit status is 0 if
@@ -98,6 +99,9 @@ def ways(case, options):
                 ['--restart-everywhere'] if restart else []) + (
                 ['--batch', str(batch)] if batch else [])
             result.append((' '.join(arguments) or 'plain', [options.fold] + arguments))
+        if options.disk and restarts:
+            arguments = ['--restart-everywhere', '--disk']
+            result.append((' '.join(arguments), [options.fold] + arguments))
     return result
 
 
@@ -155,6 +159,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n', 1)[0])
     parser.add_argument('--fold', metavar='TOOL', type=os.path.abspath)
     parser.add_argument('--oracle', action='store_true', help='run the oracle, too')
+    parser.add_argument('--disk', action='store_true', help='also restart through RocksDB and files')
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('--timeout', type=float, default=120, help='seconds for one run')
     parser.add_argument('--restart-records', type=int, default=500)
