@@ -68,6 +68,9 @@ class Metrics(unittest.TestCase):
 
     def test_the_document_and_the_server_name_the_same_metrics(self):
         self.send('2001-01-01T10:00:00Z', '2001-01-01T10:05:00Z')
+        # Times are absent until they are known and exported.
+        cluster.wait_until('the watermark is exported',
+                           lambda: cluster.metrics(self.dev, 'millrace_worker_watermark_timestamp_seconds'))
         text = urllib.request.urlopen(f'http://{self.dev.admin}/metrics', timeout=10).read().decode()
         exposed = set(re.findall(r'^# TYPE (millrace_\w+) ', text, re.MULTILINE))
         with open(DOCUMENT) as file:
