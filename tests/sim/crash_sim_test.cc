@@ -58,6 +58,7 @@ TEST_CASE("lost calls and unknown outcomes alone change no result") {
 TEST_CASE("crashes at any step, lost calls and unknown outcomes change no result") {
   SetLogLevel(LogLevel::kOff);
   int64_t kills = 0;
+  int64_t trims = 0;
   int64_t events = 0;
   const uint64_t first = FirstSeed();
   for (uint64_t seed = first; seed < first + static_cast<uint64_t>(Seeds()); ++seed) {
@@ -66,11 +67,16 @@ TEST_CASE("crashes at any step, lost calls and unknown outcomes change no result
                  << " MILLRACE_SIM_SEEDS=1 replays it");
     REQUIRE(history.differences == "");
     kills += history.kills;
+    trims += history.trims;
     events += history.events;
   }
-  std::printf("simulated: %d seeds, %lld events, %lld kills; lost 0, duplicated 0\n", Seeds(),
-              static_cast<long long>(events), static_cast<long long>(kills));
+  std::printf(
+      "simulated: %d seeds, %lld events, %lld kills, %lld starts from a later snapshot; lost 0, "
+      "duplicated 0\n",
+      Seeds(), static_cast<long long>(events), static_cast<long long>(kills),
+      static_cast<long long>(trims));
   CHECK(kills > Seeds());
+  CHECK(trims > Seeds() / 2);
 }
 
 TEST_CASE("every acknowledged event is counted exactly once, wherever gateway and node crash") {

@@ -146,6 +146,7 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
   options.cut_interval = milliseconds(700);
   options.sink_rows = 7;
   options.read_bytes = 300;
+  options.snapshot_records = 10;
   Cluster cluster(&world, Faults(), options);
   const char* format = seed % 2 == 0 ? "arrow" : "json";
   Define(&cluster, format);
@@ -161,6 +162,7 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
     if (!cluster.node_alive() || world.Chance(kills_per_second * 0.15)) {
       cluster.KillNode();
       ++history.kills;
+      history.trims += cluster.TrimControlLog() ? 1 : 0;
       cluster.StartNode();
     }
   }

@@ -12,6 +12,7 @@ struct History {
   std::string differences;  ///< from a fold of the whole log; empty: none
   uint64_t trace = 0;
   int kills = 0;
+  int trims = 0;  ///< restarts before which the control log lost records
   int64_t events = 0;
 };
 

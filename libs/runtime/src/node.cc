@@ -83,6 +83,7 @@ Task<> Node::ReconcileLoop() {
   while (!stopped_) {
     const Offset seen = control_.fold().next_offset();
     const Status status = co_await Reconcile();
+    SnapshotIfDue();
     if (!status.ok()) {
       LogWarn("cannot follow the control log", {{"error", status.error().message}});
       co_await Delay(kRetry);
@@ -90,6 +91,27 @@ Task<> Node::ReconcileLoop() {
       co_await control_.changed().Wait();
     }
   }
+}
+
+/// Beside the reconciling, which must not wait for it.
+void Node::SnapshotIfDue() {
+  if (snapshotting_ || stopped_ || control_.fold().leader() != wiring_.name ||
+      control_.records_since_snapshot() < wiring_.options.snapshot_records ||
+      Executor::Current().Monotonic() < snapshot_not_before_) {
+    return;
+  }
+  snapshotting_ = true;
+  Executor::Current().Spawn(WriteSnapshot());
+}
+
+Task<> Node::WriteSnapshot() {
+  const auto written = co_await control_.WriteSnapshot();
+  snapshotting_ = false;
+  if (written.ok() && *written == control::Verdict::kValid) co_return;
+  snapshot_not_before_ = Executor::Current().Monotonic() + wiring_.options.retry_last;
+  LogWarn("a snapshot of the control log was not written, it is tried again",
+          {{"error",
+            written.ok() ? std::string(control::VerdictName(*written)) : written.error().message}});
 }
 
 /// Makes the workers run what the fold says, no more.

@@ -60,6 +60,8 @@ class Node : public Operations, public control::ControlClient {
   Task<Status> WriteValid(control::Record record, std::string what);
   Task<> ReconcileLoop();
   Task<Status> Reconcile();
+  void SnapshotIfDue();
+  Task<> WriteSnapshot();
   Task<Status> DefineServing(Incarnation incarnation);
   Task<Status> FinishDrop(Incarnation incarnation);
   Task<Result<int64_t>> LastFileSeq(ShardId shard);
@@ -75,6 +77,8 @@ class Node : public Operations, public control::ControlClient {
   std::set<Incarnation> dropped_;  ///< whose drop is finished
   std::set<std::pair<std::string, std::string>> announced_;
   bool following_ = false;
+  bool snapshotting_ = false;
+  Executor::Duration snapshot_not_before_{0};
   bool stopped_ = false;
 };
 

@@ -37,6 +37,7 @@ struct Options {
   size_t outbox_bytes = 64 << 20;  ///< owed to sinks, unfinished files apart; reading stops there
   size_t sink_rows = 5'000;        ///< of one serving batch
   Duration fence_check = std::chrono::seconds(10);  ///< without a write
+  int64_t snapshot_records = 10'000;  ///< control records between two snapshots of their fold
   Duration retry_first = std::chrono::milliseconds(50);
   Duration retry_last = std::chrono::seconds(5);
 };
