@@ -37,6 +37,9 @@ struct Scenario {
   static runtime::Options Quick() {
     runtime::Options options;
     options.cut_interval = seconds(1);
+    options.housekeeping_first = milliseconds(300);
+    options.housekeeping_interval = milliseconds(300);
+    options.unnamed_object_age = seconds(0);
     return options;
   }
 
@@ -144,6 +147,32 @@ TEST_CASE("with only the newest checkpoint damaged the one before it is restored
   s.Send(5);
   s.Finish();
   CHECK(s.Fallbacks() == 1);
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("while one of the kept checkpoints cannot be read, no object of its shard is deleted") {
+  Scenario s;
+  s.Send(40);
+  const auto last_cut = s.Shard().last_cut;
+  s.cluster.KillNode();
+  const auto lost = s.StateObjects("/m-1-" + std::to_string(last_cut.value) + "-");
+  REQUIRE(lost.size() == 1);
+  REQUIRE(s.cluster.Outside(s.cluster.objects.Delete(lost[0])).ok());
+  const auto before = s.StateObjects("/");
+  s.cluster.StartNode();
+  const auto still_there = [&] {
+    const auto now = s.StateObjects("/");
+    return std::includes(now.begin(), now.end(), before.begin(), before.end());
+  };
+  while (s.Shard().last_cut.value < last_cut.value + 2) s.Send(1);
+  s.Sleep(milliseconds(400));
+  REQUIRE(s.Shard().last_cut.value == last_cut.value + 2);
+  CHECK(still_there());
+  // With three newer ones it does not matter any more what it named.
+  while (s.Shard().last_cut.value < last_cut.value + 3) s.Send(1);
+  s.Sleep(seconds(5));
+  CHECK_FALSE(still_there());
+  s.Finish();
   CHECK(s.Different() == "");
 }
 

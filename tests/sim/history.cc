@@ -147,6 +147,9 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
   options.sink_rows = 7;
   options.read_bytes = 300;
   options.snapshot_records = 10;
+  options.housekeeping_first = milliseconds(300);
+  options.housekeeping_interval = milliseconds(500);
+  options.unnamed_object_age = milliseconds(0);
   Cluster cluster(&world, Faults(), options);
   const char* format = seed % 2 == 0 ? "arrow" : "json";
   Define(&cluster, format);
@@ -212,6 +215,8 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
         "committed checkpoints that could not be used: " + std::to_string(fallbacks) + "\n";
   history.trace = world.trace();
   history.events = producers.unique();
+  history.cleaned =
+      static_cast<int64_t>(cluster.metrics.count("millrace_coordinator_cleaned_objects_total"));
   return history;
 }
 

@@ -14,6 +14,7 @@ struct History {
   int kills = 0;
   int trims = 0;  ///< restarts before which the control log lost records
   int64_t events = 0;
+  int64_t cleaned = 0;  ///< state objects that housekeeping deleted
 };
 
 inline constexpr Faults kTroubled = {std::chrono::milliseconds(20), 0.03, 0.03};

@@ -14,7 +14,10 @@ Task<bool> DrainWorker(Worker* worker) {
 
 }  // namespace
 
-Node::Node(Wiring wiring) : wiring_(std::move(wiring)), control_(wiring_.ports.log) {
+Node::Node(Wiring wiring)
+    : wiring_(std::move(wiring)),
+      control_(wiring_.ports.log),
+      housekeeping_(wiring_.ports, wiring_.options, wiring_.name, &control_.fold()) {
   for (size_t i = 0; i < wiring_.shards.size(); ++i) {
     workers_.push_back(std::make_unique<Worker>(wiring_.ports, wiring_.options, this));
   }
@@ -58,11 +61,13 @@ Task<Status> Node::Start() {
   }
   MILLRACE_CO_TRY(co_await Reconcile());
   Executor::Current().Spawn(ReconcileLoop());
+  Executor::Current().Spawn(housekeeping_.Loop());
   co_return Status();
 }
 
 Task<> Node::Drain() {
   stopped_ = true;
+  housekeeping_.Stop();
   for (size_t i = 0; i < workers_.size(); ++i) {
     const bool drained = co_await RunOn(*wiring_.shards[i], DrainWorker(workers_[i].get()));
     static_cast<void>(drained);

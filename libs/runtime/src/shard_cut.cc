@@ -93,15 +93,17 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
   committed_offset_ = m.next_offset;
   kept_.push_back(m);
   kept_objects_.push_back(prepared.object);
+  constexpr auto kKept = static_cast<int64_t>(control::kKeptCommits);
   std::vector<std::string> garbage;
-  while (kept_.size() > control::kKeptCommits) {
+  while (kept_.front().cut.value + kKept <= last_cut_.value) {
     const checkpoint::Manifest old = std::move(kept_.front());
     kept_.erase(kept_.begin());
     garbage = checkpoint::Unreferenced(old, kept_);
     garbage.push_back(kept_objects_.front());
     kept_objects_.erase(kept_objects_.begin());
   }
-  co_await CleanUp(std::move(garbage));
+  // Fewer: one could not be read at the restore, so what it names is not known.
+  if (kept_.size() == control::kKeptCommits) co_await CleanUp(std::move(garbage));
   co_return Status();
 }
 

@@ -60,7 +60,8 @@ bool Shard::Covers(const checkpoint::Manifest& manifest) const {
 
 Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset start) {
   for (const control::CommitState& commit : committed.commits) {
-    auto manifest = co_await checkpointer_->LoadManifest(commit.manifest, commit.manifest_hash);
+    auto manifest =
+        co_await checkpoint::LoadManifest(ports_.objects, commit.manifest, commit.manifest_hash);
     if (manifest.ok()) {
       kept_.push_back(std::move(*manifest));
       kept_objects_.push_back(commit.manifest);

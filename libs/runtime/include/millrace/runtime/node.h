@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "millrace/control/control_log.h"
+#include "millrace/runtime/housekeeping.h"
 #include "millrace/runtime/operations.h"
 #include "millrace/runtime/worker.h"
 
@@ -71,6 +72,7 @@ class Node : public Operations, public control::ControlClient {
 
   Wiring wiring_;
   control::ControlLog control_;
+  Housekeeping housekeeping_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::map<ShardId, Epoch> owned_;
   std::set<Incarnation> served_;

@@ -126,8 +126,10 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::unique_ptr<StateStore> state_;
   std::unique_ptr<checkpoint::Checkpointer> checkpointer_;
   window::StateHash state_hash_;
-  std::vector<checkpoint::Manifest> kept_;  ///< of the last valid commits, oldest first
-  std::vector<std::string> kept_objects_;   ///< their manifests' objects
+  /// Of the last kKeptCommits valid commits, oldest first, those that could be read. Never older
+  /// ones: what they name may be deleted.
+  std::vector<checkpoint::Manifest> kept_;
+  std::vector<std::string> kept_objects_;  ///< their manifests' objects
   CutNumber last_cut_;
   Offset committed_offset_;
   bool cut_running_ = false;
