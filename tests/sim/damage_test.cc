@@ -22,7 +22,8 @@ FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
 
 /// A node with one shard, cuts every second, and events of one producer a few times a second.
 struct Scenario {
-  explicit Scenario(const char* format = "json") : world(5), cluster(&world, Faults(), Quick()) {
+  explicit Scenario(const char* format = "json", runtime::Options options = Quick())
+      : world(5), cluster(&world, Faults(), options) {
     SetLogLevel(LogLevel::kOff);
     std::string sql = kSql;
     sql.replace(sql.find("%s"), 2, format);
@@ -190,6 +191,46 @@ TEST_CASE("a bit flipped under the log's checksums makes one unreadable record, 
       std::find(table.names.begin(), table.names.end(), "reason") - table.names.begin();
   CHECK(ValueText(table.rows[0][static_cast<size_t>(reason)]) == "UNREADABLE");
   CHECK(s.Counted() == 19);
+}
+
+TEST_CASE("a replay does not bring back raw events whose retention has ended") {
+  runtime::Options options = Scenario::Quick();
+  options.cut_interval = std::chrono::hours(1);
+  options.raw_retention = seconds(20);
+  Scenario s("json", options);
+  const auto quarantined = [&] {
+    const ServingQuery query{"default", "r", Output::kQuarantine, {}, {}, {}, false};
+    return s.cluster.Outside(s.cluster.serving.Query(query)).value().rows.size();
+  };
+  const auto send_broken = [&] {
+    REQUIRE(
+        s.cluster.Outside(s.cluster.log.Append(s.stream.topic, PartitionId(0), {{}, "{broken", {}}))
+            .ok());
+  };
+  const auto wait = [&] {
+    REQUIRE(s.cluster.Call(s.cluster.node().WaitApplied("default", "r"), seconds(60))->ok());
+  };
+  s.Send(5);
+  send_broken();
+  s.Send(5);
+  wait();
+  CHECK(quarantined() == 1);
+  s.Sleep(seconds(25));
+  CHECK(quarantined() == 0);
+  // Nothing was cut: everything is folded again.
+  REQUIRE(s.Shard().last_cut.value == 0);
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  send_broken();
+  wait();
+  CHECK(quarantined() == 1);
+  s.Sleep(seconds(25));
+  CHECK(quarantined() == 0);
+  s.Finish();
+  CHECK(s.Counted() == 10);
+  const auto fence =
+      s.cluster.Outside(s.cluster.serving.ReadFence(s.Shard().shard, Output::kQuarantine));
+  CHECK(fence.value()->seq == 2);
 }
 
 TEST_CASE(

@@ -15,7 +15,8 @@ Task<> Housekeeping::Loop() {
   co_await Delay(options_.housekeeping_first);
   while (!stopped_) {
     const Cleared cleared = co_await RunOnce();
-    if (cleared.objects > 0) LogInfo("housekeeping", {{"objects", cleared.objects}});
+    if (cleared.objects > 0 || cleared.rows > 0)
+      LogInfo("housekeeping", {{"objects", cleared.objects}, {"rows", cleared.rows}});
     co_await Delay(options_.housekeeping_interval);
   }
 }
@@ -23,12 +24,34 @@ Task<> Housekeeping::Loop() {
 Task<Housekeeping::Cleared> Housekeeping::RunOnce() {
   Cleared cleared;
   if (!Leads()) co_return cleared;
+  cleared.rows = co_await ClearRawEvents();
   // A copy: the fold goes on while this waits, and any one moment of it will do.
   const auto shards = fold_->shards();
   for (const auto& [id, shard] : shards) {
     if (!Leads()) co_return cleared;
     cleared.objects += co_await ClearShard(id, shard);
   }
+  co_return cleared;
+}
+
+Task<int64_t> Housekeeping::ClearRawEvents() {
+  const Micros before = Executor::Current().Wall() - options_.raw_retention.count();
+  int64_t cleared = 0;
+  while (Leads()) {
+    CrashPoint("housekeeping.before_rows");
+    const auto deleted = co_await ports_.serving->DeleteRaw(before, options_.raw_rows);
+    if (!deleted.ok()) {
+      LogWarn("late and quarantined events past their retention are deleted later",
+              {{"error", deleted.error().message}});
+      break;
+    }
+    cleared += *deleted;
+    if (*deleted < options_.raw_rows) break;
+  }
+  ports_.metrics
+      ->GetCounter("millrace_coordinator_expired_rows_total",
+                   "Late and quarantined events deleted at the end of their retention.", {})
+      .Add(static_cast<double>(cleared));
   co_return cleared;
 }
 

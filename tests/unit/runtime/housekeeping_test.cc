@@ -6,6 +6,7 @@
 #include "millrace/checkpoint/manifest.h"
 #include "millrace/metrics/in_memory_metrics.h"
 #include "millrace/objectstore/in_memory_object_store.h"
+#include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/sql/planner.h"
 #include "support/test_executor.h"
 
@@ -77,18 +78,20 @@ struct Cluster {
   }
   void Age(std::chrono::hours hours = std::chrono::hours(25)) { executor.RunFor(hours); }
 
-  int64_t Clear(const std::string& node = "a") {
+  Housekeeping::Cleared ClearAll(const std::string& node = "a") {
     Housekeeping housekeeping(
-        {nullptr, &objects, nullptr, nullptr, nullptr, nullptr, nullptr, &metrics}, options, node,
+        {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, &metrics}, options, node,
         &fold);
-    return executor.RunUntilDone(housekeeping.RunOnce()).objects;
+    return executor.RunUntilDone(housekeeping.RunOnce());
   }
+  int64_t Clear(const std::string& node = "a") { return ClearAll(node).objects; }
   bool There(const ShardId& shard, const std::string& name) {
     return executor.RunUntilDone(objects.Stat(checkpoint::ShardPrefix(shard) + name)).ok();
   }
 
   test::TestExecutor executor;
   InMemoryObjectStore objects;
+  InMemoryServingStore serving;
   InMemoryMetrics metrics;
   Options options;
   control::Fold fold;
@@ -207,11 +210,48 @@ TEST_CASE_METHOD(Cluster, "only the leader clears, and only below the shards it 
   CHECK(executor.RunUntilDone(objects.List("")).value().size() == 1);
 }
 
+TEST_CASE_METHOD(Cluster, "raw events are kept for their retention, however many there are") {
+  const auto statements = PlanScript(kSql).value();
+  REQUIRE(executor
+              .RunUntilDone(serving.Define(one.incarnation, std::get<StreamSpec>(statements[0]),
+                                           std::get<PipelineSpec>(statements[1])))
+              .ok());
+  REQUIRE(executor.RunUntilDone(serving.TakeOver(one, Output::kQuarantine, Epoch(2))).ok());
+  const auto apply = [&](int64_t low, int64_t high) {
+    ServingBatch batch{one, Output::kQuarantine, Epoch(2), low, high, {}};
+    for (int64_t seq = low + 1; seq <= high; ++seq) {
+      OutputRow& row = batch.rows.emplace_back();
+      row.output = Output::kQuarantine;
+      row.seq = seq;
+      row.caused_at = executor.Wall();
+    }
+    REQUIRE(executor.RunUntilDone(serving.Apply(std::move(batch))).ok());
+  };
+  const auto rows = [&] {
+    const ServingQuery query{"default", "r", Output::kQuarantine, {}, {}, {}, false};
+    return executor.RunUntilDone(serving.Query(query)).value().rows.size();
+  };
+  options.raw_rows = 10;
+  apply(0, 30);
+  Age(std::chrono::hours(5));
+  apply(30, 35);
+  Age(std::chrono::hours(30 * 24 - 5));
+  CHECK(ClearAll().rows == 0);
+  CHECK(rows() == 35);
+  Age(std::chrono::hours(1));
+  CHECK(ClearAll("b").rows == 0);
+  CHECK(ClearAll().rows == 30);
+  CHECK(rows() == 5);
+  Age(std::chrono::hours(5));
+  CHECK(ClearAll().rows == 5);
+  CHECK(executor.RunUntilDone(serving.ReadFence(one, Output::kQuarantine)).value()->seq == 35);
+}
+
 TEST_CASE_METHOD(Cluster, "rounds follow each other until it is stopped") {
   options.housekeeping_first = std::chrono::minutes(1);
   options.housekeeping_interval = std::chrono::hours(1);
   Housekeeping housekeeping(
-      {nullptr, &objects, nullptr, nullptr, nullptr, nullptr, nullptr, &metrics}, options, "a",
+      {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, &metrics}, options, "a",
       &fold);
   Put(one, File(1, 1));
   Age();

@@ -8,10 +8,16 @@
 
 namespace millrace::runtime {
 
-/// What the leader clears away now and then: state objects that nothing can need any more. An owner
-/// deletes what its own commits replace (cleaning rule (a), shard_cut.cc); this deletes what is
-/// left behind by owners that died or lost their shard between an upload and its commit, or between
-/// a commit and its cleaning (rule (b)).
+/// What the leader clears away now and then: raw events past Options::raw_retention, and state
+/// objects that nothing can need any more.
+///
+/// Raw events stand in the late and quarantine tables. Rows at or below a fence are never sent
+/// again, so no replay brings a deleted one back; a store that was brought back from a backup has
+/// them until the next round.
+///
+/// As for state objects, an owner deletes what its own commits replace (cleaning rule (a),
+/// shard_cut.cc); this deletes what is left behind by owners that died or lost their shard between
+/// an upload and its commit, or between a commit and its cleaning (rule (b)).
 ///
 /// An object of a shard is deleted if all of this holds, with F the fold of this process at any
 /// moment:
@@ -30,8 +36,8 @@ namespace millrace::runtime {
 /// the same argument name nothing else that is older. And a restore reads only what the last three
 /// commits name: of F, or of later ones. An upload that an older owner has under way may lose its
 /// object, but its commit is not valid. This holds for an F that lags and for a leader that has
-/// been replaced. The age guards against what the argument does not cover: of a control log that was
-/// brought back from an older backup, nothing that it has forgotten is deleted for a day.
+/// been replaced. The age guards against what the argument does not cover: of a control log that
+/// was brought back from an older backup, nothing that it has forgotten is deleted for a day.
 ///
 /// Errors: logged; the next round tries again. What is left behind is harmless.
 /// Threads: the control executor.
@@ -40,6 +46,7 @@ class Housekeeping {
   /// What one round cleared away.
   struct Cleared {
     int64_t objects = 0;
+    int64_t rows = 0;
   };
 
   /// Acts while `fold`, which outlives it, has `node` as the leader.
@@ -51,6 +58,7 @@ class Housekeeping {
   Task<Cleared> RunOnce();
 
  private:
+  Task<int64_t> ClearRawEvents();
   Task<int64_t> ClearShard(ShardId id, control::ShardState shard);
   bool Leads() const { return !stopped_ && fold_->leader() == node_; }
 

@@ -41,6 +41,8 @@ struct Options {
   Duration housekeeping_first = std::chrono::minutes(1);   ///< after the start
   Duration housekeeping_interval = std::chrono::hours(1);  ///< housekeeping.h
   Duration unnamed_object_age = std::chrono::hours(24);    ///< no younger one is deleted
+  Duration raw_retention = std::chrono::hours(30 * 24);    ///< of late and quarantined events
+  int64_t raw_rows = 5'000;                                ///< deleted in one transaction
   Duration retry_first = std::chrono::milliseconds(50);
   Duration retry_last = std::chrono::seconds(5);
 };
