@@ -64,6 +64,24 @@ inline void CheckObjectStoreContract(TestExecutor& executor, ObjectStore& store)
     CHECK(keys("a/z=1/") == "");
   }
 
+  SECTION("an object tells when it was put, and a replaced one when it was replaced") {
+    REQUIRE(put("t/a", "1").ok());
+    REQUIRE(put("t/b", "1").ok());
+    const auto before = run(store.List("t/")).value();
+    REQUIRE(before.size() == 2);
+    CHECK(before[0].modified > 0);
+    CHECK(before[0].modified <= before[1].modified);
+    CHECK(run(store.Stat("t/b")).value().modified == before[1].modified);
+    const auto replaced = [&] {
+      REQUIRE(put("t/a", "2").ok());
+      executor.RunFor(std::chrono::seconds(1));
+      return run(store.Stat("t/a")).value().modified;
+    };
+    Micros after = replaced();
+    for (int i = 0; i < 100'000 && after <= before[1].modified; ++i) after = replaced();
+    CHECK(after > before[1].modified);
+  }
+
   SECTION("what is no key is refused") {
     const std::string key = GENERATE(as<std::string>(), "", "/a", "a/", "a//b", "..", "a/../b",
                                      ".tmp/0", "a/.b", "a\nb", std::string(1025, 'k'));

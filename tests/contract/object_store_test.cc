@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
@@ -22,6 +24,26 @@ TEST_CASE("objects in a directory keep the contract of object stores") {
   test::TestExecutor executor;
   const auto store = LocalObjectStore::Open(dir.Sub("objects")).value();
   test::CheckObjectStoreContract(executor, *store);
+}
+
+TEST_CASE("objects in memory are as old as the wall clock of who put them says") {
+  test::TestExecutor executor;
+  InMemoryObjectStore store;
+  executor.RunFor(std::chrono::seconds(5));
+  const Micros now = executor.Wall();
+  REQUIRE(executor.RunUntilDone(store.Put("a", Buffer::Own("x"))).ok());
+  CHECK(executor.RunUntilDone(store.Stat("a")).value().modified == now);
+}
+
+TEST_CASE("objects in a directory are as old as their files") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  const auto store = LocalObjectStore::Open(dir.Sub("objects")).value();
+  REQUIRE(executor.RunUntilDone(store->Put("a/b", Buffer::Own("x"))).ok());
+  const auto times = {timespec{1'500'000'000, 7'000}, timespec{1'500'000'000, 7'000}};
+  REQUIRE(utimensat(AT_FDCWD, (dir.Sub("objects") + "/a/b").c_str(), times.begin(), 0) == 0);
+  CHECK(executor.RunUntilDone(store->Stat("a/b")).value().modified == 1'500'000'000'000'007);
+  CHECK(executor.RunUntilDone(store->List("a/")).value().at(0).modified == 1'500'000'000'000'007);
 }
 
 TEST_CASE("a put that fails half way leaves no object and no temporary file") {

@@ -310,6 +310,69 @@ inline void CheckServingContract(TestExecutor& executor,
     CHECK(query(q).error().code == Code::kInvalidArgument);
   }
 
+  SECTION("raw events are deleted by the age of their record, fences and results are not") {
+    const Micros begin = 1'000'000'000 * kSecond;
+    const auto raw = [&](Output output, int64_t seq) {
+      OutputRow row;
+      row.output = output;
+      row.seq = seq;
+      row.cause = Offset(seq);
+      row.caused_at = begin + seq * kSecond;
+      row.detail = "d";
+      row.payload = "p";
+      if (output == Output::kLate)
+        row.values = {{Type::kTimestamp, int64_t{0}}, {Type::kText, {}}, {Type::kInt, int64_t{4}}};
+      return row;
+    };
+    const auto apply_to = [&](const ShardId& to, Output output, int64_t low, int64_t high) {
+      std::vector<OutputRow> rows;
+      for (int64_t seq = low + 1; seq <= high; ++seq) rows.push_back(raw(output, seq));
+      return run(store->Apply({to, output, epoch, low, high, rows}));
+    };
+    const auto rows_of = [&](Output output) {
+      ServingQuery q;
+      q.output = output;
+      return static_cast<int64_t>(query(q).value().rows.size());
+    };
+    const ShardId second = ServingShard(17, 3);
+    for (const ShardId& s : {shard, second}) {
+      for (const Output o : {Output::kLate, Output::kQuarantine}) {
+        REQUIRE(run(store->TakeOver(s, o, epoch)).ok());
+        REQUIRE(apply_to(s, o, 0, 10).ok());
+      }
+    }
+    REQUIRE(apply(0, 1, {ServingRow(1, "a", 0, 1)}).ok());
+    const auto remove = [&](int64_t before_seq, int64_t max_rows) {
+      return run(store->DeleteRaw(begin + before_seq * kSecond, max_rows)).value();
+    };
+    CHECK(remove(1, 100) == 0);
+    // Records 1 to 4 of each table and shard, a few at a time.
+    CHECK(remove(5, 7) == 7);
+    CHECK(rows_of(Output::kLate) + rows_of(Output::kQuarantine) == 33);
+    CHECK(remove(5, 7) == 7);
+    CHECK(remove(5, 7) == 2);
+    CHECK(remove(5, 7) == 0);
+    CHECK(rows_of(Output::kLate) == 12);
+    CHECK(rows_of(Output::kQuarantine) == 12);
+    ServingQuery late;
+    late.output = Output::kLate;
+    CHECK(ValueText(query(late).value().rows[0][1]) == "5");
+    CHECK(counts() == "a@0=1 ");
+    for (const Output o : {Output::kLate, Output::kQuarantine}) {
+      CHECK(run(store->ReadFence(shard, o)).value()->seq == 10);
+      CHECK(apply_to(shard, o, 0, 4).error().code == Code::kConflict);
+      CHECK(apply_to(shard, o, 10, 11).ok());
+    }
+    CHECK(rows_of(Output::kLate) == 13);
+    // A dropped incarnation's rows go too.
+    REQUIRE(run(store->DropViews(shard.incarnation)).ok());
+    REQUIRE(
+        run(store->Define(ServingShard(40).incarnation, ServingStream(), ServingPipeline())).ok());
+    CHECK(rows_of(Output::kLate) == 0);
+    CHECK(remove(12, 100) == 26);
+    CHECK(remove(12, 100) == 0);
+  }
+
   SECTION("the name shows the youngest incarnation, and tables outlive their views") {
     REQUIRE(apply(0, 1, {ServingRow(1, "old", 0, 1)}).ok());
     const ShardId young = ServingShard(40);

@@ -103,6 +103,25 @@ TEST_CASE_METHOD(Fixture, "rows, fences and views are there after the store is o
   CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "raw events are deleted that no view of this process defines") {
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kQuarantine, Epoch(1))).ok());
+  OutputRow row;
+  row.output = Output::kQuarantine;
+  row.seq = 1;
+  row.caused_at = 5 * kSecond;
+  row.payload = "secret";
+  REQUIRE(Apply(0, {row}).ok());
+  REQUIRE(executor.RunUntilDone(store->DropViews(shard.incarnation)).ok());
+  store.reset();
+  store = SqliteServingStore::Open(path).value();
+  CHECK(executor.RunUntilDone(store->DeleteRaw(5 * kSecond, 10)).value() == 0);
+  CHECK(Sql(path, "SELECT payload FROM \"r_quarantine@17\"") == "secret\n");
+  CHECK(executor.RunUntilDone(store->DeleteRaw(5 * kSecond + 1, 10)).value() == 1);
+  CHECK(Sql(path, "SELECT count(*) FROM \"r_quarantine@17\"") == "0\n");
+  CHECK(Sql(path, "DROP TABLE \"r_quarantine@17\"") == "");
+  CHECK(executor.RunUntilDone(store->DeleteRaw(kPlusInfinity, 10)).value() == 0);
+}
+
 TEST_CASE_METHOD(Fixture,
                  "a batch with a row that cannot be written leaves the fence where it was") {
   REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());

@@ -149,6 +149,16 @@ class Damage(unittest.TestCase):
         self.goes_on_from(3)
         self.assertNotIn(FALLBACK, self.said())
 
+    def restores_the_newest_again(self):
+        """What was lost once is not named by the checkpoints that were made since."""
+        before = self.said().count(FALLBACK)
+        self.dev.process.stdout.close()
+        self.assertTrue(self.dev.start(), self.said())
+        self.dev.command('results', 'per_minute', '--wait', timeout=PATIENCE)
+        self.assertEqual(self.said().count(FALLBACK), before, self.said())
+        self.assertNotIn('a shard begins at its start', self.said())
+        self.dev.stop()
+
     def falls_back(self, path, cut):
         self.goes_on_from(cut)
         lines = [line for line in self.said().splitlines() if FALLBACK in line]
@@ -160,6 +170,14 @@ class Damage(unittest.TestCase):
         path = self.newest_only()[0]
         os.remove(path)
         self.falls_back(path, 2)
+
+    def test_checkpoints_after_a_loss_do_without_what_was_lost(self):
+        lost = self.newest_only()
+        self.assertGreater(len(lost), 1)
+        for path in lost:
+            os.remove(path)
+        self.goes_on_from(2)
+        self.restores_the_newest_again()
 
     def test_a_bit_flipped_in_a_state_file_falls_back(self):
         path = self.newest_only()[0]

@@ -17,7 +17,8 @@ Cluster::Cluster(SimWorld* world, Faults f, runtime::Options options)
     : faults(f),
       world_(world),
       options_(options),
-      faulty_log_(&log, world, &faults),
+      trimmed_log_(&log),
+      faulty_log_(&trimmed_log_, world, &faults),
       faulty_objects_(&objects, world, &faults),
       faulty_serving_(&serving, world, &faults),
       outside_(world->NewProcess()) {}
@@ -57,6 +58,28 @@ void Cluster::KillNode() {
   gateway_.reset();
   states_.reset();
   process_ = nullptr;
+}
+
+bool Cluster::TrimControlLog() {
+  const std::string topic(control::kControlTopic);
+  control::Fold fold;
+  std::vector<Offset> whole;
+  std::map<std::pair<Offset, int64_t>, std::set<int32_t>> valid;
+  const auto records =
+      Outside(log.Read(topic, PartitionId(0), Offset(0), size_t{1} << 40, {})).value();
+  for (const LogRecord& record : records) {
+    const control::Record decoded = control::Decode(record.value).value();
+    const auto verdict = fold.Apply(record.offset, record.append_time, decoded);
+    const auto* chunk = std::get_if<control::Snapshot>(&decoded);
+    if (chunk == nullptr || verdict != control::Verdict::kValid) continue;
+    auto& chunks = valid[{chunk->at, chunk->n}];
+    if (chunks.insert(chunk->chunk).second && chunks.size() == static_cast<size_t>(chunk->chunks))
+      whole.push_back(chunk->at);
+  }
+  if (whole.size() < 2 || whole[whole.size() - 2] < trimmed_to_) return false;
+  trimmed_to_ = Offset(whole[whole.size() - 2].value + 1);
+  trimmed_log_.Trim(topic, PartitionId(0), trimmed_to_);
+  return true;
 }
 
 Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,

@@ -16,6 +16,7 @@
 #include "millrace/state/in_memory_state.h"
 #include "sim/faulty.h"
 #include "sim/sim_world.h"
+#include "support/trimmed_log.h"
 
 namespace millrace::sim {
 
@@ -66,6 +67,9 @@ class Cluster {
   /// went wrong.
   void StartNode();
   void KillNode();
+  /// Takes from the control log what a leader may trim: all before the last snapshot but one.
+  /// False: there are not two yet, or nothing is before it.
+  bool TrimControlLog();
   bool node_alive() const { return process_ != nullptr && process_->alive(); }
   runtime::Node& node() { return *node_; }
   ingest::Gateway& gateway() { return *gateway_; }
@@ -90,6 +94,8 @@ class Cluster {
  private:
   SimWorld* world_;
   runtime::Options options_;
+  test::TrimmedLog trimmed_log_;
+  Offset trimmed_to_;
   FaultyLog faulty_log_;
   FaultyObjectStore faulty_objects_;
   FaultyServingStore faulty_serving_;

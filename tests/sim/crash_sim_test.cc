@@ -58,6 +58,8 @@ TEST_CASE("lost calls and unknown outcomes alone change no result") {
 TEST_CASE("crashes at any step, lost calls and unknown outcomes change no result") {
   SetLogLevel(LogLevel::kOff);
   int64_t kills = 0;
+  int64_t trims = 0;
+  int64_t cleaned = 0;
   int64_t events = 0;
   const uint64_t first = FirstSeed();
   for (uint64_t seed = first; seed < first + static_cast<uint64_t>(Seeds()); ++seed) {
@@ -66,11 +68,18 @@ TEST_CASE("crashes at any step, lost calls and unknown outcomes change no result
                  << " MILLRACE_SIM_SEEDS=1 replays it");
     REQUIRE(history.differences == "");
     kills += history.kills;
+    trims += history.trims;
+    cleaned += history.cleaned;
     events += history.events;
   }
-  std::printf("simulated: %d seeds, %lld events, %lld kills; lost 0, duplicated 0\n", Seeds(),
-              static_cast<long long>(events), static_cast<long long>(kills));
+  std::printf(
+      "simulated: %d seeds, %lld events, %lld kills, %lld starts from a later snapshot, %lld "
+      "objects cleaned away; lost 0, duplicated 0\n",
+      Seeds(), static_cast<long long>(events), static_cast<long long>(kills),
+      static_cast<long long>(trims), static_cast<long long>(cleaned));
   CHECK(kills > Seeds());
+  CHECK(trims > Seeds() / 2);
+  CHECK(cleaned > Seeds());
 }
 
 TEST_CASE("every acknowledged event is counted exactly once, wherever gateway and node crash") {
@@ -116,6 +125,22 @@ TEST_CASE("a crash at every named point changes no result, and every point is re
     CHECK(here.crashed[name] > 0);
     std::printf("crash point %-28s crashed %d times\n", name.c_str(), here.crashed[name]);
   }
+  plan = nullptr;
+  InstallCrashPointHandler(nullptr);
+}
+
+TEST_CASE("a crash while housekeeping deletes changes no result") {
+  SetLogLevel(LogLevel::kOff);
+  InstallCrashPointHandler(AtCrashPoint);
+  CrashPlan here;
+  plan = &here;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    here.at = "housekeeping.before_delete";
+    here.countdown = static_cast<int>(seed);
+    INFO("seed " << seed);
+    CHECK(Run(seed, 1.0).differences == "");
+  }
+  CHECK(here.crashed["housekeeping.before_delete"] > 5);
   plan = nullptr;
   InstallCrashPointHandler(nullptr);
 }

@@ -22,7 +22,8 @@ FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
 
 /// A node with one shard, cuts every second, and events of one producer a few times a second.
 struct Scenario {
-  explicit Scenario(const char* format = "json") : world(5), cluster(&world, Faults(), Quick()) {
+  explicit Scenario(const char* format = "json", runtime::Options options = Quick())
+      : world(5), cluster(&world, Faults(), options) {
     SetLogLevel(LogLevel::kOff);
     std::string sql = kSql;
     sql.replace(sql.find("%s"), 2, format);
@@ -37,6 +38,9 @@ struct Scenario {
   static runtime::Options Quick() {
     runtime::Options options;
     options.cut_interval = seconds(1);
+    options.housekeeping_first = milliseconds(300);
+    options.housekeeping_interval = milliseconds(300);
+    options.unnamed_object_age = seconds(0);
     return options;
   }
 
@@ -147,6 +151,32 @@ TEST_CASE("with only the newest checkpoint damaged the one before it is restored
   CHECK(s.Different() == "");
 }
 
+TEST_CASE("while one of the kept checkpoints cannot be read, no object of its shard is deleted") {
+  Scenario s;
+  s.Send(40);
+  const auto last_cut = s.Shard().last_cut;
+  s.cluster.KillNode();
+  const auto lost = s.StateObjects("/m-1-" + std::to_string(last_cut.value) + "-");
+  REQUIRE(lost.size() == 1);
+  REQUIRE(s.cluster.Outside(s.cluster.objects.Delete(lost[0])).ok());
+  const auto before = s.StateObjects("/");
+  s.cluster.StartNode();
+  const auto still_there = [&] {
+    const auto now = s.StateObjects("/");
+    return std::includes(now.begin(), now.end(), before.begin(), before.end());
+  };
+  while (s.Shard().last_cut.value < last_cut.value + 2) s.Send(1);
+  s.Sleep(milliseconds(400));
+  REQUIRE(s.Shard().last_cut.value == last_cut.value + 2);
+  CHECK(still_there());
+  // With three newer ones it does not matter any more what it named.
+  while (s.Shard().last_cut.value < last_cut.value + 3) s.Send(1);
+  s.Sleep(seconds(5));
+  CHECK_FALSE(still_there());
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
 TEST_CASE("a bit flipped under the log's checksums makes one unreadable record, once") {
   Scenario s("arrow");
   s.cluster.faulty_log().FlipBitOf(s.stream.topic, PartitionId(0), Offset(3));
@@ -161,6 +191,46 @@ TEST_CASE("a bit flipped under the log's checksums makes one unreadable record, 
       std::find(table.names.begin(), table.names.end(), "reason") - table.names.begin();
   CHECK(ValueText(table.rows[0][static_cast<size_t>(reason)]) == "UNREADABLE");
   CHECK(s.Counted() == 19);
+}
+
+TEST_CASE("a replay does not bring back raw events whose retention has ended") {
+  runtime::Options options = Scenario::Quick();
+  options.cut_interval = std::chrono::hours(1);
+  options.raw_retention = seconds(20);
+  Scenario s("json", options);
+  const auto quarantined = [&] {
+    const ServingQuery query{"default", "r", Output::kQuarantine, {}, {}, {}, false};
+    return s.cluster.Outside(s.cluster.serving.Query(query)).value().rows.size();
+  };
+  const auto send_broken = [&] {
+    REQUIRE(
+        s.cluster.Outside(s.cluster.log.Append(s.stream.topic, PartitionId(0), {{}, "{broken", {}}))
+            .ok());
+  };
+  const auto wait = [&] {
+    REQUIRE(s.cluster.Call(s.cluster.node().WaitApplied("default", "r"), seconds(60))->ok());
+  };
+  s.Send(5);
+  send_broken();
+  s.Send(5);
+  wait();
+  CHECK(quarantined() == 1);
+  s.Sleep(seconds(25));
+  CHECK(quarantined() == 0);
+  // Nothing was cut: everything is folded again.
+  REQUIRE(s.Shard().last_cut.value == 0);
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  send_broken();
+  wait();
+  CHECK(quarantined() == 1);
+  s.Sleep(seconds(25));
+  CHECK(quarantined() == 0);
+  s.Finish();
+  CHECK(s.Counted() == 10);
+  const auto fence =
+      s.cluster.Outside(s.cluster.serving.ReadFence(s.Shard().shard, Output::kQuarantine));
+  CHECK(fence.value()->seq == 2);
 }
 
 TEST_CASE(

@@ -174,6 +174,12 @@ class FaultyServingStore : public ServingStore {
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
+  Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->DeleteRaw(appended_before, max_rows);
+    MILLRACE_CO_TRY(co_await trouble_.After());
+    co_return r;
+  }
   Task<Result<ServingTable>> Query(ServingQuery query) override {
     auto r = co_await inner_->Query(std::move(query));
     co_return r;

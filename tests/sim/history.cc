@@ -146,6 +146,10 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
   options.cut_interval = milliseconds(700);
   options.sink_rows = 7;
   options.read_bytes = 300;
+  options.snapshot_records = 10;
+  options.housekeeping_first = milliseconds(300);
+  options.housekeeping_interval = milliseconds(500);
+  options.unnamed_object_age = milliseconds(0);
   Cluster cluster(&world, Faults(), options);
   const char* format = seed % 2 == 0 ? "arrow" : "json";
   Define(&cluster, format);
@@ -161,6 +165,7 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
     if (!cluster.node_alive() || world.Chance(kills_per_second * 0.15)) {
       cluster.KillNode();
       ++history.kills;
+      history.trims += cluster.TrimControlLog() ? 1 : 0;
       cluster.StartNode();
     }
   }
@@ -210,6 +215,8 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
         "committed checkpoints that could not be used: " + std::to_string(fallbacks) + "\n";
   history.trace = world.trace();
   history.events = producers.unique();
+  history.cleaned =
+      static_cast<int64_t>(cluster.metrics.count("millrace_coordinator_cleaned_objects_total"));
   return history;
 }
 

@@ -12,7 +12,9 @@ struct History {
   std::string differences;  ///< from a fold of the whole log; empty: none
   uint64_t trace = 0;
   int kills = 0;
+  int trims = 0;  ///< restarts before which the control log lost records
   int64_t events = 0;
+  int64_t cleaned = 0;  ///< state objects that housekeeping deleted
 };
 
 inline constexpr Faults kTroubled = {std::chrono::milliseconds(20), 0.03, 0.03};

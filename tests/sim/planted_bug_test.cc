@@ -13,7 +13,7 @@ TEST_CASE("the simulation finds every planted mistake") {
   SetLogLevel(LogLevel::kOff);
   constexpr uint64_t kPatience = 200;
   const char* bug = GENERATE("dedup_forgotten", "commit_before_upload", "file_ended_at_cut",
-                             "fence_without_takeover", "batch_end_is_pulse");
+                             "fence_without_takeover", "batch_end_is_pulse", "clean_any_epoch");
   planted_bug = bug;
   uint64_t seed = 1;
   while (seed <= kPatience && Run(seed, 1.0).differences.empty()) ++seed;

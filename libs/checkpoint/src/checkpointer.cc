@@ -63,8 +63,8 @@ Task<Status> Checkpointer::Upload(const Prepared& prepared) {
   co_return Status();
 }
 
-Task<Result<Manifest>> Checkpointer::LoadManifest(std::string object, Hash128 hash) {
-  auto bytes = co_await objects_->Get(object);
+Task<Result<Manifest>> LoadManifest(ObjectStore* objects, std::string object, Hash128 hash) {
+  auto bytes = co_await objects->Get(object);
   if (!bytes.ok()) co_return Damaged(object, bytes.error());
   if (Hash(bytes->bytes) != hash) {
     co_return Corruption("a manifest is not the one that was committed object=" + object);

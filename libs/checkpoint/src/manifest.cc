@@ -1,5 +1,6 @@
 #include "millrace/checkpoint/manifest.h"
 
+#include <charconv>
 #include <set>
 
 #include "millrace/base/bytes.h"
@@ -8,6 +9,27 @@ namespace millrace::checkpoint {
 namespace {
 
 constexpr std::string_view kMagic = "MRM1";
+constexpr size_t kHashDigits = 32;
+
+/// Takes a number without sign or leading zeros and what ends it off the front of `text`.
+std::optional<int64_t> TakeNumber(std::string_view* text, std::string_view end) {
+  int64_t n = 0;
+  const char* const last = text->data() + text->size();
+  const auto [rest, error] = std::from_chars(text->data(), last, n);
+  const std::string_view after(rest, static_cast<size_t>(last - rest));
+  if (error != std::errc() || n < 0 || !after.starts_with(end) ||
+      std::to_string(n) != text->substr(0, text->size() - after.size())) {
+    return std::nullopt;
+  }
+  *text = after.substr(end.size());
+  return n;
+}
+
+bool TakeHex(std::string_view* text) {
+  const size_t n = std::min(text->find_first_not_of("0123456789abcdef"), text->size());
+  text->remove_prefix(n);
+  return n > 0;
+}
 
 }  // namespace
 
@@ -101,6 +123,22 @@ std::string ShardPrefix(const ShardId& shard) {
   return shard.incarnation.name_space + "/state/" + shard.incarnation.name + "@" +
          std::to_string(shard.incarnation.defined_at.value) + "/p" +
          std::to_string(shard.partition.value) + "/";
+}
+
+std::optional<Epoch> UploadEpoch(std::string_view name) {
+  const bool manifest = name.starts_with("m-");
+  if (manifest) name.remove_prefix(2);
+  const auto epoch = TakeNumber(&name, "-");
+  if (!epoch) return std::nullopt;
+  if (manifest) {
+    const bool cut = TakeNumber(&name, "-").has_value();
+    if (!cut || name.size() != kHashDigits || !TakeHex(&name) || !name.empty()) return std::nullopt;
+    return Epoch(*epoch);
+  }
+  if (!TakeHex(&name) || !name.starts_with('-')) return std::nullopt;
+  name.remove_prefix(1);
+  if (!TakeNumber(&name, "-") || !TakeNumber(&name, ".sst") || !name.empty()) return std::nullopt;
+  return Epoch(*epoch);
 }
 
 std::vector<std::string> Unreferenced(const Manifest& old, const std::vector<Manifest>& kept) {

@@ -1,6 +1,8 @@
 #include "millrace/control/control_log.h"
 
+#include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
+#include "snapshot_reader.h"
 
 namespace millrace::control {
 namespace {
@@ -15,10 +17,11 @@ Task<Status> ControlLog::Start() {
   MILLRACE_CO_TRY(co_await log_->CreateTopic(std::move(topic)));
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
-  if (range.start.value != 0) {
-    // A reader may begin at a snapshot only; the embedded log keeps everything, so this is damage.
-    co_return Corruption("the control log does not start at its first record start=" +
-                         std::to_string(range.start.value));
+  if (fold_.next_offset() < range.start) {
+    MILLRACE_CO_ASSIGN(fold_, co_await FoldFromSnapshot(log_, range));
+    snapshots_ = SnapshotCounter();
+    LogInfo("the control log is folded from a snapshot",
+            {{"start", range.start.value}, {"next_offset", fold_.next_offset().value}});
   }
   while (fold_.next_offset() < range.end)
     MILLRACE_CO_TRY(co_await ReadOnce(std::chrono::microseconds(0)));
@@ -34,6 +37,7 @@ Task<Status> ControlLog::ReadOnce(std::chrono::microseconds wait) {
     const auto decoded = Decode(record.value);
     if (decoded.ok()) {
       verdict = fold_.Apply(record.offset, record.append_time, *decoded);
+      snapshots_.Note(verdict, *decoded);
     } else {
       LogWarn("a control record was skipped",
               {{"offset", record.offset.value}, {"error", decoded.error().message}});
@@ -54,6 +58,18 @@ Task<> ControlLog::Follow() {
       co_await Delay(kRetry);
     }
   }
+}
+
+Task<Result<Verdict>> ControlLog::WriteSnapshot() {
+  std::vector<Snapshot> chunks = CutSnapshot(fold_, kSnapshotChunkBytes);
+  for (Snapshot& chunk : chunks) {
+    Record record = std::move(chunk);
+    CrashPoint("snapshot.before_chunk");
+    MILLRACE_CO_ASSIGN(const Verdict verdict, co_await Write(std::move(record)));
+    CrashPoint("snapshot.after_chunk");
+    if (verdict != Verdict::kValid) co_return verdict;
+  }
+  co_return Verdict::kValid;
 }
 
 Task<Result<Verdict>> ControlLog::Write(Record record) {

@@ -89,6 +89,8 @@ void Put(const Snapshot& r, v1::Record* out) {
   m->set_n(r.n);
   m->set_at(r.at.value);
   Put(r.hash, m->mutable_hash());
+  m->set_chunk(r.chunk);
+  m->set_chunks(r.chunks);
   m->set_state(r.state);
 }
 
@@ -151,7 +153,8 @@ Result<Record> Decode(std::string_view value) {
     }
     case v1::Record::kSnapshot: {
       const auto& m = in.snapshot();
-      return Record(Snapshot{m.n(), Offset(m.at()), Get(m.hash()), m.state()});
+      return Record(
+          Snapshot{m.n(), Offset(m.at()), Get(m.hash()), m.chunk(), m.chunks(), m.state()});
     }
     case v1::Record::RECORD_NOT_SET:
       break;

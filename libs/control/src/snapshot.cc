@@ -1,5 +1,7 @@
+#include "millrace/control/snapshot.h"
+
 #include "millrace/base/bytes.h"
-#include "millrace/control/fold.h"
+#include "millrace/base/check.h"
 #include "millrace/sql/plan_codec.h"
 
 namespace millrace::control {
@@ -148,6 +150,37 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
   }
   if (!r.ok() || !r.done()) return Corruption("a control snapshot does not decode");
   return fold;
+}
+
+std::vector<Snapshot> CutSnapshot(const Fold& fold, size_t chunk_bytes) {
+  MILLRACE_CHECK(fold.next_offset().value > 0, "a snapshot of an empty fold");
+  const std::string bytes = fold.Encode();
+  const Hash128 hash = Hash(bytes);
+  const Offset at(fold.next_offset().value - 1);
+  const size_t chunks = (bytes.size() + chunk_bytes - 1) / chunk_bytes;
+  std::vector<Snapshot> out;
+  for (size_t i = 0; i < chunks; ++i) {
+    out.push_back({fold.leader_number(), at, hash, static_cast<int32_t>(i),
+                   static_cast<int32_t>(chunks), bytes.substr(i * chunk_bytes, chunk_bytes)});
+  }
+  return out;
+}
+
+void SnapshotCounter::Note(Verdict verdict, const Record& record) {
+  const auto* chunk = std::get_if<Snapshot>(&record);
+  if (chunk == nullptr) {
+    ++records_since_;
+    return;
+  }
+  if (verdict != Verdict::kValid || chunk->chunk < 0 || chunk->chunk >= chunk->chunks) return;
+  const SnapshotId id(*chunk);
+  if (following_ != id) {
+    if (following_ && following_->at > id.at) return;
+    following_ = id;
+    valid_.clear();
+  }
+  valid_.insert(chunk->chunk);
+  if (static_cast<int64_t>(valid_.size()) == id.chunks) records_since_ = 0;
 }
 
 }  // namespace millrace::control

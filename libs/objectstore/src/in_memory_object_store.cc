@@ -1,5 +1,6 @@
 #include "millrace/objectstore/in_memory_object_store.h"
 
+#include "millrace/base/executor.h"
 #include "millrace/objectstore/object_key.h"
 
 namespace millrace {
@@ -9,11 +10,15 @@ Error NoSuchObject(const std::string& key) { return NotFound("no object has this
 
 }  // namespace
 
+ObjectInfo InMemoryObjectStore::InfoOf(const std::string& key, const Object& object) {
+  return {key, static_cast<int64_t>(object.data.bytes.size()), object.modified};
+}
+
 Task<Status> InMemoryObjectStore::Put(std::string key, Buffer data) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
   // A copy: the caller's buffer may view more than the object.
   Buffer copy = Buffer::Own(std::string(data.bytes));
-  objects_[std::move(key)] = std::move(copy);
+  objects_[std::move(key)] = {std::move(copy), Executor::Current().Wall()};
   co_return Status();
 }
 
@@ -21,14 +26,14 @@ Task<Result<Buffer>> InMemoryObjectStore::Get(std::string key) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
   const auto it = objects_.find(key);
   if (it == objects_.end()) co_return NoSuchObject(key);
-  co_return it->second;
+  co_return it->second.data;
 }
 
 Task<Result<ObjectInfo>> InMemoryObjectStore::Stat(std::string key) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
   const auto it = objects_.find(key);
   if (it == objects_.end()) co_return NoSuchObject(key);
-  co_return ObjectInfo{key, static_cast<int64_t>(it->second.bytes.size())};
+  co_return InfoOf(key, it->second);
 }
 
 Task<Result<std::vector<ObjectInfo>>> InMemoryObjectStore::List(std::string prefix) {
@@ -36,7 +41,7 @@ Task<Result<std::vector<ObjectInfo>>> InMemoryObjectStore::List(std::string pref
   std::vector<ObjectInfo> found;
   for (auto it = objects_.lower_bound(prefix);
        it != objects_.end() && it->first.starts_with(prefix); ++it) {
-    found.push_back({it->first, static_cast<int64_t>(it->second.bytes.size())});
+    found.push_back(InfoOf(it->first, it->second));
   }
   co_return found;
 }

@@ -42,6 +42,11 @@ Error ArrowError(const arrow::Status& status, const std::string& what, const std
                      status.ToString() + "\"");
 }
 
+Micros ModifiedAt(const FileInfo& info) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(info.mtime().time_since_epoch())
+      .count();
+}
+
 Status SyncFolder(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return DiskError(errno, "a folder cannot be opened", path);
@@ -123,7 +128,7 @@ Result<ObjectInfo> LocalObjectStore::Directory::Stat(const std::string& key) {
   const auto info = files.GetFileInfo(Path(key));
   if (!info.ok()) return ArrowError(info.status(), "an object cannot be looked up", key);
   if (info->type() != FileType::File) return NoSuchObject(key);
-  return ObjectInfo{key, info->size()};
+  return ObjectInfo{key, info->size(), ModifiedAt(*info)};
 }
 
 Result<Buffer> LocalObjectStore::Directory::Get(const std::string& key) {
@@ -156,7 +161,7 @@ Result<std::vector<ObjectInfo>> LocalObjectStore::Directory::List(const std::str
   for (const FileInfo& info : *infos) {
     if (info.type() != FileType::File) continue;
     std::string key = fs::path(info.path()).lexically_relative(root).string();
-    if (!key.starts_with(hidden)) found.push_back({std::move(key), info.size()});
+    if (!key.starts_with(hidden)) found.push_back({std::move(key), info.size(), ModifiedAt(info)});
   }
   std::sort(found.begin(), found.end(),
             [](const ObjectInfo& a, const ObjectInfo& b) { return a.key < b.key; });

@@ -6,7 +6,6 @@ namespace millrace::runtime {
 namespace {
 
 constexpr auto kRetry = std::chrono::milliseconds(200);
-constexpr auto kExportMetrics = std::chrono::seconds(1);
 
 Task<bool> DrainWorker(Worker* worker) {
   co_await worker->Drain();
@@ -15,7 +14,10 @@ Task<bool> DrainWorker(Worker* worker) {
 
 }  // namespace
 
-Node::Node(Wiring wiring) : wiring_(std::move(wiring)), control_(wiring_.ports.log) {
+Node::Node(Wiring wiring)
+    : wiring_(std::move(wiring)),
+      control_(wiring_.ports.log),
+      housekeeping_(wiring_.ports, wiring_.options, wiring_.name, &control_.fold()) {
   for (size_t i = 0; i < wiring_.shards.size(); ++i) {
     workers_.push_back(std::make_unique<Worker>(wiring_.ports, wiring_.options, this));
   }
@@ -59,12 +61,14 @@ Task<Status> Node::Start() {
   }
   MILLRACE_CO_TRY(co_await Reconcile());
   Executor::Current().Spawn(ReconcileLoop());
+  Executor::Current().Spawn(housekeeping_.Loop());
   Executor::Current().Spawn(MetricsLoop());
   co_return Status();
 }
 
 Task<> Node::Drain() {
   stopped_ = true;
+  housekeeping_.Stop();
   for (size_t i = 0; i < workers_.size(); ++i) {
     const bool drained = co_await RunOn(*wiring_.shards[i], DrainWorker(workers_[i].get()));
     static_cast<void>(drained);
@@ -85,6 +89,7 @@ Task<> Node::ReconcileLoop() {
   while (!stopped_) {
     const Offset seen = control_.fold().next_offset();
     const Status status = co_await Reconcile();
+    SnapshotIfDue();
     if (!status.ok()) {
       LogWarn("cannot follow the control log", {{"error", status.error().message}});
       co_await Delay(kRetry);
@@ -94,38 +99,25 @@ Task<> Node::ReconcileLoop() {
   }
 }
 
-Task<> Node::MetricsLoop() {
-  MetricRegistry* const metrics = wiring_.ports.metrics;
-  Gauge& leader =
-      metrics->GetGauge("millrace_coordinator_leader", "1 while this process is the leader.",
-                        {{"node", wiring_.name}});
-  const auto shards_in = [&](ShardPhase phase) {
-    return &metrics->GetGauge("millrace_coordinator_shards", "Shards by state.",
-                              {{"state", std::string(PhaseName(phase))}});
-  };
-  const std::map<std::string, Gauge*, std::less<>> shards = {
-      {std::string(PhaseName(ShardPhase::kOpening)), shards_in(ShardPhase::kOpening)},
-      {std::string(PhaseName(ShardPhase::kRunning)), shards_in(ShardPhase::kRunning)},
-      {std::string(PhaseName(ShardPhase::kHalted)), shards_in(ShardPhase::kHalted)},
-      {std::string(PhaseName(ShardPhase::kStopped)), shards_in(ShardPhase::kStopped)}};
-  std::map<control::Verdict, int64_t> exported;
-  while (!stopped_) {
-    leader.Set(control_.fold().leader() == wiring_.name ? 1 : 0);
-    for (const auto& [verdict, count] : control_.skipped()) {
-      metrics
-          ->GetCounter("millrace_coordinator_control_records_skipped_total",
-                       "Records of the control log that were not valid at their place.",
-                       {{"reason", std::string(control::VerdictName(verdict))}})
-          .Add(static_cast<double>(count - std::exchange(exported[verdict], count)));
-    }
-    const auto infos = co_await ListShards();
-    if (infos.ok()) {
-      std::map<std::string, double, std::less<>> counts;
-      for (const ShardInfo& info : *infos) ++counts[info.state];
-      for (const auto& [state, gauge] : shards) gauge->Set(counts[state]);
-    }
-    co_await Delay(kExportMetrics);
+/// Beside the reconciling, which must not wait for it.
+void Node::SnapshotIfDue() {
+  if (snapshotting_ || stopped_ || control_.fold().leader() != wiring_.name ||
+      control_.records_since_snapshot() < wiring_.options.snapshot_records ||
+      Executor::Current().Monotonic() < snapshot_not_before_) {
+    return;
   }
+  snapshotting_ = true;
+  Executor::Current().Spawn(WriteSnapshot());
+}
+
+Task<> Node::WriteSnapshot() {
+  const auto written = co_await control_.WriteSnapshot();
+  snapshotting_ = false;
+  if (written.ok() && *written == control::Verdict::kValid) co_return;
+  snapshot_not_before_ = Executor::Current().Monotonic() + wiring_.options.retry_last;
+  LogWarn("a snapshot of the control log was not written, it is tried again",
+          {{"error",
+            written.ok() ? std::string(control::VerdictName(*written)) : written.error().message}});
 }
 
 /// Makes the workers run what the fold says, no more.

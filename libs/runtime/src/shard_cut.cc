@@ -30,6 +30,16 @@ checkpoint::Manifest Shard::Describe() const {
   return m;
 }
 
+/// The kept checkpoints whose files may be named again. One that could not be restored, or was not
+/// tried, may have lost files, and naming those would pass the damage on.
+std::vector<checkpoint::Manifest> Shard::WholeOnes() const {
+  std::vector<checkpoint::Manifest> whole;
+  for (const checkpoint::Manifest& m : kept_) {
+    if (m.cut == restored_cut_ || m.cut > cut_at_open_) whole.push_back(m);
+  }
+  return whole;
+}
+
 Task<Status> Shard::Cut(bool force) {
   const auto self = shared_from_this();
   if (cut_running_ ||
@@ -82,7 +92,7 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
   work.reset();
   MILLRACE_CO_ASSIGN(
       const checkpoint::Prepared prepared,
-      co_await checkpointer_->Prepare(std::move(manifest), std::move(change), kept_));
+      co_await checkpointer_->Prepare(std::move(manifest), std::move(change), WholeOnes()));
   end_phase(ShardTelemetry::kWrite);
   if (!Planted("commit_before_upload")) MILLRACE_CO_TRY(co_await checkpointer_->Upload(prepared));
   end_phase(ShardTelemetry::kUpload);
@@ -95,7 +105,10 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
   CrashPoint("cut.after_commit");
   if (committed->verdict != control::Verdict::kValid) {
     fenced_ = committed->shard.epoch > epoch_;
-    if (fenced_) Stop();
+    // The same epoch: an earlier commit took effect although its outcome was never known, so this
+    // one counts from the wrong cut. Opened anew, the shard begins at what the log says.
+    reopen_ = committed->shard.epoch == epoch_;
+    if (fenced_ || reopen_) Stop();
     co_return Fenced("a commit was skipped by the control log verdict=" +
                      std::string(control::VerdictName(committed->verdict)));
   }
@@ -108,15 +121,17 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
   committed_offset_ = m.next_offset;
   kept_.push_back(m);
   kept_objects_.push_back(prepared.object);
+  constexpr auto kKept = static_cast<int64_t>(control::kKeptCommits);
   std::vector<std::string> garbage;
-  while (kept_.size() > control::kKeptCommits) {
+  while (kept_.front().cut.value + kKept <= last_cut_.value) {
     const checkpoint::Manifest old = std::move(kept_.front());
     kept_.erase(kept_.begin());
     garbage = checkpoint::Unreferenced(old, kept_);
     garbage.push_back(kept_objects_.front());
     kept_objects_.erase(kept_objects_.begin());
   }
-  co_await CleanUp(std::move(garbage));
+  // Fewer: one could not be read at the restore, so what it names is not known.
+  if (kept_.size() == control::kKeptCommits) co_await CleanUp(std::move(garbage));
   co_return Status();
 }
 

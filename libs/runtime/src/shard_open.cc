@@ -25,7 +25,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   CrashPoint("open.after_takeover");
   MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(LocalName(id_)));
   checkpointer_ = std::make_unique<checkpoint::Checkpointer>(ports_.objects, state_.get());
-  last_cut_ = committed.last_cut;
+  last_cut_ = cut_at_open_ = committed.last_cut;
   committed_offset_ = committed.next_offset;
   skip_ = committed.skip;
   MILLRACE_CO_TRY(co_await RestoreNewest(committed, start));
@@ -90,7 +90,8 @@ bool Shard::Covers(const checkpoint::Manifest& manifest) const {
 
 Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset start) {
   for (const control::CommitState& commit : committed.commits) {
-    auto manifest = co_await checkpointer_->LoadManifest(commit.manifest, commit.manifest_hash);
+    auto manifest =
+        co_await checkpoint::LoadManifest(ports_.objects, commit.manifest, commit.manifest_hash);
     if (manifest.ok()) {
       kept_.push_back(std::move(*manifest));
       kept_objects_.push_back(commit.manifest);
@@ -129,6 +130,7 @@ Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {
   ResetFold();
   MILLRACE_CO_ASSIGN(state_hash_,
                      co_await checkpoint::RestoreFold(state_.get(), manifest, fold_.get()));
+  restored_cut_ = manifest.cut;
   next_offset_ = manifest.next_offset;
   outbox_.SetApplied(Output::kFiles, manifest.applied[static_cast<size_t>(Output::kFiles)]);
   for (const checkpoint::OwedRows& rows : manifest.outbox) outbox_.Restore(rows);

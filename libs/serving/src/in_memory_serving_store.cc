@@ -132,6 +132,18 @@ Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
   co_return Status();
 }
 
+Task<Result<int64_t>> InMemoryServingStore::DeleteRaw(Micros appended_before, int64_t max_rows) {
+  int64_t deleted = 0;
+  for (auto& [incarnation, d] : state_->defined) {
+    for (const Output output : {Output::kLate, Output::kQuarantine}) {
+      std::erase_if(d.tables[output].rows, [&](const auto& r) {
+        return r.second.row.caused_at < appended_before && deleted < max_rows && ++deleted > 0;
+      });
+    }
+  }
+  co_return deleted;
+}
+
 Task<Result<ServingTable>> InMemoryServingStore::Query(ServingQuery query) {
   const std::string name = ServingViewName(query.name_space, query.name, query.output);
   const auto view = state_->views.find(name);

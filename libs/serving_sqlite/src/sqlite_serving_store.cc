@@ -65,6 +65,9 @@ struct SqliteServingStore::Core {
   Status Apply(const ServingBatch& batch);
   Status MoveFence(const ServingBatch& batch);
   Status WriteRows(const ServingBatch& batch, const Defined& incarnation);
+  Result<int64_t> DeleteRaw(Micros appended_before, int64_t max_rows);
+  Result<int64_t> DeleteRawOf(const ShardId& shard, Output output, Micros appended_before,
+                              int64_t max_rows);
   Result<ServingTable> Query(const ServingQuery& query);
 };
 
@@ -239,6 +242,61 @@ Status SqliteServingStore::Core::Apply(const ServingBatch& batch) {
   return {};
 }
 
+Result<int64_t> SqliteServingStore::Core::DeleteRaw(Micros appended_before, int64_t max_rows) {
+  std::lock_guard lock(writing);
+  // Whoever wrote a row moved a fence, so the fences name every shard that has rows, also of
+  // incarnations that were dropped long ago.
+  std::vector<std::pair<ShardId, Output>> written;
+  for (const Output output : {Output::kLate, Output::kQuarantine}) {
+    MILLRACE_ASSIGN(Statement fences,
+                    writer->Prepare("SELECT incarnation || '/p' || partition FROM _millrace_fence "
+                                    "WHERE output = ? AND seq > 0"));
+    fences.BindText(1, OutputName(output));
+    for (;;) {
+      MILLRACE_ASSIGN(const bool found, fences.Step());
+      if (!found) break;
+      ShardId shard;
+      if (!ShardId::Parse(fences.Text(0), &shard))
+        return Corruption("a fence is of no shard shard=" + fences.Text(0));
+      written.emplace_back(shard, output);
+    }
+  }
+  int64_t deleted = 0;
+  for (const auto& [shard, output] : written) {
+    if (deleted == max_rows) break;
+    MILLRACE_ASSIGN(const int64_t n,
+                    DeleteRawOf(shard, output, appended_before, max_rows - deleted));
+    deleted += n;
+  }
+  return deleted;
+}
+
+/// One statement, so one transaction. Times of a shard's rows never go back, so those to delete are
+/// the first by number: it reads no more rows than it deletes, but for the last time.
+Result<int64_t> SqliteServingStore::Core::DeleteRawOf(const ShardId& shard, Output output,
+                                                      Micros appended_before, int64_t max_rows) {
+  const std::string name = TableName(shard.incarnation, output);
+  MILLRACE_ASSIGN(Statement table, writer->Prepare("SELECT 1 FROM sqlite_master WHERE name = ?"));
+  table.BindText(1, name);
+  MILLRACE_ASSIGN(const bool there, table.Step());
+  if (!there) return 0;
+  table.Reset();
+  const std::string partition = "p" + std::to_string(shard.partition.value);
+  const Value before{Type::kTimestamp, appended_before};
+  MILLRACE_ASSIGN(Statement oldest, writer->Prepare(OldestIsBefore(name)));
+  oldest.BindText(1, partition);
+  oldest.BindValue(2, before);
+  MILLRACE_ASSIGN(const bool due, oldest.Step());
+  if (!due || oldest.Integer(0) == 0) return 0;
+  oldest.Reset();
+  MILLRACE_ASSIGN(Statement remove, writer->Prepare(DeleteOldest(name)));
+  remove.BindText(1, partition);
+  remove.BindValue(2, before);
+  remove.BindInteger(3, max_rows);
+  MILLRACE_TRY(remove.Step());
+  return writer->Touched();
+}
+
 Result<ServingTable> SqliteServingStore::Core::Query(const ServingQuery& query) {
   std::lock_guard lock(reading);
   const std::string view = ServingViewName(query.name_space, query.name, query.output);
@@ -367,6 +425,14 @@ Task<Status> SqliteServingStore::Apply(ServingBatch batch) {
   auto work = Offload([core = core_, batch = std::move(batch)] { return core->Apply(batch); });
   auto status = co_await std::move(work);
   co_return status;
+}
+
+Task<Result<int64_t>> SqliteServingStore::DeleteRaw(Micros appended_before, int64_t max_rows) {
+  auto work = Offload([core = core_, appended_before, max_rows] {
+    return core->DeleteRaw(appended_before, max_rows);
+  });
+  auto deleted = co_await std::move(work);
+  co_return deleted;
 }
 
 Task<Result<ServingTable>> SqliteServingStore::Query(ServingQuery query) {

@@ -6,11 +6,16 @@
 
 namespace millrace::serving_sqlite {
 
+std::string TableName(const Incarnation& incarnation, Output output) {
+  return ServingViewName(incarnation.name_space, incarnation.name, output) + "@" +
+         std::to_string(incarnation.defined_at.value);
+}
+
 TableSql MakeTable(const Incarnation& incarnation, const StreamSpec& stream,
                    const PipelineSpec& pipeline, Output output) {
   TableSql t;
   t.view = ServingViewName(incarnation.name_space, incarnation.name, output);
-  t.table = t.view + "@" + std::to_string(incarnation.defined_at.value);
+  t.table = TableName(incarnation, output);
   t.output = output;
   t.columns = ServingColumns(stream, pipeline, output);
   if (output == Output::kResults) {
@@ -78,6 +83,17 @@ std::string Upsert(const TableSql& table) {
   return sql + ") VALUES (" + marks + ") ON CONFLICT (_key) DO UPDATE SET " + sets + " WHERE " +
          Quoted(table.table) + "._shard = excluded._shard AND (" + Quoted(table.table) +
          "._revision, " + Quoted(table.table) + "._seq) < (excluded._revision, excluded._seq)";
+}
+
+std::string OldestIsBefore(const std::string& table) {
+  return "SELECT _updated_at < ?2 FROM " + Quoted(table) +
+         " WHERE _shard = ?1 ORDER BY _seq LIMIT 1";
+}
+
+std::string DeleteOldest(const std::string& table) {
+  return "DELETE FROM " + Quoted(table) +
+         " WHERE _shard = ?1 AND _seq IN (SELECT _seq FROM (SELECT _seq, _updated_at FROM " +
+         Quoted(table) + " WHERE _shard = ?1 ORDER BY _seq LIMIT ?3) WHERE _updated_at < ?2)";
 }
 
 }  // namespace millrace::serving_sqlite

@@ -17,6 +17,9 @@ struct TableSql {
   std::vector<size_t> keys;
 };
 
+/// Unquoted: of the table of any output but kProvisional.
+std::string TableName(const Incarnation& incarnation, Output output);
+
 TableSql MakeTable(const Incarnation& incarnation, const StreamSpec& stream,
                    const PipelineSpec& pipeline, Output output);
 
@@ -28,5 +31,11 @@ std::string CreateTable(const TableSql& table);
 std::string CreateView(const TableSql& table);
 /// One row: the cells of ServingCells, then for results `_deleted`.
 std::string Upsert(const TableSql& table);
+/// Of a late or quarantine table: whether the first row of shard ?1 is older than ?2. No row: it
+/// has none.
+std::string OldestIsBefore(const std::string& table);
+/// Of a late or quarantine table: deletes those of the first ?3 rows of shard ?1 that are older
+/// than ?2.
+std::string DeleteOldest(const std::string& table);
 
 }  // namespace millrace::serving_sqlite

@@ -67,7 +67,7 @@ Task<std::unique_ptr<window::ShardFold>> Restarter::Cycle(std::unique_ptr<window
   auto opened = co_await states_->Open("shard");
   state_ = std::move(opened).value();
   checkpoint::Checkpointer restore(objects_.get(), state_.get());
-  auto loaded = co_await restore.LoadManifest(saved.object, saved.hash);
+  auto loaded = co_await checkpoint::LoadManifest(objects_.get(), saved.object, saved.hash);
   const checkpoint::Manifest found = std::move(loaded).value();
   MILLRACE_CHECK(found.next_offset == next_offset, "the manifest says another offset");
   const Status state = co_await restore.LoadState(found);

@@ -18,6 +18,9 @@ struct Prepared {
   std::vector<ManifestFile> uploads;
 };
 
+/// kNotFound: the object is missing; kCorruption: it is not what was committed.
+Task<Result<Manifest>> LoadManifest(ObjectStore* objects, std::string object, Hash128 hash);
+
 /// Saves and loads the checkpoints of one shard. It decides nothing about validity: the control log
 /// does.
 ///
@@ -35,9 +38,6 @@ class Checkpointer {
                                  const std::vector<Manifest>& kept);
   /// Files first, the manifest last.
   Task<Status> Upload(const Prepared& prepared);
-
-  /// kNotFound: the object is missing; kCorruption: it is not what was committed.
-  Task<Result<Manifest>> LoadManifest(std::string object, Hash128 hash);
 
   /// Checks every file of the manifest (existence, size, checksum) and makes them the local state.
   Task<Status> LoadState(const Manifest& manifest);

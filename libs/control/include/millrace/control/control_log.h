@@ -4,6 +4,7 @@
 
 #include "millrace/base/executor.h"
 #include "millrace/control/fold.h"
+#include "millrace/control/snapshot.h"
 #include "millrace/log/log.h"
 
 namespace millrace::control {
@@ -32,7 +33,8 @@ class ControlLog {
  public:
   explicit ControlLog(EventLog* log) : log_(log) {}
 
-  /// Makes the topic if needed and folds it to its present end.
+  /// Makes the topic if needed and folds it to its present end, from its first record or, if the
+  /// log no longer has that, from a snapshot. kCorruption: no snapshot can be used.
   Task<Status> Start();
   /// Folds what comes until Stop(). Spawn it once, after Start.
   Task<> Follow();
@@ -41,6 +43,12 @@ class ControlLog {
   /// Appends a record and gives the fold's verdict on it. On doubt the same bytes are appended
   /// again, up to kMaxTries times; if any of them took effect the verdict is kValid.
   Task<Result<Verdict>> Write(Record record);
+
+  /// Appends the fold as it is now as Snapshot records; for the leader. Any verdict but kValid:
+  /// what was written of it is void. One at a time.
+  Task<Result<Verdict>> WriteSnapshot();
+  /// Records, snapshots apart, since the last whole snapshot that was valid, or since the start.
+  int64_t records_since_snapshot() const { return snapshots_.records_since(); }
 
   const Fold& fold() const { return fold_; }
   /// Notified after every record.
@@ -54,6 +62,7 @@ class ControlLog {
 
   EventLog* log_;
   Fold fold_;
+  SnapshotCounter snapshots_;
   Event changed_;
   bool stopped_ = false;
   struct Folded {

@@ -61,7 +61,8 @@ std::string_view VerdictName(Verdict verdict);
 ///   Assign{n, epoch}       n is current, epoch = epoch[shard] + 1
 ///   Skip{n, epoch}         as Assign, and from is not below the last next_offset
 ///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below the
-///   last Snapshot{n, at, hash}  n is current; whoever started at it checks the hash
+///                          last
+///   Snapshot{n}            n is current; changes nothing, whoever begins there checks it
 ///
 /// They were model-checked; neither "the latest record per shard wins" nor leases for safety
 /// survive that.

@@ -65,12 +65,14 @@ struct Commit {
   Hash128 manifest_hash;
   Hash128 state_hash;
 };
-/// The fold after offset `at`, in chunks, so that a reader can begin here.
+/// One piece of the fold after offset `at`, so that a reader can begin there (snapshot.h).
 struct Snapshot {
   int64_t n = 0;
-  Offset at;
-  Hash128 hash;
-  std::string state;
+  Offset at;          ///< of the last record folded
+  Hash128 hash;       ///< of all pieces together
+  int32_t chunk = 0;  ///< in [0, chunks)
+  int32_t chunks = 1;
+  std::string state;  ///< this piece of the fold's bytes
 };
 
 using Record = std::variant<Claim, DefineStream, Define, Drop, Assign, Skip, Commit, Snapshot>;

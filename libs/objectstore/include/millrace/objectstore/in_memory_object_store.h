@@ -6,7 +6,8 @@
 
 namespace millrace {
 
-/// Objects that are gone with the store. Every call succeeds at once; decorators add the faults.
+/// Objects that are gone with the store, modified by the putting executor's wall clock. Every call
+/// succeeds at once; decorators add the faults.
 /// Threads: one.
 class InMemoryObjectStore : public ObjectStore {
  public:
@@ -17,7 +18,13 @@ class InMemoryObjectStore : public ObjectStore {
   Task<Status> Delete(std::string key) override;
 
  private:
-  std::map<std::string, Buffer> objects_;
+  struct Object {
+    Buffer data;
+    Micros modified = 0;
+  };
+  static ObjectInfo InfoOf(const std::string& key, const Object& object);
+
+  std::map<std::string, Object> objects_;
 };
 
 }  // namespace millrace

@@ -6,12 +6,14 @@
 #include "millrace/base/bytes.h"
 #include "millrace/base/result.h"
 #include "millrace/base/task.h"
+#include "millrace/base/time.h"
 
 namespace millrace {
 
 struct ObjectInfo {
   std::string key;
   int64_t size = 0;
+  Micros modified = 0;  ///< when it was put, by the wall clock of the store
 };
 
 /// Bytes under keys ("a/b/c"). A Put is whole or not at all; after it is acknowledged every Get

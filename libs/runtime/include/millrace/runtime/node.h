@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "millrace/control/control_log.h"
+#include "millrace/runtime/housekeeping.h"
 #include "millrace/runtime/operations.h"
 #include "millrace/runtime/worker.h"
 
@@ -61,6 +62,8 @@ class Node : public Operations, public control::ControlClient {
   Task<> ReconcileLoop();
   Task<> MetricsLoop();
   Task<Status> Reconcile();
+  void SnapshotIfDue();
+  Task<> WriteSnapshot();
   Task<Status> DefineServing(Incarnation incarnation);
   Task<Status> FinishDrop(Incarnation incarnation);
   Task<Result<int64_t>> LastFileSeq(ShardId shard);
@@ -70,12 +73,15 @@ class Node : public Operations, public control::ControlClient {
 
   Wiring wiring_;
   control::ControlLog control_;
+  Housekeeping housekeeping_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::map<ShardId, Epoch> owned_;
   std::set<Incarnation> served_;
   std::set<Incarnation> dropped_;  ///< whose drop is finished
   std::set<std::pair<std::string, std::string>> announced_;
   bool following_ = false;
+  bool snapshotting_ = false;
+  Executor::Duration snapshot_not_before_{0};
   bool stopped_ = false;
 };
 

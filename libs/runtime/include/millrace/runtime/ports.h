@@ -37,6 +37,12 @@ struct Options {
   size_t outbox_bytes = 64 << 20;  ///< owed to sinks, unfinished files apart; reading stops there
   size_t sink_rows = 5'000;        ///< of one serving batch
   Duration fence_check = std::chrono::seconds(10);  ///< without a write
+  int64_t snapshot_records = 10'000;  ///< control records between two snapshots of their fold
+  Duration housekeeping_first = std::chrono::minutes(1);   ///< after the start
+  Duration housekeeping_interval = std::chrono::hours(1);  ///< housekeeping.h
+  Duration unnamed_object_age = std::chrono::hours(24);    ///< no younger one is deleted
+  Duration raw_retention = std::chrono::hours(30 * 24);    ///< of late and quarantined events
+  int64_t raw_rows = 5'000;                                ///< deleted in one transaction
   Duration retry_first = std::chrono::milliseconds(50);
   Duration retry_last = std::chrono::seconds(5);
 };

@@ -104,6 +104,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> PutFile(std::vector<OutputRow> rows);
 
   checkpoint::Manifest Describe() const;
+  std::vector<checkpoint::Manifest> WholeOnes() const;
   Task<Status> SaveAndCommit(checkpoint::Manifest manifest, window::FrozenFold frozen);
   Task<> CleanUp(std::vector<std::string> objects);
   Epoch fence_epoch() const { return Planted("fence_without_takeover") ? Epoch(1) : epoch_; }
@@ -139,8 +140,14 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::unique_ptr<StateStore> state_;
   std::unique_ptr<checkpoint::Checkpointer> checkpointer_;
   window::StateHash state_hash_;
-  std::vector<checkpoint::Manifest> kept_;  ///< of the last valid commits, oldest first
-  std::vector<std::string> kept_objects_;   ///< their manifests' objects
+  /// Of the last kKeptCommits valid commits, oldest first, those that could be read. Never older
+  /// ones: what they name may be deleted.
+  std::vector<checkpoint::Manifest> kept_;
+  std::vector<std::string> kept_objects_;  ///< their manifests' objects
+  /// Of kept_, those whose every file is known to be whole are the one restored from and those
+  /// committed since.
+  std::optional<CutNumber> restored_cut_;
+  CutNumber cut_at_open_;
   CutNumber last_cut_;
   Offset committed_offset_;
   bool cut_running_ = false;

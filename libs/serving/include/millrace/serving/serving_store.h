@@ -72,6 +72,12 @@ class ServingStore {
   /// written: read it. kNotFound: the incarnation was not defined.
   virtual Task<Status> Apply(ServingBatch batch) = 0;
 
+  /// Deletes rows of the late and quarantine tables, which hold raw events, of every incarnation
+  /// that ever was: those whose record was appended before `appended_before`, at most `max_rows` of
+  /// them, of each shard the oldest first. Gives how many; fewer than `max_rows`: no more are left.
+  /// Fences stay where they are, so no owner sends such a row again.
+  virtual Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) = 0;
+
   /// Rows that stand: results by window end, window start, group key; the others by partition and
   /// sequence. kNotFound: no view has this name. kInvalidArgument: a filter that does not fit.
   virtual Task<Result<ServingTable>> Query(ServingQuery query) = 0;

@@ -25,6 +25,7 @@ class SqliteServingStore : public ServingStore {
   Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) override;
   Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override;
   Task<Status> Apply(ServingBatch batch) override;
+  Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) override;
   Task<Result<ServingTable>> Query(ServingQuery query) override;
 
  private:

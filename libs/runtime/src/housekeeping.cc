@@ -1,0 +1,106 @@
+#include "millrace/runtime/housekeeping.h"
+
+#include "millrace/base/crash_point.h"
+#include "millrace/base/log.h"
+#include "millrace/base/planted.h"
+#include "millrace/checkpoint/checkpointer.h"
+
+namespace millrace::runtime {
+
+Housekeeping::Housekeeping(Ports ports, Options options, std::string node,
+                           const control::Fold* fold)
+    : ports_(ports), options_(options), node_(std::move(node)), fold_(fold) {}
+
+Task<> Housekeeping::Loop() {
+  co_await Delay(options_.housekeeping_first);
+  while (!stopped_) {
+    const Cleared cleared = co_await RunOnce();
+    if (cleared.objects > 0 || cleared.rows > 0)
+      LogInfo("housekeeping", {{"objects", cleared.objects}, {"rows", cleared.rows}});
+    co_await Delay(options_.housekeeping_interval);
+  }
+}
+
+Task<Housekeeping::Cleared> Housekeeping::RunOnce() {
+  Cleared cleared;
+  if (!Leads()) co_return cleared;
+  cleared.rows = co_await ClearRawEvents();
+  // A copy: the fold goes on while this waits, and any one moment of it will do.
+  const auto shards = fold_->shards();
+  for (const auto& [id, shard] : shards) {
+    if (!Leads()) co_return cleared;
+    cleared.objects += co_await ClearShard(id, shard);
+  }
+  co_return cleared;
+}
+
+Task<int64_t> Housekeeping::ClearRawEvents() {
+  const Micros before = Executor::Current().Wall() - options_.raw_retention.count();
+  int64_t cleared = 0;
+  while (Leads()) {
+    CrashPoint("housekeeping.before_rows");
+    const auto deleted = co_await ports_.serving->DeleteRaw(before, options_.raw_rows);
+    if (!deleted.ok()) {
+      LogWarn("late and quarantined events past their retention are deleted later",
+              {{"error", deleted.error().message}});
+      break;
+    }
+    cleared += *deleted;
+    if (*deleted < options_.raw_rows) break;
+  }
+  ports_.metrics
+      ->GetCounter("millrace_coordinator_expired_rows_total",
+                   "Late and quarantined events deleted at the end of their retention.", {})
+      .Add(static_cast<double>(cleared));
+  co_return cleared;
+}
+
+Task<int64_t> Housekeeping::ClearShard(ShardId id, control::ShardState shard) {
+  const std::string prefix = checkpoint::ShardPrefix(id);
+  const auto listed = co_await ports_.objects->List(prefix);
+  if (!listed.ok()) {
+    LogWarn("state objects cannot be listed, they are cleaned later",
+            {{"shard", id.ToString()}, {"error", listed.error().message}});
+    co_return 0;
+  }
+  const Micros newest = Executor::Current().Wall() - options_.unnamed_object_age.count();
+  std::set<std::string> old;
+  for (const ObjectInfo& object : *listed) {
+    const auto epoch = checkpoint::UploadEpoch(std::string_view(object.key).substr(prefix.size()));
+    if (!epoch || object.modified > newest) continue;
+    if (*epoch < shard.epoch || Planted("clean_any_epoch")) old.insert(object.key);
+  }
+  for (const control::CommitState& commit : shard.commits) {
+    if (old.empty()) co_return 0;
+    const auto manifest =
+        co_await checkpoint::LoadManifest(ports_.objects, commit.manifest, commit.manifest_hash);
+    if (!manifest.ok()) {
+      LogWarn("a kept checkpoint cannot be read, so nothing of its shard is cleaned",
+              {{"shard", id.ToString()},
+               {"cut", commit.cut.value},
+               {"error", manifest.error().message}});
+      co_return 0;
+    }
+    old.erase(commit.manifest);
+    for (const checkpoint::ManifestFile& file : manifest->files) old.erase(file.object);
+  }
+  int64_t cleared = 0;
+  for (const std::string& object : old) {
+    CrashPoint("housekeeping.before_delete");
+    const Status deleted = co_await ports_.objects->Delete(object);
+    if (deleted.ok()) {
+      ++cleared;
+    } else {
+      LogWarn("a state object that nothing names was not deleted",
+              {{"object", object}, {"error", deleted.error().message}});
+    }
+  }
+  ports_.metrics
+      ->GetCounter("millrace_coordinator_cleaned_objects_total",
+                   "State objects that no checkpoint needs, deleted by housekeeping.",
+                   {{"namespace", id.incarnation.name_space}, {"pipeline", id.incarnation.name}})
+      .Add(static_cast<double>(cleared));
+  co_return cleared;
+}
+
+}  // namespace millrace::runtime

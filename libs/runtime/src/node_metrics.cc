@@ -1,0 +1,48 @@
+#include <array>
+#include <map>
+#include <utility>
+
+#include "millrace/runtime/node.h"
+
+namespace millrace::runtime {
+namespace {
+
+constexpr auto kExport = std::chrono::seconds(1);
+constexpr std::array kPhases = {ShardPhase::kOpening, ShardPhase::kRunning, ShardPhase::kHalted,
+                                ShardPhase::kStopped};
+
+}  // namespace
+
+/// docs/metrics.md, "Coordinator".
+Task<> Node::MetricsLoop() {
+  MetricRegistry* const metrics = wiring_.ports.metrics;
+  Gauge& leader =
+      metrics->GetGauge("millrace_coordinator_leader", "1 while this process is the leader.",
+                        {{"node", wiring_.name}});
+  std::map<std::string, Gauge*> shards;
+  for (const ShardPhase phase : kPhases) {
+    const std::string state(PhaseName(phase));
+    shards[state] =
+        &metrics->GetGauge("millrace_coordinator_shards", "Shards by state.", {{"state", state}});
+  }
+  std::map<control::Verdict, int64_t> exported;
+  while (!stopped_) {
+    leader.Set(control_.fold().leader() == wiring_.name ? 1 : 0);
+    for (const auto& [verdict, count] : control_.skipped()) {
+      metrics
+          ->GetCounter("millrace_coordinator_control_records_skipped_total",
+                       "Records of the control log that were not valid at their place.",
+                       {{"reason", std::string(control::VerdictName(verdict))}})
+          .Add(static_cast<double>(count - std::exchange(exported[verdict], count)));
+    }
+    const auto infos = co_await ListShards();
+    if (infos.ok()) {
+      std::map<std::string, double> counts;
+      for (const ShardInfo& info : *infos) ++counts[info.state];
+      for (const auto& [state, gauge] : shards) gauge->Set(counts[state]);
+    }
+    co_await Delay(kExport);
+  }
+}
+
+}  // namespace millrace::runtime

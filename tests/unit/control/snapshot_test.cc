@@ -1,0 +1,333 @@
+#include "millrace/control/snapshot.h"
+
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "millrace/base/log.h"
+#include "millrace/control/control_log.h"
+#include "millrace/log/in_memory_log.h"
+#include "millrace/sql/planner.h"
+#include "support/test_executor.h"
+#include "support/trimmed_log.h"
+
+namespace millrace::control {
+namespace {
+
+constexpr const char* kSql = R"(
+CREATE TABLE s (ts timestamptz NOT NULL, k text)
+  WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '1 second', partitions = 2);
+CREATE MATERIALIZED VIEW r AS SELECT k, window_start, window_end, count(*) AS n
+FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
+)";
+
+constexpr size_t kTinyChunk = 100;
+
+/// A control log with leader 1 and one view, and the fold of everything in it.
+struct Logged {
+  Logged() {
+    SetLogLevel(LogLevel::kOff);
+    const TopicSpec topic{std::string(kControlTopic), 1};
+    REQUIRE(executor.RunUntilDone(log.CreateTopic(topic)).ok());
+    const auto statements = PlanScript(kSql).value();
+    pipeline = std::get<PipelineSpec>(statements[1]);
+    Append(Claim{1, "a"});
+    Append(DefineStream{1, "stream", std::get<StreamSpec>(statements[0])});
+    Append(Define{1, "view", pipeline, {Offset(0), Offset(5)}});
+    shard = {*fold.Current("default", "r"), PartitionId(1)};
+    Append(Assign{1, shard, "a", Epoch(1)});
+  }
+
+  Verdict Append(const Record& record) {
+    const LogEntry entry{{}, Encode(record), {}};
+    const Offset offset =
+        executor.RunUntilDone(log.Append(std::string(kControlTopic), PartitionId(0), entry))
+            .value();
+    return fold.Apply(offset, executor.Wall(), record);
+  }
+  void AppendCommit() {
+    const ShardState& s = fold.shards().at(shard);
+    Append(Commit{shard,
+                  s.epoch,
+                  CutNumber(s.last_cut.value + 1),
+                  Offset(s.next_offset.value + 3),
+                  "m",
+                  {},
+                  {}});
+  }
+  /// A whole snapshot in small chunks.
+  void AppendSnapshot() {
+    for (const Snapshot& chunk : CutSnapshot(fold, kTinyChunk)) Append(chunk);
+  }
+  Offset end() const { return fold.next_offset(); }
+
+  /// What a reader has that begins at `start`.
+  Result<std::string> ReadFrom(Offset start) {
+    test::TrimmedLog trimmed(&log);
+    trimmed.Trim(std::string(kControlTopic), PartitionId(0), start);
+    ControlLog reader(&trimmed);
+    const Status started = executor.RunUntilDone(reader.Start());
+    if (!started.ok()) return started.error();
+    return reader.fold().Encode();
+  }
+
+  test::TestExecutor executor;
+  InMemoryLog log;
+  Fold fold;
+  PipelineSpec pipeline;
+  ShardId shard;
+};
+
+/// Random records, most of them valid, and snapshots that go wrong in every way. Knows which of
+/// them may be used without asking the reader.
+class RandomLog : public Logged {
+ public:
+  explicit RandomLog(uint64_t seed) : random_(seed) {}
+
+  void AppendSome() {
+    const int64_t n = fold.leader_number() - (Chance(10) ? 1 : 0);
+    const int64_t wrong = Chance(10) ? 1 : 0;
+    switch (random_() % 12) {
+      case 0:
+        Append(Claim{fold.leader_number() + 1 + wrong, Chance(2) ? "a" : "b"});
+        break;
+      case 1:
+        Append(Drop{n, shard.incarnation});
+        break;
+      case 2:
+      case 3: {
+        PipelineSpec spec = pipeline;
+        spec.name += std::to_string(random_() % 3);
+        Append(Define{n, std::to_string(random_() % 30), spec, {Offset(1), Offset(2)}});
+        break;
+      }
+      case 4: {
+        const LogEntry entry{{}, "not a record", {}};
+        fold.ApplyUnreadable(
+            executor.RunUntilDone(log.Append(std::string(kControlTopic), PartitionId(0), entry))
+                .value());
+        break;
+      }
+      default:
+        AppendForShard(n, wrong);
+    }
+  }
+
+  void AppendSnapshot() {
+    Expected expected;
+    std::vector<Snapshot> chunks = CutSnapshot(fold, kTinyChunk);
+    const Snapshot& first = chunks.front();
+    expected.at = first.at;
+    expected.first_chunk = end();
+    const size_t damaged = Chance(5) ? random_() % chunks.size() : chunks.size();
+    const size_t missing = Chance(5) ? random_() % chunks.size() : chunks.size();
+    bool valid = damaged == chunks.size() && missing == chunks.size();
+    for (size_t i = 0; i < chunks.size(); ++i) {
+      if (Chance(8)) AppendSome();
+      if (i == missing) continue;
+      if (i == damaged) chunks[i].state[0] = static_cast<char>(chunks[i].state[0] ^ 1);
+      valid &= Append(chunks[i]) == Verdict::kValid;
+      if (Chance(8)) Append(chunks[i]);
+    }
+    if (valid) expected_.push_back(expected);
+  }
+
+  bool CanReadFrom(Offset start) const {
+    return start == Offset(0) ||
+           std::any_of(expected_.begin(), expected_.end(), [&](const Expected& e) {
+             return e.first_chunk >= start && e.at.value >= start.value - 1;
+           });
+  }
+
+  bool Chance(uint64_t one_in) { return random_() % one_in == 0; }
+
+ private:
+  struct Expected {
+    Offset at;
+    Offset first_chunk;
+  };
+
+  void AppendForShard(int64_t n, int64_t wrong) {
+    if (fold.shards().empty()) return;
+    auto at = fold.shards().begin();
+    std::advance(at, random_() % fold.shards().size());
+    const ShardId id = at->first;
+    const ShardState s = at->second;
+    shard = id;
+    const Epoch next(s.epoch.value + 1 + wrong);
+    switch (random_() % 6) {
+      case 0:
+        Append(Assign{n, id, "b", next});
+        break;
+      case 1:
+        Append(Skip{n, id, "b", next, s.next_offset, Offset(s.next_offset.value + 9),
+                    std::vector<int64_t>(kOutputs + 1, 2), "why"});
+        break;
+      default:
+        Append(Commit{id,
+                      s.epoch,
+                      CutNumber(s.last_cut.value + 1 + wrong),
+                      Offset(s.next_offset.value + 3),
+                      "m" + std::to_string(random_()),
+                      {random_(), 1},
+                      {2, random_()}});
+    }
+  }
+
+  std::mt19937_64 random_;
+  std::vector<Expected> expected_;
+};
+
+}  // namespace
+
+TEST_CASE("a reader that begins anywhere has the fold of everything, or says that it cannot") {
+  int usable = 0;
+  int refused = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    INFO("seed " << seed);
+    RandomLog log(seed);
+    while (log.end() < Offset(150)) {
+      log.AppendSome();
+      if (log.Chance(20)) log.AppendSnapshot();
+    }
+    const std::string everything = log.fold.Encode();
+    for (int64_t start = 0; start <= log.end().value; start += 1 + start / 20) {
+      INFO("start " << start);
+      const auto read = log.ReadFrom(Offset(start));
+      REQUIRE(read.ok() == log.CanReadFrom(Offset(start)));
+      if (read.ok()) {
+        REQUIRE(*read == everything);
+        ++usable;
+      } else {
+        REQUIRE(read.error().code == Code::kCorruption);
+        ++refused;
+      }
+    }
+  }
+  CHECK(usable > 500);
+  CHECK(refused > 500);
+}
+
+TEST_CASE_METHOD(Logged, "a reader begins at a snapshot as late as the record before the start") {
+  AppendCommit();
+  const Offset taken(end().value - 1);
+  AppendCommit();
+  AppendSnapshot();
+  const Offset at(end().value);
+  AppendCommit();
+  CHECK(ReadFrom(Offset(taken.value + 1)).value() == fold.Encode());
+  CHECK_FALSE(ReadFrom(at).ok());
+}
+
+TEST_CASE_METHOD(Logged, "what a deposed leader wrote as a snapshot is passed over for the next") {
+  const std::vector<Snapshot> stale = CutSnapshot(fold, kTinyChunk);
+  const Offset start = end();
+  Append(Claim{2, "b"});
+  for (const Snapshot& chunk : stale) CHECK(Append(chunk) == Verdict::kNotLeader);
+  CHECK_FALSE(ReadFrom(start).ok());
+  AppendCommit();
+  AppendSnapshot();
+  AppendCommit();
+  CHECK(ReadFrom(start).value() == fold.Encode());
+}
+
+TEST_CASE_METHOD(Logged, "a snapshot whose writer was deposed half way is passed over") {
+  const std::vector<Snapshot> chunks = CutSnapshot(fold, kTinyChunk);
+  REQUIRE(chunks.size() > 2);
+  const Offset start = end();
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    if (i == 1) Append(Claim{2, "b"});
+    Append(chunks[i]);
+  }
+  CHECK_FALSE(ReadFrom(start).ok());
+  AppendSnapshot();
+  CHECK(ReadFrom(start).value() == fold.Encode());
+}
+
+TEST_CASE_METHOD(Logged, "damaged and incomplete snapshots are passed over for the next") {
+  const std::string damage = GENERATE("a bit flipped", "the first chunk missing",
+                                      "the last chunk missing", "another offset");
+  INFO(damage);
+  std::vector<Snapshot> chunks = CutSnapshot(fold, kTinyChunk);
+  const Offset start = end();
+  if (damage == "a bit flipped") chunks[1].state[7] = static_cast<char>(chunks[1].state[7] ^ 4);
+  if (damage == "the first chunk missing") chunks.erase(chunks.begin());
+  if (damage == "the last chunk missing") chunks.pop_back();
+  if (damage == "another offset") {
+    AppendCommit();
+    for (Snapshot& chunk : chunks) ++chunk.at.value;
+  }
+  for (const Snapshot& chunk : chunks) Append(chunk);
+  AppendCommit();
+  const auto refused = ReadFrom(start);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Code::kCorruption);
+  CHECK(refused.error().message.find("from a backup") != std::string::npos);
+  CHECK(refused.error().message.find("snapshots=1") != std::string::npos);
+  AppendSnapshot();
+  CHECK(ReadFrom(start).value() == fold.Encode());
+}
+
+TEST_CASE_METHOD(Logged, "a log without its first record and without a snapshot is refused") {
+  const auto refused = ReadFrom(Offset(1));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Code::kCorruption);
+  CHECK(refused.error().message.find("snapshots=0") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Logged, "the leader writes snapshots, and the count of records begins anew") {
+  ControlLog leader(&log);
+  REQUIRE(executor.RunUntilDone(leader.Start()).ok());
+  CHECK(leader.records_since_snapshot() == 4);
+  executor.Spawn(leader.Follow());
+  const Offset at(leader.fold().next_offset().value - 1);
+  CHECK(executor.RunUntilDone(leader.WriteSnapshot()).value() == Verdict::kValid);
+  CHECK(leader.records_since_snapshot() == 0);
+  CHECK(executor.RunUntilDone(leader.Write(Claim{2, "b"})).value() == Verdict::kValid);
+  CHECK(leader.records_since_snapshot() == 1);
+  test::TrimmedLog trimmed(&log);
+  trimmed.Trim(std::string(kControlTopic), PartitionId(0), Offset(at.value + 1));
+  ControlLog reader(&trimmed);
+  REQUIRE(executor.RunUntilDone(reader.Start()).ok());
+  CHECK(reader.fold().Encode() == leader.fold().Encode());
+  CHECK(reader.records_since_snapshot() == 1);
+  leader.Stop();
+}
+
+TEST_CASE("a fold is cut into chunks of at most the given size that give it back") {
+  Logged log;
+  const std::string bytes = log.fold.Encode();
+  const size_t size = GENERATE(size_t{1}, size_t{7}, size_t{100}, kSnapshotChunkBytes);
+  std::string joined;
+  const auto chunks = CutSnapshot(log.fold, size);
+  for (const Snapshot& chunk : chunks) {
+    CHECK(chunk.state.size() <= size);
+    CHECK(chunk.hash == Hash(bytes));
+    CHECK(static_cast<size_t>(chunk.chunks) == chunks.size());
+    joined += std::get<Snapshot>(Decode(Encode(chunk)).value()).state;
+  }
+  CHECK(joined == bytes);
+}
+
+TEST_CASE("only a snapshot of which every chunk was valid counts as written") {
+  Logged log;
+  const auto chunks = CutSnapshot(log.fold, kTinyChunk);
+  SnapshotCounter counter;
+  const auto note_all = [&](const std::vector<Snapshot>& some, Verdict verdict) {
+    for (const Snapshot& chunk : some) counter.Note(verdict, chunk);
+  };
+  counter.Note(Verdict::kStale, Claim{1, "b"});
+  counter.Note(Verdict::kValid, Claim{2, "b"});
+  note_all(chunks, Verdict::kNotLeader);
+  CHECK(counter.records_since() == 2);
+  note_all({chunks.begin(), chunks.end() - 1}, Verdict::kValid);
+  CHECK(counter.records_since() == 2);
+  log.AppendCommit();
+  note_all(CutSnapshot(log.fold, kTinyChunk), Verdict::kValid);
+  CHECK(counter.records_since() == 0);
+  counter.Note(Verdict::kValid, Claim{3, "b"});
+  // The rest of the one given up comes late.
+  note_all(chunks, Verdict::kValid);
+  CHECK(counter.records_since() == 1);
+}
+
+}  // namespace millrace::control
