@@ -37,21 +37,10 @@ Counter* SecondsIn(MetricRegistry* metrics, const StreamSpec& stream, PartitionI
                                {"state", std::string(state)}});
 }
 
-/// Adds the time from its making to its end.
-class Stopwatch {
- public:
-  explicit Stopwatch(Counter* seconds)
-      : seconds_(seconds), begun_(Executor::Current().Monotonic()) {}
-  Stopwatch(const Stopwatch&) = delete;
-  ~Stopwatch() {
-    const std::chrono::duration<double> took = Executor::Current().Monotonic() - begun_;
-    seconds_->Add(took.count());
-  }
-
- private:
-  Counter* const seconds_;
-  const Executor::Duration begun_;
-};
+void AddSince(Executor::Duration begun, Counter* seconds) {
+  const std::chrono::duration<double> took = Executor::Current().Monotonic() - begun;
+  seconds->Add(took.count());
+}
 
 }  // namespace
 
@@ -100,8 +89,9 @@ Task<> PartitionRunner::ReadLoop() {
         std::find_if(shards_.begin(), shards_.end(), [](const auto& s) { return !s->can_read(); });
     if (slow != shards_.end()) {
       const std::shared_ptr<Shard> shard = *slow;
-      const Stopwatch blocked(blocked_);
+      const auto begun = Executor::Current().Monotonic();
       co_await shard->outbox().changed().WaitFor(options_.read_wait);
+      AddSince(begun, blocked_);
       continue;
     }
     const Status read = co_await ReadOnce();
@@ -116,13 +106,14 @@ Task<> PartitionRunner::ReadLoop() {
 Task<Status> PartitionRunner::ReadOnce() {
   Offset from = shards_.front()->next_offset();
   for (const auto& shard : shards_) from = std::min(from, shard->next_offset());
-  std::optional<Stopwatch> idle(std::in_place, idle_);
+  const auto asked = Executor::Current().Monotonic();
   auto records = co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes,
                                            options_.read_wait);
-  idle.reset();
+  AddSince(asked, idle_);
   if (records.ok()) {
-    const Stopwatch busy(busy_);
+    const auto begun = Executor::Current().Monotonic();
     Feed(*records, from);
+    AddSince(begun, busy_);
     co_return Status();
   }
   if (records.error().code == Code::kUnavailable) co_return records.error();
