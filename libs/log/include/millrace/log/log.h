@@ -73,6 +73,7 @@ class EventLog {
                                                     Offset from, size_t max_bytes,
                                                     std::chrono::microseconds max_wait) = 0;
 
+  /// kNotFound: no such topic or partition. So for OffsetForTime.
   virtual Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) = 0;
 
   /// First offset whose record has append time >= t; the end if there is none.

@@ -5,7 +5,8 @@
 namespace millrace {
 
 /// Headers of a log record of a stream with `format = 'json'`: the event's identity. Numbers in
-/// decimal. All four stand there, or none (docs/formats/json.md).
+/// decimal. Writers set all four or none; readers take an absent acked_below for 0
+/// (docs/formats/json.md).
 inline constexpr std::string_view kPrincipalHeader = "millrace-principal";
 inline constexpr std::string_view kProducerHeader = "millrace-producer";
 inline constexpr std::string_view kSequenceHeader = "millrace-seq";

@@ -27,7 +27,7 @@ struct StreamInfo {
 struct PipelineInfo {
   Incarnation incarnation;
   PipelineSpec spec;
-  std::string state;  ///< "running", "opening", "halted" or "dropped": the worst of its shards
+  std::string state;  ///< the worst of its shards': halted, stopped, opening, running
   Micros watermark = kMinusInfinity;  ///< the least of its shards
 };
 
@@ -45,13 +45,14 @@ struct ShardInfo {
 
 /// What operators and dashboards ask of a cluster; the gRPC services and the CLI stand on it.
 /// Threads: the control executor. Errors: kNotFound names what does not exist; kConflict says what
-/// to do instead.
+/// to do instead; kUnavailable: the log or a store did not answer, and the outcome is unknown.
 class Operations {
  public:
   virtual ~Operations() = default;
 
   /// Plans and applies a script, statement by statement; stops at the first error. A changed
-  /// definition: kConflict.
+  /// definition, and SQL that is not available yet: kConflict. Other SQL errors: kInvalidArgument,
+  /// and nothing was applied.
   virtual Task<Result<std::vector<AppliedStatement>>> Apply(std::string sql) = 0;
   virtual Task<Result<std::vector<StreamInfo>>> ListStreams() = 0;
   /// Appends an Advance to every partition of a stream; kPlusInfinity closes everything.
@@ -60,9 +61,10 @@ class Operations {
   virtual Task<Status> DropPipeline(std::string name_space, std::string name) = 0;
   virtual Task<Result<std::vector<ShardInfo>>> ListShards() = 0;
   /// The way out of a halt: the shard goes on at `to`. kConflict: the shard is not halted.
+  /// kInvalidArgument: the log ends before `to`.
   virtual Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) = 0;
   /// Waits until everything appended to the pipeline's stream before the call is in its serving
-  /// tables.
+  /// tables. kUnavailable: a shard does not run.
   virtual Task<Status> WaitApplied(std::string name_space, std::string name) = 0;
   virtual Task<Result<ServingTable>> Query(ServingQuery query) = 0;
 };

@@ -38,7 +38,7 @@ struct Ledger {
            assigned == taken + too_late + before_start_pairs &&
            due == emitted + withheld + row_errors;
   }
-  /// Every counter with its name, in the order above.
+  /// Every counter of the balance, `control` and `ignored_ticks`, with names, in the order above.
   std::vector<std::pair<std::string_view, int64_t>> Counters() const;
 };
 

@@ -15,6 +15,7 @@ class CoordinatorRole {
   CoordinatorRole(Executor* control, runtime::Node::Wiring wiring);
 
   /// Claims, assigns and starts. Blocks the calling thread, which must not be an executor's.
+  /// Errors are those of runtime::Node::Start; it may be called again after kUnavailable.
   Status Start();
   /// Cuts every shard and stops. Blocks likewise.
   void Drain();

@@ -12,6 +12,8 @@ namespace millrace::service {
 /// objects/ (checkpoints and result files) and serving.db (result tables).
 class WorkerStores {
  public:
+  /// Makes what is missing. kInvalidArgument, kUnavailable, kCorruption: a store cannot be opened;
+  /// the message says which and why.
   static Result<std::unique_ptr<WorkerStores>> Open(const std::string& data_dir);
   ~WorkerStores();
 
