@@ -77,19 +77,39 @@ void ShardFold::State::Evaluate(const EventBatch& batch) {
 
 void ShardFold::State::FindOutcomes(const EventBatch& batch) {
   const size_t n = batch.rows;
-  outcomes.assign(n, kTaken);
-  if (where) {
+  outcomes.resize(n);
+  Outcome* const out = outcomes.data();
+  some_apart = false;
+  some_filtered = false;
+  const auto set_apart = [&](size_t i) {
+    out[i] = kApart;
+    some_apart = true;
+  };
+  if (!where) {
+    std::fill_n(out, n, kTaken);
+  } else if (where_rows.stride == 1 && where_rows.nulls == nullptr &&
+             where_rows.errors == nullptr) {
+    const auto* const holds = static_cast<const uint8_t*>(where_rows.values);
+    uint8_t all = 1;
+    for (size_t i = 0; i < n; ++i) {
+      const uint8_t taken = holds[i] != 0 ? 1 : 0;
+      out[i] = static_cast<Outcome>(kFiltered + taken);
+      all &= taken;
+    }
+    some_filtered = all == 0;
+  } else {
+    some_filtered = true;
     const Vec w = where_rows;
-    for (size_t i = 0; i < n; ++i) outcomes[i] = w.True(i) ? kTaken : kFiltered;
+    for (size_t i = 0; i < n; ++i) out[i] = w.True(i) ? kTaken : kFiltered;
     for (size_t i = 0; i < n && w.errors != nullptr; ++i) {
-      if (w.Error(i) != 0) outcomes[i] = kApart;
+      if (w.Error(i) != 0) set_apart(i);
     }
   }
   for (size_t i = 0; i < n && !row_errors.empty(); ++i) {
-    if (row_errors[i] != 0) outcomes[i] = kApart;
+    if (row_errors[i] != 0) set_apart(i);
   }
   for (size_t i = 0; i < n && batch.defects != nullptr; ++i) {
-    if (batch.defects[i] != Reason::kNone) outcomes[i] = kApart;
+    if (batch.defects[i] != Reason::kNone) set_apart(i);
   }
 }
 
@@ -129,6 +149,8 @@ uint32_t ShardFold::State::ApplyRun(const EventBatch& batch, const RecordSpan& r
   // The row at which a pulse is due is not one of them.
   end = static_cast<uint32_t>(
       std::min<int64_t>(end, first + kEventsPerPulse - 1 - events_since_pulse));
+  if (const uint32_t done = ApplyStraightRun(batch, times, first, end, append, ahead); done > first)
+    return done;
   // Copies, so that the stores of the loop leave them in registers.
   const auto* const outcome_of = outcomes.data();
   const auto* const key_of = key_ids.data();
@@ -188,6 +210,126 @@ uint32_t ShardFold::State::ApplyRun(const EventBatch& batch, const RecordSpan& r
   ledger.duplicate += duplicates;
   ledger.filtered += filtered;
   ledger.aggregated += admitted - filtered;
+  ledger.assigned += pairs;
+  ledger.taken += pairs;
+  return row;
+}
+
+namespace {
+
+/// Whether all rows are of the producer of the first and their sequences ascend one by one.
+bool InSequence(const EventBatch& batch, uint32_t first, uint32_t end) {
+  const int16_t producer = batch.producer[first];
+  const auto sequence = static_cast<uint64_t>(batch.sequence[first]);
+  int differs = 0;
+  for (uint32_t row = first; row < end; ++row) differs |= batch.producer[row] ^ producer;
+  uint64_t gap = 0;
+  for (uint32_t row = first; row < end; ++row)
+    gap |= static_cast<uint64_t>(batch.sequence[row]) ^ (sequence + (row - first));
+  return producer >= 0 && differs == 0 && gap == 0;
+}
+
+std::pair<Micros, Micros> LeastAndLargest(const Micros* times, uint32_t first, uint32_t end) {
+  // Four chains, which do not wait for each other.
+  Micros least[4] = {times[first], times[first], times[first], times[first]};
+  Micros largest[4] = {times[first], times[first], times[first], times[first]};
+  uint32_t row = first;
+  for (; row + 4 <= end; row += 4) {
+    for (uint32_t k = 0; k < 4; ++k) {
+      least[k] = std::min(least[k], times[row + k]);
+      largest[k] = std::max(largest[k], times[row + k]);
+    }
+  }
+  for (; row < end; ++row) {
+    least[0] = std::min(least[0], times[row]);
+    largest[0] = std::max(largest[0], times[row]);
+  }
+  return {std::min(std::min(least[0], least[1]), std::min(least[2], least[3])),
+          std::max(std::max(largest[0], largest[1]), std::max(largest[2], largest[3]))};
+}
+
+}  // namespace
+
+/// ApplyRun for rows that can be judged together: none apart, none a duplicate, none making
+/// anything due. Returns `first` where they cannot.
+uint32_t ShardFold::State::ApplyStraightRun(const EventBatch& batch, const Micros* times,
+                                            uint32_t first, uint32_t end, Micros append,
+                                            Micros ahead) {
+  if (some_apart || first >= end) return first;
+  ProducerState* producer = nullptr;
+  if (batch.producer != nullptr) {
+    if (!InSequence(batch, first, end)) return first;
+    producer = batch_producers[static_cast<size_t>(batch.producer[first])];
+    if (!producer->AllNew(batch.sequence[first], end - first)) return first;
+  }
+  auto [least, most] = LeastAndLargest(times, first, end);
+  const auto heard = [&] { return std::max(time.largest, std::min(most, append)); };
+  const auto moved = [&] {
+    return heard() > time.largest
+               ? std::max(time.watermark, SaturatingAdd(heard(), -spec.stream.watermark_delay))
+               : time.watermark;
+  };
+  if (most > ahead || moved() >= deadline) return first;
+  // Judged with the watermark after the run; what this finds closed is judged again row by row.
+  const Micros closed_until = moved();
+  const auto usable = [&](const Slice* s) {
+    return s != nullptr && s->first_window.end > closed_until && s->all_after_start;
+  };
+  Slice* slice = FindSlice(times[first]);
+  if (!usable(slice)) return first;
+  const auto key_at = [&](uint32_t at) {
+    const KeyTable::Id key = key_ids[at];
+    return key != KeyTable::kNone ? key : InternKey(at);
+  };
+  uint32_t row = first;
+  int64_t filtered = 0;
+  int64_t pairs = 0;
+  if (slice->span.Holds(least) && slice->span.Holds(most)) {
+    Touch(slice);
+    const size_t before = slice->pending.size();
+    slice->pending.resize(before + (end - first));
+    Pending* to = slice->pending.data() + before;
+    if (!some_filtered) {
+      for (; row < end; ++row) *to++ = {row, key_at(row)};
+    } else {
+      for (; row < end; ++row) {
+        if (outcomes[row] == kTaken) *to++ = {row, key_at(row)};
+      }
+    }
+    const auto taken = to - (slice->pending.data() + before);
+    slice->pending.resize(before + static_cast<size_t>(taken));
+    filtered = end - first - taken;
+    pairs = taken * slice->windows;
+  } else {
+    Touch(slice);
+    for (; row < end; ++row) {
+      if (outcomes[row] != kTaken) {
+        ++filtered;
+        continue;
+      }
+      if (!slice->span.Holds(times[row])) {
+        Slice* const other = FindSlice(times[row]);
+        if (!usable(other)) break;
+        slice = other;
+        Touch(slice);
+      }
+      slice->pending.push_back({row, key_at(row)});
+      pairs += slice->windows;
+    }
+    if (row == first) return first;
+    if (row < end) most = LeastAndLargest(times, first, row).second;
+  }
+  const int64_t read = row - first;
+  if (producer != nullptr) {
+    producer->Mark(batch.sequence[first], static_cast<uint64_t>(read));
+    producer->last_read = time.logged;
+  }
+  const Micros watermark = moved();
+  time.AdmitMany(heard(), watermark);
+  events_since_pulse += read;
+  ledger.read += read;
+  ledger.filtered += filtered;
+  ledger.aggregated += read - filtered;
   ledger.assigned += pairs;
   ledger.taken += pairs;
   return row;

@@ -236,6 +236,15 @@ int Compare(const T& a, const T& b) {
 // knows, what lies behind a reference.
 template <typename T, typename Test>
 void CompareRows(const Vec a, const Vec b, size_t rows, uint8_t* out, Test test) {
+  if constexpr (std::is_integral_v<T>) {
+    // A column with a constant, as most filters are.
+    if (a.stride == 1 && b.stride == 0) {
+      const T* const values = static_cast<const T*>(a.values);
+      const T constant = b.At<T>(0);
+      for (size_t i = 0; i < rows; ++i) out[i] = test(Compare<T>(values[i], constant)) ? 1 : 0;
+      return;
+    }
+  }
   for (size_t i = 0; i < rows; ++i) out[i] = test(Compare<T>(a.At<T>(i), b.At<T>(i))) ? 1 : 0;
 }
 

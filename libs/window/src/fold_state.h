@@ -92,6 +92,8 @@ struct ShardFold::State {
   void FindOutcomes(const EventBatch& batch);
   uint32_t ApplyRun(const EventBatch& batch, const RecordSpan& record, uint32_t first,
                     uint32_t end);
+  uint32_t ApplyStraightRun(const EventBatch& batch, const Micros* times, uint32_t first,
+                            uint32_t end, Micros append, Micros ahead);
   void ApplyRow(const EventBatch& batch, const RecordSpan& record, uint32_t row);
   void Assign(const EventBatch& batch, uint32_t row);
   Slice* FindSlice(Micros t);
@@ -191,6 +193,8 @@ struct ShardFold::State {
   /// What becomes of a row unless it is a duplicate or too far ahead; kApart: judged apart.
   enum Outcome : uint8_t { kApart, kFiltered, kTaken };
   std::vector<Outcome> outcomes;
+  bool some_apart = false;     ///< an outcome is kApart
+  bool some_filtered = false;  ///< an outcome may be kFiltered
   std::vector<ProducerState*> batch_producers;
   RowWriter row_writer;
 

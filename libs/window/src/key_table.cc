@@ -33,12 +33,17 @@ bool Equal(std::string_view a, std::string_view b) {
 
 KeyTable::KeyTable() : buckets_(64), mask_(63) {}
 
+inline bool KeyTable::IsKey(Id id, std::string_view key) const {
+  const ShortKey& s = short_keys_[id];
+  return Equal(s.size == ShortKey::kLong ? keys_[id] : std::string_view(s.bytes, s.size), key);
+}
+
 void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends,
                     const std::vector<uint64_t>& hashes, std::vector<Id>* ids) const {
   constexpr size_t kGroup = 64;
   ids->resize(ends.size());
   const Bucket* const buckets = buckets_.data();
-  const std::string_view* const stored = keys_.data();
+  const ShortKey* const stored = short_keys_.data();
   const char* const bytes = keys.data();
   const uint64_t mask = mask_;
   // A small table lies in the cache anyway.
@@ -59,12 +64,13 @@ void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends,
       if (prefetch && id[i] != kNone) __builtin_prefetch(&stored[id[i]]);
     }
     for (size_t i = 0; i < n && prefetch; ++i) {
-      if (id[i] != kNone) __builtin_prefetch(stored[id[i]].data());
+      if (id[i] != kNone && stored[id[i]].size == ShortKey::kLong)
+        __builtin_prefetch(keys_[id[i]].data());
     }
     for (size_t i = 0; i < n; ++i) {
       const std::string_view key(bytes + begin, end[i] - begin);
       begin = end[i];
-      if (id[i] != kNone && !Equal(stored[id[i]], key)) id[i] = kNone;
+      if (id[i] != kNone && !IsKey(id[i], key)) id[i] = kNone;
     }
   }
 }
@@ -80,6 +86,7 @@ KeyTable::Id KeyTable::Intern(std::string_view key, uint64_t hash) {
     id = limit();
     refs_.push_back(0);
     keys_.emplace_back();
+    short_keys_.emplace_back();
     rank_.push_back(0);
   } else {
     id = free_.back();
@@ -135,6 +142,11 @@ void KeyTable::SetKey(Id id, std::string_view stored) {
   }
   page->keys[id % kPage] = stored;
   keys_[id] = stored;
+  ShortKey& s = short_keys_[id];
+  s = {};
+  if (stored.size() > ShortKey::kMax) return;
+  std::copy(stored.begin(), stored.end(), s.bytes);
+  s.size = static_cast<uint8_t>(stored.size());
 }
 
 std::string_view KeyTable::Store(std::string_view key) {
