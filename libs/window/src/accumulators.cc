@@ -224,18 +224,32 @@ void GroupTable::MergeAll(const GroupTable& from, uint64_t epoch) {
   }
 }
 
-void GroupTable::CopyTo(const KeyTable::Id* keys, size_t n, Page* page) const {
-  Move moves[kPageSlots];
-  const size_t width = plan_->fresh.size();
+size_t GroupTable::Places(const KeyTable::Id* keys, size_t n, Page* to, Move* moves) const {
   size_t found = 0;
   for (uint32_t i = 0; i < n; ++i) {
     const uint32_t slot = Find(keys[i]);
-    const Page* from = slot == kNoSlot ? nullptr : pages_[slot / kPageSlots].get();
-    const uint32_t at = slot % kPageSlots;
-    const Int128* cells = from == nullptr ? plan_->fresh.data() : &from->cells[at * width];
-    Int128* to = &page->cells[i * width];
-    for (size_t k = 0; k < width; ++k) to[k] = cells[k];
-    if (from != nullptr) moves[found++] = {nullptr, nullptr, from, page, at, i};
+    if (slot == kNoSlot) continue;
+    const Page* from = pages_[slot / kPageSlots].get();
+    const char* cells = from->Row(slot % kPageSlots);
+    __builtin_prefetch(cells);
+    __builtin_prefetch(cells + to->stride - 1);
+    moves[found++] = {cells, to->Row(i), from, to, slot % kPageSlots, i};
+  }
+  return found;
+}
+
+void GroupTable::CopyTo(const KeyTable::Id* keys, size_t n, Page* page) const {
+  Move moves[kPageSlots];
+  const size_t found = Places(keys, n, page, moves);
+  const size_t width = plan_->fresh.size();
+  if (found < n) {
+    for (size_t i = 0; i < n; ++i)
+      std::copy_n(plan_->fresh.data(), width, page->cells.data() + i * width);
+  }
+  for (const Move& m : std::span(moves, found)) {
+    const auto* from = reinterpret_cast<const Int128*>(m.from_cells);
+    auto* to = reinterpret_cast<Int128*>(m.to_cells);
+    for (size_t k = 0; k < width; ++k) to[k] = from[k];
   }
   // What lies outside of the rows.
   for (TextCell& cell : page->texts) cell.set = false;
@@ -255,15 +269,7 @@ void GroupTable::CopyTo(const KeyTable::Id* keys, size_t n, Page* page) const {
 
 void GroupTable::AddTo(const KeyTable::Id* keys, size_t n, Page* page) const {
   Move moves[kPageSlots];
-  size_t found = 0;
-  for (uint32_t i = 0; i < n; ++i) {
-    const uint32_t slot = Find(keys[i]);
-    if (slot == kNoSlot) continue;
-    const Page* from = pages_[slot / kPageSlots].get();
-    const uint32_t at = slot % kPageSlots;
-    moves[found++] = {from->Row(at), page->Row(i), from, page, at, i};
-    __builtin_prefetch(from->Row(at));
-  }
+  const size_t found = Places(keys, n, page, moves);
   MergeParts(*plan_, {moves, found});
 }
 

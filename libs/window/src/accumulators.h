@@ -130,6 +130,8 @@ struct Pending {
   KeyTable::Id key;
 };
 
+struct Move;
+
 /// Accumulators by group key: a slice, or slices combined.
 class GroupTable {
  public:
@@ -175,6 +177,8 @@ class GroupTable {
       CopyPage(&page, epoch);
     return page.get();
   }
+  /// Where the groups keys[0, n) that are here lie, and the rows of *to they belong to.
+  size_t Places(const KeyTable::Id* keys, size_t n, Page* to, Move* moves) const;
   static void CopyPage(std::shared_ptr<Page>* page, uint64_t epoch);
 
   const AccumulatorPlan* plan_;

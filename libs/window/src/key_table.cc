@@ -33,11 +33,6 @@ bool Equal(std::string_view a, std::string_view b) {
 
 KeyTable::KeyTable() : buckets_(64), mask_(63) {}
 
-inline bool KeyTable::IsKey(Id id, std::string_view key) const {
-  const ShortKey& s = short_keys_[id];
-  return Equal(s.size == ShortKey::kLong ? keys_[id] : std::string_view(s.bytes, s.size), key);
-}
-
 void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends,
                     const std::vector<uint64_t>& hashes, std::vector<Id>* ids) const {
   constexpr size_t kGroup = 64;
@@ -70,7 +65,7 @@ void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends,
     for (size_t i = 0; i < n; ++i) {
       const std::string_view key(bytes + begin, end[i] - begin);
       begin = end[i];
-      if (id[i] != kNone && !IsKey(id[i], key)) id[i] = kNone;
+      if (id[i] != kNone && !Equal(Key(id[i]), key)) id[i] = kNone;
     }
   }
 }

@@ -85,7 +85,11 @@ class KeyTable {
     peak_ = live_ - unused_;
   }
 
-  std::string_view Key(Id id) const { return keys_[id]; }
+  /// Valid until the next Intern or Collect.
+  std::string_view Key(Id id) const {
+    const ShortKey& s = short_keys_[id];
+    return s.size == ShortKey::kLong ? keys_[id] : std::string_view(s.bytes, s.size);
+  }
   /// Ids below this may be in use.
   uint32_t limit() const { return static_cast<uint32_t>(refs_.size()); }
   size_t live() const { return live_; }
@@ -130,7 +134,6 @@ class KeyTable {
     uint8_t size = kLong;
   };
 
-  bool IsKey(Id id, std::string_view key) const;
   std::string_view Store(std::string_view key);
   void SetKey(Id id, std::string_view stored);
   void Erase(Id id);
