@@ -212,6 +212,7 @@ void GroupTable::MergeAll(const GroupTable& from, uint64_t epoch) {
       if (slot == kNoSlot) [[unlikely]]
         slot = Add(page.keys[i], epoch);
       moves[i] = {page.Row(i), nullptr, &page, nullptr, i, slot};
+      __builtin_prefetch(moves[i].from_cells + page.stride - 1);
     }
     for (uint32_t i = 0; i < n; ++i) {
       Move& m = moves[i];
@@ -219,6 +220,7 @@ void GroupTable::MergeAll(const GroupTable& from, uint64_t epoch) {
       m.to_slot %= kPageSlots;
       m.to_cells = m.to->Row(m.to_slot);
       __builtin_prefetch(m.to_cells, 1);
+      __builtin_prefetch(m.to_cells + page.stride - 1, 1);
     }
     MergeParts(*plan_, {moves, n});
   }

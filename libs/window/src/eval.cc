@@ -237,11 +237,9 @@ int Compare(const T& a, const T& b) {
 template <typename T, typename Test>
 void CompareRows(const Vec a, const Vec b, size_t rows, uint8_t* out, Test test) {
   if constexpr (std::is_integral_v<T>) {
-    // A column with a constant, as most filters are.
-    if (a.stride == 1 && b.stride == 0) {
+    if (a.stride == 1 && b.stride == 0) {  // as in most filters
       const T* const values = static_cast<const T*>(a.values);
-      const T constant = b.At<T>(0);
-      for (size_t i = 0; i < rows; ++i) out[i] = test(Compare<T>(values[i], constant)) ? 1 : 0;
+      for (size_t i = 0; i < rows; ++i) out[i] = test(Compare<T>(values[i], b.At<T>(0))) ? 1 : 0;
       return;
     }
   }

@@ -20,6 +20,9 @@
 
 namespace millrace::window {
 
+/// Every this many events read since the last pulse there is one (semantics rule 8).
+inline constexpr int64_t kEventsPerPulse = 10'000;
+
 /// What has been emitted for one group of a closed window that late events may still change.
 struct RowState {
   int64_t revision = 0;
