@@ -2,11 +2,14 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+import unittest
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -62,6 +65,36 @@ class Dev:
     def produce(self, stream, path, *args):
         return subprocess.Popen([self.binary, '--server', self.grpc, 'produce', stream, '--input', path, *args],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+class DevCase(unittest.TestCase):
+    """Each test has a `millrace dev` of its own, over an empty data directory; `binary` is the program."""
+    binary = None
+
+    def setUp(self):
+        self.scratch = tempfile.mkdtemp(prefix='millrace-test-')
+        self.dev = Dev(self.binary, os.path.join(self.scratch, 'data'))
+        self.assertTrue(self.dev.start(), self.dev.log.name)
+
+    def tearDown(self):
+        if self.dev.running():
+            self.dev.kill()
+        self.dev.process.stdout.close()
+        self.dev.log.close()
+        shutil.rmtree(self.scratch)
+
+    def file(self, name, content):
+        """The path of a new file beside the data directory."""
+        path = os.path.join(self.scratch, name)
+        with open(path, 'wb') as out:
+            out.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+
+def run():
+    """Runs the tests of a script whose first argument is the program."""
+    DevCase.binary = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2)
 
 
 def oracle(logdump, data_dir, stream, partition, sql_file, scratch):

@@ -6,16 +6,11 @@
 import json
 import os
 import re
-import shutil
-import sys
-import tempfile
 import time
-import unittest
 import urllib.request
 
 import cluster
 
-BINARY = None
 PATIENCE = 60
 DOCUMENT = os.path.join(cluster.ROOT, 'docs', 'metrics.md')
 SCRIPT = '''CREATE TABLE orders (placed timestamptz NOT NULL, shop text, amount bigint)
@@ -28,25 +23,10 @@ ONLY_WHEN_IT_HAPPENS = {'millrace_gateway_backpressure_total', 'millrace_gateway
                         'millrace_coordinator_control_records_skipped_total'}
 
 
-class Metrics(unittest.TestCase):
+class Metrics(cluster.DevCase):
     def setUp(self):
-        self.scratch = tempfile.mkdtemp(prefix='millrace-metrics-')
-        self.dev = cluster.Dev(BINARY, os.path.join(self.scratch, 'data'))
-        self.assertTrue(self.dev.start())
+        super().setUp()
         self.dev.command('apply', self.file('base.sql', SCRIPT))
-
-    def tearDown(self):
-        if self.dev.running():
-            self.dev.kill()
-        self.dev.process.stdout.close()
-        self.dev.log.close()
-        shutil.rmtree(self.scratch)
-
-    def file(self, name, content):
-        path = os.path.join(self.scratch, name)
-        with open(path, 'w') as out:
-            out.write(content)
-        return path
 
     def send(self, *times):
         lines = [json.dumps({'placed': time, 'shop': 'a', 'amount': 1}) for time in times]
@@ -117,5 +97,4 @@ class Metrics(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    BINARY = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    cluster.run()

@@ -6,13 +6,9 @@
 import json
 import os
 import shutil
-import sys
-import tempfile
-import unittest
 
 import cluster
 
-BINARY = None
 PATIENCE = 60
 NOT_FOUND = 3
 MOST_APPENDS = 20
@@ -23,26 +19,11 @@ FROM tumble(orders, placed, INTERVAL '1 minute') GROUP BY shop, window_start, wi
 '''
 
 
-class Restart(unittest.TestCase):
+class Restart(cluster.DevCase):
     def setUp(self):
-        self.scratch = tempfile.mkdtemp(prefix='millrace-restart-')
-        self.dev = cluster.Dev(BINARY, os.path.join(self.scratch, 'data'))
-        self.assertTrue(self.dev.start())
+        super().setUp()
         self.script = self.file('base.sql', SCRIPT)
         self.dev.command('apply', self.script)
-
-    def tearDown(self):
-        if self.dev.running():
-            self.dev.kill()
-        self.dev.process.stdout.close()
-        self.dev.log.close()
-        shutil.rmtree(self.scratch)
-
-    def file(self, name, content):
-        path = os.path.join(self.scratch, name)
-        with open(path, 'w') as out:
-            out.write(content)
-        return path
 
     def restart(self, crash_at=None):
         if self.dev.running():
@@ -130,5 +111,4 @@ class Restart(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    BINARY = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    cluster.run()

@@ -12,7 +12,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import unittest
 import urllib.error
@@ -20,7 +19,6 @@ import urllib.request
 
 import cluster
 
-BINARY = None
 FAILED, USAGE, NOT_FOUND, CONFLICT, UNAVAILABLE, CONFIG = 1, 2, 3, 4, 5, 78
 PATIENCE = 60
 
@@ -35,25 +33,10 @@ EVENTS = [{'shop': 'north', 'size': 5, 'price': 0.5}, {'shop': 'north', 'size': 
           {'shop': '', 'size': 9007199254740993, 'price': None}, {'shop': None, 'size': 5, 'price': -1e300}]
 
 
-class Told(unittest.TestCase):
+class Told(cluster.DevCase):
     def setUp(self):
-        self.scratch = tempfile.mkdtemp(prefix='millrace-told-')
-        self.dev = cluster.Dev(BINARY, os.path.join(self.scratch, 'data'))
-        self.assertTrue(self.dev.start(), self.dev.log.name)
+        super().setUp()
         self.command('apply', self.file('base.sql', SQL))
-
-    def tearDown(self):
-        if self.dev.running():
-            self.dev.kill()
-        self.dev.process.stdout.close()
-        self.dev.log.close()
-        shutil.rmtree(self.scratch)
-
-    def file(self, name, content):
-        path = os.path.join(self.scratch, name)
-        with open(path, 'wb') as out:
-            out.write(content if isinstance(content, bytes) else content.encode())
-        return path
 
     def command(self, *args, check=True):
         return self.dev.command(*args, check=check, timeout=PATIENCE)
@@ -176,7 +159,7 @@ class Recovering(unittest.TestCase):
         shutil.rmtree(self.scratch)
 
     def dev(self, grpc, admin):
-        return [BINARY, 'dev', '--data-dir', self.data_dir, '--listen', grpc, '--admin', admin]
+        return [cluster.DevCase.binary, 'dev', '--data-dir', self.data_dir, '--listen', grpc, '--admin', admin]
 
     @staticmethod
     def free_address():
@@ -216,7 +199,7 @@ class Recovering(unittest.TestCase):
             status, body = page('readyz')
             self.assertEqual(status, 503)
             self.assertIn('recovering: the log and the stores are being opened', body)
-            done = subprocess.run([BINARY, '--server', grpc, 'stream', 'list'], capture_output=True, text=True,
+            done = subprocess.run([cluster.DevCase.binary, '--server', grpc, 'stream', 'list'], capture_output=True, text=True,
                                   timeout=PATIENCE)
             self.assertEqual(done.returncode, UNAVAILABLE, done.stderr)
             self.assertIn('the server is recovering', done.stderr)
@@ -227,5 +210,4 @@ class Recovering(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    BINARY = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    cluster.run()

@@ -177,6 +177,22 @@ TEST_CASE("while one of the kept checkpoints cannot be read, no object of its sh
   CHECK(s.Different() == "");
 }
 
+TEST_CASE("a commit that counts although nobody ever said so does not end the shard's cuts") {
+  Scenario s;
+  s.Send(20);
+  const auto before = s.Shard().last_cut;
+  REQUIRE(before.value > 0);
+  s.cluster.faulty_log().LoseAnswers(std::string(control::kControlTopic),
+                                     control::ControlLog::kMaxTries);
+  s.Send(40);
+  REQUIRE(s.cluster.faulty_log().unanswered() == 0);
+  CHECK(s.Shard().state == "running");
+  CHECK(s.Shard().last_cut.value >= before.value + 3);
+  CHECK(s.Fallbacks() == 0);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
 TEST_CASE("a bit flipped under the log's checksums makes one unreadable record, once") {
   Scenario s("arrow");
   s.cluster.faulty_log().FlipBitOf(s.stream.topic, PartitionId(0), Offset(3));

@@ -54,8 +54,11 @@ class FaultyLog : public EventLog {
   }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    const bool lose = topic == unanswered_topic_ && unanswered_ > 0;
+    if (lose) --unanswered_;
     auto r = co_await inner_->Append(std::move(topic), partition, std::move(entry));
     MILLRACE_CO_TRY(co_await trouble_.After());
+    if (lose) co_return Unavailable("injected: outcome unknown");
     co_return r;
   }
   Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
@@ -82,6 +85,12 @@ class FaultyLog : public EventLog {
     flipped_partition_ = partition;
     flipped_offset_ = offset;
   }
+  /// The next n appends to the topic take effect and are answered as if nobody knew.
+  void LoseAnswers(std::string topic, int n) {
+    unanswered_topic_ = std::move(topic);
+    unanswered_ = n;
+  }
+  int unanswered() const { return unanswered_; }
   /// Another log takes this one's place, as after a restore from a backup.
   void Replace(EventLog* inner) { inner_ = inner; }
 
@@ -101,6 +110,8 @@ class FaultyLog : public EventLog {
   std::string flipped_topic_;
   PartitionId flipped_partition_;
   Offset flipped_offset_{-1};
+  std::string unanswered_topic_;
+  int unanswered_ = 0;
 };
 
 class FaultyObjectStore : public ObjectStore {

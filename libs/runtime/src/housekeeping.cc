@@ -9,7 +9,16 @@ namespace millrace::runtime {
 
 Housekeeping::Housekeeping(Ports ports, Options options, std::string node,
                            const control::Fold* fold)
-    : ports_(ports), options_(options), node_(std::move(node)), fold_(fold) {}
+    : ports_(ports),
+      options_(options),
+      node_(std::move(node)),
+      fold_(fold),
+      cleared_objects_(&ports.metrics->GetCounter(
+          "millrace_coordinator_cleaned_objects_total",
+          "State objects that no checkpoint needs, deleted by housekeeping.", {})),
+      cleared_rows_(&ports.metrics->GetCounter(
+          "millrace_coordinator_expired_rows_total",
+          "Late and quarantined events deleted at the end of their retention.", {})) {}
 
 Task<> Housekeeping::Loop() {
   co_await Delay(options_.housekeeping_first);
@@ -48,10 +57,7 @@ Task<int64_t> Housekeeping::ClearRawEvents() {
     cleared += *deleted;
     if (*deleted < options_.raw_rows) break;
   }
-  ports_.metrics
-      ->GetCounter("millrace_coordinator_expired_rows_total",
-                   "Late and quarantined events deleted at the end of their retention.", {})
-      .Add(static_cast<double>(cleared));
+  cleared_rows_->Add(static_cast<double>(cleared));
   co_return cleared;
 }
 
@@ -95,11 +101,7 @@ Task<int64_t> Housekeeping::ClearShard(ShardId id, control::ShardState shard) {
               {{"object", object}, {"error", deleted.error().message}});
     }
   }
-  ports_.metrics
-      ->GetCounter("millrace_coordinator_cleaned_objects_total",
-                   "State objects that no checkpoint needs, deleted by housekeeping.",
-                   {{"namespace", id.incarnation.name_space}, {"pipeline", id.incarnation.name}})
-      .Add(static_cast<double>(cleared));
+  cleared_objects_->Add(static_cast<double>(cleared));
   co_return cleared;
 }
 

@@ -30,6 +30,19 @@ struct Part {
   friend bool operator==(const Part&, const Part&) = default;
 };
 
+inline constexpr size_t kNoPart = ~size_t{0};
+
+/// The parts over one input of integers, which one loop handles together: their offsets in a
+/// group's row, kNoPart where there is none.
+struct Lane {
+  int input = -1;
+  Type type = Type::kBigint;
+  size_t count = kNoPart;
+  size_t sum = kNoPart;
+  size_t least = kNoPart;
+  size_t largest = kNoPart;
+};
+
 /// Evaluated argument of one input in a batch: the value and whether the row counts.
 struct InputRows {
   Vec value;
@@ -54,6 +67,9 @@ struct AccumulatorPlan {
 
   std::vector<Input> inputs;
   std::vector<Part> parts;
+  std::vector<Lane> lanes;    ///< all parts over integers and counts of such inputs
+  size_t every = kNoPart;     ///< offset of the count of all rows
+  std::vector<Part> apart;    ///< parts that are in no lane and not `every`
   std::vector<Use> uses;      ///< one per aggregate
   std::vector<Int128> fresh;  ///< the row of a group without values
   int texts = 0;
@@ -64,6 +80,7 @@ struct AccumulatorPlan {
  private:
   int AddInput(const AggregateSpec& a);
   int AddPart(Part::Kind kind, Type type, int input);
+  void SortIntoLanes();
 
   size_t used_ = 0;  ///< bytes of a row
 };
@@ -113,6 +130,8 @@ struct Pending {
   KeyTable::Id key;
 };
 
+struct Move;
+
 /// Accumulators by group key: a slice, or slices combined.
 class GroupTable {
  public:
@@ -158,6 +177,8 @@ class GroupTable {
       CopyPage(&page, epoch);
     return page.get();
   }
+  /// Where the groups keys[0, n) that are here lie, and the rows of *to they belong to.
+  size_t Places(const KeyTable::Id* keys, size_t n, Page* to, Move* moves) const;
   static void CopyPage(std::shared_ptr<Page>* page, uint64_t epoch);
 
   const AccumulatorPlan* plan_;

@@ -6,9 +6,6 @@
 namespace millrace::window {
 namespace {
 
-/// Every this many events read since the last pulse there is one (semantics rule 8).
-constexpr int64_t kEventsPerPulse = 10'000;
-
 std::string ColumnsJson(const StreamSpec& stream, const EventBatch& batch, uint32_t row) {
   std::string json = "{";
   for (size_t i = 0; i < stream.columns.size(); ++i) {
@@ -77,19 +74,39 @@ void ShardFold::State::Evaluate(const EventBatch& batch) {
 
 void ShardFold::State::FindOutcomes(const EventBatch& batch) {
   const size_t n = batch.rows;
-  outcomes.assign(n, kTaken);
-  if (where) {
+  outcomes.resize(n);
+  Outcome* const out = outcomes.data();
+  some_apart = false;
+  some_filtered = false;
+  const auto set_apart = [&](size_t i) {
+    out[i] = kApart;
+    some_apart = true;
+  };
+  if (!where) {
+    std::fill_n(out, n, kTaken);
+  } else if (where_rows.stride == 1 && where_rows.nulls == nullptr &&
+             where_rows.errors == nullptr) {
+    const auto* const holds = static_cast<const uint8_t*>(where_rows.values);
+    uint8_t all = 1;
+    for (size_t i = 0; i < n; ++i) {
+      const uint8_t taken = holds[i] != 0 ? 1 : 0;
+      out[i] = static_cast<Outcome>(kFiltered + taken);
+      all &= taken;
+    }
+    some_filtered = all == 0;
+  } else {
+    some_filtered = true;
     const Vec w = where_rows;
-    for (size_t i = 0; i < n; ++i) outcomes[i] = w.True(i) ? kTaken : kFiltered;
+    for (size_t i = 0; i < n; ++i) out[i] = w.True(i) ? kTaken : kFiltered;
     for (size_t i = 0; i < n && w.errors != nullptr; ++i) {
-      if (w.Error(i) != 0) outcomes[i] = kApart;
+      if (w.Error(i) != 0) set_apart(i);
     }
   }
   for (size_t i = 0; i < n && !row_errors.empty(); ++i) {
-    if (row_errors[i] != 0) outcomes[i] = kApart;
+    if (row_errors[i] != 0) set_apart(i);
   }
   for (size_t i = 0; i < n && batch.defects != nullptr; ++i) {
-    if (batch.defects[i] != Reason::kNone) outcomes[i] = kApart;
+    if (batch.defects[i] != Reason::kNone) set_apart(i);
   }
 }
 
@@ -114,83 +131,6 @@ void ShardFold::State::Add(const EventBatch& batch) {
   if (Planted("batch_end_is_pulse")) Emit(time.watermark, true, false);
   current = nullptr;
   keys.Collect();
-}
-
-/// Rows as most are: without a defect, in a slice that exists and that open windows alone hold, and
-/// making nothing due. Does with them what ApplyRow does. Returns the first row that is none, or
-/// `end`.
-uint32_t ShardFold::State::ApplyRun(const EventBatch& batch, const RecordSpan& record,
-                                    uint32_t first, uint32_t end) {
-  const StreamSpec& stream = spec.stream;
-  if (stream.partitioned_by_key || !gaps.empty()) return first;
-  const auto* times = batch.columns[static_cast<size_t>(stream.event_time)].As<int64_t>();
-  const Micros append = stream.append_times ? record.append_time : kPlusInfinity;
-  const Micros ahead = SaturatingAdd(append, stream.max_ahead);
-  // The row at which a pulse is due is not one of them.
-  end = static_cast<uint32_t>(
-      std::min<int64_t>(end, first + kEventsPerPulse - 1 - events_since_pulse));
-  // Copies, so that the stores of the loop leave them in registers.
-  const auto* const outcome_of = outcomes.data();
-  const auto* const key_of = key_ids.data();
-  const auto* const producer_of = batch.producer;
-  const auto* const sequence_of = batch.sequence;
-  const Micros delay = stream.watermark_delay;
-  const Micros due = deadline;
-  const Micros logged = time.logged;
-  Micros largest = time.largest;
-  Micros watermark = time.watermark;
-  Slice* slice = nullptr;
-  int64_t duplicates = 0;
-  int64_t filtered = 0;
-  int64_t pairs = 0;
-  uint32_t row = first;
-  for (; row < end; ++row) {
-    const Outcome outcome = outcome_of[row];
-    const Micros t = times[row];
-    if (outcome == kApart || t > ahead) break;
-    const Micros heard = std::min(t, append);
-    const Micros moved =
-        heard > largest ? std::max(watermark, SaturatingAdd(heard, -delay)) : watermark;
-    if (moved >= due) break;
-    if (outcome == kTaken) {
-      if (slice == nullptr || !slice->span.Holds(t)) {
-        slice = FindSlice(t);
-        if (slice == nullptr) break;
-        Touch(slice);
-      }
-      if (slice->first_window.end <= moved || !slice->all_after_start) break;
-    }
-    if (producer_of != nullptr && producer_of[row] >= 0) {
-      ProducerState& producer = *batch_producers[static_cast<size_t>(producer_of[row])];
-      const auto seen = producer.Check(sequence_of[row]);
-      if (seen == ProducerState::Seen::kOutOfSpan) break;
-      producer.last_read = logged;
-      if (seen == ProducerState::Seen::kDuplicate) {
-        ++duplicates;
-        continue;
-      }
-    }
-    largest = std::max(largest, heard);
-    watermark = moved;
-    if (outcome == kFiltered) {
-      ++filtered;
-      continue;
-    }
-    pairs += slice->windows;
-    const KeyTable::Id key = key_of[row];
-    slice->pending.push_back({row, key != KeyTable::kNone ? key : InternKey(row)});
-  }
-  const int64_t read = row - first;
-  const int64_t admitted = read - duplicates;
-  if (admitted > 0) time.AdmitMany(largest, watermark);
-  events_since_pulse += read;
-  ledger.read += read;
-  ledger.duplicate += duplicates;
-  ledger.filtered += filtered;
-  ledger.aggregated += admitted - filtered;
-  ledger.assigned += pairs;
-  ledger.taken += pairs;
-  return row;
 }
 
 /// One event: count it, rules 1, 2, 3, the WHERE filter, windows; then close, expire and (at a

@@ -32,6 +32,31 @@ void ProducerState::RaiseAckedBelow(int64_t acked_below) {
   acked_below_ = acked_below;
 }
 
+template <typename F>
+void ProducerState::EachWord(int64_t first, uint64_t n, F&& f) {
+  for (auto s = static_cast<uint64_t>(first); n > 0;) {
+    const uint64_t bits = std::min<uint64_t>(64 - s % 64, n);
+    const uint64_t mask = (~uint64_t{0} >> (64 - bits)) << (s % 64);
+    f(bits_[(s / 64) & (bits_.size() - 1)], mask);
+    s += bits;
+    n -= bits;
+  }
+}
+
+bool ProducerState::AllNew(int64_t first, uint64_t n) {
+  if (first < acked_below_) return false;
+  const uint64_t ahead = static_cast<uint64_t>(first) - static_cast<uint64_t>(acked_below_);
+  if (ahead >= kSequenceSpan || n > kSequenceSpan - ahead) return false;
+  if (ahead + n > capacity()) Grow(ahead + n - 1);
+  uint64_t seen = 0;
+  EachWord(first, n, [&](uint64_t word, uint64_t mask) { seen |= word & mask; });
+  return seen == 0;
+}
+
+void ProducerState::Mark(int64_t first, uint64_t n) {
+  EachWord(first, n, [](uint64_t& word, uint64_t mask) { word |= mask; });
+}
+
 void ProducerState::Grow(uint64_t ahead) {
   size_t words = bits_.size();
   while (words * 64 <= ahead) words *= 2;

@@ -39,6 +39,11 @@ class ProducerState {
     return Seen::kNew;
   }
 
+  /// Whether Check would find all of [first, first + n) new. Remembers none of them.
+  bool AllNew(int64_t first, uint64_t n);
+  /// Remembers [first, first + n), of which AllNew was true.
+  void Mark(int64_t first, uint64_t n);
+
   void Encode(std::string* out) const;
   bool Decode(ByteReader* in);
 
@@ -48,6 +53,9 @@ class ProducerState {
  private:
   uint64_t capacity() const { return bits_.size() * 64; }
   void Grow(uint64_t ahead);
+  /// Calls f(word, mask) for the words that hold the bits of [first, first + n).
+  template <typename F>
+  void EachWord(int64_t first, uint64_t n, F&& f);
 
   int64_t acked_below_ = 0;
   /// A ring: the bit of sequence s is bit s modulo the capacity, a power of two.

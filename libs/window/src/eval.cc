@@ -236,6 +236,13 @@ int Compare(const T& a, const T& b) {
 // knows, what lies behind a reference.
 template <typename T, typename Test>
 void CompareRows(const Vec a, const Vec b, size_t rows, uint8_t* out, Test test) {
+  if constexpr (std::is_integral_v<T>) {
+    if (a.stride == 1 && b.stride == 0) {  // as in most filters
+      const T* const values = static_cast<const T*>(a.values);
+      for (size_t i = 0; i < rows; ++i) out[i] = test(Compare<T>(values[i], b.At<T>(0))) ? 1 : 0;
+      return;
+    }
+  }
   for (size_t i = 0; i < rows; ++i) out[i] = test(Compare<T>(a.At<T>(i), b.At<T>(i))) ? 1 : 0;
 }
 

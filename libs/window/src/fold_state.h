@@ -20,6 +20,9 @@
 
 namespace millrace::window {
 
+/// Every this many events read since the last pulse there is one (semantics rule 8).
+inline constexpr int64_t kEventsPerPulse = 10'000;
+
 /// What has been emitted for one group of a closed window that late events may still change.
 struct RowState {
   int64_t revision = 0;
@@ -92,6 +95,8 @@ struct ShardFold::State {
   void FindOutcomes(const EventBatch& batch);
   uint32_t ApplyRun(const EventBatch& batch, const RecordSpan& record, uint32_t first,
                     uint32_t end);
+  uint32_t ApplyStraightRun(const EventBatch& batch, const Micros* times, uint32_t first,
+                            uint32_t end, Micros append, Micros ahead);
   void ApplyRow(const EventBatch& batch, const RecordSpan& record, uint32_t row);
   void Assign(const EventBatch& batch, uint32_t row);
   Slice* FindSlice(Micros t);
@@ -191,6 +196,8 @@ struct ShardFold::State {
   /// What becomes of a row unless it is a duplicate or too far ahead; kApart: judged apart.
   enum Outcome : uint8_t { kApart, kFiltered, kTaken };
   std::vector<Outcome> outcomes;
+  bool some_apart = false;     ///< an outcome is kApart
+  bool some_filtered = false;  ///< an outcome may be kFiltered
   std::vector<ProducerState*> batch_producers;
   RowWriter row_writer;
 

@@ -38,7 +38,7 @@ void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends,
   constexpr size_t kGroup = 64;
   ids->resize(ends.size());
   const Bucket* const buckets = buckets_.data();
-  const std::string_view* const stored = keys_.data();
+  const ShortKey* const stored = short_keys_.data();
   const char* const bytes = keys.data();
   const uint64_t mask = mask_;
   // A small table lies in the cache anyway.
@@ -59,12 +59,13 @@ void KeyTable::Find(const std::string& keys, const std::vector<uint32_t>& ends,
       if (prefetch && id[i] != kNone) __builtin_prefetch(&stored[id[i]]);
     }
     for (size_t i = 0; i < n && prefetch; ++i) {
-      if (id[i] != kNone) __builtin_prefetch(stored[id[i]].data());
+      if (id[i] != kNone && stored[id[i]].size == ShortKey::kLong)
+        __builtin_prefetch(keys_[id[i]].data());
     }
     for (size_t i = 0; i < n; ++i) {
       const std::string_view key(bytes + begin, end[i] - begin);
       begin = end[i];
-      if (id[i] != kNone && !Equal(stored[id[i]], key)) id[i] = kNone;
+      if (id[i] != kNone && !Equal(Key(id[i]), key)) id[i] = kNone;
     }
   }
 }
@@ -80,6 +81,7 @@ KeyTable::Id KeyTable::Intern(std::string_view key, uint64_t hash) {
     id = limit();
     refs_.push_back(0);
     keys_.emplace_back();
+    short_keys_.emplace_back();
     rank_.push_back(0);
   } else {
     id = free_.back();
@@ -135,6 +137,11 @@ void KeyTable::SetKey(Id id, std::string_view stored) {
   }
   page->keys[id % kPage] = stored;
   keys_[id] = stored;
+  ShortKey& s = short_keys_[id];
+  s = {};
+  if (stored.size() > ShortKey::kMax) return;
+  std::copy(stored.begin(), stored.end(), s.bytes);
+  s.size = static_cast<uint8_t>(stored.size());
 }
 
 std::string_view KeyTable::Store(std::string_view key) {

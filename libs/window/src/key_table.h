@@ -85,7 +85,11 @@ class KeyTable {
     peak_ = live_ - unused_;
   }
 
-  std::string_view Key(Id id) const { return keys_[id]; }
+  /// Valid until the next Intern or Collect.
+  std::string_view Key(Id id) const {
+    const ShortKey& s = short_keys_[id];
+    return s.size == ShortKey::kLong ? keys_[id] : std::string_view(s.bytes, s.size);
+  }
   /// Ids below this may be in use.
   uint32_t limit() const { return static_cast<uint32_t>(refs_.size()); }
   size_t live() const { return live_; }
@@ -122,6 +126,14 @@ class KeyTable {
     uint32_t tag = 0;
   };
 
+  /// A short key where its id leads without a further step; longer ones have size kLong.
+  struct ShortKey {
+    static constexpr size_t kMax = 15;
+    static constexpr uint8_t kLong = 0xff;
+    char bytes[kMax] = {};
+    uint8_t size = kLong;
+  };
+
   std::string_view Store(std::string_view key);
   void SetKey(Id id, std::string_view stored);
   void Erase(Id id);
@@ -133,6 +145,7 @@ class KeyTable {
   uint64_t mask_;
   std::vector<std::shared_ptr<KeyPage>> pages_;
   std::vector<std::string_view> keys_;  ///< by id: what the pages hold, for the table's own use
+  std::vector<ShortKey> short_keys_;    ///< by id
   std::vector<uint32_t> refs_;
   std::vector<Id> free_;
   size_t live_ = 0;

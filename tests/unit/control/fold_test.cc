@@ -3,21 +3,15 @@
 #include <catch2/catch.hpp>
 
 #include "millrace/sql/planner.h"
+#include "support/two_shards_sql.h"
 
 namespace millrace::control {
 namespace {
 
-constexpr const char* kSql = R"(
-CREATE TABLE s (ts timestamptz NOT NULL, k text)
-  WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '1 second', partitions = 2);
-CREATE MATERIALIZED VIEW r AS SELECT k, window_start, window_end, count(*) AS n
-FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
-)";
-
 /// A fold with leader 1, the stream and the pipeline `r` of two shards.
 struct Defined {
   Defined() {
-    const auto statements = PlanScript(kSql).value();
+    const auto statements = PlanScript(test::kTwoShardsSql).value();
     CHECK(Apply(Claim{1, "a"}) == Verdict::kValid);
     CHECK(Apply(DefineStream{1, "stream", std::get<StreamSpec>(statements[0])}) == Verdict::kValid);
     pipeline = std::get<PipelineSpec>(statements[1]);

@@ -9,16 +9,10 @@
 #include "millrace/sql/planner.h"
 #include "support/test_executor.h"
 #include "support/trimmed_log.h"
+#include "support/two_shards_sql.h"
 
 namespace millrace::control {
 namespace {
-
-constexpr const char* kSql = R"(
-CREATE TABLE s (ts timestamptz NOT NULL, k text)
-  WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '1 second', partitions = 2);
-CREATE MATERIALIZED VIEW r AS SELECT k, window_start, window_end, count(*) AS n
-FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
-)";
 
 constexpr size_t kTinyChunk = 100;
 
@@ -28,7 +22,7 @@ struct Logged {
     SetLogLevel(LogLevel::kOff);
     const TopicSpec topic{std::string(kControlTopic), 1};
     REQUIRE(executor.RunUntilDone(log.CreateTopic(topic)).ok());
-    const auto statements = PlanScript(kSql).value();
+    const auto statements = PlanScript(test::kTwoShardsSql).value();
     pipeline = std::get<PipelineSpec>(statements[1]);
     Append(Claim{1, "a"});
     Append(DefineStream{1, "stream", std::get<StreamSpec>(statements[0])});

@@ -9,23 +9,17 @@
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/sql/planner.h"
 #include "support/test_executor.h"
+#include "support/two_shards_sql.h"
 
 namespace millrace::runtime {
 namespace {
-
-constexpr const char* kSql = R"(
-CREATE TABLE s (ts timestamptz NOT NULL, k text)
-  WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '1 second', partitions = 2);
-CREATE MATERIALIZED VIEW r AS SELECT k, window_start, window_end, count(*) AS n
-FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
-)";
 
 /// A fold whose leader is "a", with two shards of epoch 2, and their objects.
 struct Cluster {
   Cluster() {
     SetLogLevel(LogLevel::kOff);
     options.unnamed_object_age = std::chrono::hours(24);
-    const auto statements = PlanScript(kSql).value();
+    const auto statements = PlanScript(test::kTwoShardsSql).value();
     Fold(control::Claim{1, "a"});
     Fold(control::DefineStream{1, "stream", std::get<StreamSpec>(statements[0])});
     Fold(control::Define{1, "view", std::get<PipelineSpec>(statements[1]), {{}, {}}});
@@ -211,7 +205,7 @@ TEST_CASE_METHOD(Cluster, "only the leader clears, and only below the shards it 
 }
 
 TEST_CASE_METHOD(Cluster, "raw events are kept for their retention, however many there are") {
-  const auto statements = PlanScript(kSql).value();
+  const auto statements = PlanScript(test::kTwoShardsSql).value();
   REQUIRE(executor
               .RunUntilDone(serving.Define(one.incarnation, std::get<StreamSpec>(statements[0]),
                                            std::get<PipelineSpec>(statements[1])))

@@ -66,6 +66,8 @@ class Housekeeping {
   const Options options_;
   const std::string node_;
   const control::Fold* fold_;
+  Counter* const cleared_objects_;
+  Counter* const cleared_rows_;
   bool stopped_ = false;
 };
 
