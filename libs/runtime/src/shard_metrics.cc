@@ -34,6 +34,8 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
     ledger_.push_back(
         {&registry->GetCounter(Family(name), "The ledger of a shard, by result.", with_result)});
   }
+  skipped_ = {&registry->GetCounter("millrace_worker_skipped_records_total",
+                                    "Records that logged skips have passed over.", labels)};
   labels_ = labels;
   labels_.emplace_back("stream", stream);
   const auto gauge = [&](std::string_view name, std::string_view help) {
@@ -64,14 +66,15 @@ void ShardMetrics::SetTime(std::string_view name, std::string_view help, Micros 
 void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
   halted_->Set(shard.phase() == ShardPhase::kHalted ? 1 : 0);
   if (shard.phase() == ShardPhase::kOpening || !shard.has_fold()) return;
+  // After a restore from an older checkpoint the ledger runs again over what was exported.
+  const auto raise = [](Counted* counted, int64_t now_at) {
+    if (now_at <= counted->exported) return;
+    counted->counter->Add(static_cast<double>(now_at - counted->exported));
+    counted->exported = now_at;
+  };
   const auto counters = shard.fold().ledger().Counters();
-  for (size_t i = 0; i < counters.size(); ++i) {
-    // After a restore from an older checkpoint the ledger runs again over what was exported.
-    const int64_t more = counters[i].second - ledger_[i].exported;
-    if (more <= 0) continue;
-    ledger_[i].counter->Add(static_cast<double>(more));
-    ledger_[i].exported = counters[i].second;
-  }
+  for (size_t i = 0; i < counters.size(); ++i) raise(&ledger_[i], counters[i].second);
+  raise(&skipped_, shard.fold().ledger().skipped);
   SetTime("millrace_worker_watermark_timestamp_seconds",
           "Watermark of the shard; absent until it is known.", shard.fold().watermark());
   SetTime("millrace_worker_largest_event_timestamp_seconds",
@@ -89,6 +92,12 @@ void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
   last_cut_->Set(static_cast<double>(shard.last_cut().value));
   for (const auto& [output, rows] : outbox_rows_)
     rows->Set(static_cast<double>(shard.outbox_rows(output)));
+}
+
+void ShardMetrics::Clear() {
+  for (Gauge* gauge : {open_windows_, state_bytes_, lag_records_, lag_seconds_, halted_})
+    gauge->Set(0);
+  for (const auto& [output, rows] : outbox_rows_) rows->Set(0);
 }
 
 }  // namespace millrace::runtime

@@ -76,7 +76,7 @@ void Shard::CheckLogCoversSinks() {
         "the log is older than the serving store, or another: the store holds rows that this log "
         "does not make; restore the log that belongs to it, or keep those rows and go on with "
         "`millrace shard skip " +
-        id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason ...` output=" +
+        id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason TEXT` output=" +
         std::string(OutputName(output)) + " held=" + std::to_string(held) +
         " made=" + std::to_string(made) + " log_end=" + std::to_string(stored.log_end.value));
   }

@@ -36,6 +36,7 @@ void Worker::Disown(const ShardId& shard) {
   const auto at = slots_.find(shard);
   if (at == slots_.end()) return;
   if (at->second.shard) at->second.shard->Stop();
+  at->second.metrics->Clear();
   slots_.erase(at);
 }
 

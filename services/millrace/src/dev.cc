@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -35,34 +37,69 @@ constexpr int kGatewayCore = 1;
 constexpr int kFirstShardCore = 2;
 constexpr unsigned kMostShardCores = 16;
 
-int ExitStatus(const Error& error) {
-  constexpr int kConfig = 78;
+int Fail(const Error& error, int status = EXIT_FAILURE) {
   std::fprintf(stderr, "millrace dev: %s\n", error.message.c_str());
-  // A directory or a port that this process was told to use and cannot have.
+  return status;
+}
+
+/// Of a directory or a port that this process was told to use.
+int FailConfig(const Error& error) {
+  constexpr int kConfig = 78;
   const bool told = error.code == Code::kInvalidArgument || error.code == Code::kConflict ||
                     error.code == Code::kUnavailable;
-  return told ? kConfig : EXIT_FAILURE;
+  return Fail(error, told ? kConfig : EXIT_FAILURE);
 }
 
-/// Signals are waited for by one thread; every thread started after this leaves them alone.
-sigset_t BlockSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  return set;
-}
+/// SIGINT and SIGTERM. The first one asks for a drain, or ends the process where there is nothing
+/// to drain yet; a second one does not wait for the drain.
+class StopSignals {
+ public:
+  /// Before any other thread is started, so that all of them leave the signals alone.
+  StopSignals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    // Ends with the process.
+    std::thread([set = set_, state = state_] {
+      for (;;) {
+        int signal = 0;
+        sigwait(&set, &signal);
+        const std::lock_guard lock(state->mutex);
+        if (!state->ready || state->first != 0) {
+          std::fprintf(stderr, "millrace dev: stopped at once: %s\n",
+                       state->ready ? "a second signal" : "it was still recovering");
+          ::_exit(128 + signal);
+        }
+        state->first = signal;
+        state->changed.notify_all();
+      }
+    }).detach();
+  }
 
-/// After the first signal a second one must not wait for the drain.
-void StopAtOnceOnSecondSignal(sigset_t set) {
-  std::thread([set] {
-    int signal = 0;
-    sigwait(&set, &signal);
-    std::fprintf(stderr, "millrace dev: stopped at once by a second signal\n");
-    ::_exit(128 + signal);
-  }).detach();
-}
+  /// From now on there is something to drain.
+  void Ready() {
+    const std::lock_guard lock(state_->mutex);
+    state_->ready = true;
+  }
+  /// Blocks until the first signal after Ready, which it gives.
+  int Wait() {
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [this] { return state_->first != 0; });
+    return state_->first;
+  }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool ready = false;
+    int first = 0;
+  };
+
+  sigset_t set_;
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
 
 /// What /readyz tells: what the recovery is at, then the coordinator's own checks.
 class Readiness {
@@ -110,12 +147,12 @@ struct Closing {
 };
 
 int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetrics& metrics,
-        sigset_t signals) {
+        StopSignals& signals) {
   front.readiness.Recovering("the log and the stores are being opened");
   const auto log = log_embedded::EmbeddedLog::Open(dir + "/log");
-  if (!log.ok()) return ExitStatus(log.error());
+  if (!log.ok()) return FailConfig(log.error());
   const auto stores = service::WorkerStores::Open(dir);
-  if (!stores.ok()) return ExitStatus(stores.error());
+  if (!stores.ok()) return FailConfig(stores.error());
   const block_arrow::ArrowBlockCodec blocks;
   const record_simdjson::JsonRecordParsers records;
 
@@ -136,18 +173,16 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
 
   front.readiness.Recovering("the control log is being read");
   const Status started = coordinator.Start();
-  if (!started.ok()) return ExitStatus(started.error());
+  if (!started.ok()) return Fail(started.error());
   front.readiness.Of(&coordinator);
   front.grpc->Serve(
       {gateway.executor(), gateway.gateway(), coordinator.executor(), coordinator.operations()});
+  signals.Ready();
   std::printf("ready grpc=%s admin=%s data_dir=%s\n", front.grpc->address().c_str(),
               front.http->address().c_str(), dir.c_str());
   std::fflush(stdout);
 
-  int signal = 0;
-  sigwait(&signals, &signal);
-  LogInfo("stopping: requests end, shards are cut", {{"signal", signal}});
-  StopAtOnceOnSecondSignal(signals);
+  LogInfo("stopping: requests end, shards are cut", {{"signal", signals.Wait()}});
   front.grpc->Stop();
   coordinator.Drain();
   return EXIT_SUCCESS;
@@ -157,13 +192,13 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
 
 int RunDev(const DevOptions& options) {
   InstallCrashAtFromEnvironment();
-  const sigset_t signals = BlockSignals();
+  StopSignals signals;
   const auto data_dir = DataDir::Open(options.data_dir);
-  if (!data_dir.ok()) return ExitStatus(data_dir.error());
+  if (!data_dir.ok()) return FailConfig(data_dir.error());
   metrics_prometheus::PrometheusMetrics metrics(Version());
   Front front;
   const Status opened = front.Open(options, metrics);
-  if (!opened.ok()) return ExitStatus(opened.error());
+  if (!opened.ok()) return FailConfig(opened.error());
   return Run((*data_dir)->path(), front, metrics, signals);
 }
 

@@ -17,6 +17,8 @@ class ShardMetrics {
 
   /// `now` is the wall clock's.
   void Export(const Shard& shard, Offset log_end, Micros now);
+  /// The shard is no longer here: nothing of it is open, behind or halted.
+  void Clear();
 
  private:
   struct Counted {
@@ -30,6 +32,7 @@ class ShardMetrics {
   MetricRegistry* registry_;
   MetricLabels labels_;
   std::vector<Counted> ledger_;  ///< in the order of Ledger::Counters
+  Counted skipped_;
   Gauge* open_windows_;
   Gauge* state_bytes_;
   Gauge* lag_records_;
