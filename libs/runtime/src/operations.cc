@@ -38,6 +38,9 @@ Error NoSuchPipeline(const control::Fold& fold, const std::string& name_space,
   return NoSuch("pipeline", Qualified(name_space, name), names);
 }
 
+/// Of a caller that waits for rows; after that nobody listens any more.
+constexpr auto kLongestWait = std::chrono::hours(1);
+
 Task<Result<std::vector<ShardInfo>>> InfoOf(Worker* worker) { co_return worker->Info(); }
 
 /// Worst first.
@@ -89,7 +92,9 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
   control::DefineStream define{control_.fold().leader_number(), RequestId(), spec};
   MILLRACE_CO_TRY(co_await WriteValid(std::move(define), "define stream " + name));
-  if (announced_.insert({spec.name_space, spec.name}).second) wiring_.on_stream(spec);
+  // The reconciling may be about to announce it too, but whoever applied it may produce at once.
+  announced_.insert({spec.name_space, spec.name});
+  wiring_.on_stream(spec);
   applied.created = true;
   co_return applied;
 }
@@ -296,6 +301,7 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
 Task<Status> Node::WaitApplied(std::string name_space, std::string name) {
   const Incarnation* found = control_.fold().Current(name_space, name);
   if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
+  const auto deadline = Executor::Current().Monotonic() + kLongestWait;
   const Incarnation incarnation = *found;
   const StreamSpec stream = *control_.fold().FindStream(
       name_space, control_.fold().pipelines().at(incarnation).spec.stream);
@@ -308,11 +314,14 @@ Task<Status> Node::WaitApplied(std::string name_space, std::string name) {
   for (int32_t p = 0; p < stream.partitions; ++p) {
     const PartitionId partition(p);
     const ShardId shard{incarnation, partition};
-    while (!owned_.contains(shard) && !stopped_)
+    while (!owned_.contains(shard) && !stopped_ && Executor::Current().Monotonic() < deadline) {
+      if (!control_.fold().shards().contains(shard))
+        co_return NoSuchPipeline(control_.fold(), name_space, name);
       co_await control_.changed().WaitFor(std::chrono::milliseconds(50));
-    MILLRACE_CO_TRY(
-        co_await RunOn(ExecutorOf(partition),
-                       WorkerOf(partition).WaitApplied(shard, ends[static_cast<size_t>(p)])));
+    }
+    MILLRACE_CO_TRY(co_await RunOn(
+        ExecutorOf(partition),
+        WorkerOf(partition).WaitApplied(shard, ends[static_cast<size_t>(p)], deadline)));
   }
   co_return Status();
 }

@@ -103,12 +103,23 @@ Task<> PartitionRunner::ReadLoop() {
   }
 }
 
+/// Where shards stand, each place once.
+std::vector<Offset> PartitionRunner::Places() const {
+  std::vector<Offset> places;
+  for (const auto& shard : shards_) places.push_back(shard->next_offset());
+  std::sort(places.begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
+  return places;
+}
+
 Task<Status> PartitionRunner::ReadOnce() {
-  Offset from = shards_.front()->next_offset();
-  for (const auto& shard : shards_) from = std::min(from, shard->next_offset());
+  const std::vector<Offset> places = Places();
+  const Offset from = places[turn_++ % places.size()];
+  // Who is behind has something to read, so nobody waits for whoever is at the end.
+  const auto wait = places.size() == 1 ? options_.read_wait : Options::Duration(0);
   const auto asked = Executor::Current().Monotonic();
-  auto records = co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes,
-                                           options_.read_wait);
+  auto records =
+      co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes, wait);
   AddSince(asked, idle_);
   if (records.ok()) {
     const auto begun = Executor::Current().Monotonic();

@@ -120,7 +120,8 @@ std::optional<Tick> Shard::DueTick(Executor::Duration now) const {
 }
 
 void Shard::Halt(std::string message) {
-  if (phase_ == ShardPhase::kHalted || phase_ == ShardPhase::kStopped) return;
+  // A stopped shard is of no concern any more, unless it stopped because a fence refused it.
+  if (phase_ == ShardPhase::kHalted || (phase_ == ShardPhase::kStopped && !fenced_)) return;
   LogError("a shard halted; see `millrace shard list`",
            {{"shard", id_.ToString()}, {"reason", message}});
   message_ = std::move(message);

@@ -54,7 +54,14 @@ Task<Status> Shard::Cut(bool force) {
   checkpoint::Manifest manifest = Describe();
   window::FrozenFold frozen = fold_->Freeze(std::exchange(cut_everything_, false));
   telemetry_.CutPhaseTook(ShardTelemetry::kFreeze, Executor::Current().Monotonic() - begun);
-  const Status saved = co_await SaveAndCommit(std::move(manifest), std::move(frozen));
+  Status saved;
+  try {
+    saved = co_await SaveAndCommit(std::move(manifest), std::move(frozen));
+  } catch (const InvariantViolation& broken) {
+    Halt(std::string("a broken invariant in a cut: ") + broken.what() +
+         "; report it, then start the process again");
+    saved = Internal(message_);
+  }
   cut_running_ = false;
   if (!saved.ok()) {
     // What the local state holds now is not known, so the next cut writes all of it.
@@ -120,6 +127,7 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
   last_cut_ = m.cut;
   committed_offset_ = m.next_offset;
   kept_.push_back(m);
+  kept_.back().outbox.clear();  // what is kept serves to name files
   kept_objects_.push_back(prepared.object);
   constexpr auto kKept = static_cast<int64_t>(control::kKeptCommits);
   std::vector<std::string> garbage;

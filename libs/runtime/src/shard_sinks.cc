@@ -28,7 +28,12 @@ class Backoff {
 
 void Shard::StartSinks() {
   const auto keep = [](std::shared_ptr<Shard> self, Task<> task) -> Task<> {
-    co_await std::move(task);
+    try {
+      co_await std::move(task);
+    } catch (const InvariantViolation& broken) {
+      self->Halt(std::string("a broken invariant in a sink: ") + broken.what() +
+                 "; report it, then start the process again");
+    }
     self.reset();
   };
   for (const Output output :

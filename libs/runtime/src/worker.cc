@@ -74,6 +74,7 @@ Task<> Worker::RunShard(ShardId id, int64_t generation) {
       backoff = options_.retry_first;
       const Status served = co_await ServeShard(shard, id, generation);
       served.Ignore("why a shard stopped is logged where it stops");
+      if (shard->fenced() && Current(id, generation)) co_await HaltIfOwner(shard);
       if (!shard->reopen()) co_return;
       const auto state = co_await control_->ReadShard(id);
       if (state.ok() && Current(id, generation)) slots_.at(id).ownership.state = *state;
@@ -152,7 +153,7 @@ std::shared_ptr<Shard> Worker::Find(const ShardId& shard) const {
   return at == slots_.end() ? nullptr : at->second.shard;
 }
 
-Task<Status> Worker::WaitApplied(ShardId id, Offset offset) {
+Task<Status> Worker::WaitApplied(ShardId id, Offset offset, Executor::Duration deadline) {
   std::vector<int64_t> made;
   for (;;) {
     const std::shared_ptr<Shard> shard = Find(id);
@@ -172,6 +173,11 @@ Task<Status> Worker::WaitApplied(ShardId id, Offset offset) {
           applied &= shard->outbox().applied(output) >= made[static_cast<size_t>(o - 1)];
       }
       if (applied) co_return Status();
+    }
+    if (Executor::Current().Monotonic() >= deadline) {
+      co_return Unavailable(
+          "the shard has not come so far in time; see `millrace shard list` shard=" +
+          id.ToString() + " offset=" + std::to_string(offset.value));
     }
     co_await Delay(kPoll);
   }

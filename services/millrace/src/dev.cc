@@ -50,6 +50,14 @@ int FailConfig(const Error& error) {
   return Fail(error, told ? kConfig : EXIT_FAILURE);
 }
 
+/// A task that ended by an exception is a part of the process that is missing from now on, and
+/// nobody can say which waits for it. A new start recovers everything.
+void EndProcess(const std::string& what) {
+  LogError("a task ended by an exception, so the process ends; start it again, and report this",
+           {{"error", what}});
+  std::abort();
+}
+
 /// SIGINT and SIGTERM. The first one asks for a drain, or ends the process where there is nothing
 /// to drain yet; a second one does not wait for the drain.
 class StopSignals {
@@ -159,7 +167,7 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
   const auto shard_cores =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, kMostShardCores));
   ThreadDriver driver(
-      {.cores = kFirstShardCore + shard_cores, .blocking_threads = 8, .on_failure = {}});
+      {.cores = kFirstShardCore + shard_cores, .blocking_threads = 8, .on_failure = EndProcess});
   service::GatewayRole gateway(&driver.core(kGatewayCore),
                                {log->get(), &blocks, &records, &metrics});
   runtime::Node::Wiring wiring;

@@ -12,7 +12,9 @@ namespace millrace::runtime {
 /// Reads one partition of a stream once and feeds every shard on it the same batches; appends the
 /// ticks they need.
 ///
-/// Threads: one executor. Reading waits for the slowest shard's outbox. A record that cannot be
+/// Threads: one executor. Shards that stand at different places, as after the start of a new
+/// pipeline, are read for in turns until they are level; then one read serves all. Reading waits
+/// for the slowest shard's outbox. A record that cannot be
 /// read becomes one quarantined event; a log that cannot be read halts the shards that need it.
 class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
  public:
@@ -35,6 +37,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   Task<> ReadLoop();
   Task<> TickLoop();
   Task<Status> ReadOnce();
+  std::vector<Offset> Places() const;
   Task<Status> AppendDueTicks();
   std::vector<Decoded> Decode(const std::vector<LogRecord>& records) const;
   LogItem DecodeRecord(const LogRecord& record) const;
@@ -52,6 +55,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   Counter* const blocked_;  ///< seconds of waiting for a full outbox
   std::vector<std::shared_ptr<Shard>> shards_;
   Event changed_;
+  size_t turn_ = 0;  ///< raised by each read
   bool stopped_ = false;
 };
 

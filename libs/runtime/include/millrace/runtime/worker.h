@@ -40,8 +40,8 @@ class Worker {
   std::vector<ShardInfo> Info() const;
   std::shared_ptr<Shard> Find(const ShardId& shard) const;
   /// Waits until the shard's serving sinks hold all that the records below `offset` made.
-  /// kUnavailable: it is not running.
-  Task<Status> WaitApplied(ShardId shard, Offset offset);
+  /// kUnavailable: it does not run, or has not come so far by `deadline` (monotonic).
+  Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline);
 
  private:
   struct Slot {
