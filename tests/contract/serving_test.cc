@@ -2,6 +2,7 @@
 
 #include "contract/serving_contract.h"
 #include "millrace/serving/in_memory_serving_store.h"
+#include "millrace/serving/table_shape.h"
 #include "millrace/serving_sqlite/sqlite_serving_store.h"
 #include "support/temp_dir.h"
 
@@ -141,6 +142,23 @@ TEST_CASE_METHOD(Fixture, "columns that differ only in case are refused with wha
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == Code::kInvalidArgument);
   CHECK(refused.error().message.find("AS") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "a table may be as wide as the limit, and its view and rows too") {
+  StreamSpec stream = test::ServingStream();
+  PipelineSpec p = test::ServingPipeline();
+  for (int i = 0; ServingColumns(stream, p, Output::kResults).size() < kMaxServingColumns; ++i)
+    p.select.push_back({"c" + std::to_string(i), p.select[3].expr, -1});
+  const ShardId wide{{"default", "wide", Offset(61)}, PartitionId(0)};
+  REQUIRE(executor.RunUntilDone(store->Define(wide.incarnation, stream, p)).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(wide, Output::kResults, Epoch(1))).ok());
+  OutputRow row = test::ServingRow(1, "a", 0, 2);
+  row.values.resize(p.select.size(), row.values[3]);
+  REQUIRE(
+      executor.RunUntilDone(store->Apply({wide, Output::kResults, Epoch(1), 0, 1, {row}})).ok());
+  ServingQuery q;
+  q.name = "wide";
+  CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
 }
 
 TEST_CASE("a file that is no serving store is refused with its name") {

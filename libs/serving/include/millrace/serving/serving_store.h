@@ -57,7 +57,7 @@ class ServingStore {
 
   /// Tables of the incarnation, and the views of the name on them unless they show a younger one.
   /// Idempotent; once in each process before Apply. kConflict: another pipeline's view has one of
-  /// the names. kInvalidArgument: two columns of a table cannot be told apart.
+  /// the names. kInvalidArgument: as CheckServingTables (table_shape.h).
   virtual Task<Status> Define(Incarnation incarnation, StreamSpec stream,
                               PipelineSpec pipeline) = 0;
   /// Removes the views of the name if they show this incarnation; its tables stay.
