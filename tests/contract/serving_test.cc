@@ -1,3 +1,4 @@
+#include <atomic>
 #include <fstream>
 
 #include "contract/serving_contract.h"
@@ -58,6 +59,39 @@ struct Fixture {
   }
 };
 
+/// SQLite's own way to files as its default, with the syncs of write-ahead logs counted.
+class CountedSyncs {
+ public:
+  CountedSyncs() {
+    real_vfs = sqlite3_vfs_find(nullptr);
+    vfs_ = *real_vfs;
+    vfs_.zName = "counted";
+    vfs_.xOpen = [](sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) {
+      const int opened = real_vfs->xOpen(real_vfs, name, file, flags, out);
+      if (opened != SQLITE_OK || (flags & SQLITE_OPEN_WAL) == 0) return opened;
+      real = file->pMethods;
+      counting = *real;
+      counting.xSync = [](sqlite3_file* synced, int how) {
+        ++count;
+        return real->xSync(synced, how);
+      };
+      file->pMethods = &counting;
+      return opened;
+    };
+    sqlite3_vfs_register(&vfs_, 1);
+    count = 0;
+  }
+  ~CountedSyncs() { sqlite3_vfs_unregister(&vfs_); }
+
+  static inline std::atomic<int> count = 0;
+
+ private:
+  static inline sqlite3_vfs* real_vfs = nullptr;
+  static inline const sqlite3_io_methods* real = nullptr;
+  static inline sqlite3_io_methods counting;
+  sqlite3_vfs vfs_;
+};
+
 }  // namespace
 
 TEST_CASE("result tables in memory keep the contract of serving stores") {
@@ -102,6 +136,17 @@ TEST_CASE_METHOD(Fixture, "rows, fences and views are there after the store is o
   ServingQuery q;
   q.name = "r";
   CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
+}
+
+TEST_CASE("a batch is synced to disk before anyone is told that it is applied") {
+  const CountedSyncs syncs;
+  Fixture f;
+  REQUIRE(f.executor.RunUntilDone(f.store->TakeOver(f.shard, Output::kResults, Epoch(1))).ok());
+  for (int64_t seq = 1; seq <= 3; ++seq) {
+    const int before = CountedSyncs::count;
+    REQUIRE(f.Apply(seq - 1, {test::ServingRow(seq, "a", 0, seq, seq)}).ok());
+    CHECK(CountedSyncs::count > before);
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "raw events are deleted that no view of this process defines") {

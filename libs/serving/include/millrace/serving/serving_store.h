@@ -68,8 +68,8 @@ class ServingStore {
   /// newer epoch.
   virtual Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) = 0;
   virtual Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) = 0;
-  /// All of the batch or nothing. kConflict: the fence was not at (epoch, low), so nothing was
-  /// written: read it. kNotFound: the incarnation was not defined.
+  /// All of the batch, durable, or nothing. kConflict: the fence was not at (epoch, low), so
+  /// nothing was written: read it. kNotFound: the incarnation was not defined.
   virtual Task<Status> Apply(ServingBatch batch) = 0;
 
   /// Deletes rows of the late and quarantine tables, which hold raw events, of every incarnation
