@@ -1,7 +1,9 @@
+#include <atomic>
 #include <fstream>
 
 #include "contract/serving_contract.h"
 #include "millrace/serving/in_memory_serving_store.h"
+#include "millrace/serving/table_shape.h"
 #include "millrace/serving_sqlite/sqlite_serving_store.h"
 #include "support/temp_dir.h"
 
@@ -57,6 +59,39 @@ struct Fixture {
   }
 };
 
+/// SQLite's own way to files as its default, with the syncs of write-ahead logs counted.
+class CountedSyncs {
+ public:
+  CountedSyncs() {
+    real_vfs = sqlite3_vfs_find(nullptr);
+    vfs_ = *real_vfs;
+    vfs_.zName = "counted";
+    vfs_.xOpen = [](sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) {
+      const int opened = real_vfs->xOpen(real_vfs, name, file, flags, out);
+      if (opened != SQLITE_OK || (flags & SQLITE_OPEN_WAL) == 0) return opened;
+      real = file->pMethods;
+      counting = *real;
+      counting.xSync = [](sqlite3_file* synced, int how) {
+        ++count;
+        return real->xSync(synced, how);
+      };
+      file->pMethods = &counting;
+      return opened;
+    };
+    sqlite3_vfs_register(&vfs_, 1);
+    count = 0;
+  }
+  ~CountedSyncs() { sqlite3_vfs_unregister(&vfs_); }
+
+  static inline std::atomic<int> count = 0;
+
+ private:
+  static inline sqlite3_vfs* real_vfs = nullptr;
+  static inline const sqlite3_io_methods* real = nullptr;
+  static inline sqlite3_io_methods counting;
+  sqlite3_vfs vfs_;
+};
+
 }  // namespace
 
 TEST_CASE("result tables in memory keep the contract of serving stores") {
@@ -103,6 +138,17 @@ TEST_CASE_METHOD(Fixture, "rows, fences and views are there after the store is o
   CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
 }
 
+TEST_CASE("a batch is synced to disk before anyone is told that it is applied") {
+  const CountedSyncs syncs;
+  Fixture f;
+  REQUIRE(f.executor.RunUntilDone(f.store->TakeOver(f.shard, Output::kResults, Epoch(1))).ok());
+  for (int64_t seq = 1; seq <= 3; ++seq) {
+    const int before = CountedSyncs::count;
+    REQUIRE(f.Apply(seq - 1, {test::ServingRow(seq, "a", 0, seq, seq)}).ok());
+    CHECK(CountedSyncs::count > before);
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "raw events are deleted that no view of this process defines") {
   REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kQuarantine, Epoch(1))).ok());
   OutputRow row;
@@ -141,6 +187,23 @@ TEST_CASE_METHOD(Fixture, "columns that differ only in case are refused with wha
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == Code::kInvalidArgument);
   CHECK(refused.error().message.find("AS") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "a table may be as wide as the limit, and its view and rows too") {
+  StreamSpec stream = test::ServingStream();
+  PipelineSpec p = test::ServingPipeline();
+  for (int i = 0; ServingColumns(stream, p, Output::kResults).size() < kMaxServingColumns; ++i)
+    p.select.push_back({"c" + std::to_string(i), p.select[3].expr, -1});
+  const ShardId wide{{"default", "wide", Offset(61)}, PartitionId(0)};
+  REQUIRE(executor.RunUntilDone(store->Define(wide.incarnation, stream, p)).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(wide, Output::kResults, Epoch(1))).ok());
+  OutputRow row = test::ServingRow(1, "a", 0, 2);
+  row.values.resize(p.select.size(), row.values[3]);
+  REQUIRE(
+      executor.RunUntilDone(store->Apply({wide, Output::kResults, Epoch(1), 0, 1, {row}})).ok());
+  ServingQuery q;
+  q.name = "wide";
+  CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
 }
 
 TEST_CASE("a file that is no serving store is refused with its name") {

@@ -17,6 +17,11 @@ WITH (event_time = 'placed', watermark_delay = '1 minute', partition_key = 'shop
 CREATE MATERIALIZED VIEW per_minute AS SELECT shop, window_start, window_end, count(*) AS orders
 FROM tumble(orders, placed, INTERVAL '1 minute') GROUP BY shop, window_start, window_end;
 '''
+CASE = '''CREATE TABLE mixed ("At" timestamptz NOT NULL, "Partition" text, "Row" bigint, "Offset" bigint,
+"Missed" bigint) WITH (event_time = 'At', watermark_delay = '1 minute', partition_key = 'Partition', partitions = 1);
+CREATE MATERIALIZED VIEW per_case AS SELECT "Partition", window_start, window_end, count(*) AS "Rows"
+FROM tumble(mixed, "At", INTERVAL '1 minute') GROUP BY "Partition", window_start, window_end;
+'''
 
 
 class Restart(cluster.DevCase):
@@ -71,6 +76,33 @@ class Restart(cluster.DevCase):
             self.assertTrue(self.restart())
         self.dev.command('stream', 'advance', 'orders', '--to', 'end')
         self.assertEqual([row['orders'] for row in self.rows('results')], [2])
+
+    def test_names_that_differ_in_case_from_the_system_s_keep_nothing_from_starting(self):
+        self.dev.command('apply', self.file('case.sql', CASE))
+        self.dev.command('apply', self.file('more.sql', SCRIPT.replace('per_minute', 'more')))
+        line = '{"At": "2001-01-01T10:00:00Z", "Partition": "a", "Row": 1, "Offset": 2, "Missed": 3}\n'
+        events = self.file('case.jsonl', line)
+        self.dev.command('produce', 'mixed', '--input', events, '--end', timeout=PATIENCE)
+        for _ in range(2):
+            self.assertTrue(self.restart())
+            self.dev.command('results', 'more', '--wait', timeout=PATIENCE)
+            done = self.dev.command('results', 'per_case', '--wait', '--format', 'csv', timeout=PATIENCE)
+            self.assertEqual(len(done.stdout.splitlines()), 2)
+        later = self.file('later.jsonl', line.replace('"Row": 1', '"Row": 9'))
+        self.dev.command('produce', 'mixed', '--input', later, timeout=PATIENCE)
+        late = self.dev.command('late', 'per_case', '--wait', '--format', 'json', timeout=PATIENCE).stdout
+        row = json.loads(late.splitlines()[0])
+        self.assertEqual([row[name] for name in ('Partition_', 'Row_', 'Missed_')], ['a', 9, 3])
+
+    def test_a_view_that_no_table_can_hold_is_refused_and_nothing_is_left_of_it(self):
+        script = self.file('own.sql', SCRIPT.replace('per_minute', 'sqlite_x'))
+        for _ in range(2):
+            done = self.dev.command('apply', script, check=False)
+            self.assertIn('choose another name for the view view=sqlite_x', done.stderr)
+            self.assertTrue(self.restart())
+        self.assertNotIn('sqlite_x', self.dev.command('pipeline', 'list').stdout)
+        self.dev.command('apply', self.file('more.sql', SCRIPT.replace('per_minute', 'more')))
+        self.dev.command('results', 'more', '--wait', timeout=PATIENCE)
 
     def test_a_pipeline_made_again_is_the_one_shown(self):
         self.send('2001-01-01T10:00:00Z')

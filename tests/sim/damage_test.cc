@@ -193,6 +193,60 @@ TEST_CASE("a commit that counts although nobody ever said so does not end the sh
   CHECK(s.Different() == "");
 }
 
+TEST_CASE("a pipeline whose tables the store refuses is tried again, and all others run") {
+  Scenario s;
+  FaultyServingStore& serving = s.cluster.faulty_serving();
+  const auto apply = [&](std::string name) {
+    std::string sql(kSql);
+    sql = sql.substr(sql.find("CREATE MATERIALIZED VIEW"));
+    sql.replace(sql.find("VIEW r") + 5, 1, name);
+    return s.cluster.Call(s.cluster.node().Apply(sql), seconds(60))->ok();
+  };
+  const auto states = [&] {
+    std::string text;
+    for (const auto& info :
+         s.cluster.Call(s.cluster.node().ListPipelines(), seconds(60)).value().value())
+      text += info.spec.name + " " + info.state + "; ";
+    return text;
+  };
+  serving.Refuse("bad");
+  CHECK_FALSE(apply("bad"));
+  CHECK(apply("good"));
+  s.Sleep(seconds(2));
+  CHECK(states() == "bad opening; good running; r running; ");
+  for (int restart = 0; restart < 2; ++restart) {
+    s.cluster.KillNode();
+    s.cluster.StartNode();
+    s.Sleep(seconds(2));
+    CHECK(states() == "bad opening; good running; r running; ");
+  }
+  // Once every 200 ms at first, every 5 s at last.
+  s.Sleep(seconds(60));
+  const int before = serving.refusals();
+  s.Sleep(seconds(60));
+  CHECK(serving.refusals() - before >= 10);
+  CHECK(serving.refusals() - before <= 14);
+  serving.Refuse("");
+  s.Sleep(seconds(6));
+  CHECK(states() == "bad running; good running; r running; ");
+
+  serving.Refuse("good");
+  CHECK_FALSE(s.cluster.Call(s.cluster.node().DropPipeline("default", "good"), seconds(60))->ok());
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  s.Send(5);
+  CHECK(states() == "bad running; r running; ");
+  CHECK(apply("late_comer"));
+  s.Sleep(seconds(1));
+  CHECK(states() == "bad running; late_comer running; r running; ");
+  serving.Refuse("");
+  s.Sleep(seconds(6));
+  const ServingQuery query{"default", "good", Output::kResults, {}, {}, {}, false};
+  CHECK(s.cluster.Outside(s.cluster.serving.Query(query)).error().code == Code::kNotFound);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
 TEST_CASE("a bit flipped under the log's checksums makes one unreadable record, once") {
   Scenario s("arrow");
   s.cluster.faulty_log().FlipBitOf(s.stream.topic, PartitionId(0), Offset(3));

@@ -159,12 +159,14 @@ class FaultyServingStore : public ServingStore {
 
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    if (incarnation.name == refused_) co_return Refused();
     auto r =
         co_await inner_->Define(std::move(incarnation), std::move(stream), std::move(pipeline));
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
   Task<Status> DropViews(Incarnation incarnation) override {
+    if (incarnation.name == refused_) co_return Refused();
     auto r = co_await inner_->DropViews(std::move(incarnation));
     co_return r;
   }
@@ -195,10 +197,23 @@ class FaultyServingStore : public ServingStore {
     auto r = co_await inner_->Query(std::move(query));
     co_return r;
   }
+  /// From now on no pipeline of this name gets tables or loses them; empty: all do.
+  void Refuse(std::string name) {
+    refused_ = std::move(name);
+    refusals_ = 0;
+  }
+  int refusals() const { return refusals_; }
 
  private:
+  Error Refused() {
+    ++refusals_;
+    return InvalidArgument("injected: tables refused");
+  }
+
   ServingStore* inner_;
   Trouble trouble_;
+  std::string refused_;
+  int refusals_ = 0;
 };
 
 }  // namespace millrace::sim

@@ -249,7 +249,9 @@ void PublishStreams::Session::Pump() {
   } else if (batches_.empty() && reads_done_) {
     return Finish(grpc::Status::OK);
   } else if (batches_.empty() && draining_) {
-    return Finish(StoppingStatus());
+    // The producer sends elsewhere what was not answered, also what a read under way still brings.
+    closing_ = StoppingStatus();
+    return Finish(*closing_);
   }
   if (reactor_ == nullptr || reading_ != nullptr || reads_done_ || closing_ || draining_) return;
   if (batches_.size() >= limits_.batches || (bytes_ >= limits_.bytes && bytes_ > 0)) return;

@@ -1,5 +1,7 @@
 #include "millrace/runtime/node.h"
 
+#include <algorithm>
+
 #include "millrace/base/log.h"
 
 namespace millrace::runtime {
@@ -94,7 +96,11 @@ Task<> Node::ReconcileLoop() {
       LogWarn("cannot follow the control log", {{"error", status.error().message}});
       co_await Delay(kRetry);
     } else if (control_.fold().next_offset() == seen) {
-      co_await control_.changed().Wait();
+      if (put_off_.empty()) {
+        co_await control_.changed().Wait();
+      } else {
+        co_await control_.changed().WaitFor(UntilNextTry());
+      }
     }
   }
 }
@@ -131,18 +137,23 @@ Task<Status> Node::Reconcile() {
     wiring_.on_stream(stream);
   }
   std::vector<Incarnation> undefined;
-  for (const auto& [incarnation, pipeline] : fold.pipelines()) {
-    if (!pipeline.dropped && !served_.contains(incarnation)) undefined.push_back(incarnation);
-  }
   std::vector<Incarnation> leaving;
   for (const auto& [incarnation, pipeline] : fold.pipelines()) {
-    if (pipeline.dropped && !dropped_.contains(incarnation)) leaving.push_back(incarnation);
+    const bool done = (pipeline.dropped ? dropped_ : served_).contains(incarnation);
+    if (done) put_off_.erase(incarnation);
+    if (done || IsPutOff(incarnation)) continue;
+    (pipeline.dropped ? leaving : undefined).push_back(incarnation);
   }
   for (const Incarnation& incarnation : leaving) {
-    MILLRACE_CO_TRY(co_await FinishDrop(incarnation));
+    const Status finished = co_await FinishDrop(incarnation);
+    NoteTry(incarnation, finished, "a dropped pipeline is not gone yet, it is tried again");
   }
-  for (const Incarnation& incarnation : undefined)
-    MILLRACE_CO_TRY(co_await DefineServing(incarnation));
+  for (const Incarnation& incarnation : undefined) {
+    const Status defined = co_await DefineServing(incarnation);
+    NoteTry(incarnation, defined,
+            "a pipeline has no result tables yet, it is tried again; drop the pipeline if that "
+            "does not end");
+  }
 
   std::erase_if(owned_, [&](const auto& owned) {
     const auto at = fold.shards().find(owned.first);
@@ -177,6 +188,31 @@ Task<Status> Node::Reconcile() {
     }
   }
   co_return Status();
+}
+
+bool Node::IsPutOff(const Incarnation& incarnation) const {
+  const auto at = put_off_.find(incarnation);
+  return at != put_off_.end() && at->second.until > Executor::Current().Monotonic();
+}
+
+/// One pipeline whose stores refuse it must not keep the others, or the process, from starting.
+void Node::NoteTry(const Incarnation& incarnation, const Status& status,
+                   const std::string& failure) {
+  if (status.ok()) {
+    put_off_.erase(incarnation);
+    return;
+  }
+  PutOff& next = put_off_[incarnation];
+  next.delay = std::clamp<Executor::Duration>(next.delay * 2, kRetry, wiring_.options.retry_last);
+  next.until = Executor::Current().Monotonic() + next.delay;
+  LogWarn(failure, {{"pipeline", incarnation.ToString()}, {"error", status.error().message}});
+}
+
+Executor::Duration Node::UntilNextTry() const {
+  Executor::Duration wait = wiring_.options.retry_last;
+  for (const auto& [incarnation, next] : put_off_)
+    wait = std::min(wait, next.until - Executor::Current().Monotonic());
+  return std::max(wait, Executor::Duration(0));
 }
 
 Task<Status> Node::DefineServing(Incarnation incarnation) {

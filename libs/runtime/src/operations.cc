@@ -116,6 +116,7 @@ Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
     co_return Conflict("a stream has this name; choose another for the pipeline name=" + name);
   }
   const StreamSpec stream = *found;
+  MILLRACE_CO_TRY(CheckServingTables(stream, spec));
   MILLRACE_CO_ASSIGN(std::vector<Offset> offsets, co_await StartOffsets(spec, stream));
   control::Define define{control_.fold().leader_number(), RequestId(), spec, std::move(offsets)};
   MILLRACE_CO_TRY(co_await WriteValid(std::move(define), "define pipeline " + name));

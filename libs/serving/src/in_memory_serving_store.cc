@@ -61,6 +61,7 @@ InMemoryServingStore::~InMemoryServingStore() = default;
 
 Task<Status> InMemoryServingStore::Define(Incarnation incarnation, StreamSpec stream,
                                           PipelineSpec pipeline) {
+  MILLRACE_CO_TRY(CheckServingTables(stream, pipeline));
   for (const Output output : kTables) {
     const std::string view = ServingViewName(incarnation.name_space, incarnation.name, output);
     const auto it = state_->views.find(view);

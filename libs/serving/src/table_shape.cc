@@ -1,15 +1,40 @@
 #include "millrace/serving/table_shape.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
+#include <set>
 
 namespace millrace {
 namespace {
 
+/// SQL databases tell names apart without regard to ASCII case.
+std::string Folded(std::string name) {
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return name;
+}
+
 bool Taken(const std::vector<ServingColumn>& columns, const std::string& name) {
-  for (const ServingColumn& c : columns)
-    if (c.name == name) return true;
-  return false;
+  return std::any_of(columns.begin(), columns.end(), [folded = Folded(name)](const auto& column) {
+    return Folded(column.name) == folded;
+  });
+}
+
+Status CheckColumns(const std::vector<ServingColumn>& columns, const std::string& view) {
+  if (columns.size() > kMaxServingColumns) {
+    return InvalidArgument("a result table has too many columns: select fewer view=" + view +
+                           " columns=" + std::to_string(columns.size()) +
+                           " limit=" + std::to_string(kMaxServingColumns));
+  }
+  std::set<std::string> seen = {"_deleted"};
+  for (const ServingColumn& c : columns) {
+    if (c.name.empty() || c.name.find('\0') != c.name.npos || !seen.insert(Folded(c.name)).second) {
+      return InvalidArgument(
+          "a result column needs a name of its own, regardless of case: rename it with AS column=" +
+          c.name + " view=" + view);
+    }
+  }
+  return {};
 }
 
 std::string FailedRow(const PipelineSpec& pipeline, const OutputRow& row) {
@@ -90,6 +115,20 @@ std::vector<ServingColumn> ServingColumns(const StreamSpec& stream, const Pipeli
   columns.push_back({"_seq", Type::kBigint, true});
   columns.push_back({"_updated_at", Type::kTimestamp, true});
   return columns;
+}
+
+Status CheckServingTables(const StreamSpec& stream, const PipelineSpec& pipeline) {
+  for (const Output output : {Output::kResults, Output::kLate, Output::kQuarantine}) {
+    const std::string view = ServingViewName(pipeline.name_space, pipeline.name, output);
+    if (Folded(view).starts_with("sqlite_")) {
+      return InvalidArgument(
+          "names that begin with sqlite_ are the serving store's own: choose "
+          "another name for the view view=" +
+          view);
+    }
+    MILLRACE_TRY(CheckColumns(ServingColumns(stream, pipeline, output), view));
+  }
+  return {};
 }
 
 bool IsServingMeta(std::string_view name) {

@@ -66,7 +66,7 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
         " error=\"" + sqlite3_errstr(opened) + "\"");
   sqlite3_busy_timeout(db, kBusyMilliseconds);
   MILLRACE_TRY(connection->Run("PRAGMA journal_mode = WAL"));
-  MILLRACE_TRY(connection->Run("PRAGMA synchronous = NORMAL"));
+  MILLRACE_TRY(connection->Run("PRAGMA synchronous = FULL"));
   MILLRACE_TRY(connection->Run("PRAGMA journal_size_limit = 67108864"));
   MILLRACE_TRY(connection->Run("PRAGMA cache_size = -65536"));
   MILLRACE_TRY(connection->Run("PRAGMA wal_autocheckpoint = 8192"));

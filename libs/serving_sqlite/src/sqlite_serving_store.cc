@@ -2,7 +2,6 @@
 
 #include <map>
 #include <mutex>
-#include <set>
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/executor.h"
@@ -23,23 +22,6 @@ constexpr size_t kMaxQueryRows = 10'000'000;
 
 std::string Facts(const ShardId& shard, Output output) {
   return " shard=" + shard.ToString() + " output=" + std::string(OutputName(output));
-}
-
-/// SQLite tells names apart without regard to ASCII case.
-Status CheckNames(const TableSql& table) {
-  std::set<std::string> seen;
-  for (const ServingColumn& c : table.columns) {
-    std::string folded = c.name;
-    for (char& ch : folded) ch = ch >= 'A' && ch <= 'Z' ? static_cast<char>(ch - 'A' + 'a') : ch;
-    if (!seen.insert(folded).second || folded == "_deleted" || folded.empty() ||
-        folded.find('\0') != folded.npos) {
-      return InvalidArgument(
-          "a result column needs a name of its own, regardless of case: rename "
-          "it with AS column=" +
-          c.name + " view=" + table.view);
-    }
-  }
-  return {};
 }
 
 }  // namespace
@@ -73,12 +55,11 @@ struct SqliteServingStore::Core {
 
 Status SqliteServingStore::Core::Define(const Incarnation& incarnation, const StreamSpec& stream,
                                         const PipelineSpec& pipeline) {
+  MILLRACE_TRY(CheckServingTables(stream, pipeline));
   std::lock_guard lock(writing);
   Defined d{pipeline, {}};
-  for (const Output output : kTables) {
+  for (const Output output : kTables)
     d.tables[output] = MakeTable(incarnation, stream, pipeline, output);
-    MILLRACE_TRY(CheckNames(d.tables[output]));
-  }
   Transaction transaction(writer.get());
   MILLRACE_TRY(transaction.Begin());
   for (const auto& [output, table] : d.tables) {

@@ -54,6 +54,43 @@ TEST_CASE("keys are values of group columns and of the window's bounds") {
             other + " pipeline=per_shop");
 }
 
+TEST_CASE("late columns have names of their own, regardless of case") {
+  StreamSpec stream;
+  for (const char* name :
+       {"Partition", "partition_", "Row", "OFFSET", "Missed", "First_Missed_End"})
+    stream.columns.push_back({name, Type::kText, false});
+  std::string names;
+  const auto columns = ServingColumns(stream, PerShop(), Output::kLate);
+  for (size_t i = 7; i < columns.size(); ++i) names += columns[i].name + " ";
+  CHECK(names ==
+        "Partition_ partition__ Row_ OFFSET_ Missed_ First_Missed_End_ _shard _seq _updated_at ");
+  CHECK(CheckServingTables(stream, PerShop()).ok());
+}
+
+TEST_CASE("tables that a store cannot have are refused before there are any") {
+  const auto message = [](const PipelineSpec& pipeline) {
+    const Status status = CheckServingTables({}, pipeline);
+    REQUIRE(!status.ok());
+    CHECK(status.error().code == Code::kInvalidArgument);
+    return status.error().message;
+  };
+  const std::string name = GENERATE("SHOP", "_Key", "_DELETED", "");
+  PipelineSpec clash = PerShop();
+  clash.select.back().name = name;
+  CHECK(message(clash) ==
+        "a result column needs a name of its own, regardless of case: rename it with AS column=" +
+            (name == "_Key" ? "_key" : name) + " view=per_shop");
+  PipelineSpec own = PerShop();
+  own.name = "sqlite_sales";
+  CHECK_THAT(message(own), Catch::EndsWith("choose another name for the view view=sqlite_sales"));
+  PipelineSpec wide = PerShop();
+  for (size_t i = wide.select.size(); i < kMaxServingColumns - 7; ++i)
+    wide.select.push_back({"c" + std::to_string(i), {}, -1});
+  CHECK_THAT(message(wide), Catch::EndsWith("columns=2000 limit=1999"));
+  wide.select.pop_back();
+  CHECK(CheckServingTables({}, wide).ok());
+}
+
 TEST_CASE("a key that is no value of its column names both and what was expected") {
   CHECK(Check("size", "two").error().message ==
         "a key is not a value of its column: expected an integer from -2147483648 to 2147483647 "

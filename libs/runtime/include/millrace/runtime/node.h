@@ -53,6 +53,12 @@ class Node : public Operations, public control::ControlClient {
   Task<Result<control::ShardState>> ReadShard(ShardId shard) override;
 
  private:
+  /// Tables to define or a drop to finish, after a try that failed.
+  struct PutOff {
+    Executor::Duration until{0};
+    Executor::Duration delay{0};
+  };
+
   Task<Result<Committed>> WriteCommitHere(control::Commit commit);
   Task<Result<control::ShardState>> ReadShardHere(ShardId shard);
   Task<Result<AppliedStatement>> ApplyStream(StreamSpec spec);
@@ -62,6 +68,9 @@ class Node : public Operations, public control::ControlClient {
   Task<> ReconcileLoop();
   Task<> MetricsLoop();
   Task<Status> Reconcile();
+  bool IsPutOff(const Incarnation& incarnation) const;
+  void NoteTry(const Incarnation& incarnation, const Status& status, const std::string& failure);
+  Executor::Duration UntilNextTry() const;
   void SnapshotIfDue();
   Task<> WriteSnapshot();
   Task<Status> DefineServing(Incarnation incarnation);
@@ -78,6 +87,7 @@ class Node : public Operations, public control::ControlClient {
   std::map<ShardId, Epoch> owned_;
   std::set<Incarnation> served_;
   std::set<Incarnation> dropped_;  ///< whose drop is finished
+  std::map<Incarnation, PutOff> put_off_;
   std::set<std::pair<std::string, std::string>> announced_;
   bool following_ = false;
   bool snapshotting_ = false;

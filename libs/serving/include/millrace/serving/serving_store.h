@@ -57,7 +57,7 @@ class ServingStore {
 
   /// Tables of the incarnation, and the views of the name on them unless they show a younger one.
   /// Idempotent; once in each process before Apply. kConflict: another pipeline's view has one of
-  /// the names. kInvalidArgument: two columns of a table cannot be told apart.
+  /// the names. kInvalidArgument: as CheckServingTables (table_shape.h).
   virtual Task<Status> Define(Incarnation incarnation, StreamSpec stream,
                               PipelineSpec pipeline) = 0;
   /// Removes the views of the name if they show this incarnation; its tables stay.
@@ -68,8 +68,8 @@ class ServingStore {
   /// newer epoch.
   virtual Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) = 0;
   virtual Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) = 0;
-  /// All of the batch or nothing. kConflict: the fence was not at (epoch, low), so nothing was
-  /// written: read it. kNotFound: the incarnation was not defined.
+  /// All of the batch, durable, or nothing. kConflict: the fence was not at (epoch, low), so
+  /// nothing was written: read it. kNotFound: the incarnation was not defined.
   virtual Task<Status> Apply(ServingBatch batch) = 0;
 
   /// Deletes rows of the late and quarantine tables, which hold raw events, of every incarnation

@@ -12,6 +12,9 @@
 
 namespace millrace {
 
+/// Of a table with its `_deleted`, SQLite takes 2,000.
+inline constexpr size_t kMaxServingColumns = 1'999;
+
 struct ServingColumn {
   std::string name;
   Type type = Type::kText;
@@ -26,9 +29,14 @@ struct ServingColumn {
 ///   stream's, `_shard`, `_seq`, `_updated_at`;
 /// - quarantine: partition, offset, row, kind, reason, detail, payload, `_shard`, `_seq`,
 ///   `_updated_at`.
-/// A declared column with the name of another gets underscores behind it until it has its own.
+/// A declared column with the name of another, regardless of ASCII case, gets underscores behind it
+/// until it has its own.
 std::vector<ServingColumn> ServingColumns(const StreamSpec& stream, const PipelineSpec& pipeline,
                                           Output output);
+
+/// Whether every store can have the pipeline's tables. kInvalidArgument: two columns of one cannot
+/// be told apart, there are too many, or the view's name is the store's own.
+Status CheckServingTables(const StreamSpec& stream, const PipelineSpec& pipeline);
 
 /// Whether a column of a view is one of those that begin with an underscore above.
 bool IsServingMeta(std::string_view name);
