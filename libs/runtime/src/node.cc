@@ -130,10 +130,11 @@ Task<> Node::WriteSnapshot() {
 Task<Status> Node::Reconcile() {
   const control::Fold& fold = control_.fold();
   for (const auto& [name, spec] : fold.streams()) {
-    if (!announced_.insert(name).second) continue;
+    if (announced_.contains(name)) continue;
     const StreamSpec stream = spec;
     TopicSpec topic{stream.topic, stream.partitions};
     MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
+    announced_.insert({stream.name_space, stream.name});
     wiring_.on_stream(stream);
   }
   std::vector<Incarnation> undefined;

@@ -27,7 +27,7 @@ class Node : public Operations, public control::ControlClient {
     Executor* control;
     std::vector<Executor*> shards;  ///< partition p runs on shards[p % size]
     std::function<void(const StreamSpec&)>
-        on_stream;  ///< called on `control` for every stream once
+        on_stream;  ///< called on `control` for every stream, at least once
   };
 
   explicit Node(Wiring wiring);
