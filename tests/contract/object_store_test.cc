@@ -1,9 +1,13 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
+#include <mutex>
+#include <set>
 
 #include "contract/object_store_contract.h"
 #include "millrace/objectstore/in_memory_object_store.h"
@@ -12,6 +16,31 @@
 
 using namespace millrace;
 using objectstore_arrow::LocalObjectStore;
+
+namespace {
+
+/// Folders that were synced since the test said so, and one whose sync fails.
+struct Syncs {
+  std::mutex mutex;
+  std::multiset<std::string> done;
+  std::string failing;
+} syncs;
+
+}  // namespace
+
+/// Stands before the one of the C library.
+extern "C" int fsync(int fd) {
+  std::error_code error;
+  const std::string path =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).string();
+  std::lock_guard lock(syncs.mutex);
+  if (path == syncs.failing) {
+    errno = EIO;
+    return -1;
+  }
+  syncs.done.insert(path);
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
 
 TEST_CASE("objects in memory keep the contract of object stores") {
   test::TestExecutor executor;
@@ -64,6 +93,32 @@ TEST_CASE("a put that fails half way leaves no object and no temporary file") {
   CHECK(refused.error().code == Code::kUnavailable);
   CHECK(executor.RunUntilDone(store->Get("a/b")).value().bytes == "old");
   CHECK(std::filesystem::is_empty(dir.Sub("objects") + "/.tmp"));
+}
+
+TEST_CASE("folders that are there already are synced once before an object in them is told") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  const std::string root = std::filesystem::canonical(dir.Sub(".")).string() + "/objects";
+  const auto store = LocalObjectStore::Open(root).value();
+  const auto put = [&](const char* key) {
+    return executor.RunUntilDone(store->Put(key, Buffer::Own("x")));
+  };
+  // As a put leaves them that ended, or has not come, before its syncs.
+  std::filesystem::create_directories(root + "/a/b");
+  syncs.done.clear();
+  syncs.failing = root + "/a";
+  CHECK(put("a/b/c").error().code == Code::kUnavailable);
+  syncs.failing.clear();
+  REQUIRE(put("a/b/c").ok());
+  REQUIRE(put("a/b/d").ok());
+  CHECK(syncs.done.count(root) == 1);
+  CHECK(syncs.done.count(root + "/a") == 1);
+  CHECK(syncs.done.count(root + "/a/b") == 2);
+  // A folder that was made anew is not the one that was synced.
+  std::filesystem::remove_all(root + "/a");
+  REQUIRE(put("a/b/c").ok());
+  CHECK(syncs.done.count(root) == 2);
+  CHECK(syncs.done.count(root + "/a") == 2);
 }
 
 TEST_CASE("what a crash left behind is neither listed nor kept") {

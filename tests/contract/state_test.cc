@@ -1,9 +1,38 @@
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+
 #include "contract/state_contract.h"
 #include "millrace/state/in_memory_state.h"
 #include "millrace/state_rocksdb/rocks_state.h"
 #include "support/temp_dir.h"
 
 using namespace millrace;
+
+namespace {
+
+/// The next open of a file to read whose path has this in it fails once as if there were too many.
+std::string refused_open;
+
+}  // namespace
+
+/// Stands before the one of the C library.
+extern "C" int open(const char* path, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  const auto mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  if (!refused_open.empty() && (flags & O_ACCMODE) == O_RDONLY &&
+      std::string_view(path).find(refused_open) != std::string_view::npos) {
+    refused_open.clear();
+    errno = EMFILE;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+}
 
 TEST_CASE("states in memory keep the contract of states") {
   test::TestExecutor executor;
@@ -34,4 +63,44 @@ TEST_CASE("a state in RocksDB opens empty over old files, and removes them when 
   CHECK_FALSE(std::filesystem::exists(dir.Sub("state") + "/s"));
   for (const char* name : {"", ".", "..", "a/b"})
     CHECK(executor.RunUntilDone(stores.Open(name)).error().code == Code::kInvalidArgument);
+}
+
+TEST_CASE("a good state that cannot be opened now is not called damaged, and opens later") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  state_rocksdb::RocksStates stores(dir.Sub("state"));
+  const auto store = executor.RunUntilDone(stores.Open("s")).value();
+  REQUIRE(executor.RunUntilDone(store->Apply({{}, {{"a", "1"}}})).ok());
+  std::vector<std::pair<StateFile, Buffer>> files;
+  for (const StateFile& file : executor.RunUntilDone(store->Freeze()).value())
+    files.emplace_back(file, executor.RunUntilDone(store->ReadFile(file.name)).value());
+  const std::string part = GENERATE(".sst", "MANIFEST-", "CURRENT");
+  INFO(part);
+  refused_open = part;
+  const Status refused = executor.RunUntilDone(store->Restore(files));
+  REQUIRE(refused_open.empty());
+  REQUIRE_FALSE(refused.ok());
+  INFO(refused.error().message);
+  CHECK(refused.error().code == Code::kUnavailable);
+  REQUIRE(executor.RunUntilDone(store->Restore(files)).ok());
+  CHECK(executor.RunUntilDone(store->Scan("", 10)).value().size() == 1);
+}
+
+TEST_CASE("a state without one of its files is damaged, whichever it is") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  state_rocksdb::RocksStates stores(dir.Sub("state"));
+  const auto store = executor.RunUntilDone(stores.Open("s")).value();
+  REQUIRE(executor.RunUntilDone(store->Apply({{}, {{"a", "1"}}})).ok());
+  const auto frozen = executor.RunUntilDone(store->Freeze()).value();
+  std::vector<std::pair<StateFile, Buffer>> files;
+  for (const StateFile& file : frozen)
+    files.emplace_back(file, executor.RunUntilDone(store->ReadFile(file.name)).value());
+  REQUIRE(files.size() == 3);
+  for (size_t i = 0; i < files.size(); ++i) {
+    auto some = files;
+    some.erase(some.begin() + static_cast<std::ptrdiff_t>(i));
+    INFO(files[i].first.name);
+    CHECK(executor.RunUntilDone(store->Restore(some)).error().code == Code::kCorruption);
+  }
 }

@@ -104,6 +104,19 @@ class Restart(cluster.DevCase):
         self.dev.command('apply', self.file('more.sql', SCRIPT.replace('per_minute', 'more')))
         self.dev.command('results', 'more', '--wait', timeout=PATIENCE)
 
+    def test_a_stream_whose_declaration_a_crash_interrupts_is_declared_again(self):
+        script = self.file('more.sql', SCRIPT.replace('orders', 'sales').replace('per_minute', 'more'))
+        self.assertTrue(self.restart('log_embedded.topic.durable:1'))
+        self.assertNotEqual(self.dev.command('apply', script, check=False).returncode, 0)
+        self.dev.process.wait()
+        self.assertTrue(self.restart())
+        self.assertEqual(self.dev.command('apply', script).stdout.splitlines(),
+                         ['created stream sales', 'created pipeline more'])
+        self.send('2001-01-01T10:00:00Z')
+        for stream, ends in (('orders', 1), ('sales', 0)):
+            described = self.dev.command('stream', 'describe', stream, '--format', 'json').stdout
+            self.assertEqual([int(end) for end in json.loads(described)['end_offsets']], [ends])
+
     def test_a_pipeline_made_again_is_the_one_shown(self):
         self.send('2001-01-01T10:00:00Z')
         self.dev.command('stream', 'advance', 'orders', '--to', 'end')

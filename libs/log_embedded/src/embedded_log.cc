@@ -65,6 +65,7 @@ struct EmbeddedLog::Core {
 
   Partition* Find(const std::string& topic, PartitionId partition);
   Status Load();
+  void Add(const std::string& name, uint32_t id, const std::vector<Store::Extent>& extents);
   Result<bool> Create(const TopicSpec& spec);
   Status Enqueue(const std::string& topic, PartitionId partition,
                  const std::shared_ptr<Request>& request);
@@ -88,38 +89,51 @@ EmbeddedLog::Core::Partition* EmbeddedLog::Core::Find(const std::string& topic,
   return &it->second.partitions[static_cast<size_t>(partition.value)];
 }
 
+/// Topics of the store that are not known yet: all at first, later what a failed write left.
 Status EmbeddedLog::Core::Load() {
   MILLRACE_ASSIGN(const auto stored, store->Topics());
   for (const auto& [name, topic] : stored) {
-    Topic& t = topics[name];
-    t.id = topic.id;
+    std::vector<Store::Extent> extents;
     for (int32_t p = 0; p < topic.partitions; ++p) {
       MILLRACE_ASSIGN(const Store::Extent extent, store->FindExtent(topic.id, p));
-      t.partitions.push_back({topic.id, p, extent, extent, {}});
+      extents.push_back(extent);
     }
+    Add(name, topic.id, extents);
   }
   return {};
 }
 
+void EmbeddedLog::Core::Add(const std::string& name, uint32_t id,
+                            const std::vector<Store::Extent>& extents) {
+  std::lock_guard lock(mutex);
+  const auto [at, fresh] = topics.try_emplace(name);
+  if (!fresh) return;
+  Topic& t = at->second;
+  t.id = id;
+  for (const Store::Extent& extent : extents) {
+    const auto p = static_cast<int32_t>(t.partitions.size());
+    t.partitions.push_back({id, p, extent, extent, {}});
+  }
+}
+
 Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
   std::lock_guard one_at_a_time(creating);
-  uint32_t id = 1;
+  const auto exists = [&](size_t partitions) -> Result<bool> {
+    if (partitions == static_cast<size_t>(spec.partitions)) return false;
+    return Conflict("the topic exists with another number of partitions topic=" + spec.name +
+                    " has=" + std::to_string(partitions) +
+                    " wanted=" + std::to_string(spec.partitions));
+  };
   {
     std::lock_guard lock(mutex);
     const auto it = topics.find(spec.name);
-    if (it != topics.end()) {
-      if (it->second.partitions.size() == static_cast<size_t>(spec.partitions)) return false;
-      return Conflict("the topic exists with another number of partitions topic=" + spec.name +
-                      " has=" + std::to_string(it->second.partitions.size()) +
-                      " wanted=" + std::to_string(spec.partitions));
-    }
-    id += static_cast<uint32_t>(topics.size());
+    if (it != topics.end()) return exists(it->second.partitions.size());
   }
-  MILLRACE_TRY(store->PutTopic(spec.name, {id, spec.partitions}));
-  std::lock_guard lock(mutex);
-  Topic& t = topics[spec.name];
-  t.id = id;
-  for (int32_t p = 0; p < spec.partitions; ++p) t.partitions.push_back({id, p, {}, {}, {}});
+  MILLRACE_ASSIGN(const Store::Topic topic, store->PutTopic(spec.name, spec.partitions));
+  CrashPoint("log_embedded.topic.durable");
+  // Nobody could append to it yet, also if it was there.
+  Add(spec.name, topic.id, std::vector<Store::Extent>(static_cast<size_t>(topic.partitions)));
+  if (topic.partitions != spec.partitions) return exists(static_cast<size_t>(topic.partitions));
   return true;
 }
 
@@ -183,6 +197,7 @@ Status EmbeddedLog::Core::Write(const std::vector<std::shared_ptr<Request>>& gro
 
 Status EmbeddedLog::Core::Recover() {
   MILLRACE_TRY(store->Reopen());
+  MILLRACE_TRY(Load());
   std::vector<Partition*> all;
   {
     std::lock_guard lock(mutex);

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -150,6 +151,12 @@ Status Store::CheckFormat() {
 }
 
 Result<std::map<std::string, Store::Topic>> Store::Topics() {
+  std::shared_lock lock(exchange_);
+  if (!db_) return NotOpen();
+  return ReadTopics();
+}
+
+Result<std::map<std::string, Store::Topic>> Store::ReadTopics() {
   std::map<std::string, Topic> topics;
   const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
   for (it->Seek("t"); it->Valid() && it->key().starts_with("t"); it->Next()) {
@@ -167,9 +174,14 @@ Result<std::map<std::string, Store::Topic>> Store::Topics() {
   return topics;
 }
 
-Status Store::PutTopic(const std::string& name, const Topic& topic) {
+Result<Store::Topic> Store::PutTopic(const std::string& name, int32_t partitions) {
+  // No Reopen may bring another topic to light between the reading and the writing.
   std::shared_lock lock(exchange_);
   if (!db_) return NotOpen();
+  MILLRACE_ASSIGN(const auto topics, ReadTopics());
+  if (const auto at = topics.find(name); at != topics.end()) return at->second;
+  Topic topic{1, partitions};
+  for (const auto& [other, known] : topics) topic.id = std::max(topic.id, known.id + 1);
   std::string value;
   ByteWriter w(&value);
   w.Fixed(topic.id);
@@ -178,7 +190,7 @@ Status Store::PutTopic(const std::string& name, const Topic& topic) {
   sync.sync = true;
   const rocksdb::Status s = db_->Put(sync, "t" + name, value);
   if (!s.ok()) return FromStatus(s, "a topic could not be created", " topic=" + name);
-  return {};
+  return topic;
 }
 
 Result<Store::Extent> Store::FindExtent(uint32_t topic, int32_t partition) {

@@ -16,7 +16,7 @@ namespace millrace::log_embedded {
 /// What lies on disk: topics and records in one RocksDB database. Every call blocks.
 ///
 /// Threads: Scan and AppendTimeAt any, at any time; Topics, FindExtent, Commit and Reopen one at a
-/// time; PutTopic beside them.
+/// time; PutTopic one at a time, beside them.
 class Store {
  public:
   struct Topic {
@@ -42,7 +42,9 @@ class Store {
   ~Store();
 
   Result<std::map<std::string, Topic>> Topics();
-  Status PutTopic(const std::string& name, const Topic& topic);
+  /// What is stored under the name, which a put that failed may have left, or else a new topic
+  /// whose id is larger than any other's.
+  Result<Topic> PutTopic(const std::string& name, int32_t partitions);
   Result<Extent> FindExtent(uint32_t topic, int32_t partition);
 
   /// Makes all of `writes` durable and readable. After an error nothing can be written until
@@ -60,6 +62,7 @@ class Store {
  private:
   Store(std::string directory, int lock_fd);
 
+  Result<std::map<std::string, Topic>> ReadTopics();
   Status OpenDatabase();
   void CloseDatabase();
   Error NotOpen() const;

@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
+#include <unordered_set>
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/executor.h"
@@ -29,6 +31,8 @@ using arrow::fs::FileInfo;
 using arrow::fs::FileType;
 
 constexpr char kTemporary[] = ".tmp";
+/// Of those past it, some are synced once more.
+constexpr size_t kMaxKnownFolders = 10'000;
 
 Error NoSuchObject(const std::string& key) { return NotFound("no object has this key key=" + key); }
 
@@ -64,12 +68,15 @@ struct LocalObjectStore::Directory {
   const std::string root;
   arrow::fs::LocalFileSystem files;
   std::atomic<uint64_t> temporaries{0};
+  std::mutex mutex;
+  std::unordered_set<std::string> durable;  ///< folders that this process has synced
 
   std::string Path(const std::string& key) const { return root + "/" + key; }
 
   Status Put(const std::string& key, const Buffer& data);
   Status WriteSynced(const std::string& path, const Buffer& data);
   Status MakeFolders(const std::string& key);
+  Status MakeDurable(const std::string& folder, bool made);
   Result<ObjectInfo> Stat(const std::string& key);
   Result<Buffer> Get(const std::string& key);
   Result<std::vector<ObjectInfo>> List(const std::string& prefix);
@@ -110,17 +117,29 @@ Status LocalObjectStore::Directory::WriteSynced(const std::string& path, const B
 }
 
 Status LocalObjectStore::Directory::MakeFolders(const std::string& key) {
-  // Each new folder must be durable in its parent before an object in it is acknowledged.
   for (size_t slash = key.find('/'); slash != key.npos; slash = key.find('/', slash + 1)) {
     const std::string path = Path(key.substr(0, slash));
-    if (mkdir(path.c_str(), 0755) == 0) {
-      MILLRACE_TRY(SyncFolder(fs::path(path).parent_path()));
-    } else if (errno == ENOTDIR) {
+    const bool made = mkdir(path.c_str(), 0755) == 0;
+    if (!made && errno == ENOTDIR)
       return InvalidArgument("a folder of an object's key is an object key=" + key);
-    } else if (errno != EEXIST) {
-      return DiskError(errno, "a folder cannot be made", path);
-    }
+    if (!made && errno != EEXIST) return DiskError(errno, "a folder cannot be made", path);
+    MILLRACE_TRY(MakeDurable(path, made));
   }
+  return {};
+}
+
+/// Each folder must be durable in its parent before an object in it is acknowledged. Whoever made
+/// it may have failed to sync, or not have come to it yet.
+Status LocalObjectStore::Directory::MakeDurable(const std::string& folder, bool made) {
+  {
+    std::lock_guard lock(mutex);
+    if (made) durable.erase(folder);
+    if (durable.contains(folder)) return {};
+  }
+  MILLRACE_TRY(SyncFolder(fs::path(folder).parent_path()));
+  std::lock_guard lock(mutex);
+  if (durable.size() >= kMaxKnownFolders) durable.clear();
+  durable.insert(folder);
   return {};
 }
 

@@ -38,6 +38,14 @@ bool IsState(const std::string& name) {
   return IsTable(name) || name == "CURRENT" || name.starts_with("MANIFEST-");
 }
 
+/// Whether files whose checksums fit are the reason why no database opens from them. Anything else,
+/// such as too many open files or a full disk, is no fault of theirs and passes.
+bool IsOfFiles(const rocksdb::Status& s) {
+  // RocksDB's word for a CURRENT that is there and cannot be opened; nobody asks for direct I/O.
+  if (s.IsInvalidArgument()) return s.ToString().find("Direct I/O") == std::string::npos;
+  return s.IsCorruption() || s.IsNotFound() || s.IsPathNotFound();
+}
+
 }  // namespace
 
 Error ShardDatabase::FromStatus(const rocksdb::Status& s, const std::string& what) const {
@@ -69,6 +77,8 @@ Status ShardDatabase::Open(bool create) {
   options.create_if_missing = create;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status s = rocksdb::DB::Open(options, folder_ + "/db", &db);
+  if (!s.ok() && !create && IsOfFiles(s))
+    return Corruption("files are no state folder=" + folder_ + " error=\"" + s.ToString() + "\"");
   if (!s.ok()) return FromStatus(s, "a shard's state does not open");
   db_.reset(db);
   return {};
@@ -191,8 +201,6 @@ Status ShardDatabase::Restore(const std::vector<std::pair<StateFile, Buffer>>& f
   if (restored.ok()) {
     restored = Open(files.empty());
     if (restored.ok()) return restored;
-    // Their checksums fit, but RocksDB does not find a database in them.
-    if (!files.empty()) restored = Corruption("files are no state: " + restored.error().message);
   }
   const Error error = restored.error();
   MILLRACE_TRY(Clear());

@@ -38,6 +38,25 @@ struct Fixture {
   }
 };
 
+/// While it lives no file of this process grows past 64 KiB.
+class TooSmallFiles {
+ public:
+  TooSmallFiles() {
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    old_handler_ = signal(SIGXFSZ, SIG_IGN);
+    const rlimit tight{64 << 10, before_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  }
+  ~TooSmallFiles() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, old_handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*old_handler_)(int) = nullptr;
+};
+
 std::vector<std::string> Files(const std::filesystem::path& dir, const std::string& suffix) {
   std::vector<std::string> found;
   for (const auto& f : std::filesystem::directory_iterator(dir))
@@ -131,15 +150,10 @@ TEST_CASE_METHOD(Fixture, "an append that cannot be written is told so, and late
   Open();
   REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
   Append("zero").value();
-  rlimit before{};
-  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
-  const auto old_handler = signal(SIGXFSZ, SIG_IGN);
-  const rlimit tight{64 << 10, before.rlim_max};
-  REQUIRE(setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  std::optional<TooSmallFiles> tight(std::in_place);
   const auto refused = Append(std::string(1 << 20, 'x'));
   const auto still = Append(std::string(1 << 20, 'y'));
-  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
-  signal(SIGXFSZ, old_handler);
+  tight.reset();
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == Code::kUnavailable);
   CHECK(refused.error().message.find("check disk and space") != std::string::npos);
@@ -152,6 +166,35 @@ TEST_CASE_METHOD(Fixture, "an append that cannot be written is told so, and late
   const auto records = ReadAll();
   CHECK(records[0].value == "zero");
   CHECK(records[static_cast<size_t>(again)].value == "again");
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a topic that was stored but never told shares its records with no other") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  InstallCrashPointHandler([](std::string_view name) {
+    if (name == "log_embedded.topic.durable") throw std::runtime_error("not told");
+  });
+  CHECK_THROWS(executor.RunUntilDone(log->CreateTopic({"untold", 2})));
+  InstallCrashPointHandler(nullptr);
+  const bool reopened = GENERATE(false, true);
+  if (reopened) {
+    {
+      const TooSmallFiles tight;
+      CHECK_FALSE(Append(std::string(1 << 20, 'x')).ok());
+    }
+    Append("again").value();
+    CHECK(executor.RunUntilDone(log->ListTopics()).value().size() == 2);
+  }
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"v", 1})).ok());
+  REQUIRE(executor.RunUntilDone(log->Append("v", PartitionId(0), {"", "v", {}})).ok());
+  CHECK(executor.RunUntilDone(log->CreateTopic({"untold", 1})).error().code == Code::kConflict);
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(executor.RunUntilDone(log->CreateTopic({"untold", 2})).ok());
+    CHECK(executor.RunUntilDone(log->Range("untold", PartitionId(0))).value().end == Offset(0));
+    CHECK(executor.RunUntilDone(log->Range("v", PartitionId(0))).value().end == Offset(1));
+    Reopen();
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "damage on disk is reported, never read as an event or skipped") {

@@ -41,6 +41,7 @@ class StateStore {
   virtual Task<Result<std::vector<StateFile>>> Freeze() = 0;
   virtual Task<Result<Buffer>> ReadFile(std::string name) = 0;
   /// Replaces everything by a frozen state. Empty: empty. kCorruption: the files are not a state.
+  /// kUnavailable: nobody knows yet, try again.
   virtual Task<Status> Restore(std::vector<std::pair<StateFile, Buffer>> files) = 0;
   /// Up to `limit` entries with key >= `from`, ascending.
   virtual Task<Result<std::vector<std::pair<std::string, std::string>>>> Scan(std::string from,
