@@ -75,6 +75,17 @@ struct Scenario {
   runtime::ShardInfo Shard() {
     return cluster.Call(cluster.node().ListShards(), seconds(60))->value().at(0);
   }
+  Status Skip(Offset to) {
+    return *cluster.Call(cluster.node().SkipShard(Shard().shard, to, "test"), seconds(60));
+  }
+  /// The offset that the halted shard's message names.
+  Offset Advised() {
+    const std::string message = Shard().message;
+    const size_t at = message.find("--to ");
+    REQUIRE(at != message.npos);
+    return Offset(std::stoll(message.substr(at + 5)));
+  }
+  Offset End() { return cluster.Outside(cluster.log.Range(stream.topic, PartitionId(0)))->end; }
   void Finish() {
     REQUIRE(cluster.Call(cluster.node().AdvanceStream("default", "s", kPlusInfinity), seconds(60))
                 ->ok());
@@ -256,49 +267,161 @@ TEST_CASE(
   s.Sleep(seconds(3));
   const Offset committed = s.Shard().next_offset;
   s.cluster.KillNode();
-  // The log comes back without its last records, as from an old backup; the control log is whole.
-  InMemoryLog shorter;
-  for (const auto& [topic, keep] :
-       {std::pair<std::string, int64_t>{s.stream.topic, committed.value - 10},
-        {std::string(control::kControlTopic), int64_t{1} << 40}}) {
-    REQUIRE(s.cluster.Outside(shorter.CreateTopic({topic, 1})).ok());
-    const auto records = s.cluster.Outside(s.cluster.log.Read(
-        topic, PartitionId(0), Offset(0), size_t{1} << 40, std::chrono::microseconds(0)));
-    for (const LogRecord& record : records.value()) {
-      if (record.offset.value >= keep) break;
-      LogEntry entry{std::string(record.key), std::string(record.value), record.headers};
-      REQUIRE(s.cluster.Outside(shorter.Append(topic, PartitionId(0), std::move(entry))).ok());
-    }
-  }
-  s.cluster.faulty_log().Replace(&shorter);
+  const Offset end(committed.value - 10);
+  s.cluster.log.LoseEnd(s.stream.topic, PartitionId(0), end);
   s.cluster.StartNode();
   s.Sleep(seconds(5));
   const runtime::ShardInfo halted = s.Shard();
   REQUIRE(halted.state == "halted");
   CHECK_THAT(halted.message, Catch::Contains("the log ends below the last commit") &&
-                                 Catch::Contains("shard skip"));
-  const ShardId id = halted.shard;
-  const auto too_far =
-      s.cluster.Call(s.cluster.node().SkipShard(id, Offset(1'000'000), "test"), seconds(60));
-  CHECK(too_far->error().code == Code::kInvalidArgument);
-  REQUIRE(s.cluster
-              .Call(s.cluster.node().SkipShard(id, halted.end_offset, "the log lost its end"),
-                    seconds(60))
-              ->ok());
+                                 Catch::Contains("--to " + std::to_string(end.value) + " "));
+  CHECK(s.Skip(Offset(1'000'000)).error().code == Code::kInvalidArgument);
+  // What is still there counts already.
+  const Status twice = s.Skip(Offset(end.value - 1));
+  REQUIRE(twice.error().code == Code::kInvalidArgument);
+  CHECK_THAT(twice.error().message, Catch::Contains("count twice") &&
+                                        Catch::Contains("lowest=" + std::to_string(end.value)));
+  REQUIRE(s.Skip(end).ok());
   s.Sleep(seconds(3));
   CHECK(s.Shard().state == "running");
   // What is appended from here on counts; rows of windows that overlap the gap say so.
   const Micros t = SimExecutor::kEpoch + s.world.now().count();
   LogEntry entry{{}, "{\"ts\":\"" + FormatTimestamp(t) + "\",\"k\":\"z\",\"v\":7}", {}};
-  REQUIRE(s.cluster.Outside(shorter.Append(s.stream.topic, PartitionId(0), std::move(entry))).ok());
+  REQUIRE(s.cluster.Outside(s.cluster.log.Append(s.stream.topic, PartitionId(0), std::move(entry)))
+              .ok());
   s.Finish();
   ServingQuery query{"default", "r", Output::kResults, {{"k", "z"}}, {}, {}, true};
   const auto table = s.cluster.Outside(s.cluster.serving.Query(query)).value();
   REQUIRE(table.rows.size() == 1);
   const auto gap = std::find(table.names.begin(), table.names.end(), "_gap") - table.names.begin();
   CHECK(ValueText(table.rows[0][static_cast<size_t>(gap)]) == "true");
-  const auto again = s.cluster.Call(s.cluster.node().SkipShard(id, Offset(1), "test"), seconds(60));
-  CHECK(again->error().code == Code::kConflict);
+  CHECK(s.Counted() == 41);
+  CHECK(s.Skip(Offset(1)).error().code == Code::kConflict);
+}
+
+TEST_CASE("a jump back is not made over records that are there again") {
+  Scenario s;
+  s.Send(40);
+  s.Sleep(seconds(20));
+  const Offset committed = s.Shard().next_offset;
+  s.cluster.KillNode();
+  s.cluster.faulty_log().HideFrom(s.stream.topic, PartitionId(0), Offset(committed.value - 12));
+  s.cluster.StartNode();
+  s.Sleep(seconds(5));
+  REQUIRE(s.Skip(Offset(committed.value - 12)).ok());
+  s.Sleep(seconds(1));
+  REQUIRE(s.Shard().next_offset == Offset(committed.value - 12));
+  s.cluster.KillNode();
+  s.cluster.faulty_log().Heal();
+  s.cluster.StartNode();
+  s.Send(3);
+  CHECK(s.Shard().state == "running");
+  s.Finish();
+  CHECK(s.Counted() == 43);
+}
+
+TEST_CASE("records damaged one after another are skipped one after another, whoever comes next") {
+  const bool follow = GENERATE(true, false);
+  const bool restart = GENERATE(true, false);
+  INFO("follow=" << follow << " restart=" << restart);
+  Scenario s;
+  s.Send(20);
+  s.Sleep(seconds(3));
+  s.cluster.KillNode();
+  const Offset end = s.End();
+  s.Send(10);
+  for (const int64_t at : {2, 3, 6})
+    s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), Offset(end.value + at));
+  s.cluster.StartNode();
+  int skips = 0;
+  for (; skips < 5; ++skips) {
+    s.Sleep(milliseconds(600));
+    const runtime::ShardInfo shard = s.Shard();
+    if (shard.state != "halted") break;
+    const Offset to = follow ? s.Advised() : Offset(shard.next_offset.value + 1);
+    REQUIRE(s.Skip(to).ok());
+    if (restart) {
+      s.cluster.KillNode();
+      s.cluster.StartNode();
+    }
+  }
+  CHECK(skips == (follow ? 2 : 3));
+  CHECK(s.Shard().state == "running");
+  s.Finish();
+  CHECK(s.Counted() == 27);
+}
+
+TEST_CASE("damage among the records before a healthy checkpoint does not matter") {
+  Scenario s;
+  s.Send(40);
+  s.Sleep(seconds(20));
+  const Offset committed = s.Shard().next_offset;
+  s.cluster.KillNode();
+  s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), Offset(committed.value - 3));
+  s.cluster.StartNode();
+  s.Send(5);
+  CHECK(s.Shard().state == "running");
+  CHECK(s.Fallbacks() == 0);
+  s.cluster.faulty_log().Heal();
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE(
+    "damage that an older checkpoint meets below the newest commit can be skipped, for good") {
+  Scenario s;
+  s.Send(40);
+  s.Sleep(seconds(20));
+  const Offset committed = s.Shard().next_offset;
+  const auto last_cut = s.Shard().last_cut;
+  s.cluster.KillNode();
+  const std::string lost = s.StateObjects("/m-1-" + std::to_string(last_cut.value) + "-").at(0);
+  const std::string bytes(s.cluster.Outside(s.cluster.objects.Get(lost))->bytes);
+  REQUIRE(s.cluster.Outside(s.cluster.objects.Delete(lost)).ok());
+  const Offset damaged(committed.value - 1);
+  s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), damaged);
+  s.cluster.StartNode();
+  s.Sleep(seconds(1));
+  REQUIRE(s.Shard().state == "halted");
+  REQUIRE(s.Shard().next_offset == damaged);
+  CHECK(s.Skip(Offset(damaged.value - 1)).error().code == Code::kInvalidArgument);
+  REQUIRE(s.Skip(Offset(damaged.value + 1)).ok());
+  s.Sleep(seconds(1));
+  CHECK(s.Shard().state == "running");
+  // What was found again is of a history that was given up.
+  s.cluster.KillNode();
+  REQUIRE(s.cluster.Outside(s.cluster.objects.Put(lost, Buffer::Own(std::string(bytes)))).ok());
+  s.cluster.StartNode();
+  s.Sleep(seconds(1));
+  CHECK(s.Shard().state == "running");
+  CHECK(s.Shard().last_cut == last_cut);
+  s.Send(5);
+  s.Finish();
+  CHECK(s.Counted() == 45);
+  CHECK(s.Shard().state == "running");
+}
+
+TEST_CASE("a skip over records that can be read again ends where it says") {
+  const std::string format = GENERATE("json", "arrow");
+  Scenario s(format.c_str());
+  s.Send(20);
+  s.Sleep(seconds(3));
+  s.cluster.KillNode();
+  const Offset end = s.End();
+  s.Send(20);
+  s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), Offset(end.value + 4));
+  s.cluster.StartNode();
+  s.Sleep(milliseconds(600));
+  REQUIRE(s.Shard().state == "halted");
+  REQUIRE(s.Skip(Offset(end.value + 10)).ok());
+  s.cluster.KillNode();
+  s.cluster.faulty_log().Heal();
+  s.cluster.StartNode();
+  s.Sleep(milliseconds(600));
+  CHECK(s.Shard().message == "");
+  CHECK(s.Shard().state == "running");
+  s.Finish();
+  CHECK(s.Counted() == 34);
 }
 
 }  // namespace millrace::sim

@@ -35,6 +35,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   Task<> ReadLoop();
   Task<> TickLoop();
   Task<Status> ReadOnce();
+  Task<Offset> ReadableAfter(Offset damaged);
   Task<Status> AppendDueTicks();
   std::vector<Decoded> Decode(const std::vector<LogRecord>& records) const;
   LogItem DecodeRecord(const LogRecord& record) const;
