@@ -15,7 +15,7 @@ using std::chrono::seconds;
 constexpr const char* kSql = R"(
 CREATE TABLE s (ts timestamptz NOT NULL, k text, v int)
   WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '1 second', partitions = 1, format = '%s');
-CREATE MATERIALIZED VIEW r AS
+CREATE MATERIALIZED VIEW r WITH (file_interval = '10 seconds') AS
 SELECT k, window_start, window_end, count(*) AS n, sum(v) AS total
 FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
 )";
@@ -297,6 +297,41 @@ TEST_CASE(
   CHECK(ValueText(table.rows[0][static_cast<size_t>(gap)]) == "true");
   CHECK(s.Counted() == 41);
   CHECK(s.Skip(Offset(1)).error().code == Code::kConflict);
+}
+
+TEST_CASE("an unfinished file is not put again by a shard that lost the end of its log") {
+  runtime::Options options = Scenario::Quick();
+  options.cut_interval = seconds(8);
+  Scenario s("json", options);
+  const auto files = [&] {
+    std::vector<std::pair<int64_t, int64_t>> ranges;
+    for (const auto& o : s.cluster.Outside(s.cluster.objects.List("default/results/")).value()) {
+      const size_t last = o.key.rfind('-');
+      const size_t first = o.key.rfind("/p0-") + 4;
+      ranges.emplace_back(std::stoll(o.key.substr(first)), std::stoll(o.key.substr(last + 1)));
+    }
+    std::sort(ranges.begin(), ranges.end());
+    return ranges;
+  };
+  // The checkpoint owes the first rows of a file, and the file is finished and put after it.
+  s.Send(20);
+  while (s.Shard().last_cut.value == 0) s.Send(1);
+  REQUIRE(files().empty());
+  while (files().empty()) s.Send(1);
+  REQUIRE(s.Shard().last_cut == CutNumber(1));
+  s.cluster.KillNode();
+  s.cluster.log.LoseEnd(s.stream.topic, PartitionId(0), Offset(35));
+  s.cluster.StartNode();
+  s.Sleep(seconds(1));
+  REQUIRE(s.Shard().state == "halted");
+  REQUIRE(s.Skip(s.Advised()).ok());
+  s.Sleep(seconds(1));
+  s.Send(60);
+  CHECK(s.Shard().state == "running");
+  s.Finish();
+  const auto put = files();
+  CHECK(put.size() > 1);
+  for (size_t i = 1; i < put.size(); ++i) CHECK(put[i - 1].second < put[i].first);
 }
 
 TEST_CASE("a jump back is not made over records that are there again") {
