@@ -436,6 +436,32 @@ TEST_CASE(
   CHECK(s.Shard().state == "running");
 }
 
+TEST_CASE("a pipeline may be dropped while one of its shards is being skipped") {
+  const int delay = GENERATE(range(0, 60, 6));
+  Scenario s;
+  s.Send(5);
+  s.cluster.KillNode();
+  const Offset end = s.End();
+  s.Send(3);
+  s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), end);
+  s.cluster.StartNode();
+  s.Sleep(seconds(1));
+  const runtime::ShardInfo halted = s.Shard();
+  REQUIRE(halted.state == "halted");
+  auto skipped = std::make_shared<std::optional<Status>>();
+  s.cluster.process().Spawn(
+      [](Task<Status> skip, std::shared_ptr<std::optional<Status>> out) -> Task<void> {
+        out->emplace(co_await std::move(skip));
+      }(s.cluster.node().SkipShard(halted.shard, Offset(end.value + 1), "test"), skipped));
+  s.Sleep(milliseconds(delay));
+  REQUIRE(s.cluster.Call(s.cluster.node().DropPipeline("default", "r"), seconds(60))->ok());
+  s.Sleep(seconds(5));
+  CHECK(s.cluster.process().failures().empty());
+  REQUIRE(skipped->has_value());
+  CHECK(((*skipped)->ok() || (*skipped)->error().code == Code::kConflict ||
+         (*skipped)->error().code == Code::kNotFound));
+}
+
 TEST_CASE("a skip over records that can be read again ends where it says") {
   const std::string format = GENERATE("json", "arrow");
   Scenario s(format.c_str());
