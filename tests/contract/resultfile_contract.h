@@ -67,12 +67,18 @@ inline void CheckResultFileContract(TestExecutor& executor, ResultFileWriter& wr
 
   SECTION("rows that are not file rows of these columns are our bug") {
     auto rows = FileRows(2);
-    switch (GENERATE(0, 1, 2, 3)) {
+    switch (GENERATE(0, 1, 2, 3, 4, 5)) {
       case 0:
         rows[1].output = Output::kResults;
         break;
       case 1:
         rows[1].file_end = true;
+        break;
+      case 4:
+        std::swap(rows[0], rows[1]);
+        break;
+      case 5:
+        ++rows[1].seq;
         break;
       case 2:
         rows[1].values.pop_back();

@@ -300,6 +300,32 @@ class Damage(unittest.TestCase):
         self.assertIn('true', {row['_gap'] for row in rows})
         self.dev.stop()
 
+    def test_damaged_records_are_skipped_one_after_another(self):
+        for path in sorted(glob.glob(os.path.join(self.dev.data_dir, 'log', '*.blob')))[:2]:
+            flip(path, os.path.getsize(path) // 2)
+        self.assertTrue(self.dev.start(), self.said())
+        self.dev.command('apply', self.file('again.sql', VIEW % 'again'))
+        skips = 0
+        while self.dev.command('results', 'again', '--wait', check=False, timeout=PATIENCE).returncode == UNAVAILABLE:
+            shards = [json.loads(line) for line in self.dev.command('shard', 'list', '--format', 'json').stdout.splitlines()]
+            shard = next(shard for shard in shards if '/again@' in shard['shard'])
+            self.assertEqual(shard['state'], 'halted')
+            self.assertLess(skips, 2, shard['message'])
+            if skips == 1:
+                back = self.dev.command('shard', 'skip', shard['shard'], '--to', '0', '--reason', 'a mistake', check=False)
+                self.assertIn('count twice', back.stderr)
+            self.dev.command('shard', 'skip', shard['shard'], '--to', str(shard['next_offset'] + 1), '--reason', 'damage')
+            skips += 1
+        self.assertEqual(skips, 2)
+        for _ in range(2):
+            self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+            text = self.dev.command('results', 'again', '--wait', '--format', 'csv', timeout=PATIENCE).stdout
+            self.assertEqual(sum(int(row['orders']) for row in csv.DictReader(io.StringIO(text))), EVENTS)
+            self.dev.stop()
+            self.dev.process.stdout.close()
+            self.assertTrue(self.dev.start(), self.said())
+        self.dev.stop()
+
 
 if __name__ == '__main__':
     BINARY = os.path.abspath(sys.argv.pop(1))

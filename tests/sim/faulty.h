@@ -1,6 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <map>
+#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -65,7 +69,18 @@ class FaultyLog : public EventLog {
                                             size_t max_bytes,
                                             std::chrono::microseconds max_wait) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    if (damaged_.contains({topic, partition, from})) {
+      co_return Corruption("injected: a record is damaged offset=" + std::to_string(from.value));
+    }
     auto r = co_await inner_->Read(topic, partition, from, max_bytes, max_wait);
+    const auto end = hidden_.find({topic, partition});
+    if (r.ok()) {
+      const auto stop = std::find_if(r->begin(), r->end(), [&](const LogRecord& record) {
+        return damaged_.contains({topic, partition, record.offset}) ||
+               (end != hidden_.end() && record.offset >= end->second);
+      });
+      r->erase(stop, r->end());
+    }
     for (size_t i = 0; r.ok() && i < r->size(); ++i) {
       LogRecord& record = (*r)[i];
       if (topic != flipped_topic_ || partition != flipped_partition_ ||
@@ -85,6 +100,18 @@ class FaultyLog : public EventLog {
     flipped_partition_ = partition;
     flipped_offset_ = offset;
   }
+  /// From now on the storage says of this record that it is damaged; Heal() takes all that back.
+  void Damage(std::string topic, PartitionId partition, Offset offset) {
+    damaged_.insert({std::move(topic), partition, offset});
+  }
+  /// Until Heal() the partition ends here, whatever is appended.
+  void HideFrom(std::string topic, PartitionId partition, Offset end) {
+    hidden_[{std::move(topic), partition}] = end;
+  }
+  void Heal() {
+    damaged_.clear();
+    hidden_.clear();
+  }
   /// The next n appends to the topic take effect and are answered as if nobody knew.
   void LoseAnswers(std::string topic, int n) {
     unanswered_topic_ = std::move(topic);
@@ -96,7 +123,9 @@ class FaultyLog : public EventLog {
 
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    const auto end = hidden_.find({topic, partition});
     auto r = co_await inner_->Range(std::move(topic), partition);
+    if (r.ok() && end != hidden_.end()) r->end = std::min(r->end, end->second);
     co_return r;
   }
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override {
@@ -105,6 +134,8 @@ class FaultyLog : public EventLog {
   }
 
  private:
+  std::set<std::tuple<std::string, PartitionId, Offset>> damaged_;
+  std::map<std::pair<std::string, PartitionId>, Offset> hidden_;
   EventLog* inner_;
   Trouble trouble_;
   std::string flipped_topic_;

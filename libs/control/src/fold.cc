@@ -1,5 +1,7 @@
 #include "millrace/control/fold.h"
 
+#include <iterator>
+
 #include "millrace/base/check.h"
 
 namespace millrace::control {
@@ -34,6 +36,13 @@ Verdict Fold::Apply(Offset offset, Micros append_time, const Record& record) {
         return verdict;
       },
       record);
+}
+
+std::vector<SkipState> ShardState::SkipsAfter(Epoch checkpoint) const {
+  std::vector<SkipState> out;
+  std::copy_if(skips.begin(), skips.end(), std::back_inserter(out),
+               [&](const SkipState& s) { return s.epoch > checkpoint; });
+  return out;
 }
 
 void Fold::ApplyUnreadable(Offset offset) {
@@ -91,7 +100,7 @@ Verdict Fold::Check(const Skip& r) const {
   const Verdict verdict = CheckOwner(r.n, r.shard, r.epoch);
   if (verdict != Verdict::kValid) return verdict;
   if (r.first_seqs.size() != kOutputs + 1) return Verdict::kConflict;
-  return r.from < shards_.at(r.shard).next_offset ? Verdict::kConflict : Verdict::kValid;
+  return r.from < Offset(0) || r.to < Offset(0) ? Verdict::kConflict : Verdict::kValid;
 }
 
 Verdict Fold::Check(const Commit& r) const {
@@ -151,15 +160,27 @@ void Fold::Take(Offset, Micros, const Skip& r) {
   // Commits that follow count from the place it goes on at, which lies lower if the log lost its
   // end.
   shard.next_offset = r.to;
-  shard.skip = SkipState{r.epoch, r.from, r.to, r.first_seqs, r.reason};
+  SkipState skip{r.epoch, r.from, r.to, r.first_seqs, r.reason};
+  // Places at and above `to` are other records now.
+  if (skip.back())
+    std::erase_if(shard.skips, [&](const SkipState& s) { return s.at() >= skip.to; });
+  const auto place = std::find_if(shard.skips.begin(), shard.skips.end(),
+                                  [&](const SkipState& s) { return s.at() > skip.from; });
+  // The owner halted at `from`, so it could not use a checkpoint that leads past it. Nor may a
+  // later owner: it would fold what lies between twice, or number its rows as if it had not halted.
+  std::erase_if(shard.commits, [&](const CommitState& c) {
+    Offset here = c.next_offset;
+    for (auto s = shard.skips.begin(); s != place; ++s)
+      if (s->epoch > c.epoch) here = s->GoesOn(here);
+    return here > skip.from;
+  });
+  shard.skips.insert(place, std::move(skip));
 }
 
 void Fold::Take(Offset, Micros, const Commit& r) {
   ShardState& shard = shards_[r.shard];
   shard.last_cut = r.cut;
   shard.next_offset = r.next_offset;
-  // A commit of the skip's epoch was made past it, so it covers it.
-  shard.skip.reset();
   shard.commits.push_back(
       {r.epoch, r.cut, r.next_offset, r.manifest, r.manifest_hash, r.state_hash});
   if (shard.commits.size() > kKeptCommits) shard.commits.pop_front();

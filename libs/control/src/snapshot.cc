@@ -7,7 +7,7 @@
 namespace millrace::control {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 using Names = std::pair<std::string, std::string>;
 
 void Put(ByteWriter* w, const Incarnation& i) {
@@ -43,14 +43,15 @@ void Put(ByteWriter* w, const ShardState& s) {
     w->Fixed(c.manifest_hash);
     w->Fixed(c.state_hash);
   }
-  w->Fixed(s.skip.has_value());
-  if (!s.skip) return;
-  w->Fixed(s.skip->epoch.value);
-  w->Fixed(s.skip->from.value);
-  w->Fixed(s.skip->to.value);
-  w->Varint(s.skip->first_seqs.size());
-  for (const int64_t seq : s.skip->first_seqs) w->Fixed(seq);
-  w->Text(s.skip->reason);
+  w->Varint(s.skips.size());
+  for (const SkipState& skip : s.skips) {
+    w->Fixed(skip.epoch.value);
+    w->Fixed(skip.from.value);
+    w->Fixed(skip.to.value);
+    w->Varint(skip.first_seqs.size());
+    for (const int64_t seq : skip.first_seqs) w->Fixed(seq);
+    w->Text(skip.reason);
+  }
 }
 
 ShardState GetShard(ByteReader* r) {
@@ -69,15 +70,16 @@ ShardState GetShard(ByteReader* r) {
     c.state_hash = r->Fixed<Hash128>();
     s.commits.push_back(std::move(c));
   }
-  if (r->Fixed<uint8_t>() == 0) return s;
-  SkipState skip;
-  skip.epoch = Epoch(r->Fixed<int64_t>());
-  skip.from = Offset(r->Fixed<int64_t>());
-  skip.to = Offset(r->Fixed<int64_t>());
-  for (uint64_t n = r->Varint(); n > 0 && r->ok(); --n)
-    skip.first_seqs.push_back(r->Fixed<int64_t>());
-  skip.reason = r->Text();
-  s.skip = std::move(skip);
+  for (uint64_t n = r->Varint(); n > 0 && r->ok(); --n) {
+    SkipState skip;
+    skip.epoch = Epoch(r->Fixed<int64_t>());
+    skip.from = Offset(r->Fixed<int64_t>());
+    skip.to = Offset(r->Fixed<int64_t>());
+    for (uint64_t k = r->Varint(); k > 0 && r->ok(); --k)
+      skip.first_seqs.push_back(r->Fixed<int64_t>());
+    skip.reason = r->Text();
+    s.skips.push_back(std::move(skip));
+  }
   return s;
 }
 

@@ -126,4 +126,10 @@ Task<Result<Offset>> InMemoryLog::OffsetForTime(std::string topic, PartitionId p
   co_return Offset(it - p->records.begin());
 }
 
+void InMemoryLog::LoseEnd(const std::string& topic, PartitionId partition, Offset end) {
+  Partition* p = state_->Find(topic, partition);
+  if (p != nullptr && static_cast<size_t>(end.value) < p->records.size())
+    p->records.resize(static_cast<size_t>(end.value));
+}
+
 }  // namespace millrace

@@ -11,6 +11,8 @@ Status CheckFileRows(const std::vector<OutputColumn>& columns, const std::vector
                       " seq=" + std::to_string(row.seq));
     };
     if (row.output != Output::kFiles || row.file_end || row.deleted) return bad("not a file row");
+    if (row.seq != rows.front().seq + (&row - rows.data()))
+      return bad("its number does not follow");
     if (row.values.size() != columns.size()) return bad("another number of columns");
     for (size_t i = 0; i < columns.size(); ++i)
       if (row.values[i].type != columns[i].expr.type) return bad("a value of another type");

@@ -272,8 +272,13 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
     co_return InvalidArgument("the log ends before that offset to=" + std::to_string(to.value) +
                               " end=" + std::to_string(info->end_offset.value));
   }
-  const control::ShardState state = control_.fold().shards().at(id);
-  const Offset from = std::max(info->next_offset, state.next_offset);
+  if (to < info->back_to) {
+    co_return InvalidArgument(
+        "records from that offset on are counted already, and the log still has them: they would "
+        "count twice to=" +
+        std::to_string(to.value) + " lowest=" + std::to_string(info->back_to.value) +
+        " next_offset=" + std::to_string(info->next_offset.value));
+  }
   std::vector<int64_t> first_seqs(kOutputs + 1, 1);
   for (int o = 1; o <= kOutputs; ++o) {
     const auto output = static_cast<Output>(o);
@@ -287,11 +292,12 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
     }
     first_seqs[static_cast<size_t>(o)] = last + 1;
   }
+  // The epoch of the owner that halted, so that the control log refuses a skip of another one.
   control::Skip skip{control_.fold().leader_number(),
                      id,
                      wiring_.name,
-                     Epoch(state.epoch.value + 1),
-                     from,
+                     Epoch(info->epoch.value + 1),
+                     info->next_offset,
                      to,
                      std::move(first_seqs),
                      std::move(reason)};

@@ -14,6 +14,8 @@ constexpr auto kTickCheck = std::chrono::milliseconds(100);
 constexpr uint32_t kBatchRows = 4096;
 /// Of a record that cannot be read, this much is shown.
 constexpr size_t kShownBytes = 256;
+/// So many records after a damaged one are tried, to name one that can be read.
+constexpr int64_t kProbes = 10'000;
 
 /// An event that stands for a record which cannot be read: it counts as one, and goes to the
 /// quarantine output.
@@ -128,16 +130,32 @@ Task<Status> PartitionRunner::ReadOnce() {
     co_return Status();
   }
   if (records.error().code == Code::kUnavailable) co_return records.error();
+  const Offset readable = co_await ReadableAfter(from);
   for (const auto& shard : shards_) {
     if (shard->next_offset() != from) continue;
     shard->Halt(
         "a record of the log cannot be read; restore the log from a copy, or leave the "
         "record out with `millrace shard skip " +
-        shard->id().ToString() + " --to " + std::to_string(from.value + 1) +
+        shard->id().ToString() + " --to " + std::to_string(readable.value) +
         " --reason TEXT` next_offset=" + std::to_string(from.value) + " error=\"" +
         records.error().message + "\"");
   }
   co_return Status();
+}
+
+/// The next offset after a damaged record that can be read, if it is near; the log's end will do.
+Task<Offset> PartitionRunner::ReadableAfter(Offset damaged) {
+  const auto range = co_await ports_.log->Range(stream_.topic, partition_);
+  Offset at(damaged.value + 1);
+  if (!range.ok()) co_return at;
+  at = std::max(at, range->start);
+  const Offset last = std::min(range->end, Offset(at.value + kProbes));
+  for (; at < last; at = Offset(at.value + 1)) {
+    const auto read =
+        co_await ports_.log->Read(stream_.topic, partition_, at, 1, std::chrono::microseconds(0));
+    if (read.ok() || read.error().code == Code::kUnavailable) break;
+  }
+  co_return at;
 }
 
 /// A shard that was attached during the read and begins before it waits for the next one.
@@ -152,9 +170,8 @@ void PartitionRunner::Feed(const std::vector<LogRecord>& records, Offset from) {
 
 /// Offsets at which some shard begins or jumps: no batch may reach over one.
 bool PartitionRunner::IsBoundary(Offset next) const {
-  return std::any_of(shards_.begin(), shards_.end(), [&](const auto& s) {
-    return s->next_offset() == next || s->skip_at() == next;
-  });
+  return std::any_of(shards_.begin(), shards_.end(),
+                     [&](const auto& s) { return s->BreaksAt(next); });
 }
 
 std::vector<PartitionRunner::Decoded> PartitionRunner::Decode(

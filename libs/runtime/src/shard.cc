@@ -93,20 +93,38 @@ void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
     tick_seen_ = fold_->last_tick();
     tick_read_ = Executor::Current().Monotonic();
   }
-  if (skip_ && next_offset_ >= *skip_at()) ApplySkip();
+  ApplySkips();
   CheckLogCoversSinks();
 }
 
-void Shard::ApplySkip() {
+bool Shard::BreaksAt(Offset offset) const {
+  return offset == next_offset_ ||
+         std::any_of(skips_.begin(), skips_.end(), [&](const control::SkipState& skip) {
+           return offset == skip.at() || offset == skip.to;
+         });
+}
+
+/// One skip may end where the next begins.
+void Shard::ApplySkips() {
+  while (!skips_.empty() && next_offset_ >= skips_.front().at()) {
+    ApplySkip(skips_.front());
+    skips_.pop_front();
+  }
+}
+
+void Shard::ApplySkip(const control::SkipState& skip) {
+  const Offset to = skip.GoesOn(next_offset_);
   LogWarn("a shard goes on past a gap", {{"shard", id_.ToString()},
                                          {"from", next_offset_.value},
-                                         {"to", skip_->to.value},
-                                         {"reason", skip_->reason}});
-  fold_->Skip(std::max<int64_t>(0, skip_->to.value - next_offset_.value), skip_->first_seqs);
+                                         {"to", to.value},
+                                         {"reason", skip.reason}});
+  fold_->Skip(std::max<int64_t>(0, to.value - next_offset_.value), skip.first_seqs);
   for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
-  next_offset_ = skip_->to;
+  // Files that hold these numbers are there, maybe longer ones, of records that were lost since.
+  const int64_t put = skip.first_seqs[static_cast<size_t>(Output::kFiles)] - 1;
+  if (outbox_.applied(Output::kFiles) < put) outbox_.SetApplied(Output::kFiles, put);
+  next_offset_ = to;
   tail_.clear();
-  skip_.reset();
 }
 
 std::optional<Tick> Shard::DueTick(Executor::Duration now) const {

@@ -6,7 +6,8 @@
 namespace millrace::runtime {
 
 bool Shard::cut_due() const {
-  if (!alive() || cut_running_ || skip_ || next_offset_ <= committed_offset_) return false;
+  if (!alive() || cut_running_ || !skips_.empty() || next_offset_ <= committed_offset_)
+    return false;
   return Executor::Current().Monotonic() - cut_at_ >= options_.cut_interval ||
          fold_->ledger().read - cut_read_ >= options_.cut_events;
 }
@@ -43,7 +44,7 @@ std::vector<checkpoint::Manifest> Shard::WholeOnes() const {
 Task<Status> Shard::Cut(bool force) {
   const auto self = shared_from_this();
   if (cut_running_ ||
-      !(cut_due() || (force && alive() && !skip_ && next_offset_ > committed_offset_))) {
+      !(cut_due() || (force && alive() && skips_.empty() && next_offset_ > committed_offset_))) {
     co_return Status();
   }
   cut_running_ = true;

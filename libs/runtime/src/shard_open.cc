@@ -27,10 +27,9 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   checkpointer_ = std::make_unique<checkpoint::Checkpointer>(ports_.objects, state_.get());
   last_cut_ = cut_at_open_ = committed.last_cut;
   committed_offset_ = committed.next_offset;
-  skip_ = committed.skip;
   MILLRACE_CO_TRY(co_await RestoreNewest(committed, start));
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
-  if (skip_ && next_offset_ >= *skip_at()) ApplySkip();
+  ApplySkips();
   CheckLogCoversSinks();
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   const auto now = Executor::Current().Monotonic();
@@ -66,7 +65,7 @@ Task<Status> Shard::TakeOver() {
 /// Whatever the serving store held at Open was made of records below the log's end of then; a log
 /// that makes less of them is another one, and its rows would be taken for those that are there.
 void Shard::CheckLogCoversSinks() {
-  if (!stored_ || next_offset_ < stored_->log_end || skip_) return;
+  if (!stored_ || next_offset_ < stored_->log_end || !skips_.empty()) return;
   const Stored stored = *std::exchange(stored_, std::nullopt);
   for (const Output output : kServed) {
     const int64_t held = stored.seqs[static_cast<size_t>(output)];
@@ -112,6 +111,9 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
               {{"shard", id_.ToString()}, {"cut", manifest.cut.value}});
       continue;
     }
+    skips_.clear();
+    for (control::SkipState& skip : committed.SkipsAfter(manifest.epoch))
+      skips_.push_back(std::move(skip));
     const Status restored = co_await RestoreFrom(manifest);
     if (restored.ok() || phase_ == ShardPhase::kHalted) co_return Status();
     if (restored.error().code == Code::kUnavailable) co_return restored;
@@ -121,6 +123,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
              {"cut", manifest.cut.value},
              {"error", restored.error().message}});
   }
+  skips_.assign(committed.skips.begin(), committed.skips.end());
   auto begun = co_await BeginAtStart(start);
   co_return begun;
 }
@@ -132,9 +135,10 @@ Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {
                      co_await checkpoint::RestoreFold(state_.get(), manifest, fold_.get()));
   restored_cut_ = manifest.cut;
   next_offset_ = manifest.next_offset;
+  MILLRACE_CO_TRY(co_await VerifyRecords(manifest));
+  // Last, when nothing can fail any more: an older checkpoint owes rows that come before these.
   outbox_.SetApplied(Output::kFiles, manifest.applied[static_cast<size_t>(Output::kFiles)]);
   for (const checkpoint::OwedRows& rows : manifest.outbox) outbox_.Restore(rows);
-  if (!skip_ || *skip_at() > next_offset_) MILLRACE_CO_TRY(co_await VerifyRecords(manifest));
   LogInfo("a shard was restored", {{"shard", id_.ToString()},
                                    {"epoch", epoch_.value},
                                    {"cut", manifest.cut.value},
@@ -142,60 +146,112 @@ Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {
   co_return Status();
 }
 
-/// The log must still be the one that the checkpoint was folded from.
+/// What became of the records that a manifest remembers.
+struct Shard::Memory {
+  std::optional<Offset> first_other;  ///< the lowest that has changed or is gone
+  std::optional<Offset> last_same;    ///< the highest that is as it was
+};
+
+Task<Result<Shard::Memory>> Shard::CompareRecords(const checkpoint::Manifest& manifest,
+                                                  OffsetRange range) {
+  Memory memory;
+  for (const checkpoint::RecordIdentity& expected : manifest.records) {
+    if (expected.offset < range.start) continue;
+    std::vector<LogRecord> records;
+    if (expected.offset < range.end) {
+      auto read = co_await ports_.log->Read(stream_.topic, id_.partition, expected.offset, 1,
+                                            std::chrono::microseconds(0));
+      if (!read.ok() && read.error().code == Code::kCorruption) {
+        // Damage is no other log, and the shard needs this record no more.
+        LogWarn("a record that was folded before the checkpoint cannot be read any more",
+                {{"shard", id_.ToString()},
+                 {"offset", expected.offset.value},
+                 {"error", read.error().message}});
+        continue;
+      }
+      if (!read.ok()) co_return read.error();
+      records = std::move(*read);
+    }
+    if (!records.empty() && IdentityOf(records.front()) == expected) {
+      memory.last_same = std::max(memory.last_same.value_or(expected.offset), expected.offset);
+    } else {
+      memory.first_other = std::min(memory.first_other.value_or(expected.offset), expected.offset);
+    }
+  }
+  co_return memory;
+}
+
+/// The log must still be the one that the checkpoint was folded from, unless a logged skip says
+/// how to go on in another. Even that never jumps back over a record that is as it was: it would
+/// count twice.
 Task<Status> Shard::VerifyRecords(const checkpoint::Manifest& manifest) {
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await ports_.log->Range(stream_.topic, id_.partition));
-  if (range.end < manifest.next_offset) {
+  MILLRACE_CO_ASSIGN(const Memory memory, co_await CompareRecords(manifest, range));
+  const bool decided = !skips_.empty() && skips_.front().at() <= manifest.next_offset;
+  Offset goes_on = manifest.next_offset;
+  for (control::SkipState& skip : skips_) {
+    if (skip.back() && memory.last_same && skip.to <= *memory.last_same) {
+      LogWarn("a skip does not go back to where the log is as it was",
+              {{"shard", id_.ToString()},
+               {"to", skip.to.value},
+               {"goes_back_to", memory.last_same->value + 1}});
+      skip.to = Offset(memory.last_same->value + 1);
+    }
+    if (goes_on >= skip.at()) goes_on = skip.GoesOn(goes_on);
+  }
+  const bool changed = memory.first_other && *memory.first_other < range.end;
+  if (range.end >= goes_on && (decided || !changed)) co_return Status();
+  if (!changed || decided) {
+    back_to_ = range.end;
     Halt(
         "the log ends below the last commit: records that were counted are gone; to go on without "
         "them: `millrace shard skip " +
-        id_.ToString() + " --to " + std::to_string(range.end.value) +
-        " --reason TEXT` log_end=" + std::to_string(range.end.value) +
-        " committed=" + std::to_string(manifest.next_offset.value));
+        id_.ToString() + " --to " + std::to_string(range.end.value) + " --reason TEXT` log_end=" +
+        std::to_string(range.end.value) + " committed=" + std::to_string(goes_on.value));
     co_return Corruption(message_);
   }
-  for (const checkpoint::RecordIdentity& expected : manifest.records) {
-    if (expected.offset < range.start) continue;
-    MILLRACE_CO_ASSIGN(const std::vector<LogRecord> records,
-                       co_await ports_.log->Read(stream_.topic, id_.partition, expected.offset, 1,
-                                                 std::chrono::microseconds(0)));
-    if (!records.empty() && IdentityOf(records.front()) == expected) continue;
-    Halt(
-        "the log is not the one that the checkpoint was made from: a record before the committed "
-        "offset has changed; restore the log, or go on above the committed offset with `millrace "
-        "shard skip " +
-        id_.ToString() +
-        " --to OFFSET --reason TEXT` changed=" + std::to_string(expected.offset.value) +
-        " committed=" + std::to_string(manifest.next_offset.value));
-    co_return Corruption(message_);
+  back_to_ = range.start;
+  for (const checkpoint::Manifest& m : kept_) {
+    if (m.next_offset > manifest.next_offset) continue;
+    MILLRACE_CO_ASSIGN(const Memory older, co_await CompareRecords(m, range));
+    if (older.last_same) back_to_ = std::max(*back_to_, Offset(older.last_same->value + 1));
   }
-  co_return Status();
+  const int64_t to = std::max(*back_to_, *memory.first_other).value;
+  Halt(
+      "the log is not the one that the checkpoint was made from: a record before the committed "
+      "offset has changed; restore the log, or go on where it changes with `millrace shard skip " +
+      id_.ToString() + " --to " + std::to_string(to) +
+      " --reason TEXT`, or further above changed=" + std::to_string(memory.first_other->value) +
+      " committed=" + std::to_string(manifest.next_offset.value));
+  co_return Corruption(message_);
 }
 
 Task<Status> Shard::BeginAtStart(Offset start) {
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await ports_.log->Range(stream_.topic, id_.partition));
-  if (range.start > start && !(skip_ && skip_->from >= range.start)) {
+  ResetFold();
+  next_offset_ = start;
+  state_hash_ = window::StateHash();
+  cut_everything_ = true;
+  ApplySkips();
+  if (range.start > next_offset_) {
     Halt(
         "no checkpoint can be used and the log no longer reaches the shard's start; go on with "
         "`millrace shard skip " +
         id_.ToString() + " --to " + std::to_string(range.start.value) +
         " --reason TEXT` log_start=" + std::to_string(range.start.value) +
-        " start=" + std::to_string(start.value));
+        " start=" + std::to_string(next_offset_.value));
     co_return Status();
   }
-  if (range.end < start) {
+  if (range.end < next_offset_) {
+    back_to_ = range.end;
     Halt(
         "the log ends below the shard's start: it was truncated or made anew; restore it, or drop "
         "the pipeline and create it again log_end=" +
-        std::to_string(range.end.value) + " start=" + std::to_string(start.value));
+        std::to_string(range.end.value) + " start=" + std::to_string(next_offset_.value));
     co_return Status();
   }
-  ResetFold();
-  next_offset_ = start;
-  state_hash_ = window::StateHash();
-  cut_everything_ = true;
   LogInfo(
       "a shard begins at its start",
       {{"shard", id_.ToString()}, {"epoch", epoch_.value}, {"next_offset", next_offset_.value}});

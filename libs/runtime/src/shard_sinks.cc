@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
 #include "millrace/base/planted.h"
@@ -155,17 +157,17 @@ Task<> Shard::FileLoop() {
 }
 
 /// One finished file: its rows, then its end mark. Name and bytes are the same whoever writes it,
-/// so one that exists stays.
+/// so one that exists stays. A file of which a skip found the first rows put has the rest.
 Task<Status> Shard::PutFile(std::vector<OutputRow> rows) {
   const OutputRow end = std::move(rows.back());
   rows.pop_back();
-  MILLRACE_CHECK(!rows.empty() && rows.front().seq == end.file_first,
-                 "a result file lacks its first rows");
+  const int64_t first = std::max(end.file_first, outbox_.applied(Output::kFiles) + 1);
+  MILLRACE_CHECK(!rows.empty() && rows.front().seq == first, "a result file lacks its first rows");
   const Incarnation& of = id_.incarnation;
   const std::string object =
       of.name_space + "/results/" + of.name + "/v=" + std::to_string(of.defined_at.value) +
       "/date=" + FormatDate(end.file_interval_start) + "/p" + std::to_string(id_.partition.value) +
-      "-" + std::to_string(end.file_first) + "-" + std::to_string(end.seq) + ".parquet";
+      "-" + std::to_string(first) + "-" + std::to_string(end.seq) + ".parquet";
   const auto begun = Executor::Current().Monotonic();
   const auto count = static_cast<int64_t>(rows.size());
   const auto there = co_await ports_.objects->Stat(object);

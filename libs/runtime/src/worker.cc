@@ -140,6 +140,7 @@ std::vector<ShardInfo> Worker::Info() const {
       info.message = slot.shard->message();
       info.next_offset =
           slot.shard->has_fold() ? slot.shard->next_offset() : slot.ownership.state.next_offset;
+      info.back_to = slot.shard->has_fold() ? slot.shard->back_to() : info.next_offset;
       info.last_cut = slot.shard->last_cut();
       if (slot.shard->has_fold()) info.watermark = slot.shard->fold().watermark();
     }

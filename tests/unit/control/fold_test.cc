@@ -24,6 +24,17 @@ struct Defined {
   Commit CommitOf(int64_t epoch, int64_t cut, int64_t next) {
     return {shard, Epoch(epoch), CutNumber(cut), Offset(next), "m" + std::to_string(cut), {}, {}};
   }
+  Verdict SkipTo(int64_t epoch, int64_t from, int64_t to) {
+    const std::vector<int64_t> firsts(kOutputs + 1, 1);
+    return Apply(Skip{1, shard, "a", Epoch(epoch), Offset(from), Offset(to), firsts, "r"});
+  }
+  /// From and to of the skips that a checkpoint of the epoch does not cover.
+  using Offsets = std::vector<std::pair<int64_t, int64_t>>;
+  Offsets Places(Epoch epoch) {
+    Offsets out;
+    for (const SkipState& s : Shard().SkipsAfter(epoch)) out.emplace_back(s.from.value, s.to.value);
+    return out;
+  }
   const ShardState& Shard() { return fold.shards().at(shard); }
 
   Fold fold;
@@ -87,23 +98,67 @@ TEST_CASE("commits are numbered without gaps and never go back") {
   CHECK(d.Shard().commits.front().cut == CutNumber(3));
 }
 
-TEST_CASE(
-    "a skip replaces an assign, moves the next offset either way and stands until a commit covers "
-    "it") {
-  Defined d;
-  d.Apply(Assign{1, d.shard, "a", Epoch(1)});
-  d.Apply(d.CommitOf(1, 1, 100));
-  const std::vector<int64_t> firsts(kOutputs + 1, 1);
-  CHECK(d.Apply(Skip{1, d.shard, "a", Epoch(2), Offset(99), Offset(200), firsts, "r"}) ==
+TEST_CASE_METHOD(Defined, "a skip replaces an assign, and commits count from where it goes on") {
+  Apply(Assign{1, shard, "a", Epoch(1)});
+  Apply(CommitOf(1, 1, 100));
+  CHECK(Apply(Skip{1, shard, "a", Epoch(2), Offset(100), Offset(110), {1, 2}, "r"}) ==
         Verdict::kConflict);
-  CHECK(d.Apply(Skip{1, d.shard, "a", Epoch(2), Offset(100), Offset(60), firsts, "r"}) ==
-        Verdict::kValid);
-  CHECK(d.Shard().next_offset == Offset(60));
-  REQUIRE(d.Shard().skip.has_value());
-  CHECK(d.Apply(Assign{1, d.shard, "a", Epoch(3)}) == Verdict::kValid);
-  REQUIRE(d.Shard().skip.has_value());
-  CHECK(d.Apply(d.CommitOf(3, 2, 61)) == Verdict::kValid);
-  CHECK_FALSE(d.Shard().skip.has_value());
+  CHECK(SkipTo(1, 100, 110) == Verdict::kStale);
+  CHECK(SkipTo(2, -1, 110) == Verdict::kConflict);
+  CHECK(SkipTo(2, 100, 110) == Verdict::kValid);
+  CHECK(Shard().epoch == Epoch(2));
+  CHECK(Apply(CommitOf(1, 2, 120)) == Verdict::kStale);
+  CHECK(Apply(CommitOf(2, 2, 109)) == Verdict::kConflict);
+  CHECK(Apply(CommitOf(2, 2, 110)) == Verdict::kValid);
+}
+
+TEST_CASE_METHOD(Defined,
+                 "skips add up, and every checkpoint knows those that it was made before") {
+  Apply(Assign{1, shard, "a", Epoch(1)});
+  Apply(CommitOf(1, 1, 100));
+  CHECK(SkipTo(2, 194, 195) == Verdict::kValid);
+  CHECK(SkipTo(3, 195, 196) == Verdict::kValid);
+  CHECK(Apply(Assign{1, shard, "a", Epoch(4)}) == Verdict::kValid);
+  CHECK(Places(Epoch(1)) == Offsets{{194, 195}, {195, 196}});
+  CHECK(Apply(CommitOf(4, 2, 200)) == Verdict::kValid);
+  CHECK(SkipTo(5, 230, 231) == Verdict::kValid);
+  CHECK(Places(Epoch(4)) == Offsets{{230, 231}});
+  CHECK(Places(Epoch(5)) == Offsets{});
+  // The newest checkpoint may be lost, and all of them.
+  CHECK(Places(Epoch(1)) == Offsets{{194, 195}, {195, 196}, {230, 231}});
+  CHECK(Places(Epoch(0)) == Places(Epoch(1)));
+  CHECK(Shard().commits.size() == 2);
+}
+
+TEST_CASE_METHOD(Defined, "a skip of a shard that fell back voids the checkpoints past its place") {
+  Apply(Assign{1, shard, "a", Epoch(1)});
+  Apply(CommitOf(1, 1, 100));
+  Apply(CommitOf(1, 2, 200));
+  SkipTo(2, 250, 251);
+  Apply(CommitOf(2, 3, 300));
+  // Restored from the first one, the owner halts below the skip that the last one was made past.
+  CHECK(SkipTo(3, 150, 151) == Verdict::kValid);
+  REQUIRE(Shard().commits.size() == 1);
+  CHECK(Shard().commits[0].cut == CutNumber(1));
+  CHECK(Places(Epoch(1)) == Offsets{{150, 151}, {250, 251}});
+  CHECK(Apply(CommitOf(3, 4, 260)) == Verdict::kValid);
+  CHECK(Places(Epoch(3)) == Offsets{});
+}
+
+TEST_CASE_METHOD(Defined,
+                 "a jump back voids the skips of what was lost, and no checkpoint before") {
+  Apply(Assign{1, shard, "a", Epoch(1)});
+  Apply(CommitOf(1, 1, 100));
+  SkipTo(2, 110, 112);
+  SkipTo(3, 150, 160);
+  Apply(CommitOf(3, 2, 200));
+  CHECK(SkipTo(4, 200, 130) == Verdict::kValid);
+  CHECK(Places(Epoch(0)) == Offsets{{110, 112}, {200, 130}});
+  CHECK(Shard().next_offset == Offset(130));
+  // The checkpoint above leads to where the next one is, through the jump.
+  CHECK(SkipTo(5, 140, 141) == Verdict::kValid);
+  CHECK(Places(Epoch(3)) == Offsets{{200, 130}, {140, 141}});
+  CHECK(Shard().commits.size() == 2);
 }
 
 TEST_CASE("a record that does not decode is passed over by every reader alike") {
@@ -119,15 +174,19 @@ TEST_CASE("records and snapshots read back as what they were") {
   d.Apply(d.CommitOf(1, 1, 9));
   d.Apply(Skip{1, d.shard, "a", Epoch(2), Offset(9), Offset(20),
                std::vector<int64_t>(kOutputs + 1, 3), "r"});
+  d.SkipTo(3, 30, 31);
   const std::string bytes = d.fold.Encode();
   Fold copy = Fold::Decode(bytes).value();
   CHECK(copy.Encode() == bytes);
   // A reader that begins at the snapshot goes on exactly like one that read everything.
-  const Record next = Assign{1, d.shard, "b", Epoch(3)};
+  const Record next = Assign{1, d.shard, "b", Epoch(4)};
   CHECK(copy.Apply(copy.next_offset(), 5, Decode(Encode(next)).value()) == d.Apply(next));
   CHECK(copy.Encode() == d.fold.Encode());
   for (size_t n = 0; n < bytes.size(); n += 7)
     CHECK_FALSE(Fold::Decode(std::string_view(bytes).substr(0, n)).ok());
+  std::string other = bytes;
+  other[0] = 1;
+  CHECK(Fold::Decode(other).error().message.find("version") != std::string::npos);
 }
 
 }  // namespace millrace::control

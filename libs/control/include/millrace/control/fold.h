@@ -1,11 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/control/records.h"
 
@@ -29,15 +30,28 @@ struct SkipState {
   Offset to;
   std::vector<int64_t> first_seqs;
   std::string reason;
+
+  /// The log lost its end or was replaced: what lies at `to` and above is new.
+  bool back() const { return to < from; }
+  /// Where a shard on its way up through the log applies it. A jump back waits for no record that
+  /// is gone.
+  Offset at() const { return std::min(from, to); }
+  /// Where a shard that stands at `here`, not below at(), goes on.
+  Offset GoesOn(Offset here) const { return back() ? to : std::max(here, to); }
 };
 
 struct ShardState {
   Epoch epoch;
   std::string worker;
   CutNumber last_cut;
-  Offset next_offset;               ///< of the last commit, or the start
+  Offset next_offset;               ///< of the last commit or skip, or the start
   std::deque<CommitState> commits;  ///< the last kKeptCommits, newest last
-  std::optional<SkipState> skip;    ///< not yet covered by a commit
+  /// All that stand, in the order in which a shard meets them: at() never falls.
+  std::vector<SkipState> skips;
+
+  /// The skips that a checkpoint of this epoch was made before: commits of a skip's epoch and later
+  /// ones were made past it. Epoch 0: all of them, for a shard that begins at its start.
+  std::vector<SkipState> SkipsAfter(Epoch checkpoint) const;
 };
 
 struct PipelineState {
@@ -59,10 +73,11 @@ std::string_view VerdictName(Verdict verdict);
 ///   DefineStream, Define   n is current, the request id is new, the name is free
 ///   Drop{n}                n is current, the incarnation stands
 ///   Assign{n, epoch}       n is current, epoch = epoch[shard] + 1
-///   Skip{n, epoch}         as Assign, and from is not below the last next_offset
-///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below the
-///                          last
+///   Skip{n, epoch}         as Assign, with one number for each output
+///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below it
 ///   Snapshot{n}            n is current; changes nothing, whoever begins there checks it
+///
+/// A Skip voids the commits that lie past its `from`: its owner could not use them.
 ///
 /// They were model-checked; neither "the latest record per shard wins" nor leases for safety
 /// survive that.

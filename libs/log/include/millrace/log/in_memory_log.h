@@ -26,6 +26,9 @@ class InMemoryLog : public EventLog {
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
 
+  /// For tests: the partition loses its records from `end` on, as after a restore from an old copy.
+  void LoseEnd(const std::string& topic, PartitionId partition, Offset end);
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -17,7 +17,7 @@ class ResultFileWriter {
  public:
   virtual ~ResultFileWriter() = default;
 
-  /// `rows` are Output::kFiles rows in order, no end marks.
+  /// `rows` are Output::kFiles rows, numbered without a gap, no end marks. kInternal: they are not.
   virtual Task<Result<Buffer>> Encode(const std::vector<OutputColumn>& columns,
                                       std::vector<OutputRow> rows) = 0;
 };

@@ -38,6 +38,7 @@ struct ShardInfo {
   std::string state;    ///< opening, running, halted, stopped
   std::string message;  ///< why it halted
   Offset next_offset;
+  Offset back_to;     ///< the lowest offset that a skip may name
   Offset end_offset;  ///< of its partition
   CutNumber last_cut;
   Micros watermark = kMinusInfinity;

@@ -38,6 +38,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   Task<> TickLoop();
   Task<Status> ReadOnce();
   std::vector<Offset> Places() const;
+  Task<Offset> ReadableAfter(Offset damaged);
   Task<Status> AppendDueTicks();
   std::vector<Decoded> Decode(const std::vector<LogRecord>& records) const;
   LogItem DecodeRecord(const LogRecord& record) const;

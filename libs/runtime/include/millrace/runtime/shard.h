@@ -44,11 +44,12 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void Step(const LogItem& item, const LogRecord* records, size_t count);
   /// No record at or above it was folded.
   Offset next_offset() const { return next_offset_; }
-  /// Where a logged skip makes the shard jump, if it waits for it. A jump back (the log lost its
-  /// end) waits for no record that is gone.
-  std::optional<Offset> skip_at() const {
-    return skip_ ? std::optional(std::min(skip_->from, skip_->to)) : std::nullopt;
-  }
+  /// No batch may reach over this offset: the shard stands there, or a logged skip that it has not
+  /// applied begins or ends there.
+  bool BreaksAt(Offset offset) const;
+  /// The lowest offset that a skip may name now that the shard has halted: its next offset, or less
+  /// if the log lost or changed what was folded from there on.
+  Offset back_to() const { return std::min(back_to_.value_or(next_offset_), next_offset_); }
 
   /// Saves a checkpoint if one is due (or `force`) and none is under way. Ends when it is committed
   /// or has failed.
@@ -90,12 +91,15 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> TakeOver();
   Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
   Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
+  struct Memory;
+  Task<Result<Memory>> CompareRecords(const checkpoint::Manifest& manifest, OffsetRange range);
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
   Task<Status> BeginAtStart(Offset start);
   bool Covers(const checkpoint::Manifest& manifest) const;
   void CheckLogCoversSinks();
   void ResetFold();
-  void ApplySkip();
+  void ApplySkips();
+  void ApplySkip(const control::SkipState& skip);
 
   Task<> ServingLoop(Output output);
   Task<Status> ApplyBatch(Output output, std::vector<OutputRow> rows);
@@ -134,7 +138,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   };
   std::optional<Stored> stored_;
   std::deque<LogRecord> tail_;  ///< the last records read, for the next manifest
-  std::optional<control::SkipState> skip_;
+  /// Logged ones that it has not applied yet; no cut is made before the last of them.
+  std::deque<control::SkipState> skips_;
+  std::optional<Offset> back_to_;
   Outbox outbox_;
 
   std::unique_ptr<StateStore> state_;

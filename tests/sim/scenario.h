@@ -1,0 +1,127 @@
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "millrace/base/log.h"
+#include "millrace/sql/planner.h"
+#include "sim/cluster.h"
+
+namespace millrace::sim {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+inline constexpr const char* kSql = R"(
+CREATE TABLE s (ts timestamptz NOT NULL, k text, v int)
+  WITH (partition_key = 'k', event_time = 'ts', watermark_delay = '1 second', partitions = 1, format = '%s');
+CREATE MATERIALIZED VIEW r WITH (file_interval = '10 seconds') AS
+SELECT k, window_start, window_end, count(*) AS n, sum(v) AS total
+FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
+)";
+
+/// A node with one shard, cuts every second, and events of one producer a few times a second.
+struct Scenario {
+  explicit Scenario(const char* format = "json", runtime::Options options = Quick())
+      : world(5), cluster(&world, Faults(), options) {
+    SetLogLevel(LogLevel::kOff);
+    std::string sql = kSql;
+    sql.replace(sql.find("%s"), 2, format);
+    const auto statements = PlanScript(sql).value();
+    stream = std::get<StreamSpec>(statements[0]);
+    pipeline = std::get<PipelineSpec>(statements[1]);
+    cluster.StartNode();
+    REQUIRE(cluster.Call(cluster.node().Apply(sql), seconds(60))->ok());
+    incarnation = cluster.Call(cluster.node().ListPipelines(), seconds(60))->value()[0].incarnation;
+  }
+
+  static runtime::Options Quick() {
+    runtime::Options options;
+    options.cut_interval = seconds(1);
+    options.housekeeping_first = milliseconds(300);
+    options.housekeeping_interval = milliseconds(300);
+    options.unnamed_object_age = seconds(0);
+    return options;
+  }
+
+  void Send(int events) {
+    for (int i = 0; i < events; ++i) {
+      const Micros t = SimExecutor::kEpoch + world.now().count();
+      const std::string k(1, static_cast<char>('a' + i % 3));
+      LogEntry entry;
+      if (stream.format == RecordFormat::kJson) {
+        entry.value = "{\"ts\":\"" + FormatTimestamp(t) + "\",\"k\":\"" + k + "\",\"v\":1}";
+        if (identities) {
+          entry.headers = {{"millrace-principal", "local"},
+                           {"millrace-producer", "p"},
+                           {"millrace-seq", std::to_string(++sequence)},
+                           {"millrace-acked-below", "0"}};
+        }
+      } else {
+        BatchBuilder builder(stream.columns);
+        builder.BeginRecord(Offset(0), 0);
+        builder.columns()[0].AppendInteger(t);
+        builder.columns()[1].AppendText(k);
+        builder.columns()[2].AppendInteger(1);
+        builder.EndRow(builder.AddProducer("local", "p", 0), ++sequence);
+        entry.value = block_arrow::ArrowBlockCodec().Encode(stream, builder.Build()).value();
+      }
+      REQUIRE(
+          cluster.Outside(cluster.log.Append(stream.topic, PartitionId(0), std::move(entry))).ok());
+      Sleep(milliseconds(200));
+    }
+  }
+  void Sleep(Executor::Duration d) {
+    world.RunUntil([] { return false; }, d);
+  }
+  runtime::ShardInfo Shard() {
+    return cluster.Call(cluster.node().ListShards(), seconds(60))->value().at(0);
+  }
+  Status Skip(Offset to) {
+    return *cluster.Call(cluster.node().SkipShard(Shard().shard, to, "test"), seconds(60));
+  }
+  /// The offset that the halted shard's message names.
+  Offset Advised() {
+    const std::string message = Shard().message;
+    const size_t at = message.find("--to ");
+    REQUIRE(at != message.npos);
+    return Offset(std::stoll(message.substr(at + 5)));
+  }
+  Offset End() { return cluster.Outside(cluster.log.Range(stream.topic, PartitionId(0)))->end; }
+  void Finish() {
+    REQUIRE(cluster.Call(cluster.node().AdvanceStream("default", "s", kPlusInfinity), seconds(60))
+                ->ok());
+    REQUIRE(cluster.Call(cluster.node().WaitApplied("default", "r"), seconds(60))->ok());
+    Sleep(seconds(2));
+  }
+  std::string Different() { return Differences(&cluster, stream, incarnation, pipeline); }
+  /// Events in all results.
+  int64_t Counted() {
+    ServingQuery query{"default", "r", Output::kResults, {}, {}, {}, false};
+    int64_t n = 0;
+    for (const auto& row : cluster.Outside(cluster.serving.Query(query)).value().rows)
+      n += std::get<int64_t>(row[3].data);
+    return n;
+  }
+  double Fallbacks() { return cluster.metrics.count("millrace_worker_restore_fallbacks_total"); }
+  /// Objects of the shard's checkpoints, those of the newest commit last.
+  std::vector<std::string> StateObjects(const std::string& holding) {
+    std::vector<std::string> keys;
+    for (const auto& o : cluster.Outside(cluster.objects.List("default/state/")).value()) {
+      if (o.key.find(holding) != o.key.npos) keys.push_back(o.key);
+    }
+    return keys;
+  }
+
+  SimWorld world;
+  Cluster cluster;
+  StreamSpec stream;
+  PipelineSpec pipeline;
+  Incarnation incarnation;
+  int64_t sequence = 0;
+  /// Without them nothing but the shard's place in the log keeps an event from counting twice.
+  bool identities = true;
+};
+
+}  // namespace millrace::sim
