@@ -126,6 +126,15 @@ class Damage(unittest.TestCase):
                  and not any(os.path.basename(path).encode() in other for other in texts)]
         return sorted(found, key=os.path.getsize, reverse=True)
 
+    def rows_after_two_more_days(self):
+        """The third day once more, which counts nothing, the fourth, and the end: orders and amount by shop and begin."""
+        for day in (3, 4):
+            self.send(self.dev, day)
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        text = self.dev.command('results', 'per_minute', '--wait', '--format', 'csv', timeout=PATIENCE).stdout
+        return {(row['shop'], row['window_start']): (int(row['orders']), int(row['amount']))
+                for row in csv.DictReader(io.StringIO(text))}
+
     def goes_on_from(self, cut):
         """Starts: rows are as before, from the given checkpoint (None: the log's start); new events count once."""
         self.assertTrue(self.dev.start(), self.said())
@@ -135,13 +144,7 @@ class Damage(unittest.TestCase):
             self.assertIn('a shard begins at its start', self.said())
         else:
             self.assertIn(f'epoch=4 cut={cut} ', self.said())
-        for day in (3, 4):
-            self.send(self.dev, day)
-        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
-        text = self.dev.command('results', 'per_minute', '--wait', '--format', 'csv', timeout=PATIENCE).stdout
-        rows = {(row['shop'], row['window_start']): (int(row['orders']), int(row['amount']))
-                for row in csv.DictReader(io.StringIO(text))}
-        self.assertEqual(rows, aggregate((1, 2, 3, 4)))
+        self.assertEqual(self.rows_after_two_more_days(), aggregate((1, 2, 3, 4)))
         self.dev.stop()
 
     def test_undamaged_files_restore_the_newest_checkpoint(self):
@@ -240,12 +243,7 @@ class Damage(unittest.TestCase):
         self.assertIn('output=results held=', shard['message'])
         to = re.search(r'--to (\d+) ', shard['message']).group(1)
         self.dev.command('shard', 'skip', shard['shard'], '--to', to, '--reason', 'the log of yesterday')
-        for day in (3, 4):
-            self.send(self.dev, day)
-        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
-        text = self.dev.command('results', 'per_minute', '--wait', '--format', 'csv', timeout=PATIENCE).stdout
-        rows = {(row['shop'], row['window_start']): (int(row['orders']), int(row['amount']))
-                for row in csv.DictReader(io.StringIO(text))}
+        rows = self.rows_after_two_more_days()
         wanted = aggregate((4,))
         self.assertEqual({key: row for key, row in rows.items() if key in wanted}, wanted)
         self.dev.stop()
