@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "millrace/runtime/data_records.h"
+#include "support/output_rows.h"
 
 namespace millrace::sim {
 
@@ -117,7 +118,7 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
   }
   Expected expected;
   for (const window::OutputRows& made : fold.TakeOutput()) {
-    for (ByteReader in(made.bytes); !in.done();) expected.rows.push_back(DecodeRow(&in).value());
+    for (OutputRow& row : DecodeRows(made.bytes)) expected.rows.push_back(std::move(row));
   }
   expected.ledger = fold.ledger();
   return expected;

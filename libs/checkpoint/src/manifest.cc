@@ -8,7 +8,7 @@
 namespace millrace::checkpoint {
 namespace {
 
-constexpr std::string_view kMagic = "MRM1";
+constexpr std::string_view kMagic = "MRM2";
 constexpr size_t kHashDigits = 32;
 
 /// Takes a number without sign or leading zeros and what ends it off the front of `text`.
@@ -57,14 +57,13 @@ std::string Encode(const Manifest& m) {
     w.Text(f.object);
   }
   w.Fixed(m.ledger);
-  for (const auto* seqs : {&m.applied, &m.made}) {
-    for (const int64_t seq : *seqs) w.Fixed(seq);
-  }
+  w.Fixed(m.applied);
+  w.Fixed(m.made);
   w.Varint(m.outbox.size());
   for (const OwedRows& rows : m.outbox) {
     w.Fixed(rows.output);
-    w.Fixed(rows.first_seq);
-    w.Fixed(rows.last_seq);
+    w.Fixed(rows.last);
+    w.Fixed(rows.last_file_end);
     w.Text(rows.bytes.bytes);
   }
   std::string out(kMagic);
@@ -104,14 +103,13 @@ Result<Manifest> Decode(std::string_view bytes) {
     m.files.push_back(std::move(f));
   }
   m.ledger = r.Fixed<window::Ledger>();
-  for (auto* seqs : {&m.applied, &m.made}) {
-    for (int64_t& seq : *seqs) seq = r.Fixed<int64_t>();
-  }
+  m.applied = r.Fixed<OutputSeqs>();
+  m.made = r.Fixed<OutputSeqs>();
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
     OwedRows rows;
     rows.output = r.Fixed<Output>();
-    rows.first_seq = r.Fixed<int64_t>();
-    rows.last_seq = r.Fixed<int64_t>();
+    rows.last = r.Fixed<OutputSeqs>();
+    rows.last_file_end = r.Fixed<int64_t>();
     rows.bytes = Buffer::Own(std::string(r.Text()));
     m.outbox.push_back(std::move(rows));
   }

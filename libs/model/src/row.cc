@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "millrace/base/check.h"
 #include "millrace/base/hash.h"
@@ -209,7 +210,7 @@ void EncodeRow(const OutputRow& row, std::string* out) {
   } else {
     window();
     w.Varint(static_cast<uint64_t>(row.revision));
-    w.Varint(static_cast<uint64_t>(row.result_seq));
+    w.Varint(static_cast<uint64_t>(row.output == Output::kFiles ? row.result_seq : row.file_seq));
   }
   w.Varint(row.values.size());
   for (const Value& v : row.values) EncodeValue(&body, v);
@@ -250,7 +251,8 @@ Result<OutputRow> DecodeRow(ByteReader* in) {
   } else {
     window();
     row.revision = static_cast<int64_t>(r.Varint());
-    row.result_seq = static_cast<int64_t>(r.Varint());
+    (row.output == Output::kFiles ? row.result_seq : row.file_seq) =
+        static_cast<int64_t>(r.Varint());
   }
   const uint64_t values = r.Varint();
   for (uint64_t i = 0; i < values && r.ok(); ++i) {
@@ -262,6 +264,15 @@ Result<OutputRow> DecodeRow(ByteReader* in) {
   if (!in->ok() || !r.ok() || !r.done() || output < 1 || output > kOutputs) {
     return Corruption("an output row does not decode");
   }
+  return row;
+}
+
+std::optional<OutputRow> RowOf(Output output, OutputRow row) {
+  const int64_t file_seq = std::exchange(row.file_seq, 0);
+  if (row.output == output) return row;
+  if (output != Output::kFiles || file_seq == 0) return std::nullopt;
+  row.output = Output::kFiles;
+  row.result_seq = std::exchange(row.seq, file_seq);
   return row;
 }
 

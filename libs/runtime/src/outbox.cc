@@ -4,68 +4,76 @@
 
 namespace millrace::runtime {
 namespace {
-/// Rows are gathered in chunks of about this size.
-constexpr size_t kChunkBytes = 256 << 10;
+/// Rows are gathered in pieces of about this size.
+constexpr size_t kPieceBytes = 256 << 10;
+
+size_t Index(Output output) { return static_cast<size_t>(output); }
 }  // namespace
 
+bool Outbox::Owes(const Piece& piece, Output output) const {
+  return piece.last[Index(output)] > applied(output);
+}
+
+bool Outbox::Owes(const Piece& piece) const {
+  for (int o = 1; o <= kOutputs; ++o) {
+    if (Owes(piece, static_cast<Output>(o))) return true;
+  }
+  return false;
+}
+
 void Outbox::Push(window::OutputRows rows) {
-  // End marks alone follow the rows that they end.
-  const bool marks = rows.first_seq == 0;
-  const int64_t made = queue(rows.output).made;
-  Add(rows.output, marks ? made : rows.first_seq, marks ? made : rows.last_seq,
-      std::move(rows.bytes), rows.last_file_end);
+  Add({rows.output, rows.last, rows.last_file_end,
+       std::make_shared<std::string>(std::move(rows.bytes))});
 }
 
 void Outbox::Restore(const checkpoint::OwedRows& rows) {
-  int64_t file_end = 0;
-  for (ByteReader in(rows.bytes.bytes); rows.output == Output::kFiles && !in.done();) {
-    const auto row = DecodeRow(&in);
-    MILLRACE_CHECK(row.ok(), "the outbox holds bytes that are no row");
-    if (row->file_end) file_end = row->seq;
-  }
-  Add(rows.output, rows.first_seq, rows.last_seq, std::string(rows.bytes.bytes), file_end);
+  Add({rows.output, rows.last, rows.last_file_end,
+       std::make_shared<std::string>(rows.bytes.bytes)});
 }
 
-void Outbox::Add(Output output, int64_t first, int64_t last, std::string bytes, int64_t file_end) {
-  Queue& q = queue(output);
-  q.made = std::max(q.made, last);
-  if (last <= q.applied) return;
-  if (file_end != 0) q.finished = file_end;
-  q.bytes += bytes.size();
-  if (!q.chunks.empty() && q.chunks.back().bytes->size() < kChunkBytes) {
-    Chunk& back = q.chunks.back();
-    if (back.bytes.use_count() > 1) back.bytes = std::make_shared<std::string>(*back.bytes);
-    back.bytes->append(bytes);
-    back.last = last;
+void Outbox::Add(Piece rows) {
+  for (size_t o = 1; o <= kOutputs; ++o) made_[o] = std::max(made_[o], rows.last[o]);
+  if (!Owes(rows)) return;
+  const auto tail = std::find_if(pieces_.rbegin(), pieces_.rend(),
+                                 [&](const Piece& p) { return p.output == rows.output; });
+  if (tail == pieces_.rend() || tail->bytes->size() >= kPieceBytes) {
+    pieces_.push_back(std::move(rows));
   } else {
-    q.chunks.push_back({first, last, std::make_shared<std::string>(std::move(bytes))});
+    if (tail->bytes.use_count() > 1) tail->bytes = std::make_shared<std::string>(*tail->bytes);
+    tail->bytes->append(*rows.bytes);
+    for (size_t o = 1; o <= kOutputs; ++o) tail->last[o] = std::max(tail->last[o], rows.last[o]);
+    tail->last_file_end = std::max(tail->last_file_end, rows.last_file_end);
   }
   changed_.Notify();
 }
 
 void Outbox::SetApplied(Output output, int64_t seq) {
-  Queue& q = queue(output);
-  q.applied = seq;
-  q.made = std::max(q.made, seq);
-  while (!q.chunks.empty() && q.chunks.front().last <= seq) {
-    q.bytes -= q.chunks.front().bytes->size();
-    q.chunks.pop_front();
-  }
+  applied_[Index(output)] = seq;
+  made_[Index(output)] = std::max(made_[Index(output)], seq);
+  std::erase_if(pieces_, [&](const Piece& piece) { return !Owes(piece); });
   changed_.Notify();
 }
 
+bool Outbox::HasFinishedFile() const {
+  return std::any_of(pieces_.begin(), pieces_.end(), [&](const Piece& piece) {
+    return piece.last_file_end > applied(Output::kFiles);
+  });
+}
+
 std::vector<OutputRow> Outbox::Next(Output output, size_t limit) const {
-  const Queue& q = queue(output);
   std::vector<OutputRow> rows;
-  if (output == Output::kFiles && q.finished <= q.applied) return rows;
-  for (const Chunk& chunk : q.chunks) {
-    for (ByteReader in(*chunk.bytes); !in.done();) {
-      auto row = DecodeRow(&in);
-      MILLRACE_CHECK(row.ok(), "the outbox holds bytes that are no row");
-      if (row->seq <= q.applied) continue;
+  const bool files = output == Output::kFiles;
+  if (files && !HasFinishedFile()) return rows;
+  for (const Piece& piece : pieces_) {
+    if (!Owes(piece, output)) continue;
+    for (ByteReader in(*piece.bytes); !in.done();) {
+      auto decoded = DecodeRow(&in);
+      MILLRACE_CHECK(decoded.ok(), "the outbox holds bytes that are no row");
+      auto row = RowOf(output, std::move(*decoded));
+      if (!row || row->seq <= applied(output)) continue;
       rows.push_back(std::move(*row));
       if (rows.back().file_end) return rows;
-      if (output != Output::kFiles && rows.size() == limit) return rows;
+      if (!files && rows.size() == limit) return rows;
     }
   }
   return rows;
@@ -73,28 +81,29 @@ std::vector<OutputRow> Outbox::Next(Output output, size_t limit) const {
 
 std::vector<checkpoint::OwedRows> Outbox::Owed() const {
   std::vector<checkpoint::OwedRows> owed;
-  for (int o = 1; o <= kOutputs; ++o) {
-    for (const Chunk& chunk : queues_[static_cast<size_t>(o)].chunks) {
-      owed.push_back(
-          {static_cast<Output>(o), chunk.first, chunk.last, {chunk.bytes, *chunk.bytes}});
-    }
+  for (const Piece& piece : pieces_) {
+    owed.push_back({piece.output, piece.last, piece.last_file_end, {piece.bytes, *piece.bytes}});
   }
   return owed;
 }
 
 bool Outbox::full() const {
   size_t bytes = 0;
-  for (int o = 1; o <= kOutputs; ++o) {
-    const Queue& q = queues_[static_cast<size_t>(o)];
-    if (static_cast<Output>(o) == Output::kFiles && q.finished <= q.applied) continue;
-    bytes += q.bytes;
+  bool finished = false;  // a file ends in this piece or behind it
+  for (auto piece = pieces_.rbegin(); piece != pieces_.rend(); ++piece) {
+    finished |= piece->last_file_end > applied(Output::kFiles);
+    bool counts = finished;
+    for (int o = 1; o <= kOutputs && !counts; ++o) {
+      const auto output = static_cast<Output>(o);
+      counts = output != Output::kFiles && Owes(*piece, output);
+    }
+    if (counts) bytes += piece->bytes->size();
   }
   return bytes >= max_bytes_;
 }
 
 size_t Outbox::rows_owed(Output output) const {
-  const Queue& q = queue(output);
-  return static_cast<size_t>(q.made - q.applied);
+  return static_cast<size_t>(made(output) - applied(output));
 }
 
 }  // namespace millrace::runtime

@@ -37,27 +37,29 @@ OutputRow ShardFold::State::NewRow(Output out) {
 
 /// Where the next row of an output goes. Large outputs come in pieces of a size that allocators
 /// have at hand.
-std::string& ShardFold::State::NewPiece(Output out) {
+OutputRows& ShardFold::State::Piece(Output out) {
   size_t& piece = pieces[static_cast<size_t>(out)];
-  output.push_back({out, 0, 0, {}, 0});
+  if (piece != 0 && output[piece - 1].bytes.size() < kPieceBytes) return output[piece - 1];
+  output.push_back({out, {}, {}, 0});
   if (piece != 0) output.back().bytes.reserve(kPieceBytes + kPieceBytes / 16);
   piece = output.size();
-  return output.back().bytes;
-}
-
-std::string& ShardFold::State::Buffer(Output out, int64_t seq) {
-  const size_t piece = pieces[static_cast<size_t>(out)];
-  std::string& bytes = piece == 0 || output[piece - 1].bytes.size() >= kPieceBytes
-                           ? NewPiece(out)
-                           : output[piece - 1].bytes;
-  OutputRows& made = output[pieces[static_cast<size_t>(out)] - 1];
-  if (made.first_seq == 0) made.first_seq = seq;
-  if (seq > 0) made.last_seq = seq;
-  return bytes;
+  return output.back();
 }
 
 void ShardFold::State::Push(const OutputRow& row) {
-  EncodeRow(row, &Buffer(row.output, row.file_end ? 0 : row.seq));
+  OutputRows& piece = Piece(row.output);
+  EncodeRow(row, &piece.bytes);
+  piece.last[static_cast<size_t>(row.output)] = row.seq;
+}
+
+/// Gives the length of the row.
+size_t ShardFold::State::Push(const RowWriter::Row& row) {
+  OutputRows& piece = Piece(row.output);
+  const size_t before = piece.bytes.size();
+  row_writer.Write(row, &piece.bytes);
+  piece.last[static_cast<size_t>(row.output)] = row.seq;
+  if (row.file_seq != 0) piece.last[static_cast<size_t>(Output::kFiles)] = row.file_seq;
+  return piece.bytes.size() - before;
 }
 
 /// After a record was applied: close, expire and revise what it made due, in one order (rule 9);
@@ -164,8 +166,8 @@ void ShardFold::State::EmitWindow(const Work& work) {
         const auto found = standing->rows.find(key);
         if (found != standing->rows.end()) state = &found->second;
       }
-      if (work.closes || state->pending) EmitResult(work, key, rows, r, state);
-      if (work.expires && state->stands && !state->failed)
+      if (work.closes || state->pending) EmitResult(work, interval_start, key, rows, r, state);
+      if (work.expires && lateness > 0 && state->stands && !state->failed)
         FileRow(interval_start, key, *state, rows.Values(r));
       if (state == &fresh && !work.expires && (fresh.revision > 0 || fresh.failed))
         standing->rows.emplace(key, fresh);
@@ -226,8 +228,8 @@ void ShardFold::State::Evaluate(const Span& window, const KeyTable::Id* ids, siz
   AppendValueRows(out->select, n, &out->values, &out->ends);
 }
 
-void ShardFold::State::EmitResult(const Work& work, KeyTable::Id key, const GroupRows& group,
-                                  size_t row, RowState* state) {
+void ShardFold::State::EmitResult(const Work& work, Micros interval_start, KeyTable::Id key,
+                                  const GroupRows& group, size_t row, RowState* state) {
   ++ledger.due;
   state->pending = false;
   const auto status = group.status[row];
@@ -246,9 +248,11 @@ void ShardFold::State::EmitResult(const Work& work, KeyTable::Id key, const Grou
   state->stands = status == GroupRows::kHolds;
   state->result_seq = ++seqs[static_cast<int>(Output::kResults)];
   const auto values = state->stands ? group.Values(row) : std::string_view(null_values);
-  row_writer.Write({Output::kResults, !state->stands, state->result_seq, keys.Key(key),
-                    state->revision, 0, values},
-                   &Buffer(Output::kResults, state->result_seq));
+  // Without allowed lateness it is final at once: one row serves the table and the file.
+  const int64_t file_seq = lateness == 0 ? NextFileSeq(interval_start) : 0;
+  const size_t bytes = Push({Output::kResults, !state->stands, state->result_seq, keys.Key(key),
+                             state->revision, 0, file_seq, values});
+  if (file_seq != 0) CountFileRow(bytes);
 }
 
 void ShardFold::State::RowFailed(const Span& window, KeyTable::Id key, std::string_view detail) {
@@ -275,8 +279,7 @@ void ShardFold::State::DeleteProvisional(const Span& window, KeyTable::Id key) {
   const auto at = provisional.standing.find(window.end);
   if (at == provisional.standing.end() || at->second.erase(key) == 0) return;
   const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
-  row_writer.Write({Output::kProvisional, true, seq, keys.Key(key), 0, 0, null_values},
-                   &Buffer(Output::kProvisional, seq));
+  Push({Output::kProvisional, true, seq, keys.Key(key), 0, 0, 0, null_values});
 }
 
 /// At a pulse with emit = 'updates': open windows whose slices changed since the last pulse.
@@ -307,26 +310,31 @@ void ShardFold::State::EmitProvisional() {
         }
         provisional.standing[end].insert(key);
         const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
-        row_writer.Write({Output::kProvisional, false, seq, keys.Key(key), 0, 0, rows.Values(r)},
-                         &Buffer(Output::kProvisional, seq));
+        Push({Output::kProvisional, false, seq, keys.Key(key), 0, 0, 0, rows.Values(r)});
       }
     }
   }
 }
 
-void ShardFold::State::FileRow(Micros interval_start, KeyTable::Id key, const RowState& state,
-                               std::string_view values) {
+/// The number of the next file row, in a file of this interval.
+int64_t ShardFold::State::NextFileSeq(Micros interval_start) {
   if (file.open && file.interval_start != interval_start) EndFile();
   const int64_t seq = ++seqs[static_cast<int>(Output::kFiles)];
   if (!file.open) file = {true, interval_start, seq, 0, 0};
-  std::string& buffer = Buffer(Output::kFiles, seq);
-  const size_t before = buffer.size();
-  row_writer.Write(
-      {Output::kFiles, false, seq, keys.Key(key), state.revision, state.result_seq, values},
-      &buffer);
+  return seq;
+}
+
+void ShardFold::State::CountFileRow(size_t bytes) {
   ++file.rows;
-  file.bytes += static_cast<int64_t>(buffer.size() - before);
+  file.bytes += static_cast<int64_t>(bytes);
   if (file.rows >= kFileRows || file.bytes >= kFileBytes) EndFile();
+}
+
+void ShardFold::State::FileRow(Micros interval_start, KeyTable::Id key, const RowState& state,
+                               std::string_view values) {
+  const int64_t seq = NextFileSeq(interval_start);
+  CountFileRow(Push(
+      {Output::kFiles, false, seq, keys.Key(key), state.revision, state.result_seq, 0, values}));
 }
 
 void ShardFold::State::EndFile() {
@@ -339,8 +347,10 @@ void ShardFold::State::EndFile() {
   end.file_end = true;
   end.file_first = file.first_seq;
   end.file_interval_start = file.interval_start;
-  Push(end);
-  output[pieces[static_cast<size_t>(Output::kFiles)] - 1].last_file_end = end.seq;
+  OutputRows& piece = Piece(lateness == 0 ? Output::kResults : Output::kFiles);
+  EncodeRow(end, &piece.bytes);
+  piece.last[static_cast<size_t>(Output::kFiles)] = end.seq;
+  piece.last_file_end = end.seq;
   file = {};
 }
 

@@ -117,14 +117,16 @@ struct ShardFold::State {
   void EmitWindow(const Work& work);
   void EmitProvisional();
   void Evaluate(const Span& window, const KeyTable::Id* ids, size_t n, GroupRows* rows);
-  void EmitResult(const Work& work, KeyTable::Id key, const GroupRows& rows, size_t row,
-                  RowState* state);
+  void EmitResult(const Work& work, Micros interval_start, KeyTable::Id key, const GroupRows& rows,
+                  size_t row, RowState* state);
   void Gather(const Span& window, bool all, Combiner* combiner, std::vector<KeyTable::Id>* ids);
   void AllKeys(std::vector<KeyTable::Id>* ids);
   void RowFailed(const Span& window, KeyTable::Id key, std::string_view detail);
   void DeleteProvisional(const Span& window, KeyTable::Id key);
   void FileRow(Micros interval_start, KeyTable::Id key, const RowState& state,
                std::string_view values);
+  int64_t NextFileSeq(Micros interval_start);
+  void CountFileRow(size_t bytes);
   void EndFile();
   void DropSlices();
   void UpdateDeadline();
@@ -134,8 +136,8 @@ struct ShardFold::State {
   void BeginWindow(const Span& window);
   OutputRow NewRow(Output output);
   void Push(const OutputRow& row);
-  std::string& Buffer(Output output, int64_t seq);
-  std::string& NewPiece(Output output);
+  size_t Push(const RowWriter::Row& row);
+  OutputRows& Piece(Output output);
 
   FoldSpec spec;
   Assigner assigner;

@@ -37,7 +37,7 @@ void RowWriter::Write(const Row& row, std::string* out) {
   w.Raw(shared_);
   w.Text(row.key);
   w.Varint(static_cast<uint64_t>(row.revision));
-  w.Varint(static_cast<uint64_t>(row.result_seq));
+  w.Varint(static_cast<uint64_t>(row.output == Output::kFiles ? row.result_seq : row.file_seq));
   w.Raw(row.values);
   // The length is known last and stands right before the body, so that one append takes both.
   const auto size = static_cast<size_t>(w.at() - body);

@@ -20,7 +20,8 @@ class RowWriter {
     int64_t seq;
     std::string_view key;
     int64_t revision;
-    int64_t result_seq;
+    int64_t result_seq;       ///< kFiles: of the result row repeated
+    int64_t file_seq;         ///< kResults: of the file row that this row is too; 0: none
     std::string_view values;  ///< their number and they, encoded
   };
 

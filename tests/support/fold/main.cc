@@ -10,6 +10,7 @@
 #include "support/fold/case_file.h"
 #include "support/fold/print.h"
 #include "support/fold/restart.h"
+#include "support/output_rows.h"
 
 namespace millrace::fold {
 namespace {
@@ -177,7 +178,7 @@ int Run(const Options& options) {
       if (const auto* advance = std::get_if<Advance>(&item)) fold->Apply(*advance);
     }
     for (const window::OutputRows& made : fold->TakeOutput()) {
-      for (ByteReader in(made.bytes); !in.done();) rows.push_back(DecodeRow(&in).value());
+      for (OutputRow& row : DecodeRows(made.bytes)) rows.push_back(std::move(row));
     }
     if (!fold->ledger().Balanced()) {
       std::fprintf(stderr, "millrace-fold: the ledger does not balance\n");

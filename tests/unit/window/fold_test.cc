@@ -214,7 +214,8 @@ TEST_CASE("windows put together from slices are what each window gives by itself
 
 TEST_CASE("a million rows' worth of keys and windows come out in order and in pieces") {
   // More keys than a page, a chunk of evaluation or a piece of output holds.
-  const FoldSpec spec = HopSpec(3, 1, 0, "0 seconds");
+  const bool final_at_once = GENERATE(true, false);
+  const FoldSpec spec = HopSpec(3, 1, 0, final_at_once ? "0 seconds" : "1 second");
   ShardFold fold(spec);
   Feed feed(spec);
   constexpr int kKeys = 3000;
@@ -229,22 +230,26 @@ TEST_CASE("a million rows' worth of keys and windows come out in order and in pi
   std::map<Output, std::tuple<Micros, std::string>> previous;
   for (const OutputRows& piece : made) {
     CHECK(piece.bytes.size() < (300u << 10));
-    if (piece.first_seq != 0) {
-      CHECK(piece.first_seq == last[piece.output] + 1);
-      last[piece.output] = piece.last_seq;
-    }
-    int64_t seq = piece.first_seq;
-    for (ByteReader in(piece.bytes); !in.done();) {
-      const OutputRow row = DecodeRow(&in).value();
+    OutputSeqs seen = {};
+    int64_t file_end = 0;
+    for (const OutputRow& row : DecodeRows(piece.bytes)) {
       if (row.file_end) {
-        CHECK(piece.last_file_end == row.seq);
+        CHECK(row.seq == last[Output::kFiles]);
+        file_end = row.seq;
+        seen[static_cast<size_t>(row.output)] = row.seq;
         continue;
       }
-      if (row.seq != seq++) FAIL("row " << row.seq << " out of order");
+      seen[static_cast<size_t>(row.output)] = row.seq;
+      if (row.seq != ++last[row.output]) FAIL("row " << row.seq << " out of order");
       const std::tuple<Micros, std::string> at(row.window_end, row.key);
       if (at <= previous[row.output]) FAIL("row " << row.seq << " in the wrong place");
       previous[row.output] = at;
     }
+    CHECK(piece.last_file_end == file_end);
+    CHECK(piece.last == seen);
+    // A result that is final is its file row.
+    if (piece.output == Output::kResults)
+      CHECK((piece.last[static_cast<size_t>(Output::kFiles)] != 0) == final_at_once);
   }
   CHECK(last[Output::kResults] == 8 * kKeys);
   CHECK(last[Output::kFiles] == 8 * kKeys);

@@ -11,6 +11,7 @@
 #include "millrace/model/row.h"
 #include "millrace/sql/planner.h"
 #include "millrace/window/shard_fold.h"
+#include "support/output_rows.h"
 
 namespace millrace::window {
 
@@ -30,10 +31,8 @@ inline std::vector<OutputRow> TakeRows(ShardFold* fold) {
   std::vector<OutputRow> rows;
   for (const OutputRows& made : fold->TakeOutput()) {
     std::string again;
-    for (ByteReader in(made.bytes); !in.done();) {
-      rows.push_back(DecodeRow(&in).value());
-      EncodeRow(rows.back(), &again);
-    }
+    for (ByteReader in(made.bytes); !in.done();) EncodeRow(DecodeRow(&in).value(), &again);
+    for (OutputRow& row : DecodeRows(made.bytes)) rows.push_back(std::move(row));
     CHECK(again == made.bytes);
   }
   return rows;

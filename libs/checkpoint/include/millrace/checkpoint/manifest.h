@@ -31,11 +31,11 @@ struct ManifestFile {
   std::string object;
 };
 
-/// Rows that some sink had not applied at the cut.
+/// Rows that some sink had not applied at the cut: window::OutputRows whose bytes may be shared.
 struct OwedRows {
   Output output = Output::kResults;
-  int64_t first_seq = 0;
-  int64_t last_seq = 0;
+  OutputSeqs last = {};
+  int64_t last_file_end = 0;
   Buffer bytes;
 };
 
@@ -53,8 +53,8 @@ struct Manifest {
   window::Ledger ledger;
   std::vector<OwedRows> outbox;
   /// By output number: the last row the sink had applied, and the last row made.
-  std::vector<int64_t> applied = std::vector<int64_t>(kOutputs + 1, 0);
-  std::vector<int64_t> made = std::vector<int64_t>(kOutputs + 1, 0);
+  OutputSeqs applied = {};
+  OutputSeqs made = {};
 };
 
 std::string Encode(const Manifest& manifest);

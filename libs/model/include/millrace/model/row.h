@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,6 +18,9 @@ namespace millrace {
 /// A shard's outputs. Each has its own sequence 1, 2, ...
 enum class Output : uint8_t { kResults = 1, kFiles, kProvisional, kLate, kQuarantine };
 inline constexpr int kOutputs = 5;
+
+/// One number for each output, by its number; 0 is unused.
+using OutputSeqs = std::array<int64_t, kOutputs + 1>;
 
 /// "results", "files", "provisional", "late", "quarantine".
 std::string_view OutputName(Output output);
@@ -46,6 +51,7 @@ struct OutputRow {
   bool deleted = false;  ///< `values` are then all NULL; the group is in `key`
   bool gap = false;
   int64_t result_seq = 0;  ///< kFiles: number of the result row repeated
+  int64_t file_seq = 0;    ///< kResults: number of the file row that this row is too; 0: none
   /// kFiles: this entry is no row but the end of a file of rows [file_first, file_last]; its `seq`
   /// is file_last.
   bool file_end = false;
@@ -73,6 +79,8 @@ struct OutputRow {
 void EncodeRow(const OutputRow& row, std::string* out);
 /// Reads the next row; kCorruption if the bytes are not one.
 Result<OutputRow> DecodeRow(ByteReader* in);
+/// The row as `output` has it. Nothing: it is none of that output.
+std::optional<OutputRow> RowOf(Output output, OutputRow row);
 
 /// The flags byte of a row about a window, for whoever writes rows from columns.
 uint8_t RowFlags(bool deleted, bool gap);

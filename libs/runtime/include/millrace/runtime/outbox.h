@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <deque>
 #include <memory>
 #include <string>
@@ -15,7 +14,8 @@ namespace millrace::runtime {
 
 /// Rows of a shard's outputs on their way to the sinks. The rows are a function of the log; how far
 /// each sink has come is known by the sink alone. Rows at or below a sink's position are dropped,
-/// whether a replay makes them again or they come from a manifest.
+/// whether a replay makes them again or they come from a manifest. A row that serves two sinks is
+/// held once, until both have it.
 ///
 /// Threads: the shard's executor. Bound: full() is for the reader to stop at.
 class Outbox {
@@ -29,8 +29,8 @@ class Outbox {
 
   /// The sink of `output` has everything up to `seq`; also the way to say where it is at first.
   void SetApplied(Output output, int64_t seq);
-  int64_t applied(Output output) const { return queue(output).applied; }
-  int64_t made(Output output) const { return queue(output).made; }
+  int64_t applied(Output output) const { return applied_[static_cast<size_t>(output)]; }
+  int64_t made(Output output) const { return made_[static_cast<size_t>(output)]; }
 
   /// Up to `limit` rows behind the sink's position, decoded. For files: rows and end marks up to
   /// the first end mark; none if no file is finished.
@@ -45,26 +45,24 @@ class Outbox {
   Event& changed() { return changed_; }
 
  private:
-  struct Chunk {
-    int64_t first = 0;  ///< seq of its first row
-    int64_t last = 0;   ///< of its last row, or of the row before its end mark
+  /// window::OutputRows, or several behind one another.
+  struct Piece {
+    Output output = Output::kResults;
+    OutputSeqs last = {};
+    int64_t last_file_end = 0;
     /// Shared with manifests being written; appended to in place only while nobody shares it.
     std::shared_ptr<std::string> bytes;
   };
-  struct Queue {
-    std::deque<Chunk> chunks;
-    int64_t applied = 0;
-    int64_t made = 0;
-    int64_t finished = 0;  ///< kFiles: last row of the last finished file
-    size_t bytes = 0;
-  };
 
-  Queue& queue(Output o) { return queues_[static_cast<size_t>(o)]; }
-  const Queue& queue(Output o) const { return queues_[static_cast<size_t>(o)]; }
-  void Add(Output output, int64_t first, int64_t last, std::string bytes, int64_t file_end);
+  void Add(Piece rows);
+  bool Owes(const Piece& piece, Output output) const;
+  bool Owes(const Piece& piece) const;
+  bool HasFinishedFile() const;
 
   size_t max_bytes_;
-  std::array<Queue, kOutputs + 1> queues_;
+  std::deque<Piece> pieces_;  ///< in the order of every output
+  OutputSeqs applied_ = {};
+  OutputSeqs made_ = {};
   Event changed_;
 };
 

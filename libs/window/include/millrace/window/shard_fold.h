@@ -42,14 +42,14 @@ struct Ledger {
   std::vector<std::pair<std::string_view, int64_t>> Counters() const;
 };
 
-/// Rows of one output in order, encoded (docs/formats/row.md); a large output comes in several such
-/// pieces. For files, end marks stand among the rows.
+/// Rows in the order of an output, encoded (docs/formats/row.md); a large output comes in several
+/// such pieces. Without allowed lateness a result is final at once: then pieces of results hold the
+/// file rows too, and the end marks of files stand among them.
 struct OutputRows {
   Output output = Output::kResults;
-  int64_t first_seq = 0;  ///< 0: only end marks
-  int64_t last_seq = 0;
   std::string bytes;
-  int64_t last_file_end = 0;  ///< of files: last row of the last file that ends here; 0: none does
+  OutputSeqs last = {};       ///< of the outputs that have rows or end marks here; 0: it has none
+  int64_t last_file_end = 0;  ///< last row of the last file that ends here; 0: none does
 };
 
 /// One atomic change of the stored state; ranges are half-open, puts ascend by key.

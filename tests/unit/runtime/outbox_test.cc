@@ -1,0 +1,144 @@
+#include "millrace/runtime/outbox.h"
+
+#include <catch2/catch.hpp>
+
+namespace millrace::runtime {
+namespace {
+
+constexpr size_t kBound = 4096;
+
+/// Makes rows of a shard whose results are final at once: each is its file's row too.
+class Maker {
+ public:
+  /// `n` rows whose group keys take `bytes`; `ends`: their file ends behind them.
+  window::OutputRows Final(int n, bool ends, size_t bytes = 1) {
+    window::OutputRows made;
+    for (int i = 0; i < n; ++i) {
+      OutputRow row;
+      row.seq = ++results_;
+      row.file_seq = ++files_;
+      row.key = std::string(bytes, 'k');
+      EncodeRow(row, &made.bytes);
+    }
+    made.last[1] = n == 0 ? 0 : results_;
+    made.last[2] = files_;
+    if (ends) {
+      OutputRow end;
+      end.output = Output::kFiles;
+      end.seq = files_;
+      end.file_end = true;
+      end.file_first = first_;
+      EncodeRow(end, &made.bytes);
+      made.last_file_end = files_;
+      first_ = files_ + 1;
+    }
+    return made;
+  }
+  window::OutputRows Late(int n) {
+    window::OutputRows made{Output::kLate, {}, {}, 0};
+    for (int i = 0; i < n; ++i) {
+      OutputRow row;
+      row.output = Output::kLate;
+      row.seq = ++late_;
+      EncodeRow(row, &made.bytes);
+    }
+    made.last[4] = late_;
+    return made;
+  }
+
+ private:
+  int64_t results_ = 0;
+  int64_t files_ = 0;
+  int64_t late_ = 0;
+  int64_t first_ = 1;
+};
+
+std::vector<int64_t> Seqs(const std::vector<OutputRow>& rows) {
+  std::vector<int64_t> seqs;
+  for (const OutputRow& row : rows) seqs.push_back(row.file_end ? -row.seq : row.seq);
+  return seqs;
+}
+
+using Numbers = std::vector<int64_t>;
+
+struct Fixture {
+  Outbox outbox{kBound};
+  Maker maker;
+};
+
+TEST_CASE("one row serves the table and the file and stays until both have it") {
+  Fixture f;
+  f.outbox.Push(f.maker.Final(3, true));
+  f.outbox.Push(f.maker.Final(2, false));
+
+  const auto results = f.outbox.Next(Output::kResults, 10);
+  CHECK(Seqs(results) == Numbers{1, 2, 3, 4, 5});
+  CHECK(results.front().file_seq == 0);
+  const auto file = f.outbox.Next(Output::kFiles, 0);
+  CHECK(Seqs(file) == Numbers{1, 2, 3, -3});
+  CHECK(file.front().output == Output::kFiles);
+  CHECK(file.front().result_seq == 1);
+
+  f.outbox.SetApplied(Output::kResults, 5);
+  CHECK(f.outbox.Next(Output::kResults, 10).empty());
+  CHECK(Seqs(f.outbox.Next(Output::kFiles, 0)) == Numbers{1, 2, 3, -3});
+  f.outbox.SetApplied(Output::kFiles, 3);
+  CHECK(f.outbox.Next(Output::kFiles, 0).empty());
+  CHECK(f.outbox.rows_owed(Output::kFiles) == 2);
+  CHECK(f.outbox.Owed().size() == 1);
+  f.outbox.Push(f.maker.Final(0, true));
+  CHECK(Seqs(f.outbox.Next(Output::kFiles, 0)) == Numbers{4, 5, -5});
+  f.outbox.SetApplied(Output::kFiles, 5);
+  CHECK(f.outbox.Owed().empty());
+}
+
+TEST_CASE("what a manifest owes gives the same rows to each sink after a restore") {
+  Fixture f;
+  f.outbox.Push(f.maker.Late(2));
+  for (int i = 0; i < 4; ++i) f.outbox.Push(f.maker.Final(1000, i == 1, 300));
+  f.outbox.SetApplied(Output::kResults, 2500);
+  f.outbox.SetApplied(Output::kFiles, 700);
+  const std::vector<checkpoint::OwedRows> owed = f.outbox.Owed();
+  const size_t before = owed.size();
+  CHECK(before > 2);
+  // What comes later is in no manifest written before.
+  f.outbox.Push(f.maker.Late(1));
+
+  Outbox restored(kBound);
+  restored.SetApplied(Output::kResults, 2600);
+  restored.SetApplied(Output::kFiles, 700);
+  for (const checkpoint::OwedRows& rows : owed) restored.Restore(rows);
+  CHECK(restored.made(Output::kResults) == 4000);
+  CHECK(Seqs(restored.Next(Output::kLate, 10)) == Numbers{1, 2});
+  const auto results = Seqs(restored.Next(Output::kResults, 5000));
+  REQUIRE(results.size() == 1400);
+  CHECK((results.front() == 2601 && results.back() == 4000));
+  const auto file = Seqs(restored.Next(Output::kFiles, 0));
+  REQUIRE(file.size() == 1301);
+  CHECK((file.front() == 701 && file.back() == -2000));
+}
+
+TEST_CASE("rows of an unfinished file alone do not fill the outbox") {
+  Fixture f;
+  f.outbox.Push(f.maker.Final(100, false, 100));
+  CHECK(f.outbox.full());
+  f.outbox.SetApplied(Output::kResults, 100);
+  CHECK_FALSE(f.outbox.full());
+  f.outbox.Push(f.maker.Final(0, true));
+  CHECK(f.outbox.full());
+  f.outbox.SetApplied(Output::kFiles, 100);
+  CHECK_FALSE(f.outbox.full());
+}
+
+TEST_CASE("rows that a sink has are not taken again") {
+  Fixture f;
+  f.outbox.SetApplied(Output::kResults, 3);
+  f.outbox.Push(f.maker.Final(2, false));
+  CHECK(f.outbox.Next(Output::kResults, 10).empty());
+  CHECK(f.outbox.Owed().size() == 1);  // for the file
+  f.outbox.Push(f.maker.Final(2, false));
+  CHECK(Seqs(f.outbox.Next(Output::kResults, 10)) == Numbers{4});
+}
+
+}  // namespace
+}  // namespace millrace::runtime
