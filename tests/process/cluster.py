@@ -30,10 +30,12 @@ class Dev:
         self.log = open(data_dir + '.log', 'ab')
         self.starts = 0
 
-    def start(self, crash_at=None):
+    def start(self, crash_at=None, throw_at=None):
         environment = dict(os.environ)
         if crash_at:
             environment['MILLRACE_CRASH_AT'] = crash_at
+        if throw_at:
+            environment['MILLRACE_THROW_AT'] = throw_at
         self.process = subprocess.Popen(
             [self.binary, 'dev', '--data-dir', self.data_dir, '--listen', self.grpc, '--admin', self.admin],
             stdout=subprocess.PIPE, stderr=self.log, env=environment, text=True)

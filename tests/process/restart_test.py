@@ -6,6 +6,7 @@
 import json
 import os
 import shutil
+import signal
 
 import cluster
 
@@ -30,11 +31,11 @@ class Restart(cluster.DevCase):
         self.script = self.file('base.sql', SCRIPT)
         self.dev.command('apply', self.script)
 
-    def restart(self, crash_at=None):
+    def restart(self, crash_at=None, throw_at=None):
         if self.dev.running():
             self.dev.kill()
         self.dev.process.stdout.close()
-        return self.dev.start(crash_at)
+        return self.dev.start(crash_at, throw_at)
 
     def send(self, *times):
         lines = [json.dumps({'placed': time, 'shop': 'a', 'amount': 1}) for time in times]
@@ -76,6 +77,19 @@ class Restart(cluster.DevCase):
             self.assertTrue(self.restart())
         self.dev.command('stream', 'advance', 'orders', '--to', 'end')
         self.assertEqual([row['orders'] for row in self.rows('results')], [2])
+
+    def test_a_task_that_ends_by_an_exception_ends_the_process_which_says_so_and_a_restart_goes_on(self):
+        self.assertTrue(self.restart(throw_at='sink.serving.before_apply:1'))
+        self.send('2001-01-01T10:00:00Z')
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end', check=False)
+        self.assertEqual(self.dev.process.wait(timeout=PATIENCE), -signal.SIGABRT)
+        with open(self.dev.log.name) as log:
+            said = [line for line in log if 'so the process ends; start it again' in line]
+        self.assertEqual(len(said), 1)
+        self.assertIn('thrown at sink.serving.before_apply', said[0])
+        self.assertTrue(self.restart())
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        self.assertEqual([row['orders'] for row in self.rows('results')], [1])
 
     def test_names_that_differ_in_case_from_the_system_s_keep_nothing_from_starting(self):
         self.dev.command('apply', self.file('case.sql', CASE))

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "millrace/base/check.h"
+#include "millrace/base/crash_point.h"
 #include "sim/scenario.h"
 
 namespace millrace::sim {
@@ -86,6 +88,34 @@ TEST_CASE("a commit that counts although nobody ever said so does not end the sh
   CHECK(s.Shard().last_cut.value >= before.value + 3);
   CHECK(s.Fallbacks() == 0);
   s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a broken invariant in a sink or a cut halts the shard, says so, and a restart goes on") {
+  struct Break {
+    std::string at;
+    std::string told;
+  };
+  static Break broken;
+  broken = GENERATE(Break{"sink.serving.before_apply", "a broken invariant in a sink: planted"},
+                    Break{"sink.file.before_put", "a broken invariant in a sink: planted"},
+                    Break{"cut.after_freeze", "a broken invariant in a cut: planted"});
+  INFO(broken.at);
+  Scenario s;
+  s.Send(5);
+  InstallCrashPointHandler([](std::string_view name) {
+    if (name == broken.at) throw InvariantViolation("planted");
+  });
+  s.Send(60);
+  InstallCrashPointHandler(nullptr);
+  CHECK(s.Shard().state == "halted");
+  CHECK(s.Shard().message.starts_with(broken.told));
+  CHECK(s.Shard().message.ends_with("report it, then start the process again"));
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  s.Send(5);
+  s.Finish();
+  CHECK(s.Shard().state == "running");
   CHECK(s.Different() == "");
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 
 #include "millrace/base/crash_point.h"
@@ -11,23 +12,36 @@
 namespace millrace {
 namespace {
 
-std::string crash_name;             // NOLINT: set once, before any other thread
-std::atomic<long> passes_left = 0;  // NOLINT
+/// The Nth time that a crash point is passed. Set once, before any other thread.
+struct Place {
+  std::string name;
+  std::atomic<long> passes_left = 0;
+
+  void Parse(const char* variable) {
+    const char* value = std::getenv(variable);
+    if (value == nullptr) return;
+    const std::string text = value;
+    const size_t colon = text.rfind(':');
+    name = text.substr(0, colon);
+    passes_left = colon == text.npos ? 1 : std::strtol(text.c_str() + colon + 1, nullptr, 10);
+  }
+  bool IsHere(std::string_view passed) { return passed == name && passes_left.fetch_sub(1) == 1; }
+};
+
+Place crash;  // NOLINT
+Place fault;  // NOLINT
 
 void AtCrashPoint(std::string_view name) {
-  if (name == crash_name && passes_left.fetch_sub(1) == 1) raise(SIGKILL);
+  if (crash.IsHere(name)) raise(SIGKILL);
+  if (fault.IsHere(name)) throw std::runtime_error("thrown at " + std::string(name));
 }
 
 }  // namespace
 
 void InstallCrashAtFromEnvironment() {
-  const char* value = std::getenv("MILLRACE_CRASH_AT");
-  if (value == nullptr) return;
-  const std::string text = value;
-  const size_t colon = text.rfind(':');
-  crash_name = text.substr(0, colon);
-  passes_left = colon == text.npos ? 1 : std::strtol(text.c_str() + colon + 1, nullptr, 10);
-  InstallCrashPointHandler(AtCrashPoint);
+  crash.Parse("MILLRACE_CRASH_AT");
+  fault.Parse("MILLRACE_THROW_AT");
+  if (!crash.name.empty() || !fault.name.empty()) InstallCrashPointHandler(AtCrashPoint);
 }
 
 }  // namespace millrace
