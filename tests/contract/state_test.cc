@@ -104,3 +104,18 @@ TEST_CASE("a state without one of its files is damaged, whichever it is") {
     CHECK(executor.RunUntilDone(store->Restore(some)).error().code == Code::kCorruption);
   }
 }
+
+TEST_CASE("a state in RocksDB whose folder was removed fails to freeze, and begins anew") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  state_rocksdb::RocksStates stores(dir.Sub("state"));
+  const auto store = executor.RunUntilDone(stores.Open("s")).value();
+  REQUIRE(executor.RunUntilDone(store->Apply({{}, {{"a", "1"}}})).ok());
+  std::filesystem::remove_all(dir.Sub("state"));
+  CHECK(executor.RunUntilDone(store->Freeze()).error().code == Code::kUnavailable);
+  REQUIRE(executor.RunUntilDone(store->Restore({})).ok());
+  REQUIRE(executor.RunUntilDone(store->Apply({{}, {{"b", "2"}}})).ok());
+  CHECK(executor.RunUntilDone(store->Freeze()).ok());
+  CHECK(executor.RunUntilDone(store->Scan("", 10)).value().size() == 1);
+  CHECK_FALSE(std::filesystem::exists(dir.Sub("state/s/db/LOG")));
+}

@@ -5,8 +5,11 @@
 """
 import json
 import os
+import resource
 import shutil
 import signal
+import time
+import urllib.request
 
 import cluster
 
@@ -77,6 +80,34 @@ class Restart(cluster.DevCase):
             self.assertTrue(self.restart())
         self.dev.command('stream', 'advance', 'orders', '--to', 'end')
         self.assertEqual([row['orders'] for row in self.rows('results')], [2])
+
+    def test_a_state_folder_removed_under_a_running_server_is_made_again(self):
+        def cuts():
+            url = f'http://{self.dev.admin}/metrics'
+            with urllib.request.urlopen(url, timeout=PATIENCE) as page:
+                lines = page.read().decode().splitlines()
+            return sum(float(line.split()[-1]) for line in lines if line.startswith('millrace_worker_last_cut_number{'))
+
+        self.rows('results')  # it is open
+        before = cuts()
+        shutil.rmtree(os.path.join(self.dev.data_dir, 'state'))
+        self.send('2001-01-01T10:00:00Z')
+        deadline = time.monotonic() + PATIENCE
+        while cuts() == before:
+            self.assertLess(time.monotonic(), deadline, 'no cut succeeds')
+            time.sleep(0.5)
+        self.assertTrue(self.restart())
+        self.dev.command('stream', 'advance', 'orders', '--to', 'end')
+        self.assertEqual([row['orders'] for row in self.rows('results')], [1])
+
+    def test_as_many_files_may_be_open_as_the_system_allows(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(200, hard), hard))
+        try:
+            self.assertTrue(self.restart())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual(resource.prlimit(self.dev.process.pid, resource.RLIMIT_NOFILE), (hard, hard))
 
     def test_a_task_that_ends_by_an_exception_ends_the_process_which_says_so_and_a_restart_goes_on(self):
         self.assertTrue(self.restart(throw_at='sink.serving.before_apply:1'))

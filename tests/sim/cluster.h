@@ -62,6 +62,8 @@ class CountingMetrics : public MetricRegistry {
 class Cluster {
  public:
   Cluster(SimWorld* world, Faults faults, runtime::Options options);
+  ~Cluster() { KillNode(); }
+  Cluster(const Cluster&) = delete;
 
   /// Starts a process with a node in it. Its Start() runs in the background; failures() tells what
   /// went wrong.

@@ -203,6 +203,7 @@ class FaultyServingStore : public ServingStore {
   }
   Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    if (away_) co_return Away();
     auto r = co_await inner_->TakeOver(std::move(shard), output, epoch);
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
@@ -214,6 +215,7 @@ class FaultyServingStore : public ServingStore {
   }
   Task<Status> Apply(ServingBatch batch) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    if (away_) co_return Away();
     auto r = co_await inner_->Apply(std::move(batch));
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
@@ -234,6 +236,8 @@ class FaultyServingStore : public ServingStore {
     refusals_ = 0;
   }
   int refusals() const { return refusals_; }
+  /// While it is away nothing is applied and nobody takes over.
+  void Fail(bool away) { away_ = away; }
 
  private:
   Error Refused() {
@@ -241,8 +245,11 @@ class FaultyServingStore : public ServingStore {
     return InvalidArgument("injected: tables refused");
   }
 
+  static Error Away() { return Unavailable("injected: the serving store is away"); }
+
   ServingStore* inner_;
   Trouble trouble_;
+  bool away_ = false;
   std::string refused_;
   int refusals_ = 0;
 };

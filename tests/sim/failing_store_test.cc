@@ -1,0 +1,82 @@
+#include <catch2/catch.hpp>
+
+#include "sim/scenario.h"
+
+namespace millrace::sim {
+
+TEST_CASE(
+    "a serving store that is away stops the reading at the outbox's bound, and loses nothing") {
+  runtime::Options options = Scenario::Quick();
+  options.outbox_bytes = 2000;
+  Scenario s("json", options);
+  s.Send(20);
+  REQUIRE(s.Shard().next_offset == s.End());
+  s.cluster.faulty_serving().Fail(true);
+  s.Send(200);
+  const Offset stopped = s.Shard().next_offset;
+  CHECK(stopped < Offset(s.End().value - 50));
+  s.Send(50);
+  CHECK(s.Shard().next_offset == stopped);
+  CHECK(s.Shard().state == "running");
+  s.cluster.faulty_serving().Fail(false);
+  s.Finish();
+  CHECK(s.Shard().next_offset == s.End());
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a shard that cannot be opened says why until it is") {
+  Scenario s;
+  s.Send(10);
+  s.cluster.KillNode();
+  s.cluster.faulty_serving().Fail(true);
+  s.cluster.StartNode();
+  s.Sleep(seconds(2));
+  CHECK(s.Shard().state == "opening");
+  CHECK(s.Shard().message == "injected: the serving store is away");
+  s.cluster.faulty_serving().Fail(false);
+  s.Sleep(seconds(10));
+  CHECK(s.Shard().state == "running");
+  CHECK(s.Shard().message == "");
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("the same new script applied by many at once is created once and refused to nobody") {
+  Scenario s;
+  std::string sql = kSql;
+  for (size_t at = 0; (at = sql.find("%s")) != sql.npos;) sql.replace(at, 2, "json");
+  sql.replace(sql.find("TABLE s ("), 9, "TABLE t (");
+  sql.replace(sql.find("VIEW r "), 7, "VIEW q ");
+  sql.replace(sql.find("tumble(s"), 8, "tumble(t");
+  using Applied = Result<std::vector<runtime::AppliedStatement>>;
+  std::vector<Applied> answers;
+  const auto apply = [](runtime::Node* node, std::string text,
+                        std::vector<Applied>* out) -> Task<void> {
+    auto answer = co_await node->Apply(std::move(text));
+    out->push_back(std::move(answer));
+  };
+  for (int i = 0; i < 5; ++i) s.cluster.process().Spawn(apply(&s.cluster.node(), sql, &answers));
+  s.Sleep(seconds(5));
+  REQUIRE(answers.size() == 5);
+  int created = 0;
+  for (const Applied& answer : answers) {
+    INFO((answer.ok() ? std::string() : answer.error().message));
+    REQUIRE(answer.ok());
+    for (const runtime::AppliedStatement& one : *answer) created += one.created ? 1 : 0;
+  }
+  CHECK(created == 2);
+}
+
+TEST_CASE("an error of a later statement names those applied before it") {
+  Scenario s;
+  std::string sql = kSql;
+  sql.replace(sql.find("%s"), 2, "json");
+  sql.replace(sql.find("TABLE s ("), 9, "TABLE t (");
+  sql.replace(sql.find("tumble(s"), 8, "tumble(t");
+  const auto applied = *s.cluster.Call(s.cluster.node().Apply(sql), seconds(60));
+  REQUIRE_FALSE(applied.ok());
+  CHECK(applied.error().message.find("the pipeline exists with another definition") == 0);
+  CHECK(applied.error().message.ends_with("\napplied before it: stream t"));
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,47 @@
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <string>
+
+#include "millrace/log_embedded/embedded_log.h"
+#include "support/temp_dir.h"
+#include "support/test_executor.h"
+
+using namespace millrace;
+
+namespace {
+
+/// Syncs of write-ahead logs so far.
+std::atomic<int> synced{0};
+
+}  // namespace
+
+/// Stands before the one of the C library.
+extern "C" int fdatasync(int fd) {
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
+  if (path.extension() == ".log") ++synced;
+  return static_cast<int>(syscall(SYS_fdatasync, fd));
+}
+
+TEST_CASE("an append is synced to disk before it is acknowledged") {
+  const test::TempDir dir;
+  test::TestExecutor executor{std::chrono::seconds(5)};
+  const auto log = log_embedded::EmbeddedLog::Open(dir.Sub("log")).value();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  for (int i = 0; i < 5; ++i) {
+    const int before = synced;
+    REQUIRE(executor.RunUntilDone(log->Append("t", PartitionId(0), {"k", "v", {}})).ok());
+    CHECK(synced > before);
+  }
+}
+
+TEST_CASE("RocksDB keeps no log of its own beside the data") {
+  const test::TempDir dir;
+  const auto log = log_embedded::EmbeddedLog::Open(dir.Sub("log")).value();
+  CHECK(std::filesystem::exists(dir.Sub("log/CURRENT")));
+  CHECK_FALSE(std::filesystem::exists(dir.Sub("log/LOG")));
+}
