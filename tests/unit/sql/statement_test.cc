@@ -99,6 +99,9 @@ TEST_CASE("every option of a view lands in its field") {
   CHECK_FALSE(spec.updates);
   CHECK(spec.start == StartKind::kTime);
   CHECK(spec.start_time == 978'307'200 * kSecond);
+  CHECK(PlanPipeline(WithOptions("start = '9999-12-31T23:59:59.999999Z'")).start_time ==
+        kMaxEventTime);
+  CHECK(PlanPipeline(WithOptions("start = '0001-01-01T00:00:00Z'")).start_time == kMinEventTime);
   CHECK(PlanPipeline(WithOptions("start = 'earliest'")).start == StartKind::kEarliest);
 }
 
