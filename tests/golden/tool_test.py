@@ -72,7 +72,7 @@ class Tool(unittest.TestCase):
             'acked_below': [(EVENT, acked) for acked in ('1', 1.5, -1, 2**63)],
             'repeat': [(EVENT, repeat) for repeat in (0, -1, None, '2', 1.5, 10**9)],
             'values': [(EVENT, values) for values in (ABSENT, None, [], 'x')],
-            'prev': [(TICK, prev) for prev in (ABSENT, 'x', 1.5, -1)],
+            'prev': [(TICK, prev) for prev in (ABSENT, 'x', 1.5, 2**63)],
             'elapsed': [(TICK, elapsed) for elapsed in (ABSENT, None, 'infinity', 1.5)],
             'to': [(END, to) for to in (ABSENT, None, 'x', '-infinity', 1.5, 2**63)],
         }

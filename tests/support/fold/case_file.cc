@@ -174,7 +174,7 @@ Result<CaseEvent> ReadEvent(const StreamSpec& stream, Members& record) {
 Result<CaseTick> ReadTick(Members& record) {
   CaseTick tick;
   if (!record.IsNull("prev")) {
-    MILLRACE_ASSIGN(tick.previous, record.Integer("prev", 0, "the offset of a record, or null"));
+    MILLRACE_ASSIGN(tick.previous, record.Integer("prev", kMinusInfinity, "an offset or null"));
   }
   MILLRACE_ASSIGN(tick.elapsed, record.Time("elapsed"));
   return tick;
