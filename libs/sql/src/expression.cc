@@ -35,6 +35,27 @@ std::string_view ClauseName(Clause clause) {
   return "";
 }
 
+/// What to write where an operand of arithmetic is no number.
+std::string_view NumberHint(const Typed& operand, std::string_view op) {
+  if (operand.open) return operand.expr.is_null ? "" : "write the number without quotes";
+  if (operand.expr.type == Type::kBool) return "write CASE WHEN x THEN 1 ELSE 0 END";
+  if (operand.expr.type == Type::kTimestamp)
+    return "compare times with times; windows are made in FROM";
+  return op == "+" ? "write CAST(... AS bigint) or CAST(... AS double precision); texts are joined "
+                     "when you read them"
+                   : "write CAST(... AS bigint) or CAST(... AS double precision)";
+}
+
+/// What to write where an aggregate has several arguments, or none.
+std::string OneArgumentHint(Aggregate kind, const Syntax& syntax) {
+  const std::string& name = syntax.text;
+  if (kind == Aggregate::kCount) return "write count(*) or count(column)";
+  if (syntax.args.empty()) return "write " + name + "(column)";
+  if (kind == Aggregate::kMax) return "write max(CASE WHEN a > b THEN a ELSE b END)";
+  if (kind == Aggregate::kMin) return "write min(CASE WHEN a < b THEN a ELSE b END)";
+  return "write " + name + "(a + b), or " + name + "(a) and " + name + "(b)";
+}
+
 bool IsWindowBound(std::string_view name) { return name == "window_start" || name == "window_end"; }
 
 }  // namespace
@@ -241,8 +262,10 @@ Result<Typed> ExpressionPlanner::Unary(const Syntax& syntax, Clause clause) {
     return source_.At(syntax.location, "operator " + syntax.text + " is not supported");
   }
   if (operand.open || !IsNumber(operand.expr.type)) {
-    return source_.At(syntax.location, "operator " + syntax.text + " needs a number, not " +
-                                           std::string(TypeName(operand.expr.type)));
+    return source_.At(syntax.location,
+                      "operator " + syntax.text + " needs a number, not " +
+                          std::string(TypeName(operand.expr.type)),
+                      NumberHint(operand, "-"));
   }
   if (syntax.text == "+") return operand;
   const Type type = operand.expr.type;
@@ -290,11 +313,10 @@ Result<Typed> ExpressionPlanner::Arithmetic(Op op, Typed left, Typed right, cons
   for (const Typed* side : {&left, &right}) {
     if (side->open && side->expr.is_null) continue;
     if (!side->open && IsNumber(side->expr.type)) continue;
-    const bool time = side->expr.type == Type::kTimestamp;
     return source_.At(
         syntax.location,
         "operator " + syntax.text + " needs numbers, not " + std::string(TypeName(side->expr.type)),
-        time ? "compare times with times; windows are made in FROM" : "");
+        NumberHint(*side, syntax.text));
   }
   if (left.open && right.open) {
     // NULL with NULL: some number, and so an int.
@@ -325,7 +347,7 @@ Result<Typed> ExpressionPlanner::Compare(Op op, Typed left, Typed right, int64_t
 Result<Typed> ExpressionPlanner::Call(const Syntax& syntax, Clause clause) {
   const auto aggregate = FindAggregate(syntax.text);
   if (!aggregate) {
-    const FunctionRefusal refusal = RefuseFunction(syntax.text);
+    const FunctionRefusal refusal = RefuseFunction(syntax.text, syntax.written);
     return refusal.not_yet ? source_.NotYet(syntax.location, refusal.what, refusal.hint)
                            : source_.At(syntax.location, refusal.what, refusal.hint);
   }
@@ -347,19 +369,22 @@ Result<Typed> ExpressionPlanner::AggregateCall(Aggregate kind, const Syntax& syn
       return source_.NotYet(syntax.location, "count(DISTINCT) is not available yet",
                             "GROUP BY the column and count the rows when you read");
     }
-    return source_.At(syntax.location, "DISTINCT in " + call + " is not supported",
-                      kind == Aggregate::kMin || kind == Aggregate::kMax ? "leave it out" : "");
+    return source_.At(
+        syntax.location, "DISTINCT in " + call + " is not supported",
+        kind == Aggregate::kMin || kind == Aggregate::kMax
+            ? "leave it out"
+            : "GROUP BY the column and take the " + syntax.text + " of its values when you read");
   }
   AggregateSpec spec;
   spec.kind = kind;
   if (syntax.star) {
     if (kind != Aggregate::kCount) {
-      return source_.At(syntax.location, call + " needs a column, not *");
+      return source_.At(syntax.location, call + " needs a column, not *",
+                        "write " + syntax.text + "(column), or count(*) for the number of rows");
     }
     spec.kind = Aggregate::kCountStar;
   } else if (syntax.args.size() != 1) {
-    return source_.At(syntax.location, call + " takes one argument",
-                      kind == Aggregate::kCount ? "write count(*) or count(column)" : "");
+    return source_.At(syntax.location, call + " takes one argument", OneArgumentHint(kind, syntax));
   } else {
     MILLRACE_ASSIGN(auto argument, Lower(syntax.args[0], Clause::kArgument));
     MILLRACE_ASSIGN(spec.argument, Finish(std::move(argument)));

@@ -106,6 +106,32 @@ constexpr std::string_view kScalarsToCome[] = {
     "like_escape",
 };
 
+constexpr std::string_view kScalarHint =
+    "functions of one row are coalesce and nullif, beside CASE, CAST and + - * / %; send what else "
+    "you need as a column of its own";
+constexpr std::string_view kTimeHint =
+    "windows are made in FROM; send another part of a time as a column of its own";
+
+struct Instead {
+  std::string_view name;
+  std::string_view hint;
+};
+
+constexpr Instead kInstead[] = {
+    {"mod", "write a % b"},
+    {"abs", "write CASE WHEN x < 0 THEN -x ELSE x END"},
+    {"sign", "write CASE WHEN x < 0 THEN -1 WHEN x > 0 THEN 1 ELSE 0 END"},
+    {"extract", kTimeHint},
+    {"date_part", kTimeHint},
+    {"date_trunc", kTimeHint},
+    {"date_bin", kTimeHint},
+    {"timezone",
+     "for windows of local days write tumble(stream, time, INTERVAL '1 day', timezone "
+     "=> 'Europe/Berlin')"},
+    {"to_timestamp", "write CAST(... AS timestamptz) of a text"},
+    {"make_timestamptz", "write CAST(... AS timestamptz) of a text"},
+};
+
 struct Known {
   std::string_view name;
   std::string_view what;
@@ -139,6 +165,9 @@ constexpr Known kKnown[] = {
     {"earliest_by_offset", "earliest_by_offset() is not a function here", "write min(x)"},
     {"latest_by_offset", "latest_by_offset() is not a function here", "write max(x)"},
     {"count_distinct", "count_distinct() is not a function here", ""},
+    {"overlaps", "OVERLAPS is not supported", "write a.start < b.end AND b.start < a.end"},
+    {"is_normalized", "IS NORMALIZED is not supported", ""},
+    {"pg_collation_for", "COLLATION FOR is not supported", ""},
 };
 
 bool Contains(const auto& list, std::string_view name) {
@@ -156,11 +185,10 @@ std::optional<Aggregate> FindAggregate(std::string_view name) {
   return std::nullopt;
 }
 
-FunctionRefusal RefuseFunction(std::string_view name) {
+FunctionRefusal RefuseFunction(std::string_view name, const std::string& written) {
   FunctionRefusal out;
-  const std::string call = std::string(name) + "()";
   if (Contains(kNondeterministic, name)) {
-    out.what = call +
+    out.what = written +
                " is refused: a result is a function of the events alone, so that a replay "
                "gives the same rows";
     out.hint = "use the event time, window_start or window_end";
@@ -168,13 +196,16 @@ FunctionRefusal RefuseFunction(std::string_view name) {
   }
   if (Contains(kAggregatesToCome, name)) {
     out.not_yet = true;
-    out.what = call + " is not available yet";
+    out.what = written + " is not available yet";
     out.hint = "aggregates are count, sum, avg, min, max";
     return out;
   }
   if (Contains(kScalarsToCome, name)) {
     out.not_yet = true;
-    out.what = call + " is not available yet";
+    out.what = written + " is not available yet";
+    const auto* instead = std::find_if(std::begin(kInstead), std::end(kInstead),
+                                       [&](const Instead& i) { return i.name == name; });
+    out.hint = instead == std::end(kInstead) ? kScalarHint : instead->hint;
     return out;
   }
   for (const Known& known : kKnown) {
@@ -183,7 +214,7 @@ FunctionRefusal RefuseFunction(std::string_view name) {
     out.hint = known.hint;
     return out;
   }
-  out.what = "unknown function " + call;
+  out.what = "unknown function " + written;
   out.hint = DidYouMean(name, {"count", "sum", "avg", "min", "max", "coalesce", "nullif"},
                         "functions are count, sum, avg, min, max, coalesce, nullif");
   return out;

@@ -19,7 +19,7 @@ struct FunctionRefusal {
   std::string hint;
 };
 
-/// `name` in lower case, of a function that is no aggregate of ours.
-FunctionRefusal RefuseFunction(std::string_view name);
+/// `name` in lower case, of a function that is no aggregate of ours; `written`: what to call it.
+FunctionRefusal RefuseFunction(std::string_view name, const std::string& written);
 
 }  // namespace millrace

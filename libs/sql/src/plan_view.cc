@@ -97,6 +97,10 @@ class ViewPlanner {
                         "option \"start\" is 'earliest', 'latest' or a time: '" + *start + "'",
                         "write a time as '2001-02-03T04:05:06Z'");
     }
+    if (!IsEventTime(*time)) {
+      return source_.At(options.Find("start")->location,
+                        "option \"start\": the time is out of range: '" + *start + "'", kTimeRange);
+    }
     out_.start = StartKind::kTime;
     out_.start_time = *time;
     return {};

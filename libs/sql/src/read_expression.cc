@@ -47,6 +47,22 @@ constexpr Refusal kRefusals[] = {
     {"CurrentOfExpr", "CURRENT OF has no meaning here", ""},
 };
 
+/// Functions that PostgreSQL's grammar makes of other words.
+struct SqlForm {
+  std::string_view function;
+  std::string_view written;
+};
+
+constexpr SqlForm kSqlForms[] = {
+    {"btrim", "trim()"}, {"ltrim", "trim()"}, {"rtrim", "trim()"}, {"timezone", "AT TIME ZONE"}};
+
+std::string Written(const std::string& function, bool sql_syntax) {
+  for (const SqlForm& form : kSqlForms) {
+    if (sql_syntax && form.function == function) return std::string(form.written);
+  }
+  return function + "()";
+}
+
 }  // namespace
 
 Result<Syntax> SyntaxReader::Expression(const Json& node, int64_t parent, int depth) {
@@ -109,6 +125,7 @@ Result<Syntax> SyntaxReader::Expression(const Json& node, int64_t parent, int de
     std::string name = Lower(body.Text("op").substr(kPrefix.size()));
     if (name.ends_with("_n")) name.resize(name.size() - 2);
     out.kind = Syntax::Kind::kCall;
+    out.written = name;
     out.text = std::move(name);
     return out;
   }
@@ -203,7 +220,11 @@ Result<Syntax> SyntaxReader::Operator(const Json& body, int64_t at, int depth) {
   } else if (kind == "AEXPR_NULLIF") {
     out.kind = Syntax::Kind::kNullIf;
   } else if (kind == "AEXPR_LIKE" || kind == "AEXPR_ILIKE" || kind == "AEXPR_SIMILAR") {
-    return source_.NotYet(at, "LIKE is not available yet", "compare with =, <> or IN (...)");
+    const std::string_view like = kind == "AEXPR_LIKE"    ? "LIKE"
+                                  : kind == "AEXPR_ILIKE" ? "ILIKE"
+                                                          : "SIMILAR TO";
+    return source_.NotYet(at, std::string(like) + " is not available yet",
+                          "compare with =, <> or IN (...)");
   } else if (kind == "AEXPR_DISTINCT" || kind == "AEXPR_NOT_DISTINCT") {
     return source_.At(at, "IS DISTINCT FROM is not supported",
                       "write a <> b OR (a IS NULL) <> (b IS NULL)");
@@ -240,6 +261,7 @@ Result<Syntax> SyntaxReader::Call(const Json& body, int64_t at, int depth) {
     if (i == 0 && name.size() == 2 && part == "pg_catalog") continue;
     out.text += (out.text.empty() ? "" : ".") + part;
   }
+  out.written = Written(out.text, body.Text("funcformat") == "COERCE_SQL_SYNTAX");
   if (body.Has("over")) {
     return source_.At(at, "OVER is not supported: windows are windows of event time",
                       "write FROM tumble(stream, time, INTERVAL '1 hour') and GROUP BY ..., "

@@ -58,6 +58,7 @@ struct Syntax {
   TypeSyntax type;
   std::vector<Syntax> args;
   /// Of a call.
+  std::string written;  ///< the function as the script has it, for messages: "trim()"
   bool star = false;
   bool distinct = false;
   std::vector<Syntax> filter;  ///< none or one

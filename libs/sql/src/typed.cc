@@ -210,6 +210,10 @@ Result<Expr> TypeRules::Implicit(Typed value, Type type) const {
         return source_.At(value.location, "not a time: '" + expr.text + "'",
                           "write it as '2001-02-03T04:05:06Z' or '2001-02-03T04:05:06+01:00'");
       }
+      if (!IsEventTime(*time)) {
+        return source_.At(value.location, "the time is out of range: '" + expr.text + "'",
+                          kTimeRange);
+      }
       return IntegerLiteral(Type::kTimestamp, *time);
     }
     std::string hint = "write the number without quotes";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "millrace/model/spec.h"
@@ -15,6 +16,10 @@ struct Typed {
   bool open = false;
   int64_t location = 0;
 };
+
+/// The hint for a time that is none of ours.
+inline constexpr std::string_view kTimeRange =
+    "times lie between 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z";
 
 bool IsNumber(Type type);  ///< int, bigint, double, numeric
 /// Casts of docs/sql.md, and int and bigint to numeric, which the planner alone makes.

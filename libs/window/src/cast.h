@@ -93,6 +93,7 @@ uint8_t ParseText(std::string_view text, Type to, To* out) {
     if (to == Type::kTimestamp) {
       const auto t = ParseTimestamp(s);
       if (!t.ok()) return kBadCast;
+      if (!IsEventTime(*t)) return kOverflow;
       *out = static_cast<To>(*t);
       return kNoError;
     }

@@ -2,115 +2,297 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <regex>
+
 #include "millrace/model/row.h"
 #include "millrace/sql/planner.h"
 
 namespace millrace::fold {
 namespace {
 
-using simdjson::dom::element;
-using simdjson::dom::object;
+namespace ondemand = simdjson::ondemand;
 
-int64_t Integer(object o, const char* name, int64_t absent) {
-  int64_t v = absent;
-  return o[name].get(v) == simdjson::SUCCESS ? v : absent;
+/// What a `repeat` may be, so that a slip of the pen does not fill the memory.
+constexpr int64_t kMaxRepeat = 10'000'000;
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+/// One object of a case, read member by member; errors end with `place`.
+class Members {
+ public:
+  Members(ondemand::object object, std::string place) : object_(object), place_(std::move(place)) {}
+
+  void SetPlace(std::string place) { place_ = std::move(place); }
+
+  Error Bad(std::string_view name, std::string_view wanted) const {
+    return InvalidArgument(std::string(name) + " must be " + std::string(wanted) + place_);
+  }
+
+  bool Has(const char* name) { return object_[name].error() != simdjson::NO_SUCH_FIELD; }
+  bool IsNull(const char* name) {
+    bool null = false;
+    return object_[name].is_null().get(null) == simdjson::SUCCESS && null;
+  }
+
+  Result<int64_t> Integer(const char* name, int64_t least, std::string_view wanted) {
+    int64_t v = 0;
+    if (object_[name].get_int64().get(v) != simdjson::SUCCESS || v < least)
+      return Bad(name, wanted);
+    return v;
+  }
+  Result<int64_t> Time(const char* name) {
+    return Integer(name, kMinusInfinity, "an integer of microseconds");
+  }
+  /// `otherwise` if it is absent or null.
+  Result<int64_t> OptionalInteger(const char* name, int64_t otherwise, std::string_view wanted) {
+    if (!Has(name) || IsNull(name)) return otherwise;
+    return Integer(name, 0, wanted);
+  }
+
+  Result<std::string> Text(const char* name, std::string_view wanted = "a string") {
+    std::string_view v;
+    if (object_[name].get_string().get(v) != simdjson::SUCCESS) return Bad(name, wanted);
+    return std::string(v);
+  }
+
+  Result<bool> Flag(const char* name) {
+    bool v = false;
+    if (Has(name) && object_[name].get_bool().get(v) != simdjson::SUCCESS)
+      return Bad(name, "true or false");
+    return v;
+  }
+
+  Result<ondemand::object> Object(const char* name) {
+    ondemand::object v;
+    if (object_[name].get_object().get(v) != simdjson::SUCCESS) return Bad(name, "an object");
+    return v;
+  }
+
+  Result<ondemand::array> Array(const char* name) {
+    ondemand::array v;
+    if (object_[name].get_array().get(v) != simdjson::SUCCESS) return Bad(name, "a list");
+    return v;
+  }
+
+ private:
+  ondemand::object object_;
+  std::string place_;
+};
+
+std::string_view Trim(std::string_view token) {
+  const size_t last = token.find_last_not_of(" \t\r\n");
+  return token.substr(0, last == token.npos ? 0 : last + 1);
 }
 
-std::string Text(object o, const char* name) {
-  std::string_view v;
-  return o[name].get(v) == simdjson::SUCCESS ? std::string(v) : std::string();
+/// A value as the case writes it, numbers digit by digit; empty if it is no JSON.
+std::string Json(ondemand::value value) {
+  static const std::regex number("-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][-+]?[0-9]+)?");
+  ondemand::json_type type{};
+  if (value.type().get(type) != simdjson::SUCCESS) return "";
+  std::string_view nested;
+  if (type == ondemand::json_type::array) {
+    ondemand::array array;
+    if (value.get_array().get(array) != simdjson::SUCCESS) return "";
+    if (array.raw_json().get(nested) != simdjson::SUCCESS) return "";
+  } else if (type == ondemand::json_type::object) {
+    ondemand::object object;
+    if (value.get_object().get(object) != simdjson::SUCCESS) return "";
+    if (object.raw_json().get(nested) != simdjson::SUCCESS) return "";
+  }
+  if (!nested.empty()) {
+    const std::string text(nested);
+    simdjson::dom::parser parser;
+    return parser.parse(text).error() == simdjson::SUCCESS ? text : "";
+  }
+  const std::string token(Trim(value.raw_json_token()));
+  bool good = token == "null" || token == "true" || token == "false";
+  if (type == ondemand::json_type::number) good = std::regex_match(token, number);
+  if (type == ondemand::json_type::string) good = value.get_string().error() == simdjson::SUCCESS;
+  return good ? token : "";
 }
 
-/// The JSON record of an event: times, which cases give in microseconds, become text; of another
-/// JSON type they stay wrong.
-std::string Payload(const StreamSpec& stream, object values) {
-  std::string json = "{";
-  for (const auto [name, value] : values) {
-    if (json.size() > 1) json += ",";
-    json += JsonQuote(name) + ":";
+/// A time column's value, which cases give in microseconds, as text. What no int64 holds is out of
+/// the range of times as well; another JSON type stays wrong.
+std::string TimeText(const std::string& json) {
+  if (json == "null") return json;
+  if (json.find_first_not_of("-0123456789") != json.npos) return "true";
+  Micros t = 0;
+  if (std::from_chars(json.data(), json.data() + json.size(), t).ec != std::errc())
+    t = json.front() == '-' ? kMinusInfinity : kPlusInfinity;
+  const std::string text = FormatTimestamp(std::clamp(t, kMinusInfinity + 1, kPlusInfinity - 1));
+  // ISO 8601 wants a sign before years of more than four digits.
+  return JsonQuote(text.find('-', 1) > 4 && text[0] != '-' ? "+" + text : text);
+}
+
+/// The JSON record of an event.
+Result<std::string> Payload(const StreamSpec& stream, const Members& record,
+                            ondemand::object values) {
+  std::string out = "{";
+  for (auto result : values) {
+    ondemand::field field;
+    std::string_view name;
+    if (std::move(result).get(field) != simdjson::SUCCESS ||
+        field.unescaped_key().get(name) != simdjson::SUCCESS) {
+      return record.Bad("values", "an object");
+    }
     bool is_time = false;
     for (const ColumnSpec& c : stream.columns)
       is_time |= c.name == name && c.type == Type::kTimestamp;
-    int64_t t = 0;
-    if (!is_time || value.is_null()) {
-      json += simdjson::minify(value);
-    } else if (value.get(t) == simdjson::SUCCESS) {
-      // ISO 8601 wants a sign before years of more than four digits.
-      const std::string text = FormatTimestamp(t);
-      json += JsonQuote(text.find('-', 1) > 4 && text[0] != '-' ? "+" + text : text);
-    } else {
-      json += "true";
-    }
+    if (out.size() > 1) out += ",";
+    out += JsonQuote(name) + ":";
+    const std::string json = Json(std::move(field).value());
+    if (json.empty()) return record.Bad("values", "JSON");
+    out += is_time ? TimeText(json) : json;
   }
-  return json + "}";
+  return out + "}";
 }
 
-CaseEvent ReadEvent(const StreamSpec& stream, object o) {
+Result<CaseEvent> ReadEvent(const StreamSpec& stream, Members& record) {
+  constexpr std::string_view kSequence = "an integer from 0 to 2^63 - 1";
   CaseEvent event;
-  std::string_view producer;
-  if (o["producer"].get(producer) == simdjson::SUCCESS)
-    event.identity = {std::string(producer), Integer(o, "seq", 0)};
-  event.acked_below = Integer(o, "acked_below", 0);
-  object values;
-  event.payload =
-      o["values"].get(values) == simdjson::SUCCESS ? Payload(stream, values) : Text(o, "raw");
+  if (record.Has("producer") && !record.IsNull("producer")) {
+    MILLRACE_ASSIGN(std::string producer, record.Text("producer", "a string or null"));
+    MILLRACE_ASSIGN(const int64_t seq, record.Integer("seq", 0, kSequence));
+    event.identity = {std::move(producer), seq};
+  } else if (record.Has("seq") && !record.IsNull("seq")) {
+    return record.Bad("seq", "null where producer is");
+  }
+  MILLRACE_ASSIGN(event.acked_below, record.OptionalInteger("acked_below", 0, kSequence));
+  if (record.Has("values") == record.Has("raw"))
+    return record.Bad("an event", "either values or raw");
+  if (record.Has("raw")) {
+    MILLRACE_ASSIGN(event.payload, record.Text("raw"));
+  } else {
+    MILLRACE_ASSIGN(const auto values, record.Object("values"));
+    MILLRACE_ASSIGN(event.payload, Payload(stream, record, values));
+  }
   return event;
 }
 
-Result<CaseRecord> ReadRecord(const StreamSpec& stream, object o) {
-  CaseRecord record;
-  record.offset = Integer(o, "offset", -1);
-  record.append_time = Integer(o, "append_time", 0);
-  const std::string kind = Text(o, "kind");
-  if (kind == "event") {
-    record.what = ReadEvent(stream, o);
-  } else if (kind == "tick") {
-    record.what = CaseTick{Integer(o, "prev", -1), Integer(o, "elapsed", 0)};
-  } else if (kind == "advance") {
-    record.what = CaseAdvance{Integer(o, "to", kPlusInfinity)};
-  } else {
-    return InvalidArgument("a record of no known kind kind=" + kind);
+Result<CaseTick> ReadTick(Members& record) {
+  CaseTick tick;
+  if (!record.IsNull("prev")) {
+    MILLRACE_ASSIGN(tick.previous, record.Integer("prev", kMinusInfinity, "an offset or null"));
   }
-  return record;
+  MILLRACE_ASSIGN(tick.elapsed, record.Time("elapsed"));
+  return tick;
+}
+
+Result<CaseAdvance> ReadAdvance(Members& record) {
+  constexpr std::string_view kWanted = "an integer of microseconds, or \"infinity\"";
+  const auto text = record.Text("to");
+  if (text.ok() && *text == "infinity") return CaseAdvance{kPlusInfinity};
+  MILLRACE_ASSIGN(const int64_t to, record.Integer("to", kMinusInfinity, kWanted));
+  return CaseAdvance{to};
+}
+
+Result<CaseRecord> ReadRecord(const StreamSpec& stream, Members& record, const std::string& place) {
+  CaseRecord out;
+  MILLRACE_ASSIGN(out.offset, record.Integer("offset", 0, "an integer from 0"));
+  record.SetPlace(place + " offset=" + std::to_string(out.offset));
+  MILLRACE_ASSIGN(out.append_time, record.Time("append_time"));
+  MILLRACE_ASSIGN(const std::string kind, record.Text("kind"));
+  if (kind == "event") {
+    MILLRACE_ASSIGN(out.what, ReadEvent(stream, record));
+  } else if (kind == "tick") {
+    MILLRACE_ASSIGN(out.what, ReadTick(record));
+  } else if (kind == "advance") {
+    MILLRACE_ASSIGN(out.what, ReadAdvance(record));
+  } else {
+    return record.Bad("kind", "event, tick or advance, not " + JsonQuote(kind));
+  }
+  return out;
+}
+
+/// The records of the log, `repeat` of each.
+Status ReadLog(ondemand::array log, Case* c) {
+  int64_t expected = -1;
+  size_t number = 0;
+  for (auto result : log) {
+    const std::string place = " record=" + std::to_string(++number);
+    ondemand::object object;
+    if (std::move(result).get_object().get(object) != simdjson::SUCCESS)
+      return InvalidArgument("a record must be an object" + place);
+    Members members(object, place);
+    MILLRACE_ASSIGN(CaseRecord record, ReadRecord(c->stream, members, place));
+    if (expected >= 0 && record.offset != expected)
+      return members.Bad("offset", "one above the last: " + std::to_string(expected));
+    int64_t repeat = 1;
+    if (members.Has("repeat")) {
+      MILLRACE_ASSIGN(repeat, members.Integer("repeat", 1, "an integer from 1"));
+    }
+    auto* event = std::get_if<CaseEvent>(&record.what);
+    auto* identity = event != nullptr && event->identity ? &*event->identity : nullptr;
+    const int64_t most = std::min(kMaxRepeat, kNoLimit - record.offset);
+    if (repeat > most || (identity != nullptr && identity->second > kNoLimit - (repeat - 1)))
+      return members.Bad("repeat", "smaller: offsets or sequences would run over");
+    for (int64_t n = 0; n < repeat; ++n) {
+      if (n > 0 && identity != nullptr) ++identity->second;
+      if (record.offset >= c->start_offset) c->records.push_back(record);
+      ++record.offset;
+    }
+    expected = record.offset;
+  }
+  return {};
+}
+
+Status ReadDefinition(Members& root, Case* c) {
+  MILLRACE_ASSIGN(const std::string sql, root.Text("sql"));
+  PlannerOptions options;
+  options.any_grouping = true;
+  MILLRACE_ASSIGN(const auto statements, PlanScript(sql, {}, options));
+  const StreamSpec* stream =
+      statements.size() == 2 ? std::get_if<StreamSpec>(&statements[0]) : nullptr;
+  const PipelineSpec* pipeline =
+      statements.size() == 2 ? std::get_if<PipelineSpec>(&statements[1]) : nullptr;
+  if (stream == nullptr || pipeline == nullptr)
+    return root.Bad("sql", "one CREATE TABLE, then one CREATE MATERIALIZED VIEW");
+  c->stream = *stream;
+  c->pipeline = *pipeline;
+  MILLRACE_ASSIGN(const bool create_time, root.Flag("create_time"));
+  c->stream.append_times = !create_time;
+  if (root.Has("defined_at")) {
+    MILLRACE_ASSIGN(const Micros defined_at, root.Time("defined_at"));
+    if (c->pipeline.start == StartKind::kLatest) c->not_before = defined_at;
+  }
+  if (c->pipeline.start == StartKind::kTime) c->not_before = c->pipeline.start_time;
+  MILLRACE_ASSIGN(c->start_offset, root.OptionalInteger("start_offset", 0, "an integer from 0"));
+  return {};
 }
 
 }  // namespace
 
 Result<Case> ReadCase(const std::string& path) {
-  simdjson::dom::parser parser;
-  object root;
-  if (const auto error = parser.load(path).get(root)) {
-    return InvalidArgument("cannot read the case: " + std::string(simdjson::error_message(error)) +
-                           " file=" + path);
+  const std::string place = " file=" + path;
+  const auto broken = [&](simdjson::error_code error) {
+    return InvalidArgument(std::string("cannot read the case: ") + simdjson::error_message(error) +
+                           place);
+  };
+  simdjson::padded_string text;
+  if (const auto error = simdjson::padded_string::load(path).get(text)) return broken(error);
+  ondemand::parser parser;
+  ondemand::document document;
+  if (const auto error = parser.iterate(text).get(document)) return broken(error);
+  ondemand::object object;
+  if (const auto error = document.get_object().get(object)) return broken(error);
+  // All of it once, so that a broken end is seen too.
+  for (auto field : object) {
+    if (const auto error = field.error()) return broken(error);
   }
-  simdjson::dom::array records;
-  if (root["records"].get(records) != simdjson::SUCCESS) {
+  if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
+    return broken(simdjson::TRAILING_CONTENT);
+  document.rewind();
+  if (const auto error = document.get_object().get(object)) return broken(error);
+
+  Members root(object, place);
+  if (!root.Has("records") && root.Has("partitions"))
     return Conflict("several partitions: two stages are not built yet");
-  }
-  PlannerOptions options;
-  options.any_grouping = true;
-  MILLRACE_ASSIGN(const auto statements, PlanScript(Text(root, "sql"), {}, options));
   Case c;
-  for (const Statement& s : statements) {
-    if (const auto* stream = std::get_if<StreamSpec>(&s)) c.stream = *stream;
-    if (const auto* pipeline = std::get_if<PipelineSpec>(&s)) c.pipeline = *pipeline;
-  }
-  bool create_time = false;
-  c.stream.append_times = root["create_time"].get(create_time) != simdjson::SUCCESS || !create_time;
-  if (c.pipeline.start == StartKind::kLatest)
-    c.not_before = Integer(root, "defined_at", kMinusInfinity);
-  if (c.pipeline.start == StartKind::kTime) c.not_before = c.pipeline.start_time;
-  c.start_offset = Integer(root, "start_offset", 0);
-  for (const object o : records) {
-    MILLRACE_ASSIGN(CaseRecord record, ReadRecord(c.stream, o));
-    for (int64_t n = Integer(o, "repeat", 1); n > 0; --n) {
-      if (record.offset >= c.start_offset) c.records.push_back(record);
-      ++record.offset;
-      if (auto* event = std::get_if<CaseEvent>(&record.what); event != nullptr && event->identity) {
-        ++event->identity->second;
-      }
-    }
-  }
+  MILLRACE_TRY(ReadDefinition(root, &c));
+  MILLRACE_ASSIGN(const auto log, root.Array("records"));
+  MILLRACE_TRY(ReadLog(log, &c));
   return c;
 }
 

@@ -1,3 +1,4 @@
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -49,7 +50,10 @@ bool ParseOptions(int argc, char** argv, Options* options) {
     } else if (arg == "--blocks") {
       options->blocks = true;
     } else if (arg == "--batch" && i + 1 < argc) {
-      options->batch = static_cast<size_t>(std::strtoul(argv[++i], nullptr, 10));
+      const std::string_view digits = argv[++i];
+      const char* last = digits.data() + digits.size();
+      const auto [end, error] = std::from_chars(digits.data(), last, options->batch);
+      if (error != std::errc() || end != last) return false;
     } else if (arg.starts_with("-") || !options->path.empty()) {
       return false;
     } else {

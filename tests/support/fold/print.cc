@@ -5,7 +5,7 @@
 namespace millrace::fold {
 namespace {
 
-/// A value as cases write it: integers beyond 2^53 as strings, times in microseconds.
+/// A value as cases write it: integers beyond 2^53 as strings, times always as numbers.
 std::string CaseValue(const Value& v) {
   constexpr int64_t kExact = int64_t{1} << 53;
   if (v.is_null()) return "null";
@@ -14,6 +14,7 @@ std::string CaseValue(const Value& v) {
     const std::string text = FormatNumeric(n);
     return n > kExact || n < -kExact ? JsonQuote(text) : text;
   }
+  if (v.type == Type::kTimestamp) return std::to_string(std::get<int64_t>(v.data));
   if (v.type == Type::kBool) return std::get<int64_t>(v.data) != 0 ? "true" : "false";
   if (const auto* n = std::get_if<int64_t>(&v.data)) {
     return *n > kExact || *n < -kExact ? JsonQuote(std::to_string(*n)) : std::to_string(*n);

@@ -50,6 +50,17 @@ TEST_CASE("an error names line and column, shows the line, points at the place a
        "write a comparison, for example x > 0"},
       {WithWhere("ts > '2001-01-01'"), 5, 12, "not a time: '2001-01-01'",
        "write it as '2001-02-03T04:05:06Z' or '2001-02-03T04:05:06+01:00'"},
+      {WithWhere("ts > '9999-12-31T23:59:59.999999-00:01'"), 5, 12,
+       "the time is out of range: '9999-12-31T23:59:59.999999-00:01'",
+       "times lie between 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z"},
+      {WithWhere("ts > timestamptz '-0001-01-01T00:00:00Z'"), 5, 24,
+       "the time is out of range: '-0001-01-01T00:00:00Z'",
+       "times lie between 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z"},
+      {WithWhere("v > 9223372036854775808"), 5, 11, "the number does not fit a bigint",
+       "write it with a decimal point to have a double precision"},
+      {WithWhere("d > 1e-400"), 5, 11, "the number does not fit a double precision", ""},
+      {WithOptions("allowed_lateness = '36525 days 1 us'"), 2, 34,
+       "\"allowed_lateness\": longer than 36,525 days: \"36525 days 1 us\"", ""},
       {WithWhere("window_start > ts"), 5, 7,
        "window_start cannot stand in WHERE: an event has no window yet",
        "use the event time, or write the condition in HAVING"},
@@ -93,6 +104,9 @@ TEST_CASE("an error names line and column, shows the line, points at the place a
        "did you mean \"allowed_lateness\"?"},
       {WithOptions("file_interval = '7 hours'"), 2, 34, "file_interval must divide a day evenly",
        "write for example '15 minutes', '1 hour', '6 hours' or '1 day'"},
+      {WithOptions("start = '-300000-01-01T00:00:00Z'"), 2, 34,
+       "option \"start\": the time is out of range: '-300000-01-01T00:00:00Z'",
+       "times lie between 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z"},
       {WithOptions("emit = 'changes'"), 2, 34, "option \"emit\" is one of 'final', 'updates'", ""},
       {WithFrom("tumble(q, ts, INTERVAL '1 hour')"), 4, 13, "unknown stream \"default.q\"",
        "declare it first: CREATE TABLE q (...) WITH (...); `millrace stream list` shows what there "
@@ -163,6 +177,72 @@ TEST_CASE("what is right but not built yet is a conflict, and says so") {
   CAPTURE(error.message);
   CHECK(error.code == Code::kConflict);
   CHECK(error.message.find("not available yet") != std::string::npos);
+}
+
+TEST_CASE("a refusal names what the script says and what to write instead") {
+  struct Refused {
+    View view;
+    int column;
+    std::string what;
+    std::string hint;
+  };
+  const std::string scalars =
+      "functions of one row are coalesce and nullif, beside CASE, CAST and + - * / %; send what "
+      "else you need as a column of its own";
+  const std::string no_pattern = "compare with =, <> or IN (...)";
+  const std::string cast = "write CAST(... AS bigint) or CAST(... AS double precision)";
+  const auto c = GENERATE_COPY(values<Refused>({
+      {WithWhere("trim(k) = 'a'"), 7, "trim() is not available yet", scalars},
+      {WithWhere("trim(leading from k) = 'a'"), 7, "trim() is not available yet", scalars},
+      {WithWhere("btrim(k) = 'a'"), 7, "btrim() is not available yet", scalars},
+      {WithWhere("ltrim(k) = 'a'"), 7, "ltrim() is not available yet", scalars},
+      {WithWhere("ts AT TIME ZONE 'UTC' > ts"), 10, "AT TIME ZONE is not available yet",
+       "for windows of local days write tumble(stream, time, INTERVAL '1 day', timezone => "
+       "'Europe/Berlin')"},
+      {WithWhere("extract(hour FROM ts) = 1"), 7, "extract() is not available yet",
+       "windows are made in FROM; send another part of a time as a column of its own"},
+      {WithWhere("mod(j, 2) = 1"), 7, "mod() is not available yet", "write a % b"},
+      {WithWhere("upper(k) = 'A'"), 7, "upper() is not available yet", scalars},
+      {WithWhere("k LIKE 'a'"), 9, "LIKE is not available yet", no_pattern},
+      {WithWhere("k NOT ILIKE 'a'"), 9, "ILIKE is not available yet", no_pattern},
+      {WithWhere("k SIMILAR TO 'a'"), 9, "SIMILAR TO is not available yet", no_pattern},
+      {WithWhere("(ts, ts) OVERLAPS (ts, ts)"), 16, "OVERLAPS is not supported",
+       "write a.start < b.end AND b.start < a.end"},
+      {WithWhere("k + 'a' = 'b'"), 9, "operator + needs numbers, not text",
+       cast + "; texts are joined when you read them"},
+      {WithWhere("k * 2 = 4"), 9, "operator * needs numbers, not text", cast},
+      {WithWhere("'1' + 1 = 2"), 11, "operator + needs numbers, not text",
+       "write the number without quotes"},
+      {WithWhere("b + 1 = 2"), 9, "operator + needs numbers, not boolean",
+       "write CASE WHEN x THEN 1 ELSE 0 END"},
+      {WithWhere("ts - ts = 2"), 10, "operator - needs numbers, not timestamptz",
+       "compare times with times; windows are made in FROM"},
+      {WithWhere("-k = 4"), 7, "operator - needs a number, not text", cast},
+      {WithSelect("sum(DISTINCT j) AS x"), 37, "DISTINCT in sum() is not supported",
+       "GROUP BY the column and take the sum of its values when you read"},
+      {WithSelect("max(DISTINCT j) AS x"), 37, "DISTINCT in max() is not supported",
+       "leave it out"},
+      {WithSelect("max(j, v) AS x"), 37, "max() takes one argument",
+       "write max(CASE WHEN a > b THEN a ELSE b END)"},
+      {WithSelect("min(j, v) AS x"), 37, "min() takes one argument",
+       "write min(CASE WHEN a < b THEN a ELSE b END)"},
+      {WithSelect("sum(j, v) AS x"), 37, "sum() takes one argument",
+       "write sum(a + b), or sum(a) and sum(b)"},
+      {WithSelect("avg() AS x"), 37, "avg() takes one argument", "write avg(column)"},
+      {WithSelect("sum(*) AS x"), 37, "sum() needs a column, not *",
+       "write sum(column), or count(*) for the number of rows"},
+  }));
+  const std::string sql = c.view.Sql();
+  CHECK(ErrorOf(sql).message ==
+        Expected(sql, c.view.where.empty() ? 3 : 5, c.column, c.what, c.hint));
+}
+
+TEST_CASE("what the script writes without parentheses is named without them") {
+  CHECK(ErrorOf(WithWhere("ts > current_timestamp"))
+            .message.find(": current_timestamp is refused:") != std::string::npos);
+  CHECK(ErrorOf(WithWhere("ts > localtimestamp(3)")).message.find(": localtimestamp is refused:") !=
+        std::string::npos);
+  CHECK(ErrorOf(WithWhere("ts > now()")).message.find(": now() is refused:") != std::string::npos);
 }
 
 TEST_CASE("functions whose value is not in the log are refused with the reason") {

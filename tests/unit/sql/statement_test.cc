@@ -99,6 +99,11 @@ TEST_CASE("every option of a view lands in its field") {
   CHECK_FALSE(spec.updates);
   CHECK(spec.start == StartKind::kTime);
   CHECK(spec.start_time == 978'307'200 * kSecond);
+  CHECK(PlanPipeline(WithOptions("allowed_lateness = '36525 days'")).allowed_lateness ==
+        36'525 * kDay);
+  CHECK(PlanPipeline(WithOptions("start = '9999-12-31T23:59:59.999999Z'")).start_time ==
+        kMaxEventTime);
+  CHECK(PlanPipeline(WithOptions("start = '0001-01-01T00:00:00Z'")).start_time == kMinEventTime);
   CHECK(PlanPipeline(WithOptions("start = 'earliest'")).start == StartKind::kEarliest);
 }
 

@@ -428,3 +428,16 @@ TEST_CASE("a batch is evaluated row by row, whatever its neighbours are") {
     }
   }));
 }
+
+TEST_CASE("a text cast to a time lies between 0001-01-01 and 9999-12-31") {
+  CHECK(TextTo(Type::kTimestamp, " 0001-01-01T00:00:00Z ") ==
+        Outcome(Value{Type::kTimestamp, kMinEventTime}));
+  CHECK(TextTo(Type::kTimestamp, "9999-12-31T23:59:59.999999Z") ==
+        Outcome(Value{Type::kTimestamp, kMaxEventTime}));
+  const char* beyond =
+      GENERATE("0001-01-01T00:00:00+00:01", "0000-12-31T23:59:59Z", "-0001-01-01T00:00:00Z",
+               "-300000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999-00:01",
+               "+10000-01-01T00:00:00Z", "+300000-01-01T00:00:00Z");
+  INFO(beyond);
+  CHECK(TextTo(Type::kTimestamp, beyond) == Outcome(kOverflow));
+}

@@ -20,6 +20,7 @@ inline constexpr Micros kDay = 86'400 * kSecond;
 /// Event times lie in [0001-01-01, 10000-01-01).
 inline constexpr Micros kMinEventTime = -62'135'596'800 * kSecond;
 inline constexpr Micros kMaxEventTime = 253'402'300'800 * kSecond - 1;
+constexpr bool IsEventTime(Micros t) { return t >= kMinEventTime && t <= kMaxEventTime; }
 
 /// a + b, kept inside (-infinity, +infinity); an infinity stays what it is.
 constexpr Micros SaturatingAdd(Micros a, Micros b) {
@@ -49,7 +50,8 @@ std::string FormatTimestamp(Micros t);
 std::string FormatDate(Micros t);
 /// RFC 3339 with a zone (`Z` or an offset), at most six fraction digits (more: they must be zero).
 /// A sign before the year allows years of up to six digits (ISO 8601, expanded); what int64 cannot
-/// hold becomes its bound. Error: kInvalidArgument. No check of the range of event times.
+/// hold becomes its bound. Error: kInvalidArgument. No check of the range of event times:
+/// IsEventTime().
 Result<Micros> ParseTimestamp(std::string_view text);
 
 }  // namespace millrace
