@@ -17,7 +17,7 @@ RANKS = {
     1: ["model", "wire"],
     2: ["window"],
     3: ["log", "state", "objectstore", "resultfile", "serving", "block", "record", "metrics",
-        "sql"],
+        "sql", "rocksdb_log"],
     4: ["checkpoint", "control"],
     5: ["ingest", "runtime"],
     6: ["driver", "rpc", "admin", "config", "log_kafka", "log_embedded", "state_rocksdb",
@@ -35,7 +35,7 @@ GENERATED = "wire"
 
 # Who may include the headers that start with these words; each technology has one home.
 OWNERS = [
-    (("rocksdb/",), ["log_embedded", "state_rocksdb"]),
+    (("rocksdb/",), ["log_embedded", "state_rocksdb", "rocksdb_log"]),
     (("arrow/", "parquet/"), ["block_arrow", "objectstore_arrow", "resultfile_parquet"]),
     (("simdjson",), ["record_simdjson"]),
     (("grpc/", "grpcpp/", "grpc++/", "absl/"), ["rpc", "client"]),

@@ -12,6 +12,7 @@
 
 #include "millrace/base/bytes.h"
 #include "millrace/base/log.h"
+#include "millrace/rocksdb_log/rocksdb_log.h"
 
 namespace millrace::log_embedded {
 namespace {
@@ -56,8 +57,9 @@ Result<int> LockDirectory(const std::string& directory) {
   return fd;
 }
 
-rocksdb::Options LogOptions() {
+rocksdb::Options LogOptions(const std::string& directory) {
   rocksdb::Options o;
+  o.info_log = RocksDbErrorsToLog(directory);
   o.create_if_missing = true;
   o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   o.write_buffer_size = 64 << 20;
@@ -66,8 +68,6 @@ rocksdb::Options LogOptions() {
   // Blocks are written once and never move again: compaction rewrites keys and small records only.
   o.enable_blob_files = true;
   o.min_blob_size = 4096;
-  o.keep_log_file_num = 3;
-  o.max_log_file_size = 4 << 20;
   return o;
 }
 
@@ -91,8 +91,12 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& directory) {
 
 Status Store::OpenDatabase() {
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status s = rocksdb::DB::Open(LogOptions(), directory_, &db);
-  if (!s.ok()) return FromStatus(s, "the log does not open");
+  const rocksdb::Status s = rocksdb::DB::Open(LogOptions(directory_), directory_, &db);
+  if (!s.ok())
+    return FromStatus(
+        s,
+        "the log does not open: check disk, space and rights, or bring the data directory "
+        "from a copy");
   db_.reset(db);
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "millrace/base/log.h"
 #include "millrace/base/nearest.h"
@@ -38,6 +39,17 @@ Error NoSuchPipeline(const control::Fold& fold, const std::string& name_space,
   return NoSuch("pipeline", Qualified(name_space, name), names);
 }
 
+/// What an error of a later statement says about those before it.
+std::string Before(const std::vector<AppliedStatement>& applied) {
+  std::string text;
+  for (const AppliedStatement& one : applied) {
+    text += text.empty() ? "\napplied before it: " : ", ";
+    text += one.kind + " " + Qualified(one.name_space, one.name);
+    if (!one.created) text += " (unchanged)";
+  }
+  return text;
+}
+
 /// Of a caller that waits for rows; after that nobody listens any more.
 constexpr auto kLongestWait = std::chrono::hours(1);
 
@@ -62,14 +74,18 @@ Task<Result<std::vector<AppliedStatement>>> Node::Apply(std::string sql) {
   MILLRACE_CO_ASSIGN(const std::vector<Statement> statements, PlanScript(sql, lookup, options));
   std::vector<AppliedStatement> applied;
   for (const Statement& statement : statements) {
+    std::optional<Result<AppliedStatement>> one;
     if (const auto* stream = std::get_if<StreamSpec>(&statement)) {
-      MILLRACE_CO_ASSIGN(AppliedStatement one, co_await ApplyStream(*stream));
-      applied.push_back(std::move(one));
+      one = co_await ApplyStream(*stream);
     } else {
-      MILLRACE_CO_ASSIGN(AppliedStatement one,
-                         co_await ApplyPipeline(std::get<PipelineSpec>(statement)));
-      applied.push_back(std::move(one));
+      one = co_await ApplyPipeline(std::get<PipelineSpec>(statement));
     }
+    if (!one->ok()) {
+      Error error = one->error();
+      error.message += Before(applied);
+      co_return error;
+    }
+    applied.push_back(std::move(**one));
   }
   co_return applied;
 }
@@ -91,7 +107,13 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   TopicSpec topic{spec.topic, spec.partitions};
   MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
   control::DefineStream define{control_.fold().leader_number(), RequestId(), spec};
-  MILLRACE_CO_TRY(co_await WriteValid(std::move(define), "define stream " + name));
+  const Status written = co_await WriteValid(std::move(define), "define stream " + name);
+  if (!written.ok()) {
+    // Another call may have declared the same meanwhile.
+    const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name);
+    if (there != nullptr && *there == spec) co_return applied;
+    co_return written.error();
+  }
   // The reconciling may be about to announce it too, but whoever applied it may produce at once.
   announced_.insert({spec.name_space, spec.name});
   wiring_.on_stream(spec);
@@ -119,7 +141,13 @@ Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
   MILLRACE_CO_TRY(CheckServingTables(stream, spec));
   MILLRACE_CO_ASSIGN(std::vector<Offset> offsets, co_await StartOffsets(spec, stream));
   control::Define define{control_.fold().leader_number(), RequestId(), spec, std::move(offsets)};
-  MILLRACE_CO_TRY(co_await WriteValid(std::move(define), "define pipeline " + name));
+  const Status written = co_await WriteValid(std::move(define), "define pipeline " + name);
+  if (!written.ok()) {
+    // Another call may have defined the same meanwhile.
+    const Incarnation* there = control_.fold().Current(spec.name_space, spec.name);
+    if (there != nullptr && control_.fold().pipelines().at(*there).spec == spec) co_return applied;
+    co_return written.error();
+  }
   const Incarnation* incarnation = control_.fold().Current(spec.name_space, spec.name);
   if (incarnation != nullptr) MILLRACE_CO_TRY(co_await DefineServing(*incarnation));
   applied.created = true;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backoff.h"
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
 #include "millrace/runtime/data_records.h"
@@ -81,6 +82,7 @@ void PartitionRunner::Stop() {
 }
 
 Task<> PartitionRunner::ReadLoop() {
+  Backoff backoff(options_.retry_first, options_.retry_last);
   while (!stopped_) {
     std::erase_if(shards_, [](const auto& s) { return s->phase() != ShardPhase::kRunning; });
     if (shards_.empty()) {
@@ -97,11 +99,14 @@ Task<> PartitionRunner::ReadLoop() {
       continue;
     }
     const Status read = co_await ReadOnce();
-    if (read.ok()) continue;
+    if (read.ok()) {
+      backoff.Reset();
+      continue;
+    }
     LogWarn("a partition cannot be read", {{"topic", stream_.topic},
                                            {"partition", partition_.value},
                                            {"error", read.error().message}});
-    co_await Delay(options_.retry_first);
+    co_await Delay(backoff.Next());
   }
 }
 

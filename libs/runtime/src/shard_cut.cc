@@ -53,11 +53,15 @@ Task<Status> Shard::Cut(bool force) {
   cut_read_ = fold_->ledger().read;
   CrashPoint("cut.begin");
   checkpoint::Manifest manifest = Describe();
-  window::FrozenFold frozen = fold_->Freeze(std::exchange(cut_everything_, false));
+  const bool everything = std::exchange(cut_everything_, false);
+  window::FrozenFold frozen = fold_->Freeze(everything);
   telemetry_.CutPhaseTook(ShardTelemetry::kFreeze, Executor::Current().Monotonic() - begun);
   Status saved;
   try {
-    saved = co_await SaveAndCommit(std::move(manifest), std::move(frozen));
+    // The local state may be damaged or gone, and all of it is written anyhow.
+    std::vector<std::pair<StateFile, Buffer>> nothing;
+    if (everything) saved = co_await state_->Restore(std::move(nothing));
+    if (saved.ok()) saved = co_await SaveAndCommit(std::move(manifest), std::move(frozen));
   } catch (const InvariantViolation& broken) {
     Halt(std::string("a broken invariant in a cut: ") + broken.what() +
          "; report it, then start the process again");

@@ -1,33 +1,12 @@
 #include <algorithm>
 
+#include "backoff.h"
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
 #include "millrace/base/planted.h"
 #include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
-namespace {
-
-/// Doubles from first to last while failures go on.
-class Backoff {
- public:
-  Backoff(Executor::Duration first, Executor::Duration last)
-      : first_(first), last_(last), next_(first) {}
-  void Reset() { next_ = first_; }
-  Executor::Duration Next() {
-    const auto now = next_;
-    next_ = std::min(next_ * 2, last_);
-    return now;
-  }
-
- private:
-  Executor::Duration first_;
-  Executor::Duration last_;
-  Executor::Duration next_;
-};
-
-}  // namespace
-
 void Shard::StartSinks() {
   const auto keep = [](std::shared_ptr<Shard> self, Task<> task) -> Task<> {
     try {

@@ -1,5 +1,6 @@
 #include "millrace/runtime/worker.h"
 
+#include "backoff.h"
 #include "millrace/base/log.h"
 
 namespace millrace::runtime {
@@ -52,7 +53,7 @@ PartitionRunner& Worker::RunnerOf(const StreamSpec& stream, PartitionId partitio
 /// Opens and serves a shard until its ownership changes, it is fenced or it halts; opens it anew
 /// when a sink went back.
 Task<> Worker::RunShard(ShardId id, int64_t generation) {
-  auto backoff = options_.retry_first;
+  Backoff backoff(options_.retry_first, options_.retry_last);
   while (Current(id, generation)) {
     const Ownership ownership = slots_.at(id).ownership;
     auto shard = std::make_shared<Shard>(id, ownership.state.epoch, ownership.stream,
@@ -71,7 +72,8 @@ Task<> Worker::RunShard(ShardId id, int64_t generation) {
       co_return;
     }
     if (opened.ok()) {
-      backoff = options_.retry_first;
+      backoff.Reset();
+      slots_.at(id).open_failure.clear();
       const Status served = co_await ServeShard(shard, id, generation);
       served.Ignore("why a shard stopped is logged where it stops");
       if (shard->fenced() && Current(id, generation)) co_await HaltIfOwner(shard);
@@ -80,10 +82,10 @@ Task<> Worker::RunShard(ShardId id, int64_t generation) {
       if (state.ok() && Current(id, generation)) slots_.at(id).ownership.state = *state;
       continue;
     }
-    LogWarn("a shard cannot be opened, it is tried again",
-            {{"shard", id.ToString()}, {"error", opened.error().message}});
-    co_await Delay(backoff);
-    backoff = std::min(backoff * 2, options_.retry_last);
+    slots_.at(id).open_failure = opened.error().message;
+    open_failures_.Warn("a shard cannot be opened, it is tried again",
+                        {{"shard", id.ToString()}, {"error", opened.error().message}});
+    co_await Delay(backoff.Next());
   }
 }
 
@@ -137,7 +139,8 @@ std::vector<ShardInfo> Worker::Info() const {
     info.worker = slot.ownership.state.worker;
     info.state = PhaseName(slot.shard ? slot.shard->phase() : ShardPhase::kOpening);
     if (slot.shard) {
-      info.message = slot.shard->message();
+      info.message =
+          slot.shard->phase() == ShardPhase::kOpening ? slot.open_failure : slot.shard->message();
       info.next_offset =
           slot.shard->has_fold() ? slot.shard->next_offset() : slot.ownership.state.next_offset;
       info.back_to = slot.shard->has_fold() ? slot.shard->back_to() : info.next_offset;

@@ -83,15 +83,23 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
 
 Error Connection::LastError(const std::string& what) const {
   const int code = sqlite3_errcode(db_.get());
-  const std::string text = what + " path=" + path_ + " error=\"" + sqlite3_errmsg(db_.get()) + "\"";
+  const std::string facts = " path=" + path_ + " error=\"" + sqlite3_errmsg(db_.get()) + "\"";
+  const std::string text = what + facts;
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return Corruption(text);
+      return Corruption(what +
+                        ", its file is damaged: stop Millrace, move the file with its -wal and "
+                        "-shm away and start again; the tables are filled anew" +
+                        facts);
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
-      return InvalidArgument(text);
+      return InvalidArgument(what + ": give this user the right to write the file and its folder" +
+                             facts);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Unavailable(what + ", another program holds a lock on it: end that program" + facts);
     case SQLITE_ERROR:
     case SQLITE_MISUSE:
     case SQLITE_RANGE:

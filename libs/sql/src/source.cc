@@ -9,6 +9,11 @@ namespace {
 
 bool StartsCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
 
+/// How many characters of the source line a message shows before and behind its place.
+constexpr int kShownBefore = 100;
+constexpr int kShownBehind = 60;
+constexpr std::string_view kCut = "...";
+
 bool IsSpace(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
 }
@@ -42,6 +47,26 @@ Error Source::NotYet(int64_t offset, std::string_view what, std::string_view hin
   return Conflict(Describe(offset, what, hint));
 }
 
+/// Where `characters` before `from` begin, not below `begin`.
+size_t Source::Back(size_t begin, size_t from, int characters) const {
+  for (; from > begin && characters > 0; --characters) {
+    do {
+      --from;
+    } while (from > begin && !StartsCharacter(text_[from]));
+  }
+  return from;
+}
+
+/// Where `characters` from `from` on end, not above `end`.
+size_t Source::Forward(size_t from, size_t end, int characters) const {
+  for (; from < end && characters > 0; --characters) {
+    do {
+      ++from;
+    } while (from < end && !StartsCharacter(text_[from]));
+  }
+  return from;
+}
+
 std::string Source::Describe(int64_t offset, std::string_view what, std::string_view hint) const {
   const auto at =
       static_cast<size_t>(std::clamp<int64_t>(offset, 0, static_cast<int64_t>(text_.size())));
@@ -53,18 +78,24 @@ std::string Source::Describe(int64_t offset, std::string_view what, std::string_
   size_t line_end = std::min(text_.find('\n', at), text_.size());
   if (line_end > line_start && text_[line_end - 1] == '\r' && line_end > at) --line_end;
 
-  std::string caret;
-  int64_t column = 1;
-  for (size_t i = line_start; i < at; ++i) {
-    if (!StartsCharacter(text_[i])) continue;
-    ++column;
-    // A tab stays a tab, so that the caret stands below its character whatever a tab is worth.
-    caret += text_[i] == '\t' ? '\t' : ' ';
-  }
+  const auto column = 1 + std::count_if(text_.begin() + static_cast<std::ptrdiff_t>(line_start),
+                                        here, StartsCharacter);
   std::string out = "line " + std::to_string(line) + ", column " + std::to_string(column) + ": ";
   out.append(what);
   out += '\n';
-  out.append(text_, line_start, line_end - line_start);
+  const size_t shown_start = Back(line_start, at, kShownBefore);
+  const size_t shown_end = Forward(at, line_end, kShownBehind);
+  std::string caret;
+  if (shown_start > line_start) {
+    out += kCut;
+    caret.append(kCut.size(), ' ');
+  }
+  for (size_t i = shown_start; i < at; ++i) {
+    // A tab stays a tab, so that the caret stands below its character whatever a tab is worth.
+    if (StartsCharacter(text_[i])) caret += text_[i] == '\t' ? '\t' : ' ';
+  }
+  out.append(text_, shown_start, shown_end - shown_start);
+  if (shown_end < line_end) out += kCut;
   out += '\n';
   out += caret;
   out += '^';

@@ -16,7 +16,7 @@ class Source {
 
   const std::string& text() const { return text_; }
 
-  /// kInvalidArgument with line, column, source line and caret.
+  /// kInvalidArgument with line, column, source line (of a long one the piece around) and caret.
   Error At(int64_t offset, std::string_view what, std::string_view hint = {}) const;
   /// The same for an error that knows no place; what its message says behind "; " is the hint.
   Error At(int64_t offset, std::string_view subject, const Error& error) const;
@@ -30,6 +30,8 @@ class Source {
 
  private:
   std::string Describe(int64_t offset, std::string_view what, std::string_view hint) const;
+  size_t Back(size_t begin, size_t from, int characters) const;
+  size_t Forward(size_t from, size_t end, int characters) const;
 
   std::string text_;
 };

@@ -11,22 +11,22 @@
 #include <set>
 
 #include "millrace/base/hash.h"
+#include "millrace/rocksdb_log/rocksdb_log.h"
 
 namespace millrace::state_rocksdb {
 namespace {
 
 namespace fs = std::filesystem;
 
-rocksdb::Options StateOptions() {
+rocksdb::Options StateOptions(const std::string& folder) {
   rocksdb::Options o;
+  o.info_log = RocksDbErrorsToLog(folder);
   o.compression = rocksdb::kLZ4Compression;
   o.write_buffer_size = 64 << 20;
   // The state is a cache: what was not frozen need not outlive the process.
   o.avoid_flush_during_shutdown = true;
   // The manifest is uploaded whole at every freeze.
   o.max_manifest_file_size = 256 << 10;
-  o.keep_log_file_num = 1;
-  o.max_log_file_size = 1 << 20;
   o.max_open_files = 1024;
   return o;
 }
@@ -73,7 +73,7 @@ Status ShardDatabase::Clear() {
 }
 
 Status ShardDatabase::Open(bool create) {
-  rocksdb::Options options = StateOptions();
+  rocksdb::Options options = StateOptions(folder_);
   options.create_if_missing = create;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status s = rocksdb::DB::Open(options, folder_ + "/db", &db);
@@ -151,7 +151,7 @@ Result<StateFile> ShardDatabase::Describe(const std::string& name) {
   StateFile file{name, {}, static_cast<int64_t>(bytes.size()), Crc32c(bytes)};
   std::string id;
   if (IsTable(name)) {
-    rocksdb::SstFileReader reader(StateOptions());
+    rocksdb::SstFileReader reader(StateOptions(folder_));
     rocksdb::Status s = reader.Open(path);
     if (s.ok())
       s = rocksdb::GetExtendedUniqueIdFromTableProperties(*reader.GetTableProperties(), &id);

@@ -35,14 +35,15 @@ std::vector<admin::ReadinessCheck> CoordinatorRole::Readiness() {
     checks.push_back({"shards", false, shards.error().message});
     return checks;
   }
-  admin::ReadinessCheck halted{"shards", true, ""};
+  admin::ReadinessCheck all{"shards", true, ""};
   for (const runtime::ShardInfo& shard : *shards) {
-    if (shard.state != "halted") continue;
-    halted.ok = false;
-    halted.message +=
-        (halted.message.empty() ? "" : "; ") + shard.shard.ToString() + " halted: " + shard.message;
+    const bool failing = shard.state == "opening" && !shard.message.empty();
+    if (shard.state != "halted" && !failing) continue;
+    all.ok = false;
+    all.message += (all.message.empty() ? "" : "; ") + shard.shard.ToString() +
+                   (failing ? " cannot be opened: " : " halted: ") + shard.message;
   }
-  checks.push_back(std::move(halted));
+  checks.push_back(std::move(all));
   return checks;
 }
 

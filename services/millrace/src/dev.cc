@@ -2,13 +2,16 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -48,6 +51,20 @@ int FailConfig(const Error& error) {
   const bool told = error.code == Code::kInvalidArgument || error.code == Code::kConflict ||
                     error.code == Code::kUnavailable;
   return Fail(error, told ? kConfig : EXIT_FAILURE);
+}
+
+/// Of what lies in the data directory. What passes by itself is no fault of the configuration.
+int FailStore(const Error& error) {
+  return error.code == Code::kUnavailable ? Fail(error) : FailConfig(error);
+}
+
+/// A shard holds a few files open, its log and state some more: as many as the system allows.
+void RaiseOpenFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    LogWarn("the limit of open files cannot be raised", {{"error", std::strerror(errno)}});
 }
 
 /// A task that ended by an exception is a part of the process that is missing from now on, and
@@ -158,9 +175,9 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
         StopSignals& signals) {
   front.readiness.Recovering("the log and the stores are being opened");
   const auto log = log_embedded::EmbeddedLog::Open(dir + "/log");
-  if (!log.ok()) return FailConfig(log.error());
+  if (!log.ok()) return FailStore(log.error());
   const auto stores = service::WorkerStores::Open(dir);
-  if (!stores.ok()) return FailConfig(stores.error());
+  if (!stores.ok()) return FailStore(stores.error());
   const block_arrow::ArrowBlockCodec blocks;
   const record_simdjson::JsonRecordParsers records;
 
@@ -200,6 +217,7 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
 
 int RunDev(const DevOptions& options) {
   InstallCrashAtFromEnvironment();
+  RaiseOpenFileLimit();
   StopSignals signals;
   const auto data_dir = DataDir::Open(options.data_dir);
   if (!data_dir.ok()) return FailConfig(data_dir.error());

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "millrace/base/utf8.h"
 #include "sql_test_support.h"
 
 using namespace millrace;
@@ -118,6 +119,26 @@ TEST_CASE("an error names line and column, shows the line, points at the place a
 TEST_CASE("a caret stands below its character whatever tabs stand before it") {
   const std::string message = ErrorOf(WithWhere("\tkk = 1")).message;
   CHECK(message.find("\nWHERE \tkk = 1\n      \t^\n") != std::string::npos);
+}
+
+TEST_CASE("of a long line a message shows the piece around its place") {
+  // Characters of two bytes, so that a cut in one would be seen.
+  std::string many;
+  for (int i = 0; i < 3000; ++i) many += "\xc3\xa9";
+  const std::string message =
+      ErrorOf(WithWhere("k = '" + many + "' AND kk = '" + many + "'")).message;
+  CHECK(message.size() < 700);
+  CHECK(Utf8Prefix(message) == message.size());
+  const size_t shown = message.find("\n...");
+  REQUIRE(shown != message.npos);
+  const size_t next = message.find('\n', shown + 1);
+  const size_t end = message.find('\n', next + 1);
+  CHECK(message.substr(next - 3, 3) == "...");
+  CHECK(message.substr(next + 1, end - next - 1) == std::string(103, ' ') + "^");
+  // 100 characters, the last six of them of one byte.
+  const std::string before = message.substr(shown + 4, 2 * 94 + 6);
+  CHECK(before.substr(0, 4) == "\xc3\xa9\xc3\xa9");
+  CHECK(message.substr(shown + 4 + before.size(), 2) == "kk");
 }
 
 TEST_CASE("what is right but not built yet is a conflict, and says so") {

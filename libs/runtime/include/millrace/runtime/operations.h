@@ -36,7 +36,7 @@ struct ShardInfo {
   Epoch epoch;
   std::string worker;
   std::string state;    ///< opening, running, halted, stopped
-  std::string message;  ///< why it halted
+  std::string message;  ///< why it halted, or why it could not be opened yet
   Offset next_offset;
   Offset back_to;     ///< the lowest offset that a skip may name
   Offset end_offset;  ///< of its partition

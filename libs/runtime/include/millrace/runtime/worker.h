@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "millrace/base/log.h"
 #include "millrace/control/control_log.h"
 #include "millrace/runtime/operations.h"
 #include "millrace/runtime/partition_runner.h"
@@ -50,6 +51,7 @@ class Worker {
     /// Raised by each Own and Disown; a task of an older number ends.
     int64_t generation = 0;
     std::unique_ptr<ShardMetrics> metrics;
+    std::string open_failure;  ///< of the last try, until one succeeds
   };
 
   Task<> RunShard(ShardId id, int64_t generation);
@@ -64,6 +66,7 @@ class Worker {
   control::ControlClient* control_;
   std::map<ShardId, Slot> slots_;
   std::map<std::pair<std::string, PartitionId>, std::shared_ptr<PartitionRunner>> runners_;
+  LogRateLimit open_failures_{10};
   int64_t generations_ = 0;
   bool stopped_ = false;
 };
