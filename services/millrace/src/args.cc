@@ -152,7 +152,7 @@ class CommandLine {
         "  millrace apply flights.sql\n\n"
         "What is there already with the same definition stays as it is. A script with an error in\n"
         "its SQL creates nothing. A changed definition is a conflict (exit code 4); statements\n"
-        "before it stay applied. Prints a line for each statement applied, then the error.",
+        "before it stay applied, and the error names them.",
         [this](cli::Cluster& c) { return cli::RunApply(c, apply_, console_); });
     apply->add_option("FILE", apply_.file, "SQL script; - is standard input")
         ->required()

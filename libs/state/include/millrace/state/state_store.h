@@ -27,8 +27,8 @@ struct StateFile {
   uint32_t crc32c = 0;
 };
 
-/// A shard's local state: an ordered map that is written at cuts only. It is a cache: whoever opens
-/// a shard begins it anew, so everything can be lost between two owners.
+/// A shard's local state: an ordered map that is written at cuts only. It is a cache; everything
+/// can be lost at any time.
 ///
 /// Threads: one shard, one executor; one operation at a time.
 class StateStore {
