@@ -175,8 +175,9 @@ class Run {
     if (options_.producer_id) {
       console_.Note(
           "the input cannot be read twice, so its producer is named by --producer-id "
-          "alone: repeat the same input under it after a crash, and take another for "
-          "other input producer_id=" +
+          "alone: after a crash repeat the same input from its first record under it; "
+          "other records would be dropped as repeats, so take another for other input "
+          "producer_id=" +
           id + "/stdin");
       return id + "/stdin";
     }

@@ -150,8 +150,9 @@ class CommandLine {
     CLI::App* apply = ClusterVerbOf(
         &app_, "apply", "Create the streams and pipelines of a SQL script.",
         "  millrace apply flights.sql\n\n"
-        "What is there already with the same definition stays as it is. A changed definition is a\n"
-        "conflict (exit code 4). Statements before one that fails have been applied.",
+        "What is there already with the same definition stays as it is. A script with an error in\n"
+        "its SQL creates nothing. A changed definition is a conflict (exit code 4); statements\n"
+        "before it stay applied, and the error names them.",
         [this](cli::Cluster& c) { return cli::RunApply(c, apply_, console_); });
     apply->add_option("FILE", apply_.file, "SQL script; - is standard input")
         ->required()
@@ -163,11 +164,14 @@ class CommandLine {
     CLI::App* produce = Verb(
         &app_, "produce", "Send the records of a file as events.",
         "  millrace produce flights --input flights.csv.zst --end\n"
-        "  tail -f orders.jsonl | millrace produce orders --input - --producer-id till-7\n\n"
+        "  tail -n +1 -f till-7.jsonl | millrace produce orders --input - --producer-id till-7\n\n"
         "CSV has a header line with column names; an unquoted empty field is NULL, \"\" is empty\n"
         "text. JSON is one object a line. A rerun after a crash sends the same events under the\n"
         "same numbers, so none counts twice: the producer is named after --producer-id and the\n"
-        "content of the file. Exit code 1 if an event was refused." +
+        "content of the file. Standard input is named by --producer-id alone: to resume, send the\n"
+        "same input again from its first record, as `tail -n +1 -f` of a growing file does. Other\n"
+        "records under that id are taken for repeats and dropped. Exit code 1 if an event was\n"
+        "refused." +
             std::string(kTalksTo),
         [this] {
           return cli::RunProduce(*wiring_.connect(server_), wiring_.sinks(server_), produce_,
@@ -194,7 +198,8 @@ class CommandLine {
         ->type_name("N");
     produce
         ->add_option("--producer-id", produce_.producer_id,
-                     "who sends; needed to resume from standard input [default: produce]")
+                     "who sends; needed to resume from standard input, and another for other input "
+                     "[default: produce]")
         ->type_name("ID");
     produce->add_flag("--end", produce_.end,
                       "afterwards bring the stream to its end: every window closes, and the stream "
