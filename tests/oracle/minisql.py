@@ -13,6 +13,8 @@ from fractions import Fraction
 from types import SimpleNamespace
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+FIRST_TIME = (datetime(1, 1, 1, tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
+LAST_TIME = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
 DAY = 86_400_000_000
 AGGREGATES = ('count', 'sum', 'min', 'max', 'avg')
 WINDOW_ARGUMENTS = {'tumble': ('size', 'offset', 'timezone'), 'hop': ('slide', 'size', 'offset'),
@@ -74,6 +76,8 @@ def parse_time(text):
         if hours > 23 or minutes > 59:
             raise ValueError(f'not an RFC 3339 time: {text!r}')
         micros -= (-1 if found[8][0] == '-' else 1) * (hours * 60 + minutes) * 60 * 10**6
+    if not FIRST_TIME <= micros <= LAST_TIME:
+        raise ValueError(f'not between the years 1 and 9999: {text!r}')
     return micros
 
 
