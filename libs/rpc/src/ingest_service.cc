@@ -46,8 +46,9 @@ class IngestService final : public wire::Ingest::CallbackService, public Drainab
  public:
   IngestService(const ServerOptions& options, const Serving* serving)
       : serving_(serving),
-        streams_(std::make_shared<PublishStreams>(
-            PublishStreams::Limits{options.stream_batches, options.stream_bytes})) {}
+        streams_(std::make_shared<PublishStreams>(PublishStreams::Limits{
+            options.stream_batches, options.stream_bytes, options.stream_unwritten_bytes,
+            options.streams_bytes, options.longest_write})) {}
 
   grpc::Service* service() override { return this; }
   void Drain() override { streams_->Drain(); }
@@ -66,11 +67,12 @@ class IngestService final : public wire::Ingest::CallbackService, public Drainab
   }
 
   grpc::ServerBidiReactor<wire::PublishStreamRequest, wire::PublishStreamReply>* PublishStream(
-      grpc::CallbackServerContext*) override {
+      grpc::CallbackServerContext* context) override {
     const Services* services = serving_->load();
     if (services == nullptr || services->gateway == nullptr)
       return PublishStreams::Refuse(NotServingStatus(services == nullptr));
-    return streams_->Open(services->gateway_executor, services->gateway);
+    return streams_->Open(services->gateway_executor, services->gateway,
+                          [context] { context->TryCancel(); });
   }
 
   grpc::ServerUnaryReactor* ListStreams(grpc::CallbackServerContext* context,
