@@ -19,10 +19,14 @@ struct ServerOptions {
   std::chrono::seconds max_connection_grace{30};
   /// What gRPC may hold in buffers of all connections together.
   size_t memory_bytes = 512 << 20;
-  /// Longest answer of Control and Query calls, whatever deadline the caller sets, and of those
-  /// that wait for results to be applied.
+  /// Longest wait for the answer to a Control or Query call, whatever deadline the caller sets, and
+  /// of a Query that waits until results are applied.
   std::chrono::seconds longest_call{60};
   std::chrono::seconds longest_wait{3'600};
+  /// Queries under way, each with its table in memory until the reader has it; and those that wait
+  /// until results are applied. Further ones get RESOURCE_EXHAUSTED with a delay.
+  size_t queries = 16;
+  size_t waiting_queries = 256;
   /// A caller that takes no message of a PublishStream or a Query for so long is cut off.
   std::chrono::seconds longest_write{60};
   /// Of one PublishStream; past any it is not read: batches without a written answer, bytes of
