@@ -30,6 +30,11 @@ TEST_CASE("Control gives and takes what Operations does") {
   CHECK(conflict.error().code == Code::kConflict);
   CHECK(conflict.error().message == "the stream has another definition");
 
+  process.operations.applied = NotFound("no such column column=" + std::string(100'000, '\n'));
+  const auto large = client.Apply("CREATE TABLE s");
+  CHECK(large.error().code == Code::kNotFound);
+  CHECK(large.error().message.substr(0, 24) == "no such column column=\n\n");
+
   const auto stream = client.DescribeStream("default", "s");
   REQUIRE(stream.ok());
   CHECK(stream->columns[1].type == "bigint");
