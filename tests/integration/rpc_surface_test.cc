@@ -214,6 +214,26 @@ TEST_CASE("whole refusals carry ErrorInfo, BadRequest and RetryInfo") {
   CHECK(retry.retry_delay().nanos() == 250'000'000);
 }
 
+TEST_CASE("Publish does not wait for ever for a log that does not answer") {
+  const test::TempDir directory;
+  rpc::ServerOptions options;
+  options.longest_call = std::chrono::seconds(1);
+  ingest::Options lingering;
+  lingering.linger = std::chrono::hours(1);
+  test::GatewayProcess gateway(directory.Sub("log"), Stream(), "127.0.0.1:0", options, lingering);
+  const auto stub = wire::Ingest::NewStub(ChannelTo(gateway.address()));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  wire::PublishRequest request;
+  request.set_stream("s");
+  request.add_events()->set_json(R"({"ts":"2001-01-01T00:00:00Z","v":1})");
+  wire::PublishReply reply;
+  const grpc::Status late = stub->Publish(&context, request, &reply);
+  CHECK(late.error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(late.error_message().find("send the same numbers again") != std::string::npos);
+  CHECK(late.error_details().empty());
+}
+
 TEST_CASE("a stream answers in order and ends with the refusal of a whole batch") {
   const test::TempDir directory;
   test::GatewayProcess gateway(directory.Sub("log"), Stream());

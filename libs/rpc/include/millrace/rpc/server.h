@@ -19,8 +19,8 @@ struct ServerOptions {
   std::chrono::seconds max_connection_grace{30};
   /// What gRPC may hold in buffers of all connections together.
   size_t memory_bytes = 512 << 20;
-  /// Longest wait for the answer to a Control or Query call, whatever deadline the caller sets, and
-  /// of a Query that waits until results are applied.
+  /// Longest wait for the answer to a Publish, Control or Query call, whatever deadline the caller
+  /// sets, and of a Query that waits until results are applied.
   std::chrono::seconds longest_call{60};
   std::chrono::seconds longest_wait{3'600};
   /// Queries under way, each with its table in memory until the reader has it; and those that wait
