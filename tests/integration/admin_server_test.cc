@@ -13,8 +13,7 @@
 namespace millrace::admin {
 namespace {
 
-/// The whole answer to one GET, as bytes.
-std::string Get(const std::string& address, const std::string& path) {
+int Connect(const std::string& address) {
   const HostPort at = *ParseHostPort(address);
   const int s = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in to{};
@@ -22,6 +21,14 @@ std::string Get(const std::string& address, const std::string& path) {
   to.sin_port = htons(at.port);
   REQUIRE(inet_pton(AF_INET, at.host.c_str(), &to.sin_addr) == 1);
   REQUIRE(connect(s, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+  return s;
+}
+
+/// The whole answer to one GET, as bytes; what there is of it when nothing comes for ten seconds.
+std::string Get(const std::string& address, const std::string& path) {
+  const int s = Connect(address);
+  const timeval patience{10, 0};
+  setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   const std::string request =
       "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n";
   REQUIRE(write(s, request.data(), request.size()) == static_cast<ssize_t>(request.size()));
@@ -73,6 +80,22 @@ TEST_CASE("readiness is 200 when every check holds and 503 naming those that do 
   CHECK(answer.find(
             R"({"name": "serving", "ok": false, "message": "no answer from \"serving.db\""})") !=
         std::string::npos);
+}
+
+TEST_CASE("connections that send nothing do not keep the pages from others") {
+  const auto server = Serve(Healthy());
+  std::vector<int> silent;
+  SECTION("a few: a page comes while they are open") {
+    for (int i = 0; i < 12; ++i) silent.push_back(Connect(server->address()));
+    CHECK(Get(server->address(), "/livez").find("HTTP/1.1 200") == 0);
+    char byte = 0;
+    for (const int s : silent) CHECK(recv(s, &byte, 1, MSG_DONTWAIT) == -1);
+  }
+  SECTION("many: a page comes when they had their second") {
+    for (int i = 0; i < 60; ++i) silent.push_back(Connect(server->address()));
+    CHECK(Get(server->address(), "/livez").find("HTTP/1.1 200") == 0);
+  }
+  for (const int s : silent) close(s);
 }
 
 TEST_CASE("a callback that throws gives 500 and the server goes on") {

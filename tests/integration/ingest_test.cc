@@ -243,6 +243,32 @@ TEST_CASE("a full gateway slows clients down and loses nothing") {
   CheckLog(&gateway, 5'000, &copies);
 }
 
+TEST_CASE("a client waits as long as a full gateway asks it to, however short its own delays are") {
+  const test::TempDir directory;
+  ingest::Options full;
+  full.in_flight_bytes = 1;
+  full.linger = std::chrono::hours(1);
+  full.retry_after = std::chrono::hours(1);
+  test::GatewayProcess gateway(directory.Sub("log"), Stream(), "127.0.0.1:0", {}, full);
+  const auto holder = MakeClient(OptionsFor(gateway.address(), "p2"));
+  REQUIRE(holder->Publish(Json(1)).ok());
+  while (gateway.metrics().Value("millrace_gateway_in_flight_bytes") == 0)
+    std::this_thread::yield();
+
+  std::vector<EventReport> reports;
+  ClientOptions options = OptionsFor(gateway.address());
+  options.on_event = [&](const EventReport& r) { reports.push_back(r); };
+  options.retry_first = options.retry_last = milliseconds(1);
+  options.give_up_after = seconds(2);
+  const auto client = MakeClient(options);
+  REQUIRE(client->Publish(Json(1)).ok());
+  REQUIRE(client->Flush(seconds(60)).ok());
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].reason == "DEADLINE_EXCEEDED");
+  CHECK(gateway.metrics().Value(
+            "millrace_gateway_backpressure_total{reason=\"in_flight_bytes\"}") == 1);
+}
+
 TEST_CASE("a server that drains answers what it has read and takes nothing new") {
   const test::TempDir directory;
   test::GatewayProcess gateway(directory.Sub("log"), Stream());

@@ -1,6 +1,4 @@
-// What any gRPC client sees: health, reflection, error details, Control and Query.
-#include <google/rpc/error_details.pb.h>
-#include <google/rpc/status.pb.h>
+// What any gRPC client sees: health, reflection, Ingest and its error details.
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -9,6 +7,7 @@
 #include <thread>
 
 #include "integration/ingest_cluster.h"
+#include "integration/rpc_surface.h"
 #include "millrace/client/operations_client.h"
 #include "millrace/ingest/v1/ingest.grpc.pb.h"
 #include "support/temp_dir.h"
@@ -17,97 +16,10 @@ namespace millrace {
 namespace {
 
 namespace wire = ingest::v1;
-
-StreamSpec Stream() {
-  StreamSpec s;
-  s.name = "s";
-  s.columns = {{"ts", Type::kTimestamp, true}, {"v", Type::kBigint, false}};
-  s.event_time = 0;
-  s.partitions = 2;
-  s.topic = "default.s";
-  return s;
-}
-
-/// Answers of the control side, set by the test.
-class FakeOperations : public runtime::Operations {
- public:
-  Result<std::vector<runtime::AppliedStatement>> applied = NotFound("unset");
-  ServingTable table;
-  ServingQuery asked;
-  bool waited = false;
-  Micros advanced_to = 0;
-  ShardId skipped;
-  bool hang = false;
-  std::atomic<bool> hanging{false};
-
-  Task<Result<std::vector<runtime::AppliedStatement>>> Apply(std::string sql) override {
-    if (sql == "throw") throw InvariantViolation("broken");
-    Completion<bool> never;
-    hanging = hang;
-    if (hang) co_await never;
-    co_return applied;
-  }
-  Task<Result<std::vector<runtime::StreamInfo>>> ListStreams() override {
-    co_return std::vector<runtime::StreamInfo>{{Stream(), {Offset(3), Offset(4)}}};
-  }
-  Task<Status> AdvanceStream(std::string, std::string name, Micros to) override {
-    if (name != "s") co_return NotFound("there is no such stream stream=" + name);
-    advanced_to = to;
-    co_return Status();
-  }
-  Task<Result<std::vector<runtime::PipelineInfo>>> ListPipelines() override {
-    runtime::PipelineInfo info;
-    info.incarnation = {"default", "r", Offset(17)};
-    info.spec.name = "r";
-    info.spec.stream = "s";
-    info.spec.window = {WindowKind::kHop, 60 * kSecond, 10 * kSecond, 0, "", {}, 1};
-    info.state = "running";
-    info.watermark = 5;
-    co_return std::vector<runtime::PipelineInfo>{info};
-  }
-  Task<Status> DropPipeline(std::string, std::string) override { co_return Conflict("not now"); }
-  Task<Result<std::vector<runtime::ShardInfo>>> ListShards() override {
-    runtime::ShardInfo info;
-    info.shard = {{"default", "r", Offset(17)}, PartitionId(1)};
-    info.state = "halted";
-    info.message = "why";
-    info.next_offset = Offset(8);
-    co_return std::vector<runtime::ShardInfo>{info};
-  }
-  Task<Status> SkipShard(ShardId shard, Offset, std::string) override {
-    skipped = shard;
-    co_return Status();
-  }
-  Task<Status> WaitApplied(std::string, std::string) override {
-    waited = true;
-    co_return Status();
-  }
-  Task<Result<ServingTable>> Query(ServingQuery query) override {
-    asked = query;
-    if (query.name != "r") co_return NotFound("there is no such pipeline name=" + query.name);
-    co_return table;
-  }
-};
-
-/// The control side alone.
-struct ControlProcess {
-  explicit ControlProcess(rpc::ServerOptions options = {}) {
-    options.listen = "127.0.0.1:0";
-    rpc::Services services;
-    services.control_executor = &driver.core(0);
-    services.operations = &operations;
-    server = rpc::Server::Start(options, services).value();
-  }
-  ~ControlProcess() { server.reset(); }
-
-  FakeOperations operations;
-  ThreadDriver driver{{1, 1, {}}};
-  std::unique_ptr<rpc::Server> server;
-};
-
-std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
-  return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
-}
+using test::ChannelTo;
+using test::FakeOperations;
+using test::HasDetail;
+using test::Stream;
 
 grpc::Status PublishOne(wire::Ingest::Stub* stub, const std::string& stream, int events,
                         wire::PublishReply* reply) {
@@ -117,15 +29,6 @@ grpc::Status PublishOne(wire::Ingest::Stub* stub, const std::string& stream, int
   for (int i = 0; i < events; ++i)
     request.add_events()->set_json(R"({"ts":"2001-01-01T00:00:00Z","v":1})");
   return stub->Publish(&context, request, reply);
-}
-
-template <typename Detail>
-bool HasDetail(const grpc::Status& status, Detail* out) {
-  google::rpc::Status details;
-  if (!details.ParseFromString(status.error_details())) return false;
-  for (const auto& any : details.details())
-    if (any.UnpackTo(out)) return true;
-  return false;
 }
 
 /// A unary call with raw bytes, for services whose stubs Debian does not package.
@@ -311,6 +214,26 @@ TEST_CASE("whole refusals carry ErrorInfo, BadRequest and RetryInfo") {
   CHECK(retry.retry_delay().nanos() == 250'000'000);
 }
 
+TEST_CASE("Publish does not wait for ever for a log that does not answer") {
+  const test::TempDir directory;
+  rpc::ServerOptions options;
+  options.longest_call = std::chrono::seconds(1);
+  ingest::Options lingering;
+  lingering.linger = std::chrono::hours(1);
+  test::GatewayProcess gateway(directory.Sub("log"), Stream(), "127.0.0.1:0", options, lingering);
+  const auto stub = wire::Ingest::NewStub(ChannelTo(gateway.address()));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  wire::PublishRequest request;
+  request.set_stream("s");
+  request.add_events()->set_json(R"({"ts":"2001-01-01T00:00:00Z","v":1})");
+  wire::PublishReply reply;
+  const grpc::Status late = stub->Publish(&context, request, &reply);
+  CHECK(late.error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(late.error_message().find("send the same numbers again") != std::string::npos);
+  CHECK(late.error_details().empty());
+}
+
 TEST_CASE("a stream answers in order and ends with the refusal of a whole batch") {
   const test::TempDir directory;
   test::GatewayProcess gateway(directory.Sub("log"), Stream());
@@ -382,118 +305,6 @@ TEST_CASE("a stream is read no further than its bound of unanswered batches") {
   CHECK(stream->Finish().ok());
   const double batch = 1'000 * (29 + 64);
   CHECK(most == 4 * batch);
-}
-
-TEST_CASE("Control gives and takes what Operations does") {
-  ControlProcess process;
-  OperationsClient client(process.server->address());
-  process.operations.applied =
-      std::vector<runtime::AppliedStatement>{{"stream", "default", "s", true}};
-  const auto applied = client.Apply("CREATE TABLE s");
-  REQUIRE(applied.ok());
-  CHECK(applied->at(0).kind == "stream");
-  CHECK(applied->at(0).created);
-  process.operations.applied = Conflict("the stream has another definition");
-  const auto conflict = client.Apply("CREATE TABLE s");
-  CHECK(conflict.error().code == Code::kConflict);
-  CHECK(conflict.error().message == "the stream has another definition");
-
-  const auto stream = client.DescribeStream("default", "s");
-  REQUIRE(stream.ok());
-  CHECK(stream->columns[1].type == "bigint");
-  CHECK(stream->end_offsets == std::vector<int64_t>{3, 4});
-  CHECK(stream->idle_timeout == 30 * kSecond);
-  CHECK(client.DescribeStream("default", "t").error().code == Code::kNotFound);
-  CHECK(client.ListStreams("other")->empty());
-
-  REQUIRE(client.AdvanceStream("default", "s", 42).ok());
-  CHECK(process.operations.advanced_to == 42);
-  REQUIRE(client.AdvanceStream("default", "s", kPlusInfinity).ok());
-  CHECK(process.operations.advanced_to == kPlusInfinity);
-  CHECK(client.AdvanceStream("default", "t", 1).error().code == Code::kNotFound);
-
-  const auto pipeline = client.DescribePipeline("default", "r");
-  REQUIRE(pipeline.ok());
-  CHECK(pipeline->defined_at == 17);
-  CHECK(pipeline->window == "hop");
-  CHECK(pipeline->watermark == 5);
-  CHECK(client.DropPipeline("default", "r").error().code == Code::kConflict);
-
-  const auto shards = client.ListShards();
-  REQUIRE(shards.ok());
-  CHECK(shards->at(0).shard == "default/r@17/p1");
-  CHECK(shards->at(0).watermark == kMinusInfinity);
-  REQUIRE(client.SkipShard(shards->at(0).shard, 9, "lost").ok());
-  CHECK(process.operations.skipped.partition == PartitionId(1));
-  CHECK(client.SkipShard("nonsense", 9, "lost").error().code == Code::kInvalidArgument);
-}
-
-TEST_CASE("Query streams typed rows after the columns") {
-  ControlProcess process;
-  OperationsClient client(process.server->address());
-  ServingTable& table = process.operations.table;
-  table.names = {"n", "x", "t", "m"};
-  table.types = {Type::kBigint, Type::kDouble, Type::kText, Type::kNumeric};
-  for (int64_t i = 0; i < 2'500; ++i)
-    table.rows.push_back({Value{Type::kBigint, i - 1}, Value{Type::kDouble, 0.5},
-                          Value{Type::kText, {}}, Value{Type::kNumeric, -kMaxNumeric}});
-  ResultQuery query;
-  query.name = "r";
-  query.keys = {{"k", "v"}};
-  query.from = -5;
-  query.wait = true;
-  std::vector<ResultColumn> columns;
-  std::vector<std::vector<Value>> rows;
-  const auto ask = [&] {
-    columns.clear();
-    rows.clear();
-    return client.Query(
-        query, [&](const std::vector<ResultColumn>& c) { columns = c; },
-        [&](const std::vector<Value>& r) { rows.push_back(r); });
-  };
-  REQUIRE(ask().ok());
-  CHECK(process.operations.waited);
-  CHECK(process.operations.asked.keys == query.keys);
-  CHECK(process.operations.asked.from == query.from);
-  CHECK(!process.operations.asked.to);
-  REQUIRE(columns.size() == 4);
-  CHECK(columns[3].type == Type::kNumeric);
-  CHECK(rows == table.rows);
-
-  table.rows.clear();
-  REQUIRE(ask().ok());
-  CHECK(columns.size() == 4);
-  CHECK(rows.empty());
-
-  query.name = "other";
-  CHECK(ask().error().code == Code::kNotFound);
-}
-
-TEST_CASE("a call that takes too long, is abandoned or breaks is ended") {
-  rpc::ServerOptions options;
-  options.longest_call = std::chrono::seconds(1);
-  ControlProcess process(options);
-  OperationsClient patient(process.server->address());
-  const auto broken = patient.Apply("throw");
-  CHECK(broken.error().code == Code::kInternal);
-  CHECK(broken.error().message.find("broken") != std::string::npos);
-  process.operations.hang = true;
-  CHECK(patient.Apply("x").error().code == Code::kUnavailable);
-  OperationsClient hasty(process.server->address(), std::chrono::milliseconds(50));
-  CHECK(hasty.Apply("x").error().code == Code::kUnavailable);
-}
-
-TEST_CASE("calls under way end when their executor stops first") {
-  auto process = std::make_unique<ControlProcess>();
-  process->operations.hang = true;
-  OperationsClient client(process->server->address());
-  Result<std::vector<AppliedStatement>> answer = Internal("none");
-  std::thread caller([&] { answer = client.Apply("x"); });
-  while (!process->operations.hanging) std::this_thread::yield();
-  process->driver.Stop();
-  caller.join();
-  REQUIRE(!answer.ok());
-  CHECK(answer.error().code == Code::kUnavailable);
 }
 
 }  // namespace millrace

@@ -176,6 +176,7 @@ class Recovering(unittest.TestCase):
                 done = subprocess.run(self.dev(grpc, admin), capture_output=True, text=True, timeout=PATIENCE)
                 self.assertEqual(done.returncode, CONFIG, done.stderr)
                 self.assertIn(address, done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
                 self.assertEqual(os.listdir(self.data_dir), ['LOCK'])
 
     def test_while_it_recovers_a_server_says_so(self):

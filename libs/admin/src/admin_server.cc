@@ -5,9 +5,13 @@
 
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <exception>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include "millrace/base/host_port.h"
 #include "millrace/base/version.h"
@@ -15,8 +19,15 @@
 namespace millrace::admin {
 namespace {
 
-constexpr size_t kThreads = 4;
-constexpr int kTimeoutSeconds = 5;
+/// A connection holds a thread until its request is read, so there are more than there are
+/// watchers, and a silent one is not waited for.
+constexpr size_t kThreads = 32;
+constexpr size_t kQueuedConnections = 64;
+/// Connections that the kernel takes before the server does. The library asks for 5; a client
+/// beyond them tries again after a second.
+constexpr int kBacklog = 128;
+constexpr int kReadTimeoutSeconds = 1;
+constexpr int kWriteTimeoutSeconds = 5;
 /// Requests have no body; this bounds what a wrong one makes the server read.
 constexpr size_t kMaxBodyBytes = 64 << 10;
 constexpr auto kStartDeadline = std::chrono::seconds(10);
@@ -66,24 +77,74 @@ void ServeException(httplib::Response* response, std::exception_ptr thrown) {
   response->set_content("internal error: " + what + "\n", kText);
 }
 
+/// Threads that serve connections. While the queue is full no connection is taken from the kernel,
+/// whose own queue is short.
+class Pool final : public httplib::TaskQueue {
+ public:
+  Pool() {
+    for (size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Work(); });
+  }
+
+  void enqueue(std::function<void()> fn) override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return jobs_.size() < kQueuedConnections; });
+    jobs_.push_back(std::move(fn));
+    changed_.notify_all();
+  }
+  /// What is queued is still run, which closes its socket.
+  void shutdown() override {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+      changed_.notify_all();
+    }
+    for (std::thread& t : threads_) t.join();
+  }
+
+ private:
+  void Work() {
+    for (;;) {
+      std::function<void()> job;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
+        if (jobs_.empty()) return;
+        job = std::move(jobs_.front());
+        jobs_.pop_front();
+        changed_.notify_all();
+      }
+      job();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> jobs_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
 }  // namespace
 
 struct AdminServer::Server {
   httplib::Server http;
   Callbacks callbacks;
   std::thread thread;
+  int listening = -1;
 
   explicit Server(Callbacks c) : callbacks(std::move(c)) {
-    http.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+    http.new_task_queue = [] { return new Pool(); };
     // The default would set SO_REUSEPORT, with which a port in use goes unnoticed.
-    http.set_socket_options([](int socket) {
+    http.set_socket_options([this](int socket) {
+      listening = socket;
       const int yes = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
-    // An idle connection would hold one of the few threads.
+    // An idle connection would hold a thread. The timeout is that of its first byte too.
     http.set_keep_alive_max_count(1);
-    http.set_read_timeout(kTimeoutSeconds);
-    http.set_write_timeout(kTimeoutSeconds);
+    http.set_keep_alive_timeout(kReadTimeoutSeconds);
+    http.set_read_timeout(kReadTimeoutSeconds);
+    http.set_write_timeout(kWriteTimeoutSeconds);
     http.set_payload_max_length(kMaxBodyBytes);
     http.set_exception_handler(
         [](const httplib::Request&, httplib::Response& response, std::exception_ptr thrown) {
@@ -155,6 +216,9 @@ Result<std::unique_ptr<AdminServer>> AdminServer::Start(const std::string& addre
                        std::string(reason != 0 ? std::strerror(reason) : "no such host") +
                        "; choose an address of this machine admin=" + address);
   }
+  if (listen(admin->server_->listening, kBacklog) != 0)
+    return Unavailable("cannot listen for HTTP: " + std::string(std::strerror(errno)) +
+                       " admin=" + address);
   at.port = static_cast<uint16_t>(port);
   admin->address_ = at.ToString();
   admin->server_->thread = std::thread([&http] { http.listen_after_bind(); });

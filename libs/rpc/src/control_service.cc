@@ -244,7 +244,9 @@ class ControlService final : public wire::Control::CallbackService, public Drain
 
  public:
   ControlService(const ServerOptions& options, const Serving* serving)
-      : cap_(options.longest_call), serving_(serving) {}
+      : cap_{std::make_shared<Deadlines>(options.longest_call),
+             {grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than any may"}},
+        serving_(serving) {}
 
   grpc::Service* service() override { return this; }
 
@@ -291,11 +293,11 @@ class ControlService final : public wire::Control::CallbackService, public Drain
     const Services* services = serving_->load();
     if (services == nullptr || services->operations == nullptr)
       return EndAtOnce(context, NotServingStatus(services == nullptr));
-    return UnaryCall<Reply>::Start(*services->control_executor, reply, cap_,
+    return UnaryCall<Reply>::Start(*services->control_executor, reply, &cap_,
                                    work(services->operations));
   }
 
-  const Executor::Duration cap_;
+  const Cap cap_;
   const Serving* serving_;
 };
 

@@ -45,14 +45,19 @@ Task<Answer<wire::ListStreamsReply>> AnswerListStreams(ingest::Gateway* gateway,
 class IngestService final : public wire::Ingest::CallbackService, public DrainableService {
  public:
   IngestService(const ServerOptions& options, const Serving* serving)
-      : serving_(serving),
-        streams_(std::make_shared<PublishStreams>(
-            PublishStreams::Limits{options.stream_batches, options.stream_bytes})) {}
+      : publish_cap_{std::make_shared<Deadlines>(options.longest_call),
+                     // No details: those say that nothing was done.
+                     {grpc::StatusCode::UNAVAILABLE,
+                      "the log did not answer in time; the events may be in it all the same, send "
+                      "the same numbers again"}},
+        serving_(serving),
+        streams_(std::make_shared<PublishStreams>(PublishStreams::Limits{
+            options.stream_batches, options.stream_bytes, options.stream_unwritten_bytes,
+            options.streams_bytes, options.longest_write})) {}
 
   grpc::Service* service() override { return this; }
   void Drain() override { streams_->Drain(); }
 
-  // An answer waits for the log alone, and the log always answers, so these need no cap.
   grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext* context,
                                     const wire::PublishRequest* request,
                                     wire::PublishReply* reply) override {
@@ -61,16 +66,17 @@ class IngestService final : public wire::Ingest::CallbackService, public Drainab
       return EndAtOnce(context, NotServingStatus(services == nullptr));
     // gRPC frees its own copy when the caller goes away, while the gateway may still read it.
     auto copy = std::make_shared<wire::PublishRequest>(*request);
-    return UnaryCall<wire::PublishReply>::Start(*services->gateway_executor, reply, std::nullopt,
+    return UnaryCall<wire::PublishReply>::Start(*services->gateway_executor, reply, &publish_cap_,
                                                 AnswerPublish(services->gateway, std::move(copy)));
   }
 
   grpc::ServerBidiReactor<wire::PublishStreamRequest, wire::PublishStreamReply>* PublishStream(
-      grpc::CallbackServerContext*) override {
+      grpc::CallbackServerContext* context) override {
     const Services* services = serving_->load();
     if (services == nullptr || services->gateway == nullptr)
       return PublishStreams::Refuse(NotServingStatus(services == nullptr));
-    return streams_->Open(services->gateway_executor, services->gateway);
+    return streams_->Open(services->gateway_executor, services->gateway,
+                          [context] { context->TryCancel(); });
   }
 
   grpc::ServerUnaryReactor* ListStreams(grpc::CallbackServerContext* context,
@@ -80,11 +86,12 @@ class IngestService final : public wire::Ingest::CallbackService, public Drainab
     if (services == nullptr || services->gateway == nullptr)
       return EndAtOnce(context, NotServingStatus(services == nullptr));
     return UnaryCall<wire::ListStreamsReply>::Start(
-        *services->gateway_executor, reply, std::nullopt,
+        *services->gateway_executor, reply, nullptr,
         AnswerListStreams(services->gateway, request->namespace_()));
   }
 
  private:
+  const Cap publish_cap_;
   const Serving* serving_;
   std::shared_ptr<PublishStreams> streams_;
 };

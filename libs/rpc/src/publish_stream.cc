@@ -5,6 +5,7 @@
 #include <deque>
 #include <exception>
 
+#include "millrace/base/log.h"
 #include "millrace/ingest/v1/ingest.pb.h"
 #include "publish_convert.h"
 #include "status.h"
@@ -13,6 +14,44 @@ namespace millrace::rpc {
 
 namespace wire = ingest::v1;
 
+namespace {
+
+/// Thousands of small messages each, so they live in an arena.
+template <typename Message>
+struct InArena {
+  google::protobuf::Arena arena;
+  Message* const message = google::protobuf::Arena::CreateMessage<Message>(&arena);
+};
+
+/// What an answer holds while it waits.
+size_t BytesOf(const ingest::PublishReply& reply) {
+  size_t bytes = reply.results.size() * sizeof(ingest::EventResult);
+  const ingest::EventError* counted = nullptr;
+  for (const ingest::EventResult& result : reply.results) {
+    const ingest::EventError* error = result.error.get();
+    // Events of one failed append, which stand together, share theirs.
+    if (error == nullptr || error == counted) continue;
+    bytes += sizeof *error + error->reason.capacity() + error->message.capacity();
+    counted = error;
+  }
+  return bytes;
+}
+
+/// A share of a total, while it is there.
+class Share {
+ public:
+  explicit Share(std::shared_ptr<std::atomic<size_t>> total) : total_(std::move(total)) {}
+  Share(const Share&) = delete;
+  ~Share() { Set(0); }
+  void Set(size_t bytes) { *total_ += bytes - std::exchange(bytes_, bytes); }
+
+ private:
+  const std::shared_ptr<std::atomic<size_t>> total_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace
+
 /// One call: reads batches, starts them on the gateway's executor in the order read, answers them
 /// in that order.
 ///
@@ -20,8 +59,15 @@ namespace wire = ingest::v1;
 /// An operation is started with the lock held, so none starts after Finish.
 class PublishStreams::Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Reactor* reactor, Limits limits, Executor* executor, ingest::Gateway* gateway)
-      : reactor_(reactor), limits_(limits), executor_(executor), gateway_(gateway) {}
+  Session(Reactor* reactor, const PublishStreams& streams, Executor* executor,
+          ingest::Gateway* gateway, std::function<void()> cancel)
+      : reactor_(reactor),
+        limits_(streams.limits_),
+        writes_(streams.writes_),
+        held_(streams.held_),
+        executor_(executor),
+        gateway_(gateway),
+        cancel_(std::move(cancel)) {}
 
   void Start() { Pump(); }
   void OnRead(bool ok);
@@ -33,16 +79,22 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
   void OnDone();
 
  private:
-  /// A batch between its reading and the writing of its answer.
+  using Request = InArena<wire::PublishStreamRequest>;
+  /// A batch between its reading and the writing of its answer. The request is the gateway's, which
+  /// drops it; the answer becomes a message when its turn comes, which takes more room.
   struct Batch {
-    google::protobuf::Arena arena;  ///< of both messages: thousands of small ones each
-    wire::PublishStreamRequest* const request =
-        google::protobuf::Arena::CreateMessage<wire::PublishStreamRequest>(&arena);
-    wire::PublishStreamReply* const reply =
-        google::protobuf::Arena::CreateMessage<wire::PublishStreamReply>(&arena);
-    size_t bytes = 0;
+    explicit Batch(std::shared_ptr<std::atomic<size_t>> total) : held(std::move(total)) {}
+
+    Share held;
+    int64_t number = 0;
+    size_t bytes = 0;  ///< of the request, once answered of the answer
     bool answered = false;
+    ingest::PublishReply reply;
     grpc::Status status;
+  };
+  struct Writing {
+    std::shared_ptr<Batch> batch;
+    InArena<wire::PublishStreamReply> out;
   };
   /// Answers a batch whose task was destroyed.
   class Ender {
@@ -61,8 +113,12 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
     std::shared_ptr<Batch> batch_;
   };
 
-  static Task<void> Run(Ender ender);
-  void Answer(const std::shared_ptr<Batch>& batch, grpc::Status status);
+  static Task<void> Run(Ender ender, std::shared_ptr<Request> request);
+  void Answer(const std::shared_ptr<Batch>& batch, grpc::Status status,
+              ingest::PublishReply reply = {});
+  void Write(std::shared_ptr<Batch> batch);
+  bool MayRead() const;
+  void OnStalled(uint64_t write);
   void Close(grpc::Status status);
   void Pump();
   void Finish(const grpc::Status& status);
@@ -70,14 +126,20 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
   std::recursive_mutex mutex_;
   Reactor* reactor_;
   const Limits limits_;
+  const std::shared_ptr<Deadlines> writes_;
+  const std::shared_ptr<std::atomic<size_t>> held_;
   Executor* const executor_;
   ingest::Gateway* const gateway_;
+  const std::function<void()> cancel_;
 
-  std::shared_ptr<Batch> reading_;
+  std::shared_ptr<Request> reading_;
   bool reads_done_ = false;
-  std::deque<std::shared_ptr<Batch>> batches_;  ///< unanswered, in order
-  std::shared_ptr<Batch> writing_;
-  size_t bytes_ = 0;
+  std::deque<std::shared_ptr<Batch>> batches_;  ///< whose answers are not written yet, in order
+  size_t unanswered_bytes_ = 0;
+  size_t unwritten_bytes_ = 0;
+  std::unique_ptr<Writing> writing_;
+  uint64_t writes_begun_ = 0;
+  uint64_t write_deadline_ = 0;  ///< of the write under way
   bool draining_ = false;
   std::optional<grpc::Status> closing_;  ///< nothing more is answered
   /// A batch was refused as a whole, so no later one is taken. Only on the executor.
@@ -86,8 +148,9 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
 
 class PublishStreams::Call final : public Reactor {
  public:
-  Call(Limits limits, Executor* executor, ingest::Gateway* gateway)
-      : session_(std::make_shared<Session>(this, limits, executor, gateway)) {}
+  Call(const PublishStreams& streams, Executor* executor, ingest::Gateway* gateway,
+       std::function<void()> cancel)
+      : session_(std::make_shared<Session>(this, streams, executor, gateway, std::move(cancel))) {}
   const std::shared_ptr<Session>& session() const { return session_; }
 
  private:
@@ -124,8 +187,9 @@ PublishStreams::Reactor* PublishStreams::Refuse(const grpc::Status& status) {
   return new Refused(status);
 }
 
-PublishStreams::Reactor* PublishStreams::Open(Executor* executor, ingest::Gateway* gateway) {
-  auto* call = new Call(limits_, executor, gateway);
+PublishStreams::Reactor* PublishStreams::Open(Executor* executor, ingest::Gateway* gateway,
+                                              std::function<void()> cancel) {
+  auto* call = new Call(*this, executor, gateway, std::move(cancel));
   const auto session = call->session();
   bool draining = false;
   {
@@ -155,54 +219,83 @@ void PublishStreams::Drain() {
 
 void PublishStreams::Session::OnRead(bool ok) {
   std::lock_guard lock(mutex_);
-  auto batch = std::exchange(reading_, nullptr);
+  auto request = std::exchange(reading_, nullptr);
   if (!ok) {
     reads_done_ = true;
   } else if (!closing_) {
-    batch->bytes = batch->request->ByteSizeLong();
-    batch->reply->set_batch(batch->request->batch());
-    bytes_ += batch->bytes;
+    auto batch = std::make_shared<Batch>(held_);
+    batch->number = request->message->batch();
+    batch->bytes = request->message->ByteSizeLong();
+    // Texts lie outside of the arena.
+    batch->held.Set(batch->bytes + request->arena.SpaceAllocated());
+    unanswered_bytes_ += batch->bytes;
     batches_.push_back(batch);
-    executor_->Spawn(Run(Ender(shared_from_this(), std::move(batch))));
+    executor_->Spawn(Run(Ender(shared_from_this(), std::move(batch)), std::move(request)));
   }
   Pump();
 }
 
-Task<void> PublishStreams::Session::Run(Ender ender) {
+Task<void> PublishStreams::Session::Run(Ender ender, std::shared_ptr<Request> request) {
   Session& session = ender.session();
-  const std::shared_ptr<Batch>& batch = ender.batch();
   if (session.refused_) co_return;
   grpc::Status status;
+  ingest::PublishReply reply;
   try {
-    std::shared_ptr<const wire::PublishRequest> request(batch, &batch->request->request());
-    auto accept = session.gateway_->Accept(Principal(), FromWire(std::move(request)));
-    const ingest::PublishReply reply = co_await std::move(accept);
-    if (reply.error) {
-      status = ToStatus(*reply.error);
-    } else {
-      ToWire(reply, batch->reply->mutable_reply());
-    }
+    const wire::PublishRequest* message = &request->message->request();
+    std::shared_ptr<const wire::PublishRequest> view(std::move(request), message);
+    auto accept = session.gateway_->Accept(Principal(), FromWire(std::move(view)));
+    reply = co_await std::move(accept);
+    if (reply.error) status = ToStatus(*reply.error);
   } catch (const std::exception& e) {
     status = ToStatus(Internal(std::string("the batch failed: ") + e.what()));
   }
   // A refusal comes before the first suspension, so the batches behind this one have not begun.
   if (!status.ok()) session.refused_ = true;
-  session.Answer(batch, std::move(status));
+  session.Answer(ender.batch(), std::move(status), std::move(reply));
 }
 
-void PublishStreams::Session::Answer(const std::shared_ptr<Batch>& batch, grpc::Status status) {
+void PublishStreams::Session::Answer(const std::shared_ptr<Batch>& batch, grpc::Status status,
+                                     ingest::PublishReply reply) {
   std::lock_guard lock(mutex_);
   if (std::exchange(batch->answered, true)) return;
   batch->status = std::move(status);
+  batch->reply = std::move(reply);
+  unanswered_bytes_ -= std::exchange(batch->bytes, BytesOf(batch->reply));
+  unwritten_bytes_ += batch->bytes;
+  batch->held.Set(batch->bytes);
   Pump();
+}
+
+void PublishStreams::Session::Write(std::shared_ptr<Batch> batch) {
+  unwritten_bytes_ -= batch->bytes;
+  writing_ = std::make_unique<Writing>();
+  writing_->out.message->set_batch(batch->number);
+  ToWire(batch->reply, writing_->out.message->mutable_reply());
+  batch->reply = {};
+  batch->held.Set(writing_->out.arena.SpaceAllocated());
+  writing_->batch = std::move(batch);
+  const uint64_t write = ++writes_begun_;
+  write_deadline_ = writes_->Add(executor_, [weak = weak_from_this(), write] {
+    if (const auto session = weak.lock()) session->OnStalled(write);
+  });
+  reactor_->StartWrite(writing_->out.message);
 }
 
 void PublishStreams::Session::OnWritten(bool ok) {
   std::lock_guard lock(mutex_);
-  bytes_ -= writing_->bytes;
+  writes_->Remove(write_deadline_);
   writing_ = nullptr;
   if (!ok) Close(grpc::Status::CANCELLED);
   Pump();
+}
+
+void PublishStreams::Session::OnStalled(uint64_t write) {
+  static LogRateLimit limit(10);
+  std::lock_guard lock(mutex_);
+  if (reactor_ == nullptr || writing_ == nullptr || write != writes_begun_) return;
+  limit.Warn("a producer does not take its answers; its stream is ended",
+             {{"unwritten_batches", batches_.size() + 1}});
+  cancel_();
 }
 
 void PublishStreams::Session::Drain() {
@@ -228,6 +321,14 @@ void PublishStreams::Session::Finish(const grpc::Status& status) {
   if (reactor_ != nullptr) std::exchange(reactor_, nullptr)->Finish(status);
 }
 
+bool PublishStreams::Session::MayRead() const {
+  // Whoever has nothing under way may always read, so nobody waits for the producers of others.
+  const bool idle = batches_.empty() && writing_ == nullptr;
+  if (!idle && *held_ > limits_.held_bytes) return false;
+  return batches_.size() < limits_.batches && unwritten_bytes_ <= limits_.unwritten_bytes &&
+         (unanswered_bytes_ < limits_.bytes || unanswered_bytes_ == 0);
+}
+
 void PublishStreams::Session::Pump() {
   std::lock_guard lock(mutex_);
   if (reactor_ == nullptr) return;
@@ -235,8 +336,7 @@ void PublishStreams::Session::Pump() {
     auto batch = std::move(batches_.front());
     batches_.pop_front();
     if (batch->status.ok()) {
-      writing_ = std::move(batch);
-      reactor_->StartWrite(writing_->reply);
+      Write(std::move(batch));
     } else {
       closing_ = batch->status;
       batches_.clear();
@@ -254,9 +354,9 @@ void PublishStreams::Session::Pump() {
     return Finish(*closing_);
   }
   if (reactor_ == nullptr || reading_ != nullptr || reads_done_ || closing_ || draining_) return;
-  if (batches_.size() >= limits_.batches || (bytes_ >= limits_.bytes && bytes_ > 0)) return;
-  reading_ = std::make_shared<Batch>();
-  reactor_->StartRead(reading_->request);
+  if (!MayRead()) return;
+  reading_ = std::make_shared<Request>();
+  reactor_->StartRead(reading_->message);
 }
 
 }  // namespace millrace::rpc

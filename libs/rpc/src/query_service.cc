@@ -1,7 +1,10 @@
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <mutex>
 
+#include "deadlines.h"
+#include "millrace/base/log.h"
 #include "millrace/query/v1/query.grpc.pb.h"
 #include "services.h"
 #include "status.h"
@@ -46,45 +49,79 @@ ServingQuery FromWire(const wire::QueryRequest& request) {
   return query;
 }
 
-Task<Result<ServingTable>> Ask(Operations* operations, bool wait, ServingQuery query) {
-  if (wait) {
-    auto waiting = operations->WaitApplied(query.name_space, query.name);
-    const Status applied = co_await std::move(waiting);
-    if (!applied.ok()) co_return applied.error();
-  }
-  auto asking = operations->Query(std::move(query));
-  auto table = co_await std::move(asking);
-  co_return table;
-}
-
-/// One Query call: a table, written message by message.
-class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
+/// Room for calls under way.
+class Places : public std::enable_shared_from_this<Places> {
  public:
-  static QueryCall* Start(Executor& executor, Executor::Duration cap,
-                          Task<Result<ServingTable>> work) {
-    auto* call = new QueryCall();
-    const auto link = call->link_;
-    executor.PostAfter(cap, [link] {
-      link->End(
-          grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than any may"));
-    });
-    executor.Spawn(Run(Ender{link}, std::move(work)));
-    return call;
+  explicit Places(size_t limit) : limit_(limit) {}
+
+  /// Null if there is none; given back with the last copy.
+  std::shared_ptr<void> Take() {
+    if (taken_.fetch_add(1) >= limit_) {
+      --taken_;
+      return nullptr;
+    }
+    return {this, [self = shared_from_this()](void*) { --self->taken_; }};
+  }
+  grpc::Status FullStatus() const {
+    return ToStatus(ingest::RequestError{
+        Code::kResourceExhausted, "BUSY",
+        "as many queries as may are under way; ask again after the delay limit=" +
+            std::to_string(limit_),
+        "", kAskAgain});
   }
 
  private:
-  /// Outlives the call for those who come too late. Whoever takes the call from it starts its
-  /// operations; afterwards only the call's own reactions do.
+  static constexpr std::chrono::milliseconds kAskAgain{1'000};
+
+  const size_t limit_;
+  std::atomic<size_t> taken_ = 0;
+};
+
+/// What the calls of a server share.
+struct QueryBounds {
+  explicit QueryBounds(const ServerOptions& options)
+      : queries(std::make_shared<Places>(options.queries)),
+        waits(std::make_shared<Places>(options.waiting_queries)),
+        longest_query(std::make_shared<Deadlines>(options.longest_call)),
+        longest_wait(std::make_shared<Deadlines>(options.longest_wait)),
+        longest_write(std::make_shared<Deadlines>(options.longest_write)) {}
+
+  const std::shared_ptr<Places> queries;  ///< which hold a table, or will
+  const std::shared_ptr<Places> waits;    ///< which hold none yet
+  const std::shared_ptr<Deadlines> longest_query;
+  const std::shared_ptr<Deadlines> longest_wait;
+  const std::shared_ptr<Deadlines> longest_write;
+};
+
+/// One Query call: a table, written message by message. While none is taken it may wait so long;
+/// the whole takes what the reader takes.
+class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
+ public:
+  static grpc::ServerWriteReactor<wire::QueryReply>* Start(const QueryBounds& bounds,
+                                                           Executor* executor,
+                                                           Operations* operations,
+                                                           grpc::CallbackServerContext* context,
+                                                           const wire::QueryRequest& request);
+
+ private:
+  /// Outlives the call for those who come too late. Its lock is recursive because gRPC may run a
+  /// reaction inside the call that starts an operation.
   struct Link {
-    std::mutex mutex;
+    std::recursive_mutex mutex;
     QueryCall* call;
 
-    QueryCall* Take() {
-      std::lock_guard lock(mutex);
-      return std::exchange(call, nullptr);
-    }
+    /// Nothing once the table is being written: then the writes decide.
     void End(const grpc::Status& status) {
-      if (QueryCall* taken = Take()) taken->Finish(status);
+      std::lock_guard lock(mutex);
+      if (call != nullptr && !std::exchange(call->decided_, true)) call->Finish(status);
+    }
+    void OnStalled(uint64_t write) {
+      static LogRateLimit limit(10);
+      std::lock_guard lock(mutex);
+      if (call == nullptr || call->writing_ != write) return;
+      limit.Warn("a reader does not take the rows of its query; the call is ended",
+                 {{"rows_left", call->table_.rows.size() - call->next_}});
+      call->context_->TryCancel();
     }
   };
   struct Ender {
@@ -97,21 +134,44 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
     }
   };
 
-  QueryCall() : link_(std::make_shared<Link>()) { link_->call = this; }
+  QueryCall(const QueryBounds& bounds, Executor* executor, grpc::CallbackServerContext* context,
+            bool wait)
+      : link_(std::make_shared<Link>()),
+        executor_(executor),
+        context_(context),
+        cap_(wait ? bounds.longest_wait : bounds.longest_query),
+        writes_(bounds.longest_write) {
+    link_->call = this;
+    cap_deadline_ = cap_->Add(executor, [link = link_] {
+      link->End(
+          grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than any may"));
+    });
+  }
 
-  static Task<void> Run(Ender ender, Task<Result<ServingTable>> work) {
+  /// `place` is among the waiting ones if the call waits first, else among the queries.
+  static Task<void> Run(Ender ender, Operations* operations, bool wait, ServingQuery query,
+                        std::shared_ptr<void> place, std::shared_ptr<Places> queries) {
     Result<ServingTable> table = Internal("the query gave nothing");
     try {
-      table = co_await std::move(work);
+      if (wait) {
+        auto waiting = operations->WaitApplied(query.name_space, query.name);
+        const Status applied = co_await std::move(waiting);
+        if (!applied.ok()) co_return ender.link->End(ToStatus(applied.error()));
+        place = queries->Take();
+        if (!place) co_return ender.link->End(queries->FullStatus());
+      }
+      auto asking = operations->Query(std::move(query));
+      table = co_await std::move(asking);
     } catch (const std::exception& e) {
       table = Internal(std::string("the query failed: ") + e.what());
     }
-    if (!table.ok()) {
-      ender.link->End(ToStatus(table.error()));
-    } else if (QueryCall* call = ender.link->Take()) {
-      call->table_ = std::move(table).value();
-      call->WriteNext(true);
-    }
+    if (!table.ok()) co_return ender.link->End(ToStatus(table.error()));
+    std::lock_guard lock(ender.link->mutex);
+    QueryCall* call = ender.link->call;
+    if (call == nullptr || std::exchange(call->decided_, true)) co_return;
+    call->place_ = std::move(place);
+    call->table_ = std::move(table).value();
+    call->WriteNext(true);
   }
 
   void WriteNext(bool first) {
@@ -126,18 +186,45 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
       wire::Row* row = message_.add_rows();
       for (const Value& v : table_.rows[next_]) std::visit(ValueToWire{row->add_values()}, v.data);
     }
+    writing_ = ++writes_begun_;
+    write_deadline_ =
+        writes_->Add(executor_, [link = link_, write = writing_] { link->OnStalled(write); });
     StartWrite(&message_);
   }
 
+  // Each keeps the link, because the call may be done, and gone, before it returns.
   void OnWriteDone(bool ok) override {
+    const auto link = link_;
+    std::lock_guard lock(link->mutex);
+    writes_->Remove(write_deadline_);
+    writing_ = 0;
     if (!ok) return Finish(grpc::Status::CANCELLED);
     if (next_ == table_.rows.size()) return Finish(grpc::Status::OK);
     WriteNext(false);
   }
-  void OnCancel() override { link_->End(grpc::Status::CANCELLED); }
-  void OnDone() override { delete this; }
+  void OnCancel() override {
+    const auto link = link_;
+    link->End(grpc::Status::CANCELLED);
+  }
+  void OnDone() override {
+    cap_->Remove(cap_deadline_);
+    const auto link = link_;
+    std::lock_guard lock(link->mutex);
+    link->call = nullptr;
+    delete this;
+  }
 
-  std::shared_ptr<Link> link_;
+  const std::shared_ptr<Link> link_;
+  Executor* const executor_;
+  grpc::CallbackServerContext* const context_;
+  const std::shared_ptr<Deadlines> cap_;
+  const std::shared_ptr<Deadlines> writes_;
+  uint64_t cap_deadline_ = 0;
+  uint64_t write_deadline_ = 0;
+  uint64_t writes_begun_ = 0;
+  uint64_t writing_ = 0;  ///< the number of the write under way
+  bool decided_ = false;  ///< the call ends, or writes
+  std::shared_ptr<void> place_;
   ServingTable table_;
   size_t next_ = 0;
   wire::QueryReply message_;
@@ -152,25 +239,38 @@ class RefusedQuery final : public grpc::ServerWriteReactor<wire::QueryReply> {
   void OnDone() override { delete this; }
 };
 
+grpc::ServerWriteReactor<wire::QueryReply>* QueryCall::Start(const QueryBounds& bounds,
+                                                             Executor* executor,
+                                                             Operations* operations,
+                                                             grpc::CallbackServerContext* context,
+                                                             const wire::QueryRequest& request) {
+  Places& places = request.wait() ? *bounds.waits : *bounds.queries;
+  std::shared_ptr<void> place = places.Take();
+  if (!place) return new RefusedQuery(places.FullStatus());
+  auto* call = new QueryCall(bounds, executor, context, request.wait());
+  executor->Spawn(Run(Ender{call->link_}, operations, request.wait(), FromWire(request),
+                      std::move(place), bounds.queries));
+  return call;
+}
+
 class QueryService final : public wire::Query::CallbackService, public DrainableService {
  public:
   QueryService(const ServerOptions& options, const Serving* serving)
-      : call_cap_(options.longest_call), wait_cap_(options.longest_wait), serving_(serving) {}
+      : bounds_(options), serving_(serving) {}
 
   grpc::Service* service() override { return this; }
 
-  grpc::ServerWriteReactor<wire::QueryReply>* Query(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<wire::QueryReply>* Query(grpc::CallbackServerContext* context,
                                                     const wire::QueryRequest* request) override {
     const Services* services = serving_->load();
     if (services == nullptr || services->operations == nullptr)
       return new RefusedQuery(NotServingStatus(services == nullptr));
-    return QueryCall::Start(*services->control_executor, request->wait() ? wait_cap_ : call_cap_,
-                            Ask(services->operations, request->wait(), FromWire(*request)));
+    return QueryCall::Start(bounds_, services->control_executor, services->operations, context,
+                            *request);
   }
 
  private:
-  const Executor::Duration call_cap_;
-  const Executor::Duration wait_cap_;
+  const QueryBounds bounds_;
   const Serving* serving_;
 };
 

@@ -26,10 +26,13 @@ constexpr int kKeepaliveTimeoutMs = 10'000;
 constexpr int kMinClientPingMs = 5'000;
 constexpr int kMaxStreamsPerConnection = 1'000;
 
+/// gRPC says nothing on a thread that starts a server: why one cannot start is the caller's to say.
+thread_local bool starting = false;
+
 /// What gRPC says goes where everything goes; its own format would break log readers.
 void ForwardGrpcLog(gpr_log_func_args* args) {
   static LogRateLimit limit(1);
-  if (args->severity == GPR_LOG_SEVERITY_ERROR)
+  if (args->severity == GPR_LOG_SEVERITY_ERROR && !starting)
     limit.Warn("gRPC reports a problem", {{"detail", args->message}});
 }
 
@@ -126,7 +129,9 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   SetChannelArguments(options, &builder);
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &state->port);
   for (const auto& s : state->services) builder.RegisterService(s->service());
+  starting = true;
   state->server = builder.BuildAndStart();
+  starting = false;
   if (!state->server || state->port == 0)
     return Unavailable("cannot listen for gRPC: " + WhyNotListening(at) +
                        "; stop what uses the address or choose another with --listen (port 0: any "

@@ -6,6 +6,32 @@
 #include <cctype>
 
 namespace millrace::rpc {
+namespace {
+
+/// gRPC ends a call whose metadata is past 8 KiB with a status of its own. Of them the message gets
+/// 3 KiB as it travels, and details, which travel as base64, two copies of at most 1 KiB.
+constexpr size_t kMaxMessageBytes = 3 << 10;
+constexpr size_t kMaxDetailBytes = 1 << 10;
+
+/// A byte of a message in gRPC's percent-encoding.
+size_t EncodedBytes(char c) { return c >= 0x20 && c <= 0x7e && c != '%' ? 1 : 3; }
+
+/// As much of a text as fits into `bytes` when it is encoded; what is cut ends with " ...".
+std::string Shortened(const std::string& text, size_t bytes) {
+  constexpr std::string_view kCut = " ...";
+  size_t encoded = 0;
+  size_t fits = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    // Between characters only: the rest of one begins with the bits 10.
+    const bool begins = (static_cast<unsigned char>(text[i]) & 0xc0u) != 0x80u;
+    if (begins && encoded + kCut.size() <= bytes) fits = i;
+    encoded += EncodedBytes(text[i]);
+    if (encoded > bytes) return text.substr(0, fits).append(kCut);
+  }
+  return text;
+}
+
+}  // namespace
 
 grpc::StatusCode GrpcCode(Code code) {
   switch (code) {
@@ -31,9 +57,10 @@ grpc::StatusCode GrpcCode(Code code) {
 
 grpc::Status ToStatus(const ingest::RequestError& error) {
   const grpc::StatusCode code = GrpcCode(error.code);
+  const std::string detail = Shortened(error.message, kMaxDetailBytes);
   google::rpc::Status status;
   status.set_code(code);
-  status.set_message(error.message);
+  status.set_message(detail);
   google::rpc::ErrorInfo info;
   info.set_reason(error.reason);
   info.set_domain("millrace");
@@ -42,7 +69,7 @@ grpc::Status ToStatus(const ingest::RequestError& error) {
     google::rpc::BadRequest bad;
     auto* violation = bad.add_field_violations();
     violation->set_field(error.field);
-    violation->set_description(error.message);
+    violation->set_description(detail);
     status.add_details()->PackFrom(bad);
   }
   if (error.retry_after.count() > 0) {
@@ -52,7 +79,7 @@ grpc::Status ToStatus(const ingest::RequestError& error) {
         static_cast<int32_t>(error.retry_after.count() % 1'000 * 1'000'000));
     status.add_details()->PackFrom(retry);
   }
-  return {code, error.message, status.SerializeAsString()};
+  return {code, Shortened(error.message, kMaxMessageBytes), status.SerializeAsString()};
 }
 
 grpc::Status ToStatus(const Error& error) {

@@ -10,7 +10,8 @@ namespace millrace::rpc {
 /// kConflict: ABORTED; kFenced: FAILED_PRECONDITION; kCorruption: DATA_LOSS; the others by name.
 grpc::StatusCode GrpcCode(Code code);
 
-/// With google.rpc details: ErrorInfo always, BadRequest for a field, RetryInfo for a delay.
+/// With google.rpc details: ErrorInfo always, BadRequest for a field, RetryInfo for a delay. A long
+/// message is cut, in the details sooner, so that gRPC carries the status.
 grpc::Status ToStatus(const ingest::RequestError& error);
 grpc::Status ToStatus(const Error& error);
 

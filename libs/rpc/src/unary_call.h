@@ -5,9 +5,9 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <utility>
 
+#include "deadlines.h"
 #include "millrace/base/executor.h"
 #include "status.h"
 
@@ -26,21 +26,26 @@ struct Answer {
   Reply reply;
 };
 
+/// How long calls may take, and what those hear that take longer.
+struct Cap {
+  std::shared_ptr<Deadlines> deadlines;
+  grpc::Status status;
+};
+
 /// A unary call that a task on an executor answers. It ends with the first of: the answer, the
 /// caller's cancellation or deadline, the cap, and the end of the executor.
 template <typename Reply>
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
-  /// `reply` is gRPC's and lives until the call is done.
-  static grpc::ServerUnaryReactor* Start(Executor& executor, Reply* reply,
-                                         std::optional<Executor::Duration> cap,
+  /// `reply` is gRPC's and lives until the call is done. No cap: for work that waits for nothing.
+  static grpc::ServerUnaryReactor* Start(Executor& executor, Reply* reply, const Cap* cap,
                                          Task<Answer<Reply>> work) {
     auto* call = new UnaryCall(reply);
     const auto link = call->link_;
-    if (cap) {
-      executor.PostAfter(*cap, [link] {
-        link->End({{grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than any may"}, {}});
-      });
+    if (cap != nullptr) {
+      call->deadlines_ = cap->deadlines;
+      call->deadline_ =
+          cap->deadlines->Add(&executor, [link, status = cap->status] { link->End({status, {}}); });
     }
     executor.Spawn(Run(Ender(link), std::move(work)));
     return call;
@@ -93,10 +98,15 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
   void OnCancel() override { link_->End({grpc::Status::CANCELLED, {}}); }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    if (deadlines_) deadlines_->Remove(deadline_);
+    delete this;
+  }
 
   Reply* reply_;
   std::shared_ptr<Link> link_;
+  std::shared_ptr<Deadlines> deadlines_;
+  uint64_t deadline_ = 0;
 };
 
 }  // namespace millrace::rpc

@@ -1,12 +1,18 @@
 #include "publish_stream.h"
 
+#include <malloc.h>
+
 #include <catch2/catch.hpp>
+#include <optional>
 
 #include "millrace/ingest/v1/ingest.pb.h"
 #include "support/test_executor.h"
+#include "unit/ingest/fixture.h"
 
 namespace millrace::rpc {
 namespace {
+
+namespace wire = ingest::v1;
 
 /// Counts batches that a call starts, and lets none of them run.
 class CountingExecutor : public test::TestExecutor {
@@ -19,12 +25,72 @@ class CountingExecutor : public test::TestExecutor {
 /// A call whose reads and writes end when the test says so.
 struct Fixture {
   CountingExecutor executor;
-  const std::shared_ptr<PublishStreams> streams =
-      std::make_shared<PublishStreams>(PublishStreams::Limits{4, 1 << 20});
-  PublishStreams::Reactor* const call = streams->Open(&executor, nullptr);
+  const std::shared_ptr<PublishStreams> streams = std::make_shared<PublishStreams>(
+      PublishStreams::Limits{4, 1 << 20, 1 << 20, 1 << 20, std::chrono::seconds(60)});
+  PublishStreams::Reactor* const call = streams->Open(&executor, nullptr, [] {});
 
   ~Fixture() { call->OnDone(); }
 };
+
+/// What gRPC would be: shows what a call asks for, and does nothing by itself.
+class Transport : public grpc::ServerCallbackReaderWriter<wire::PublishStreamRequest,
+                                                          wire::PublishStreamReply> {
+ public:
+  explicit Transport(PublishStreams::Reactor* r) : call(r) { BindReactor(r); }
+
+  PublishStreams::Reactor* const call;
+  wire::PublishStreamRequest* reading = nullptr;
+  const wire::PublishStreamReply* writing = nullptr;
+  std::optional<grpc::Status> finished;
+
+ private:
+  void Finish(grpc::Status s) override { finished = std::move(s); }
+  void SendInitialMetadata() override {}
+  void Read(wire::PublishStreamRequest* message) override { reading = message; }
+  void Write(const wire::PublishStreamReply* message, grpc::WriteOptions) override {
+    writing = message;
+  }
+  void WriteAndFinish(const wire::PublishStreamReply*, grpc::WriteOptions, grpc::Status) override {}
+  grpc::internal::ServerReactor* reactor() override { return call; }
+  void CallOnDone() override {}
+};
+
+/// A call to a real gateway.
+struct Served {
+  explicit Served(PublishStreams::Limits limits)
+      : streams(std::make_shared<PublishStreams>(limits)),
+        transport(streams->Open(&gateway.executor, &gateway.gateway, [this] { ++cancelled; })) {
+    gateway.Add(ingest::Fixture::Stream());
+  }
+  ~Served() { transport.call->OnDone(); }
+
+  /// The producer sends a batch, which is answered.
+  void Send(int events) {
+    wire::PublishStreamRequest* message = std::exchange(transport.reading, nullptr);
+    message->set_batch(sent++);
+    message->mutable_request()->set_stream("s");
+    for (int i = 0; i < events; ++i)
+      message->mutable_request()->add_events()->set_json(ingest::Fixture::Json("k", i));
+    transport.call->OnReadDone(true);
+    gateway.executor.RunFor(std::chrono::milliseconds(10));
+  }
+  /// The producer takes an answer.
+  int64_t Take() {
+    const int64_t batch = std::exchange(transport.writing, nullptr)->batch();
+    transport.call->OnWriteDone(true);
+    return batch;
+  }
+
+  ingest::Fixture gateway;
+  std::shared_ptr<PublishStreams> streams;
+  Transport transport;
+  int64_t sent = 0;
+  int cancelled = 0;
+};
+
+constexpr size_t kResult = sizeof(ingest::EventResult);
+constexpr size_t kAmple = 1 << 30;
+constexpr auto kMinute = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -37,6 +103,70 @@ TEST_CASE_METHOD(Fixture, "a batch whose read ends after the call was told STOPP
   streams->Drain();
   call->OnReadDone(true);
   CHECK(executor.spawned == 0);
+}
+
+TEST_CASE("a stream is not read while too many bytes of answers wait for its producer") {
+  Served served({64, 8 << 20, 30 * kResult, kAmple, kMinute});
+  while (served.transport.reading != nullptr) served.Send(10);
+  // One is being written, three fill the bound, one passes it, and one was being read meanwhile.
+  CHECK(served.sent == 6);
+  for (int64_t batch = 0; batch < 6; ++batch) {
+    CHECK((served.transport.reading != nullptr) == (batch >= 2));
+    REQUIRE(served.transport.writing != nullptr);
+    CHECK(served.transport.writing->reply().results_size() == 10);
+    CHECK(served.Take() == batch);
+  }
+  CHECK(served.transport.writing == nullptr);
+}
+
+TEST_CASE("past the bound of all streams together each is read one batch at a time") {
+  Served served({64, 8 << 20, 1 << 20, 20'000, kMinute});
+  const std::shared_ptr<PublishStreams> streams = served.streams;
+  while (served.transport.reading != nullptr) served.Send(100);
+  CHECK(served.sent < 10);
+
+  Transport other(streams->Open(&served.gateway.executor, &served.gateway.gateway, [] {}));
+  for (int64_t batch = 0; batch < 3; ++batch) {
+    REQUIRE(other.reading != nullptr);
+    wire::PublishStreamRequest* message = std::exchange(other.reading, nullptr);
+    message->mutable_request()->set_stream("s");
+    message->mutable_request()->add_events()->set_json(ingest::Fixture::Json("k", batch));
+    other.call->OnReadDone(true);
+    served.gateway.executor.RunFor(std::chrono::milliseconds(10));
+    CHECK(other.reading == nullptr);
+    REQUIRE(other.writing != nullptr);
+    other.call->OnWriteDone(true);
+  }
+  other.call->OnDone();
+  for (int64_t batch = 0; batch < served.sent; ++batch) CHECK(served.Take() == batch);
+  served.Send(1);
+  CHECK(served.transport.reading != nullptr);
+}
+
+TEST_CASE("answers that wait for their producer hold no requests and little of their own") {
+  constexpr int kBatches = 60;
+  constexpr int kEvents = 1'000;
+  Served served({64, 8 << 20, 8 << 20, kAmple, kMinute});
+  served.Send(kEvents);
+  const size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < kBatches; ++i) served.Send(kEvents);
+  // The log lies in memory too: a block of a batch is smaller than its answer.
+  CHECK(mallinfo2().uordblks - before < kBatches * kEvents * 2 * kResult);
+}
+
+TEST_CASE("a producer that takes no answer for a minute is cut off") {
+  Served served({64, 8 << 20, 1 << 20, kAmple, kMinute});
+  served.Send(1);
+  served.gateway.executor.RunFor(std::chrono::seconds(50));
+  served.Send(1);
+  CHECK(served.Take() == 0);
+  served.gateway.executor.RunFor(std::chrono::seconds(50));
+  CHECK(served.cancelled == 0);
+  served.gateway.executor.RunFor(std::chrono::seconds(20));
+  CHECK(served.cancelled == 1);
+  served.transport.call->OnWriteDone(false);
+  REQUIRE(served.transport.finished);
+  CHECK(served.transport.finished->error_code() == grpc::StatusCode::CANCELLED);
 }
 
 }  // namespace millrace::rpc

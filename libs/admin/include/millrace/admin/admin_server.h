@@ -29,8 +29,9 @@ struct Callbacks {
 /// "message"}]};
 /// - /version: JSON {"version"};
 /// - /: the list of these.
-/// A callback that throws gives 500 with what it threw. Meant for a few watchers on a trusted
-/// network: a handful of threads, no keep-alive, short time-outs.
+/// A callback that throws gives 500 with what it threw. Meant for watchers on a trusted network: 32
+/// threads, each for one request, no keep-alive, a second for a request to come. Connections beyond
+/// those and 64 queued ones wait in the kernel.
 class AdminServer {
  public:
   /// Listens at HOST:PORT (port 0: the kernel picks) and serves when it returns. kInvalidArgument:

@@ -19,13 +19,24 @@ struct ServerOptions {
   std::chrono::seconds max_connection_grace{30};
   /// What gRPC may hold in buffers of all connections together.
   size_t memory_bytes = 512 << 20;
-  /// Longest answer of Control and Query calls, whatever deadline the caller sets, and of those
-  /// that wait for results to be applied.
+  /// Longest wait for the answer to a Publish, Control or Query call, whatever deadline the caller
+  /// sets, and of a Query that waits until results are applied.
   std::chrono::seconds longest_call{60};
   std::chrono::seconds longest_wait{3'600};
-  /// Unanswered batches of one PublishStream; past either it is not read.
+  /// Queries under way, each with its table in memory until the reader has it; and those that wait
+  /// until results are applied. Further ones get RESOURCE_EXHAUSTED with a delay.
+  size_t queries = 16;
+  size_t waiting_queries = 256;
+  /// A caller that takes no message of a PublishStream or a Query for so long is cut off.
+  std::chrono::seconds longest_write{60};
+  /// Of one PublishStream; past any it is not read: batches without a written answer, bytes of
+  /// requests without an answer, and bytes of answers that wait behind the one being written.
   size_t stream_batches = 64;
   size_t stream_bytes = 8 << 20;
+  size_t stream_unwritten_bytes = 1 << 20;
+  /// Memory of the batches of all PublishStreams until their answers are written; past it each
+  /// stream is read one batch at a time.
+  size_t streams_bytes = 128 << 20;
 };
 
 /// What is served: calls of a service whose pointers are null get UNIMPLEMENTED. All outlive the
