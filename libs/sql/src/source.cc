@@ -10,8 +10,8 @@ namespace {
 bool StartsCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
 
 /// How many characters of the source line a message shows before and behind its place.
-constexpr int kShownBefore = 100;
-constexpr int kShownBehind = 60;
+constexpr int kShownBefore = 150;
+constexpr int kShownBehind = 150;
 constexpr std::string_view kCut = "...";
 
 bool IsSpace(char c) {
