@@ -5,7 +5,7 @@
 namespace millrace::runtime {
 namespace {
 /// Rows are gathered in pieces of about this size.
-constexpr size_t kPieceBytes = 256 << 10;
+constexpr size_t kPieceBytes = 64 << 10;
 
 size_t Index(Output output) { return static_cast<size_t>(output); }
 }  // namespace

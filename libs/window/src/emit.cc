@@ -13,7 +13,7 @@ constexpr size_t kChunk = kPageSlots;
 constexpr int64_t kFileRows = 1'000'000;
 constexpr int64_t kFileBytes = 64 << 20;
 /// Of a piece of output: the last row may pass it.
-constexpr size_t kPieceBytes = 256 << 10;
+constexpr size_t kPieceBytes = 64 << 10;
 
 }  // namespace
 

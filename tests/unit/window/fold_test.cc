@@ -229,7 +229,7 @@ TEST_CASE("a million rows' worth of keys and windows come out in order and in pi
   std::map<Output, int64_t> last;
   std::map<Output, std::tuple<Micros, std::string>> previous;
   for (const OutputRows& piece : made) {
-    CHECK(piece.bytes.size() < (300u << 10));
+    CHECK(piece.bytes.size() < (80u << 10));
     OutputSeqs seen = {};
     int64_t file_end = 0;
     for (const OutputRow& row : DecodeRows(piece.bytes)) {
