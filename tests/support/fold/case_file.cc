@@ -30,7 +30,10 @@ class Members {
     return InvalidArgument(std::string(name) + " must be " + std::string(wanted) + place_);
   }
 
-  bool Has(const char* name) { return object_[name].error() != simdjson::NO_SUCH_FIELD; }
+  /// There and not null.
+  bool Has(const char* name) {
+    return object_[name].error() != simdjson::NO_SUCH_FIELD && !IsNull(name);
+  }
   bool IsNull(const char* name) {
     bool null = false;
     return object_[name].is_null().get(null) == simdjson::SUCCESS && null;
@@ -47,7 +50,7 @@ class Members {
   }
   /// `otherwise` if it is absent or null.
   Result<int64_t> OptionalInteger(const char* name, int64_t otherwise, std::string_view wanted) {
-    if (!Has(name) || IsNull(name)) return otherwise;
+    if (!Has(name)) return otherwise;
     return Integer(name, 0, wanted);
   }
 
@@ -152,11 +155,11 @@ Result<std::string> Payload(const StreamSpec& stream, const Members& record,
 Result<CaseEvent> ReadEvent(const StreamSpec& stream, Members& record) {
   constexpr std::string_view kSequence = "an integer from 0 to 2^63 - 1";
   CaseEvent event;
-  if (record.Has("producer") && !record.IsNull("producer")) {
+  if (record.Has("producer")) {
     MILLRACE_ASSIGN(std::string producer, record.Text("producer", "a string or null"));
     MILLRACE_ASSIGN(const int64_t seq, record.Integer("seq", 0, kSequence));
     event.identity = {std::move(producer), seq};
-  } else if (record.Has("seq") && !record.IsNull("seq")) {
+  } else if (record.Has("seq")) {
     return record.Bad("seq", "null where producer is");
   }
   MILLRACE_ASSIGN(event.acked_below, record.OptionalInteger("acked_below", 0, kSequence));
@@ -173,7 +176,7 @@ Result<CaseEvent> ReadEvent(const StreamSpec& stream, Members& record) {
 
 Result<CaseTick> ReadTick(Members& record) {
   CaseTick tick;
-  if (!record.IsNull("prev")) {
+  if (record.Has("prev")) {
     MILLRACE_ASSIGN(tick.previous, record.Integer("prev", kMinusInfinity, "an offset or null"));
   }
   MILLRACE_ASSIGN(tick.elapsed, record.Time("elapsed"));
