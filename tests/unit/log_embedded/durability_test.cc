@@ -27,11 +27,13 @@ extern "C" int fdatasync(int fd) {
   return static_cast<int>(syscall(SYS_fdatasync, fd));
 }
 
-TEST_CASE("an append is synced to disk before it is acknowledged") {
+TEST_CASE("a topic and an append are synced to disk before they are acknowledged") {
   const test::TempDir dir;
   test::TestExecutor executor{std::chrono::seconds(5)};
   const auto log = log_embedded::EmbeddedLog::Open(dir.Sub("log")).value();
+  const int before_topic = synced;
   REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  CHECK(synced > before_topic);
   for (int i = 0; i < 5; ++i) {
     const int before = synced;
     REQUIRE(executor.RunUntilDone(log->Append("t", PartitionId(0), {"k", "v", {}})).ok());
