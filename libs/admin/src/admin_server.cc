@@ -11,6 +11,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "millrace/base/host_port.h"
@@ -77,6 +78,9 @@ void ServeException(httplib::Response* response, std::exception_ptr thrown) {
   response->set_content("internal error: " + what + "\n", kText);
 }
 
+/// What `enqueue` returns: nothing in cpp-httplib 0.11, whether the job was taken in 0.18.
+using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue(nullptr));
+
 /// Threads that serve connections. While the queue is full no connection is taken from the kernel,
 /// whose own queue is short.
 class Pool final : public httplib::TaskQueue {
@@ -85,11 +89,12 @@ class Pool final : public httplib::TaskQueue {
     for (size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Work(); });
   }
 
-  void enqueue(std::function<void()> fn) override {
+  Enqueued enqueue(std::function<void()> fn) override {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return jobs_.size() < kQueuedConnections; });
     jobs_.push_back(std::move(fn));
     changed_.notify_all();
+    return Enqueued(true);
   }
   /// What is queued is still run, which closes its socket.
   void shutdown() override {
