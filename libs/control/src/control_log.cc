@@ -95,7 +95,8 @@ Task<Result<Verdict>> ControlLog::Write(Record record) {
       MILLRACE_CHECK(at != awaited_.end(), "a control record was folded without a verdict");
       co_return at->second.verdict;
     }
-    if (offset.error().code != Code::kUnavailable || tries == kMaxTries) co_return offset.error();
+    if (offset.error().code == Code::kInvalidArgument) co_return offset.error();
+    if (tries == kMaxTries) co_return Unavailable(offset.error().message);
     co_await Delay(kRetry * tries);
   }
 }

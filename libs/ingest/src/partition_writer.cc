@@ -29,16 +29,18 @@ size_t Width(Type type) {
   return 0;
 }
 
-bool OutcomeUnknown(Code code) { return code != Code::kInvalidArgument && code != Code::kNotFound; }
-
 EventError AppendError(const Error& error, const std::string& topic, PartitionId partition) {
   const std::string where =
       " topic=" + topic + " partition=" + std::to_string(partition.value) + ": " + error.message;
-  if (OutcomeUnknown(error.code))
-    return {Code::kUnavailable, "UNAVAILABLE",
-            "the log did not say whether it has the event; send the same numbers again" + where,
-            true};
-  return {error.code, "LOG_REFUSED", "the log does not take the event" + where, false};
+  // The size is a property of the event. Everything else is one of the log's moment, however final
+  // it sounds: a producer that takes it for final drops events that the next try would have saved.
+  if (error.code == Code::kInvalidArgument)
+    return {error.code, "LOG_REFUSED", "the event is larger than the log takes" + where, false};
+  const char* const what =
+      error.code == Code::kResourceExhausted
+          ? "the log did not take the event; send the same numbers again"
+          : "the log did not say whether it has the event; send the same numbers again";
+  return {Code::kUnavailable, "UNAVAILABLE", what + where, true};
 }
 
 }  // namespace

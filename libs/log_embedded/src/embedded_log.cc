@@ -141,7 +141,7 @@ Status EmbeddedLog::Core::Enqueue(const std::string& topic, PartitionId partitio
                                   const std::shared_ptr<Request>& request) {
   std::lock_guard lock(mutex);
   request->partition = Find(topic, partition);
-  if (request->partition == nullptr) return NoSuchPartition(topic, partition);
+  if (request->partition == nullptr) return Unavailable(NoSuchPartition(topic, partition).message);
   if (Full() || !beyond.empty()) {
     beyond.push_back(request);
     return {};
@@ -178,8 +178,12 @@ std::vector<std::shared_ptr<EmbeddedLog::Core::Request>> EmbeddedLog::Core::Next
 }
 
 Status EmbeddedLog::Core::Write(const std::vector<std::shared_ptr<Request>>& group) {
-  if (failed) MILLRACE_TRY(Recover());
-  failed = true;
+  if (failed) {
+    // A log that does not open has not seen this group. Whatever keeps it from opening may pass.
+    if (const Status opened = Recover(); !opened.ok())
+      return ResourceExhausted(opened.error().message);
+    failed = false;
+  }
   std::vector<Store::Write> writes;
   writes.reserve(group.size());
   for (const auto& r : group) {
@@ -189,7 +193,9 @@ Status EmbeddedLog::Core::Write(const std::vector<std::shared_ptr<Request>>& gro
     writes.push_back({p.topic, p.number, r->offset, p.staged.last_time, &r->entry});
   }
   CrashPoint("log_embedded.append.before_write");
-  MILLRACE_TRY(store->Commit(writes));
+  failed = true;
+  if (const Status committed = store->Commit(writes); !committed.ok())
+    return Unavailable(committed.error().message);
   CrashPoint("log_embedded.append.durable");
   failed = false;
   return {};

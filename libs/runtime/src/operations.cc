@@ -190,7 +190,7 @@ Task<Status> Node::AdvanceStream(std::string name_space, std::string name, Micro
   for (int32_t p = 0; p < stream.partitions; ++p) {
     const auto offset =
         co_await wiring_.ports.log->Append(stream.topic, PartitionId(p), EncodeAdvance(to));
-    if (!offset.ok()) co_return offset.error();
+    if (!offset.ok()) co_return Unavailable(offset.error().message);
   }
   co_return Status();
 }

@@ -152,14 +152,22 @@ TEST_CASE("an append with an unknown outcome makes its events retryable, and is 
   CHECK(f.Blocks().size() == 2);
 }
 
-TEST_CASE("what the log certainly did not take is not retryable") {
+TEST_CASE("of the log's errors only a record that is too large is final") {
   Fixture f;
   f.Add(Fixture::Stream());
-  f.log.fail_before = [](int) { return std::optional<Error>(NotFound("no such topic")); };
+  const Code code =
+      GENERATE(Code::kInvalidArgument, Code::kNotFound, Code::kConflict, Code::kFenced,
+               Code::kUnavailable, Code::kResourceExhausted, Code::kCorruption, Code::kInternal);
+  INFO(CodeName(code));
+  f.log.fail_before = [code](int) { return std::optional<Error>(Error{code, "as it says"}); };
   const PublishReply reply = f.Publish(f.Request(Events(1)));
   REQUIRE(!reply.results[0].ok());
-  CHECK(reply.results[0].error->reason == "LOG_REFUSED");
-  CHECK(!reply.results[0].error->retryable);
+  const EventError& error = *reply.results[0].error;
+  CHECK(error.message.find("as it says") != std::string::npos);
+  const bool final = code == Code::kInvalidArgument;
+  CHECK(error.reason == (final ? "LOG_REFUSED" : "UNAVAILABLE"));
+  CHECK(error.code == (final ? Code::kInvalidArgument : Code::kUnavailable));
+  CHECK(error.retryable == !final);
 }
 
 TEST_CASE("a request whose blocks fare differently tells each event its own fate") {

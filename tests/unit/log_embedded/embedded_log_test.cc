@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
@@ -55,6 +56,20 @@ class TooSmallFiles {
  private:
   rlimit before_{};
   void (*old_handler_)(int) = nullptr;
+};
+
+/// While it lives this process opens no more files.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const rlimit none{0, before_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  }
+  ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
 };
 
 std::vector<std::string> Files(const std::filesystem::path& dir, const std::string& suffix) {
@@ -166,6 +181,28 @@ TEST_CASE_METHOD(Fixture, "an append that cannot be written is told so, and late
   const auto records = ReadAll();
   CHECK(records[0].value == "zero");
   CHECK(records[static_cast<size_t>(again)].value == "again");
+}
+
+TEST_CASE_METHOD(Fixture, "no passing failure of the disk sounds final, whichever call it meets") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  Append("zero").value();
+  {
+    const TooSmallFiles tight;
+    CHECK(Append(std::string(1 << 20, 'x')).error().code == Code::kUnavailable);
+  }
+  std::optional<NoDescriptors> none(std::in_place);
+  const auto meanwhile = Append("while no file can be opened");
+  none.reset();
+  if (!meanwhile.ok()) CHECK(meanwhile.error().code == Code::kResourceExhausted);
+  CHECK(Append("again").ok());
+  std::vector<std::string> values;
+  for (const LogRecord& r : ReadAll()) values.emplace_back(r.value);
+  const auto count = [&](const std::string& v) {
+    return std::count(values.begin(), values.end(), v);
+  };
+  CHECK(count("while no file can be opened") == (meanwhile.ok() ? 1 : 0));
+  CHECK(count("again") == 1);
 }
 
 TEST_CASE_METHOD(Fixture,

@@ -65,7 +65,8 @@ class Gateway {
   /// PRODUCER_ID_TOO_LONG (kInvalidArgument), or OVERLOADED (kResourceExhausted). Single events,
   /// which are then not appended, as SEQUENCE_SPAN, EVENT_TOO_LARGE, UNREADABLE, MISSING_COLUMN,
   /// WRONG_TYPE, NULL_EVENT_TIME, EVENT_TIME_OUT_OF_RANGE or KEY_MISMATCH, the first that holds;
-  /// what the log did not take as UNAVAILABLE (retryable: it may be there) or LOG_REFUSED.
+  /// what the log did not take as UNAVAILABLE (retryable: it may be there), or as LOG_REFUSED if it
+  /// is too large for the log.
   Task<PublishReply> Accept(Principal principal, PublishRequest request);
 
  private:

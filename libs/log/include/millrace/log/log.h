@@ -61,8 +61,10 @@ class EventLog {
   virtual Task<Status> CreateTopic(TopicSpec topic) = 0;
   virtual Task<Result<std::vector<TopicSpec>>> ListTopics() = 0;
 
-  /// Done when the record is durable; gives its offset. kUnavailable: the outcome is unknown.
-  /// kInvalidArgument: too large. kNotFound: no such topic or partition.
+  /// Done when the record is durable; gives its offset. There are three errors.
+  /// kInvalidArgument: the record is larger than the log takes, and nothing else; it is final.
+  /// kResourceExhausted: the record was certainly not written; a later try may succeed.
+  /// kUnavailable: everything else, an unknown topic too; whether it was written is not known.
   virtual Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) = 0;
 
   /// Records from `from` on, in order, at least one if there is any, up to about `max_bytes` of
