@@ -11,8 +11,8 @@ usage() {
 usage: deploy/setup.sh [--lint] [--packages-only]
 
 Installs the Debian packages of deploy/setup/packages.txt (as root, or through sudo) and unpacks the
-pinned archives of deploy/setup/pinned.txt into .deps: arrow (C++), python (pyarrow for the tests)
-and googleapis (protos). Does nothing where everything is there. Debian 12 or 13 on amd64.
+pinned archives of deploy/setup/pinned.txt into .deps: arrow (C++), python (what the tests read
+files with) and googleapis (protos). Does nothing where everything is there. Debian 12 or 13 on amd64.
 
   --lint           also clang-format-19 and clang-tidy-19
   --packages-only  only the Debian packages: the part that needs root
@@ -148,7 +148,7 @@ fetch_archives() {
   open_log
   rm -rf "$deps"/new.*  # left by a setup that was killed
   scratch=$(mktemp -d "$deps/new.XXXXXX")
-  say "fetching Apache Arrow and googleapis (about 60 MB)"
+  say "fetching Apache Arrow, googleapis and what the tests read files with (about 140 MB)"
   # Settings that would send the files elsewhere must not reach pip; mirrors and proxies may.
   env -u PIP_TARGET -u PIP_USER -u PIP_PREFIX -u PIP_REQUIRE_VIRTUALENV \
     $python -I -m pip --disable-pip-version-check --no-input download --quiet --retries 2 \
@@ -156,8 +156,8 @@ fetch_archives() {
     >>"$log" 2>&1 || explain_pip
   $python -I "$pins/unpack.py" "$scratch/downloads" "$scratch" >>"$log" 2>&1 ||
     fail "cannot unpack the archives: is the disk full? folder=$deps"
-  PYTHONPATH=$scratch/python $python -B -c 'import pyarrow.parquet' >>"$log" 2>&1 ||
-    fail "the unpacked pyarrow does not load"
+  PYTHONPATH=$scratch/python $python -B -c 'import duckdb, polars, pyarrow.parquet' >>"$log" 2>&1 ||
+    fail "the unpacked Python packages do not load"
   rm -rf "$deps/stamp" "$deps/arrow" "$deps/python" "$deps/googleapis"
   mv "$scratch/arrow" "$scratch/python" "$scratch/googleapis" "$deps"
   echo "$stamp" >"$deps/stamp"
@@ -166,7 +166,8 @@ fetch_archives() {
 have_archives() {
   [ "$(cat "$deps/stamp" 2>/dev/null)" = "$1" ] && [ -e "$deps/arrow/include/arrow/api.h" ] &&
     compgen -G "$deps/arrow/lib/libparquet.so.*" >/dev/null &&
-    [ -e "$deps/python/pyarrow/parquet" ] &&
+    [ -e "$deps/python/pyarrow/parquet" ] && [ -e "$deps/python/duckdb" ] &&
+    [ -e "$deps/python/polars" ] &&
     [ -e "$deps/googleapis/google/rpc/error_details.proto" ]
 }
 
@@ -180,7 +181,7 @@ explain_pip() {
     fail "an archive does not have the pinned checksum: it was changed on the way," \
       "or your index serves another file"
   elif grep -q 'No space left' "$log"; then
-    fail "the disk is full: the archives need 300 MB; folder=$deps"
+    fail "the disk is full: the archives need 700 MB; folder=$deps"
   fi
   fail "pip could not fetch the archives: $(grep '^ERROR' "$log" | tail -n 1)"
 }

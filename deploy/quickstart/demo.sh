@@ -161,11 +161,14 @@ curl -fsS "http://$admin/metrics" | awk -v events="$expect_events" '
     exit bad
   }' || balanced=no
 
-readonly files=$data_dir/objects/default/results
+files_of() {
+  "$millrace" --server "$grpc" pipeline describe "$1" --format csv | sed -n 's/^result_files,//p'
+}
 say "Where everything is:"
 cat <<TXT
   table     $table (SQLite; readable while millrace runs)
-  files     $files/NAME/v=*/date=*/*.parquet
+  files     $(files_of delays_hourly)
+            $(files_of delays_rolling)
   metrics   http://$admin/metrics   (also /livez /readyz /version)
   log       $log
 
@@ -173,7 +176,7 @@ Try:
   sqlite3 -readonly $table \\
     "SELECT origin, sum(flights) FROM delays_hourly GROUP BY origin ORDER BY 2 DESC LIMIT 5"
   duckdb -c "SELECT origin, max(late_flights) FROM \\
-    read_parquet('$files/delays_rolling/*/*/*.parquet', hive_partitioning = true) \\
+    '$(files_of delays_rolling)' \\
     GROUP BY origin ORDER BY 2 DESC LIMIT 5"
   curl -s http://$admin/metrics | grep millrace_worker_events_total
   $millrace --server $grpc results delays_hourly --key origin=LAX --from 2001-01-05 --to 2001-01-06

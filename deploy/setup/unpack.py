@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Unpacks the downloaded archives of pinned.txt: unpack.py DOWNLOADS DEST.
 
-Makes DEST/python (pyarrow, the independent reader of the tests), DEST/arrow/{include,lib} (the C++
-library out of the same archive) and DEST/googleapis (google/rpc/*.proto).
+Makes DEST/python (pyarrow, DuckDB and polars, which the tests read result files with),
+DEST/arrow/{include,lib} (the C++ library out of pyarrow's archive) and DEST/googleapis
+(google/rpc/*.proto).
 """
 
 import os
@@ -44,6 +45,8 @@ def link_arrow(package, dest):
 def main():
     downloads, dest = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     extract(one(downloads, "pyarrow"), dest / "python", lambda n: "/tests/" not in n)
+    for reader in ("duckdb", "polars", "polars_runtime_32"):
+        extract(one(downloads, reader), dest / "python", lambda n: True)
     link_arrow(dest / "python" / "pyarrow", dest / "arrow")
     protos = {f"google/rpc/{name}.proto" for name in ("code", "error_details", "status")}
     extract(one(downloads, "googleapis_common_protos"), dest / "googleapis", protos.__contains__)

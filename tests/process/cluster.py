@@ -157,15 +157,17 @@ def compare_table(data_dir, view, columns, expected_by_partition):
 def compare_files(data_dir, view, columns, expected_by_partition):
     """The Parquet files, read by an independent reader, against the oracle's file rows; returns the number of files."""
     import pyarrow.parquet
-    base = os.path.join(data_dir, 'objects', 'default', 'results', view)
+    base = os.path.join(data_dir, 'objects', 'default', 'results')
     found = {}
     for folder, _, files in os.walk(base):
         for name in files:
-            match = re.match(r'p(\d+)-(\d+)-(\d+)\.parquet$', name)
+            path = os.path.relpath(os.path.join(folder, name), base)
+            match = re.match(r'(\w+)@\d+/window_date=([\d-]+)/p(\d+)-(\d+)-(\d+)\.parquet$', path)
             if not match:
-                raise AssertionError(f'{folder}/{name}: no result file has such a name')
-            date = folder.rsplit('date=', 1)[1]
-            found[(int(match.group(1)), int(match.group(2)), int(match.group(3)), date)] = os.path.join(folder, name)
+                raise AssertionError(f'{path}: no result file has such a name')
+            if match.group(1) == view:
+                partition, first, last = map(int, match.group(3, 4, 5))
+                found[(partition, first, last, match.group(2))] = os.path.join(base, path)
     wanted = {}
     for partition, output in enumerate(expected_by_partition):
         by_seq = {row['_seq']: row for row in output['rows']}

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "support/output_rows.h"
 
@@ -209,11 +210,11 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
           {
             std::string bytes;
             for (const OutputRow& r : file) EncodeRow(r, &bytes);
-            files[incarnation.name_space + "/results/" + incarnation.name +
-                  "/v=" + std::to_string(incarnation.defined_at.value) +
-                  "/date=" + FormatDate(row.file_interval_start) + "/p" + std::to_string(p) + "-" +
-                  std::to_string(row.file_first) + "-" + std::to_string(row.seq) + ".parquet"] =
-                bytes;
+            const ResultFileKey key{{incarnation, PartitionId(p)},
+                                    FormatDate(row.file_interval_start),
+                                    row.file_first,
+                                    row.seq};
+            files[key.ToString()] = bytes;
             file.clear();
           }
           break;
@@ -243,8 +244,7 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
   };
   count(Output::kLate, late);
   count(Output::kQuarantine, quarantined);
-  const auto listed = cluster->Outside(
-      cluster->objects.List(incarnation.name_space + "/results/" + incarnation.name + "/"));
+  const auto listed = cluster->Outside(cluster->objects.List(ResultFolder(incarnation)));
   std::multiset<std::string> expected_files;
   std::multiset<std::string> actual_files;
   for (const auto& [name, bytes] : files) expected_files.insert(name + " " + Digest(bytes));

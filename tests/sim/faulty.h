@@ -150,6 +150,7 @@ class FaultyObjectStore : public ObjectStore {
   FaultyObjectStore(ObjectStore* inner, SimWorld* world, const Faults* faults)
       : inner_(inner), trouble_(world, faults) {}
 
+  std::string AddressOf(std::string_view key) const override { return inner_->AddressOf(key); }
   Task<Status> Put(std::string key, Buffer data) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     auto r = co_await inner_->Put(std::move(key), std::move(data));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "millrace/checkpoint/manifest.h"
+#include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "sim/scenario.h"
 
@@ -54,9 +55,8 @@ TEST_CASE("an unfinished file is not put again by a shard that lost the end of i
   const auto files = [&] {
     std::vector<std::pair<int64_t, int64_t>> ranges;
     for (const auto& o : s.cluster.Outside(s.cluster.objects.List("default/results/")).value()) {
-      const size_t last = o.key.rfind('-');
-      const size_t first = o.key.rfind("/p0-") + 4;
-      ranges.emplace_back(std::stoll(o.key.substr(first)), std::stoll(o.key.substr(last + 1)));
+      const auto key = ResultFileKey::Parse(o.key).value();
+      ranges.emplace_back(key.first_seq, key.last_seq);
     }
     std::sort(ranges.begin(), ranges.end());
     return ranges;

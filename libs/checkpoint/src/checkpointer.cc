@@ -3,6 +3,7 @@
 #include <map>
 
 #include "millrace/base/crash_point.h"
+#include "millrace/model/object_keys.h"
 
 namespace millrace::checkpoint {
 namespace {
@@ -29,7 +30,7 @@ Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, window::StateCha
   for (const Manifest& m : kept) {
     for (const ManifestFile& f : m.files) reusable[f.file.identity] = f.object;
   }
-  const std::string prefix = ShardPrefix(manifest.shard);
+  const std::string prefix = StateFolder(manifest.shard);
   Prepared prepared;
   for (const StateFile& file : files) {
     const auto known = reusable.find(file.identity);

@@ -117,12 +117,6 @@ Result<Manifest> Decode(std::string_view bytes) {
   return m;
 }
 
-std::string ShardPrefix(const ShardId& shard) {
-  return shard.incarnation.name_space + "/state/" + shard.incarnation.name + "@" +
-         std::to_string(shard.incarnation.defined_at.value) + "/p" +
-         std::to_string(shard.partition.value) + "/";
-}
-
 std::optional<Epoch> UploadEpoch(std::string_view name) {
   const bool manifest = name.starts_with("m-");
   if (manifest) name.remove_prefix(2);

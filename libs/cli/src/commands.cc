@@ -230,6 +230,7 @@ int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format
   d.Duration("file_interval", p.file_interval);
   d.Duration("file_idle", p.file_idle);
   d.Integer("semantics_version", p.semantics_version);
+  d.Text("result_files", p.result_files);
   d.Columns(p.columns);
   d.Lines("plan", p.plan);
   d.Write(format, console);

@@ -60,6 +60,7 @@ PipelineDescription FromWire(const wire_control::PipelineDescription& p) {
   out.file_idle = p.file_idle_us();
   out.semantics_version = p.semantics_version();
   out.plan = p.plan();
+  out.result_files = p.result_files();
   return out;
 }
 

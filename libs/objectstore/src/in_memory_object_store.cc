@@ -4,6 +4,10 @@
 #include "millrace/objectstore/object_key.h"
 
 namespace millrace {
+
+std::string InMemoryObjectStore::AddressOf(std::string_view key) const {
+  return "memory:" + std::string(key);
+}
 namespace {
 
 Error NoSuchObject(const std::string& key) { return NotFound("no object has this key key=" + key); }

@@ -213,6 +213,10 @@ Result<std::unique_ptr<LocalObjectStore>> LocalObjectStore::Open(const std::stri
 LocalObjectStore::LocalObjectStore(std::shared_ptr<Directory> directory)
     : directory_(std::move(directory)) {}
 
+std::string LocalObjectStore::AddressOf(std::string_view key) const {
+  return directory_->Path(std::string(key));
+}
+
 Task<Status> LocalObjectStore::Put(std::string key, Buffer data) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
   auto work = Offload([d = directory_, key, data] { return d->Put(key, data); });

@@ -70,6 +70,7 @@ void Describe(const runtime::PipelineInfo& info, wire::PipelineDescription* out)
   out->set_file_idle_us(p.file_idle);
   out->set_semantics_version(p.semantics_version);
   out->set_plan(PlanText(p));
+  out->set_result_files(info.result_files);
 }
 
 void Describe(const runtime::ShardInfo& info, wire::ShardDescription* out) {

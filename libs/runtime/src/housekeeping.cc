@@ -4,6 +4,7 @@
 #include "millrace/base/log.h"
 #include "millrace/base/planted.h"
 #include "millrace/checkpoint/checkpointer.h"
+#include "millrace/model/object_keys.h"
 
 namespace millrace::runtime {
 
@@ -62,7 +63,7 @@ Task<int64_t> Housekeeping::ClearRawEvents() {
 }
 
 Task<int64_t> Housekeeping::ClearShard(ShardId id, control::ShardState shard) {
-  const std::string prefix = checkpoint::ShardPrefix(id);
+  const std::string prefix = StateFolder(id);
   const auto listed = co_await ports_.objects->List(prefix);
   if (!listed.ok()) {
     LogWarn("state objects cannot be listed, they are cleaned later",

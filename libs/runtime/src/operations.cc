@@ -1,11 +1,11 @@
 #include "millrace/runtime/operations.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "millrace/base/log.h"
 #include "millrace/base/nearest.h"
+#include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "millrace/runtime/node.h"
 #include "millrace/serving/table_shape.h"
@@ -221,7 +221,8 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
   std::vector<PipelineInfo> out;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
     if (pipeline.dropped) continue;
-    PipelineInfo info{incarnation, pipeline.spec, "opening", kPlusInfinity};
+    PipelineInfo info{incarnation, pipeline.spec, "opening", kPlusInfinity,
+                      wiring_.ports.objects->AddressOf(ResultFileGlob(incarnation))};
     std::string worst = "running";
     bool any = false;
     for (const ShardInfo& shard : shards) {
@@ -251,10 +252,8 @@ Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
 Task<Status> Node::FinishDrop(Incarnation incarnation) {
   MILLRACE_CO_TRY(co_await wiring_.ports.serving->DropViews(incarnation));
   // No shard of a dropped incarnation is ever opened again, so nothing needs its state.
-  const std::string prefix = incarnation.name_space + "/state/" + incarnation.name + "@" +
-                             std::to_string(incarnation.defined_at.value) + "/";
   MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
-                     co_await wiring_.ports.objects->List(prefix));
+                     co_await wiring_.ports.objects->List(StateFolder(incarnation)));
   for (const ObjectInfo& object : objects) {
     const Status deleted = co_await wiring_.ports.objects->Delete(object.key);
     if (!deleted.ok()) {
@@ -267,18 +266,12 @@ Task<Status> Node::FinishDrop(Incarnation incarnation) {
 
 /// The largest number that some result file of the shard ends with.
 Task<Result<int64_t>> Node::LastFileSeq(ShardId shard) {
-  const std::string prefix = shard.incarnation.name_space + "/results/" + shard.incarnation.name +
-                             "/v=" + std::to_string(shard.incarnation.defined_at.value) + "/";
   MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
-                     co_await wiring_.ports.objects->List(prefix));
-  const std::string mine = "/p" + std::to_string(shard.partition.value) + "-";
+                     co_await wiring_.ports.objects->List(ResultFolder(shard.incarnation)));
   int64_t last = 0;
   for (const ObjectInfo& object : objects) {
-    const size_t dash = object.key.rfind('-');
-    if (object.key.find(mine) == object.key.npos || dash == object.key.npos) continue;
-    int64_t seq = 0;
-    std::from_chars(object.key.data() + dash + 1, object.key.data() + object.key.size(), seq);
-    last = std::max(last, seq);
+    const auto key = ResultFileKey::Parse(object.key);
+    if (key && key->shard == shard) last = std::max(last, key->last_seq);
   }
   co_return last;
 }

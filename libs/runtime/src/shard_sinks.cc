@@ -4,6 +4,7 @@
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
 #include "millrace/base/planted.h"
+#include "millrace/model/object_keys.h"
 #include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
@@ -142,11 +143,8 @@ Task<Status> Shard::PutFile(std::vector<OutputRow> rows) {
   rows.pop_back();
   const int64_t first = std::max(end.file_first, outbox_.applied(Output::kFiles) + 1);
   MILLRACE_CHECK(!rows.empty() && rows.front().seq == first, "a result file lacks its first rows");
-  const Incarnation& of = id_.incarnation;
   const std::string object =
-      of.name_space + "/results/" + of.name + "/v=" + std::to_string(of.defined_at.value) +
-      "/date=" + FormatDate(end.file_interval_start) + "/p" + std::to_string(id_.partition.value) +
-      "-" + std::to_string(first) + "-" + std::to_string(end.seq) + ".parquet";
+      ResultFileKey{id_, FormatDate(end.file_interval_start), first, end.seq}.ToString();
   const auto begun = Executor::Current().Monotonic();
   const auto count = static_cast<int64_t>(rows.size());
   const auto there = co_await ports_.objects->Stat(object);

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "interval.h"
+#include "millrace/model/object_keys.h"
 #include "millrace/sql/plan_codec.h"
 #include "plan_check.h"
 #include "plan_statement.h"
@@ -150,6 +151,8 @@ Status CheckStructure(const PipelineSpec& pipeline, const std::vector<Type>* col
   if (pipeline.select.empty()) return Broken("a view has no columns");
   for (const OutputColumn& column : pipeline.select) {
     MILLRACE_TRY(CheckExpr(column.expr, &row));
+    if (IsDateFolderColumn(column.name))
+      return Broken("a column has the name of the folders of result files");
     const bool group = column.expr.op == Op::kColumn &&
                        static_cast<size_t>(column.expr.index) < pipeline.group_by.size();
     if (column.group_column != (group ? column.expr.index : -1)) {

@@ -3,6 +3,7 @@
 #include "expression.h"
 #include "functions.h"
 #include "interval.h"
+#include "millrace/model/object_keys.h"
 #include "options.h"
 #include "plan_statement.h"
 #include "suggest.h"
@@ -200,6 +201,12 @@ class ViewPlanner {
       if (column.name.empty()) {
         return source_.At(item.expr.location, "this column has no name",
                           "write the expression AS name");
+      }
+      if (IsDateFolderColumn(column.name)) {
+        return source_.At(item.expr.location,
+                          "a view cannot have a column " + Quoted(column.name) +
+                              ": readers of its files take the folders for a column of that name",
+                          "write the expression AS another name");
       }
       if (column.expr.op == Op::kColumn && static_cast<size_t>(column.expr.index) < groups + 2) {
         const auto index = static_cast<size_t>(column.expr.index);

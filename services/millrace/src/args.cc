@@ -294,7 +294,12 @@ class CommandLine {
     CLI::App* results = AddQuery(
         "results", Output::kResults, "Show the results of a pipeline, by window and group.",
         "  millrace results delays_hourly --wait --key origin=LAX --from 2001-01-05 "
-        "--to 2001-01-06");
+        "--to 2001-01-06\n\n"
+        "Rows of closed windows are in Parquet files too, in the server's data directory, under\n"
+        "  objects/NAMESPACE/results/NAME@OFFSET/*/*.parquet\n"
+        "OFFSET tells a view from a dropped one that had its name. `millrace pipeline describe "
+        "NAME`\n"
+        "shows the whole path as result_files.");
     results
         ->add_option(
             "--key", query_.keys,

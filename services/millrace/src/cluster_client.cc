@@ -60,6 +60,7 @@ Result<cli::PipelineDescription> Shown(PipelineDescription p) {
   out.file_idle = p.file_idle;
   out.semantics_version = p.semantics_version;
   out.plan = std::move(p.plan);
+  out.result_files = std::move(p.result_files);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include "millrace/base/log.h"
 #include "millrace/checkpoint/manifest.h"
 #include "millrace/metrics/in_memory_metrics.h"
+#include "millrace/model/object_keys.h"
 #include "millrace/objectstore/in_memory_object_store.h"
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/sql/planner.h"
@@ -38,10 +39,9 @@ struct Cluster {
     return std::to_string(epoch) + "-ab" + std::to_string(n) + "-123-4567.sst";
   }
   void Put(const ShardId& shard, const std::string& name, std::string bytes = "x") {
-    REQUIRE(executor
-                .RunUntilDone(objects.Put(checkpoint::ShardPrefix(shard) + name,
-                                          Buffer::Own(std::move(bytes))))
-                .ok());
+    REQUIRE(
+        executor.RunUntilDone(objects.Put(StateFolder(shard) + name, Buffer::Own(std::move(bytes))))
+            .ok());
   }
   /// A valid commit that names `files`, all of them there. Gives its manifest's name.
   std::string Commit(const ShardId& shard, const std::vector<std::string>& files) {
@@ -51,20 +51,15 @@ struct Cluster {
     m.epoch = state.epoch;
     m.cut = CutNumber(state.last_cut.value + 1);
     for (const std::string& file : files) {
-      m.files.push_back({{}, checkpoint::ShardPrefix(shard) + file});
+      m.files.push_back({{}, StateFolder(shard) + file});
       Put(shard, file);
     }
     const std::string bytes = checkpoint::Encode(m);
     const std::string name = "m-" + std::to_string(m.epoch.value) + "-" +
                              std::to_string(m.cut.value) + "-" + std::string(32, 'a');
     Put(shard, name, bytes);
-    Fold(control::Commit{shard,
-                         m.epoch,
-                         m.cut,
-                         Offset(m.cut.value),
-                         checkpoint::ShardPrefix(shard) + name,
-                         Hash(bytes),
-                         {}});
+    Fold(control::Commit{
+        shard, m.epoch, m.cut, Offset(m.cut.value), StateFolder(shard) + name, Hash(bytes), {}});
     return name;
   }
   void Assign(const ShardId& shard) {
@@ -80,7 +75,7 @@ struct Cluster {
   }
   int64_t Clear(const std::string& node = "a") { return ClearAll(node).objects; }
   bool There(const ShardId& shard, const std::string& name) {
-    return executor.RunUntilDone(objects.Stat(checkpoint::ShardPrefix(shard) + name)).ok();
+    return executor.RunUntilDone(objects.Stat(StateFolder(shard) + name)).ok();
   }
 
   test::TestExecutor executor;
@@ -156,7 +151,7 @@ TEST_CASE_METHOD(Cluster, "a shard with a kept manifest that cannot be read is l
   Commit(one, {File(2, 2)});
   if (damage == "damaged") Put(one, manifest, "nonsense");
   if (damage == "missing") {
-    REQUIRE(executor.RunUntilDone(objects.Delete(checkpoint::ShardPrefix(one) + manifest)).ok());
+    REQUIRE(executor.RunUntilDone(objects.Delete(StateFolder(one) + manifest)).ok());
   }
   Put(one, File(1, 9));
   Put(other, File(1, 9));

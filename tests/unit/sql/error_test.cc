@@ -86,6 +86,10 @@ TEST_CASE("an error names line and column, shows the line, points at the place a
        "write the expression AS name"},
       {WithSelect("count(*) AS K"), 3, 37, "column \"k\" is there twice",
        "give one of them another name"},
+      {WithSelect("count(*) AS \"Window_Date\""), 3, 37,
+       "a view cannot have a column \"Window_Date\": readers of its files take the folders for a "
+       "column of that name",
+       "write the expression AS another name"},
       {WithSelect("count(*) AS _n"), 3, 37,
        "column names that begin with _ are the system's: \"_n\"", "write \"n\""},
       {WithHaving("HAVING n > 2"), 7, 8, "unknown column \"n\"",

@@ -61,11 +61,8 @@ std::string Encode(const Manifest& manifest);
 /// kCorruption: not a manifest, or one of a version that is not known.
 Result<Manifest> Decode(std::string_view bytes);
 
-/// "default/state/delays@17/p2/": where a shard's objects lie.
-std::string ShardPrefix(const ShardId& shard);
-
-/// The epoch of whoever uploaded an object, from its name below the shard's prefix. Nothing: not a
-/// name that a Checkpointer gives.
+/// The epoch of whoever uploaded an object, from its name below the shard's StateFolder. Nothing:
+/// not a name that a Checkpointer gives.
 std::optional<Epoch> UploadEpoch(std::string_view name);
 
 /// Objects of `old` that none of the kept manifests names: what cleaning rule (a) lets anyone

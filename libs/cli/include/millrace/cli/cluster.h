@@ -68,7 +68,8 @@ struct PipelineDescription {
   Micros file_interval = 0;
   Micros file_idle = 0;
   int64_t semantics_version = 0;
-  std::string plan;  ///< canonical text, docs/formats/plan.md
+  std::string plan;          ///< canonical text, docs/formats/plan.md
+  std::string result_files;  ///< path or URL of its result files: a pattern for readers of Parquet
 };
 
 struct ShardDescription {

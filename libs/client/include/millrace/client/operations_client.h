@@ -65,6 +65,7 @@ struct PipelineDescription {
   Micros file_idle = 0;
   int32_t semantics_version = 0;
   std::string plan;
+  std::string result_files;  ///< path or URL of its result files: a pattern for readers of Parquet
 };
 
 struct ShardDescription {

@@ -11,6 +11,8 @@ namespace millrace {
 /// Threads: one.
 class InMemoryObjectStore : public ObjectStore {
  public:
+  /// "memory:<key>": no other program finds it.
+  std::string AddressOf(std::string_view key) const override;
   Task<Status> Put(std::string key, Buffer data) override;
   Task<Result<Buffer>> Get(std::string key) override;
   Task<Result<ObjectInfo>> Stat(std::string key) override;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/base/bytes.h"
@@ -21,6 +22,9 @@ struct ObjectInfo {
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
+
+  /// A path or URL under which other programs find the object of a key. `key` may be a pattern.
+  virtual std::string AddressOf(std::string_view key) const = 0;
 
   /// Replaces what is there.
   virtual Task<Status> Put(std::string key, Buffer data) = 0;

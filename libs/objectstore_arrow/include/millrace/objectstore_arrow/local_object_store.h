@@ -17,6 +17,8 @@ class LocalObjectStore : public ObjectStore {
   /// kInvalidArgument: the directory cannot be made or written.
   static Result<std::unique_ptr<LocalObjectStore>> Open(const std::string& directory);
 
+  /// A path: absolute if the directory's is.
+  std::string AddressOf(std::string_view key) const override;
   Task<Status> Put(std::string key, Buffer data) override;
   Task<Result<Buffer>> Get(std::string key) override;
   Task<Result<ObjectInfo>> Stat(std::string key) override;

@@ -29,6 +29,7 @@ struct PipelineInfo {
   PipelineSpec spec;
   std::string state;  ///< the worst of its shards': halted, stopped, opening, running
   Micros watermark = kMinusInfinity;  ///< the least of its shards
+  std::string result_files;           ///< pattern for readers of Parquet files
 };
 
 struct ShardInfo {

@@ -1,0 +1,45 @@
+#include "millrace/model/object_keys.h"
+
+#include <catch2/catch.hpp>
+
+using namespace millrace;
+
+namespace {
+
+const Incarnation kDelays{"default", "delays", Offset(17)};
+
+ResultFileKey Key() { return {{kDelays, PartitionId(2)}, "2001-01-05", 12, 345}; }
+
+}  // namespace
+
+TEST_CASE("folders of an incarnation bear its name and the offset of its definition") {
+  CHECK(StateFolder(kDelays) == "default/state/delays@17/");
+  CHECK(StateFolder(ShardId{kDelays, PartitionId(2)}) == "default/state/delays@17/p2/");
+  CHECK(ResultFolder(kDelays) == "default/results/delays@17/");
+  CHECK(ResultFileGlob(kDelays) == "default/results/delays@17/*/*.parquet");
+}
+
+TEST_CASE("the key of a result file is read back as it was written") {
+  const std::string text = Key().ToString();
+  CHECK(text == "default/results/delays@17/window_date=2001-01-05/p2-12-345.parquet");
+  CHECK(ResultFileKey::Parse(text) == Key());
+}
+
+TEST_CASE("what is no key of a result file is not taken for one") {
+  for (const char* text : {
+           "",
+           "default/results/delays@17/window_date=2001-01-05/p2-12-345",
+           "default/results/delays@17/window_date=2001-01-05/p2-12-345.parquet.tmp",
+           "default/results/delays@17/window_date=2001-01-05/p2-12-.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p2-345.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p02-12-345.parquet",
+           "default/results/delays@17/window_date=2001-01-05/q2-12-345.parquet",
+           "default/results/delays@17/p2-12-345.parquet",
+           "default/results/delays/window_date=2001-01-05/p2-12-345.parquet",
+           "default/results/delays/v=17/date=2001-01-05/p2-12-345.parquet",
+           "default/state/delays@17/p2/m-1-2-00000000000000000000000000000000",
+       }) {
+    INFO(text);
+    CHECK(!ResultFileKey::Parse(text));
+  }
+}
