@@ -79,19 +79,34 @@ bool IsLetter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0;
 /// Reads one interval; keeps its sum in 128 bits, so that it is checked once at the end.
 class Reader {
  public:
-  Reader(std::string_view text, Micros unit) : text_(text), unit_(unit) {}
+  explicit Reader(std::string_view text) : text_(text) {}
 
   Result<Micros> Read() {
     Space();
     const bool iso = at_ < text_.size() && (text_[at_] == 'P' || text_[at_] == 'p');
     MILLRACE_TRY(iso ? Iso() : Plain());
-    if (sum_ > kMaxDuration || sum_ < -kMaxDuration) {
-      return InvalidArgument("longer than 36,525 days: " + Quoted(text_));
+    return Total();
+  }
+
+  Result<Micros> ReadField(Micros unit) {
+    Space();
+    const auto number = ReadNumber();
+    Space();
+    if (!number.ok() || at_ < text_.size() || (number->fraction > 0 && unit != kSecond)) {
+      return InvalidArgument(
+          "one whole number stands before the unit behind an interval: " + Quoted(text_) +
+          "; write all of it in the quotes, for example INTERVAL '90 minutes'");
     }
-    return static_cast<Micros>(sum_);
+    MILLRACE_TRY(Add(*number, unit));
+    return Total();
   }
 
  private:
+  Result<Micros> Total() const {
+    if (sum_ > kMaxDuration || sum_ < -kMaxDuration)
+      return InvalidArgument("longer than 36,525 days: " + Quoted(text_));
+    return static_cast<Micros>(sum_);
+  }
   Error NotAnInterval() const {
     return InvalidArgument("not an interval: " + Quoted(text_) +
                            "; write for example '1 hour 30 minutes'");
@@ -176,12 +191,8 @@ class Reader {
       std::transform(word.begin(), word.end(), word.begin(),
                      [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
       if (word.empty()) {
-        if (unit_ == 0) {
-          return InvalidArgument("an interval needs a unit: " + Quoted(text_) +
-                                 "; write for example '10 seconds'");
-        }
-        MILLRACE_TRY(Add(number, unit_));
-        continue;
+        return InvalidArgument("an interval needs a unit: " + Quoted(text_) +
+                               "; write for example '10 seconds'");
       }
       const auto* unit = std::find_if(std::begin(kUnits), std::end(kUnits),
                                       [&](const Unit& u) { return u.name == word; });
@@ -226,15 +237,16 @@ class Reader {
   }
 
   std::string_view text_;
-  Micros unit_;
   size_t at_ = 0;
   Int128 sum_ = 0;
 };
 
 }  // namespace
 
-Result<Micros> ParseInterval(std::string_view text, Micros unit) {
-  return Reader(text, unit).Read();
+Result<Micros> ParseInterval(std::string_view text) { return Reader(text).Read(); }
+
+Result<Micros> ParseIntervalField(std::string_view text, Micros unit) {
+  return Reader(text).ReadField(unit);
 }
 
 }  // namespace millrace

@@ -62,7 +62,7 @@ Result<Interval> ReadInterval(const Source& source, const Syntax& syntax, std::s
   if (cast) {
     MILLRACE_ASSIGN(unit, FieldUnit(source, syntax.type));
   }
-  auto value = ParseInterval(text.text, unit);
+  auto value = unit == 0 ? ParseInterval(text.text) : ParseIntervalField(text.text, unit);
   if (!value.ok()) return source.At(text.location, "", value.error());
   out.value = *value;
   return out;

@@ -62,6 +62,127 @@ TEST_CASE("an interval reads as PostgreSQL reads it") {
   CHECK(Window("tumble(s, ts, " + c.first + ")").size == c.second);
 }
 
+TEST_CASE(
+    "a number before a unit reads as in PostgreSQL, and a text that it would cut is refused") {
+  struct Field {
+    std::string text;
+    std::string unit;
+    Micros postgres;  ///< what PostgreSQL 15 makes of INTERVAL 'text' UNIT
+    bool taken;
+  };
+  const auto c = GENERATE(values<Field>({
+      {"1", "DAY", 86400000000, true},
+      {"+3", "DAY", 259200000000, true},
+      {"-1", "DAY", -86400000000, true},
+      {" 4 ", "DAY", 345600000000, true},
+      {"0010", "DAY", 864000000000, true},
+      {"5.", "DAY", 432000000000, true},
+      {"- 2", "DAY", -172800000000, true},
+      {"1.5", "DAY", 86400000000, false},
+      {".5", "DAY", 0, false},
+      {"1.0", "DAY", 86400000000, false},
+      {"90 minutes", "DAY", 0, false},
+      {"25 hours", "DAY", 0, false},
+      {"1 hour", "DAY", 0, false},
+      {"36 hours", "DAY", 0, false},
+      {"1 day 2 hours", "DAY", 86400000000, false},
+      {"1:30", "DAY", 0, false},
+      {"01:30:00", "DAY", 0, false},
+      {"PT90M", "DAY", 0, false},
+      {"P1D", "DAY", 86400000000, false},
+      {"90 seconds", "DAY", 0, false},
+      {"1.5 hours", "DAY", 0, false},
+      {"2 weeks", "DAY", 1209600000000, false},
+      {"1500 ms", "DAY", 0, false},
+      {"1 2:03", "DAY", 86400000000, false},
+      {"1h", "DAY", 0, false},
+      {"1", "HOUR", 3600000000, true},
+      {"+3", "HOUR", 10800000000, true},
+      {"-1", "HOUR", -3600000000, true},
+      {" 4 ", "HOUR", 14400000000, true},
+      {"0010", "HOUR", 36000000000, true},
+      {"5.", "HOUR", 18000000000, true},
+      {"- 2", "HOUR", -7200000000, true},
+      {"1.5", "HOUR", 3600000000, false},
+      {".5", "HOUR", 0, false},
+      {"1.0", "HOUR", 3600000000, false},
+      {"90 minutes", "HOUR", 3600000000, false},
+      {"25 hours", "HOUR", 90000000000, false},
+      {"1 hour", "HOUR", 3600000000, false},
+      {"36 hours", "HOUR", 129600000000, false},
+      {"1 day 2 hours", "HOUR", 93600000000, false},
+      {"1:30", "HOUR", 3600000000, false},
+      {"01:30:00", "HOUR", 3600000000, false},
+      {"PT90M", "HOUR", 3600000000, false},
+      {"P1D", "HOUR", 86400000000, false},
+      {"90 seconds", "HOUR", 0, false},
+      {"1.5 hours", "HOUR", 3600000000, false},
+      {"2 weeks", "HOUR", 1209600000000, false},
+      {"1500 ms", "HOUR", 0, false},
+      {"1 2:03", "HOUR", 93600000000, false},
+      {"1h", "HOUR", 3600000000, false},
+      {"1", "MINUTE", 60000000, true},
+      {"+3", "MINUTE", 180000000, true},
+      {"-1", "MINUTE", -60000000, true},
+      {" 4 ", "MINUTE", 240000000, true},
+      {"0010", "MINUTE", 600000000, true},
+      {"5.", "MINUTE", 300000000, true},
+      {"- 2", "MINUTE", -120000000, true},
+      {"1.5", "MINUTE", 60000000, false},
+      {".5", "MINUTE", 0, false},
+      {"1.0", "MINUTE", 60000000, false},
+      {"90 minutes", "MINUTE", 5400000000, false},
+      {"25 hours", "MINUTE", 90000000000, false},
+      {"1 hour", "MINUTE", 3600000000, false},
+      {"36 hours", "MINUTE", 129600000000, false},
+      {"1 day 2 hours", "MINUTE", 93600000000, false},
+      {"1:30", "MINUTE", 5400000000, false},
+      {"01:30:00", "MINUTE", 5400000000, false},
+      {"PT90M", "MINUTE", 5400000000, false},
+      {"P1D", "MINUTE", 86400000000, false},
+      {"90 seconds", "MINUTE", 60000000, false},
+      {"1.5 hours", "MINUTE", 5400000000, false},
+      {"2 weeks", "MINUTE", 1209600000000, false},
+      {"1500 ms", "MINUTE", 0, false},
+      {"1 2:03", "MINUTE", 93780000000, false},
+      {"1h", "MINUTE", 3600000000, false},
+      {"1", "SECOND", 1000000, true},
+      {"+3", "SECOND", 3000000, true},
+      {"-1", "SECOND", -1000000, true},
+      {" 4 ", "SECOND", 4000000, true},
+      {"0010", "SECOND", 10000000, true},
+      {"5.", "SECOND", 5000000, true},
+      {"- 2", "SECOND", -2000000, true},
+      {"1.5", "SECOND", 1500000, true},
+      {".5", "SECOND", 500000, true},
+      {"1.0", "SECOND", 1000000, true},
+      {"90 minutes", "SECOND", 5400000000, false},
+      {"25 hours", "SECOND", 90000000000, false},
+      {"1 hour", "SECOND", 3600000000, false},
+      {"36 hours", "SECOND", 129600000000, false},
+      {"1 day 2 hours", "SECOND", 93600000000, false},
+      {"1:30", "SECOND", 5400000000, false},
+      {"01:30:00", "SECOND", 5400000000, false},
+      {"PT90M", "SECOND", 5400000000, false},
+      {"P1D", "SECOND", 86400000000, false},
+      {"90 seconds", "SECOND", 90000000, false},
+      {"1.5 hours", "SECOND", 5400000000, false},
+      {"2 weeks", "SECOND", 1209600000000, false},
+      {"1500 ms", "SECOND", 1500000, false},
+      {"1 2:03", "SECOND", 93780000000, false},
+      {"1h", "SECOND", 3600000000, false},
+  }));
+  CAPTURE(c.text, c.unit);
+  // The view's offset, which may be of any sign.
+  const std::string from =
+      "tumble(s, ts, INTERVAL '36500 days', INTERVAL '" + c.text + "' " + c.unit + ")";
+  if (c.taken) {
+    CHECK(Window(from).offset == FloorMod(c.postgres, 36'500 * kDay));
+  } else {
+    CHECK(Contains(WindowError(from), "one whole number stands before the unit"));
+  }
+}
+
 TEST_CASE("an interval without a fixed length or a meaning is refused") {
   const auto c = GENERATE(values<std::pair<std::string, std::string>>({
       {"INTERVAL '1 month'", "no fixed length"},
