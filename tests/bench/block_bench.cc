@@ -24,7 +24,7 @@ StreamSpec Stream() {
 }
 
 EventBatch Events(const StreamSpec& stream, int rows) {
-  BatchBuilder b(stream.columns);
+  BatchBuilder b(stream);
   b.BeginRecord(Offset(0), 0);
   const int16_t p = b.AddProducer("local", "producer-1", 0);
   for (int i = 0; i < rows; ++i) {

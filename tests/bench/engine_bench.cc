@@ -38,7 +38,7 @@ FROM )" + from +
 std::vector<EventBatch> Batches(const StreamSpec& stream, uint64_t keys, int64_t round) {
   std::mt19937_64 random(static_cast<uint64_t>(round));
   std::vector<EventBatch> batches;
-  BatchBuilder builder(stream.columns);
+  BatchBuilder builder(stream);
   int64_t sequence = round * kBatches * kBatch;
   for (int64_t b = round * kBatches; b < (round + 1) * kBatches; ++b) {
     const Micros now = kStart + b * Micros{kBatch} * 10;

@@ -39,7 +39,7 @@ void JsonParse(benchmark::State& state) {
     bytes += events.back().size();
   }
   const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream);
-  BatchBuilder out(stream.columns);
+  BatchBuilder out(stream);
   for (auto _ : state) {
     out.BeginRecord(Offset(0), 0);
     for (const std::string& e : events) {

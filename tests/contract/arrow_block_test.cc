@@ -31,7 +31,7 @@ TEST_CASE("the body of a block is what Arrow's own reader takes for a record bat
   const EventBatch batch = test::RandomBatch(stream, 4, 100);
   const std::string block = block_arrow::ArrowBlockCodec().Encode(stream, batch).value();
   uint32_t body_bytes = 0;
-  std::memcpy(&body_bytes, block.data() + 24, sizeof body_bytes);
+  std::memcpy(&body_bytes, block.data() + 28, sizeof body_bytes);
   auto input = arrow::io::BufferReader::FromString(block.substr(block.size() - body_bytes));
   const auto message = arrow::ipc::ReadMessage(input.get()).ValueOrDie();
   const auto schema = arrow::schema(

@@ -16,6 +16,7 @@ inline StreamSpec BlockStream(bool keep_raw = false) {
   StreamSpec s;
   s.name = "s";
   s.schema_id = 3;
+  s.generation = Offset(int64_t{1} << 40);
   s.columns = {{"ts", Type::kTimestamp, true}, {"i", Type::kInt, false},
                {"b", Type::kBigint, false},    {"d", Type::kDouble, false},
                {"t", Type::kText, true},       {"u", Type::kText, false},
@@ -29,7 +30,7 @@ inline StreamSpec BlockStream(bool keep_raw = false) {
 inline EventBatch RandomBatch(const StreamSpec& stream, uint32_t seed, size_t rows) {
   std::mt19937 random(seed);
   const auto pick = [&](uint32_t n) { return static_cast<int64_t>(random() % n); };
-  BatchBuilder b(stream.columns);
+  BatchBuilder b(stream);
   b.BeginRecord(Offset(0), 0);
   const int16_t first = b.AddProducer("local", "", 0);
   const int16_t second = b.AddProducer("tenant", "p\xc3\xa9", 1'000'000'007);
@@ -86,6 +87,7 @@ inline void CheckBlockContract(const BlockCodec& codec, void (*fix)(std::string*
     const EventBatch out = decode(codec.Encode(stream, in).value()).value();
     REQUIRE(out.rows == rows);
     REQUIRE(out.records.size() == 1);
+    CHECK(out.schema == stream.schema());
     CHECK(out.records[0].offset == Offset(9));
     CHECK(out.records[0].append_time == 77);
     CHECK(out.records[0].rows == rows);
@@ -110,7 +112,7 @@ inline void CheckBlockContract(const BlockCodec& codec, void (*fix)(std::string*
   }
 
   SECTION("a batch without identities reads back without them") {
-    BatchBuilder b(stream.columns);
+    BatchBuilder b(stream);
     b.BeginRecord(Offset(0), 0);
     b.columns()[0].AppendInteger(5);
     for (size_t i = 1; i < stream.columns.size(); ++i) {
@@ -136,7 +138,7 @@ inline void CheckBlockContract(const BlockCodec& codec, void (*fix)(std::string*
   }
 
   SECTION("a block past the limit is not written") {
-    BatchBuilder b(stream.columns);
+    BatchBuilder b(stream);
     b.BeginRecord(Offset(0), 0);
     for (int r = 0; r < 4; ++r) {
       b.columns()[0].AppendInteger(5);
@@ -152,7 +154,8 @@ inline void CheckBlockContract(const BlockCodec& codec, void (*fix)(std::string*
   SECTION("a block of another stream or schema is refused") {
     const std::string block = codec.Encode(stream, RandomBatch(stream, 1, 10)).value();
     StreamSpec other = stream;
-    const int what = GENERATE(0, 1, 2, 3, 4);
+    const int what = GENERATE(0, 1, 2, 3, 4, 5);
+    if (what == 5) other.generation = Offset(stream.generation.value + 1);
     if (what == 0) other.schema_id = 4;
     if (what == 1) other.columns.push_back({"new", Type::kInt, false});
     if (what == 2) other.columns.pop_back();

@@ -12,7 +12,7 @@ TEST_CASE("JSON records keep the contract of records") {
 TEST_CASE("damaged JSON is unreadable exactly where a validating parser refuses it") {
   const StreamSpec stream = test::RecordStream();
   const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream);
-  BatchBuilder out(stream.columns);
+  BatchBuilder out(stream);
   out.BeginRecord(Offset(0), 0);
   simdjson::dom::parser reference;
   const std::string good =
@@ -57,7 +57,7 @@ TEST_CASE("a parser that has learned a shape gives what a new one gives") {
   const StreamSpec stream = test::RecordStream();
   const record_simdjson::JsonRecordParsers parsers;
   const auto learned = parsers.ForStream(stream);
-  BatchBuilder out(stream.columns);
+  BatchBuilder out(stream);
   out.BeginRecord(Offset(0), 0);
   const auto parse = [&](RecordParser& parser, const std::string& json) {
     const auto verdict = parser.Parse(json, &out);

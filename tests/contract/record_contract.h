@@ -24,7 +24,7 @@ inline StreamSpec RecordStream() {
 inline void CheckRecordContract(const RecordParsers& parsers) {
   const StreamSpec stream = RecordStream();
   const auto parser = parsers.ForStream(stream);
-  BatchBuilder out(stream.columns);
+  BatchBuilder out(stream);
   out.BeginRecord(Offset(0), 0);
   const auto reason = [&](std::string_view json) {
     const auto verdict = parser->Parse(json, &out);

@@ -171,6 +171,35 @@ class Basics(Base):
         self.assertEqual("unchanged stream trips\nunchanged pipeline hourly\n",
                          self.out("apply", "-", "--yes", stdin=SQL))
 
+    def test_a_topic_belongs_to_one_stream_also_after_a_restart(self):
+        """Two streams once shared one: columns were read by the other's places, and both views lied."""
+        sql = """
+CREATE TABLE {name} (at timestamptz NOT NULL, shop text, {columns})
+WITH (event_time = 'at', watermark_delay = '5 seconds', partitions = 1, format = '{format}'{topic});
+CREATE MATERIALIZED VIEW {name}_v AS
+SELECT shop, window_start, window_end, sum(price) AS price, sum(quantity) AS quantity
+FROM tumble({name}, at, INTERVAL '1 minute') GROUP BY shop, window_start, window_end;
+"""
+        event = '{"at":"2024-03-10T10:00:01Z","shop":"north","price":500,"quantity":2}\n'
+        for number, form in enumerate(("arrow", "json")):
+            first, second = f"sales{number}", f"more.sales{number}"
+            self.apply(sql.format(name=first, columns="price int, quantity int", format=form, topic=""))
+            self.err("produce", first, "--input", self.file("1.jsonl", event))
+            changed = self.file("second.sql", sql.format(
+                name=second, columns="quantity int, price int", format=form,
+                topic=f", topic = 'default.{first}'"))
+            for _ in range(2):
+                said = self.err("apply", changed, code=4)
+                self.assertIn("the topic belongs to another stream", said)
+                self.assertIn(f"stream={first}", said)
+                self.dev.stop(signal.SIGKILL)
+                self.dev = Dev(self.dev.data_dir)
+            self.err("stream", "describe", second, code=3)
+            self.err("stream", "advance", first, "--to", "end")
+            self.assertIn("north,2024-03-10T10:00:00.000000Z,2024-03-10T10:01:00.000000Z,500,2\n",
+                          self.out("results", f"{first}_v", "--wait", "--format", "csv"))
+            self.assertEqual(1, len(self.out("quarantine", f"{first}_v", "--format", "csv").splitlines()))
+
     def test_lists_and_descriptions(self):
         self.apply()
         self.apply(SQL.replace("TABLE trips", "TABLE air.trips")

@@ -62,6 +62,18 @@ void Cluster::KillNode() {
   process_ = nullptr;
 }
 
+StreamSpec Cluster::StreamNow(const std::string& name) {
+  control::Fold fold;
+  const auto records = Outside(log.Read(std::string(control::kControlTopic), PartitionId(0),
+                                        Offset(0), size_t{1} << 40, {}))
+                           .value();
+  for (const LogRecord& record : records)
+    fold.Apply(record.offset, record.append_time, control::Decode(record.value).value());
+  const StreamSpec* stream = fold.FindStream("default", name);
+  MILLRACE_CHECK(stream != nullptr, "the control log has no such stream");
+  return *stream;
+}
+
 bool Cluster::TrimControlLog() {
   const std::string topic(control::kControlTopic);
   control::Fold fold;
@@ -102,7 +114,7 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
               .value());
     } else {
       const auto sender = runtime::SenderOf(record).value();
-      BatchBuilder builder(stream.columns);
+      BatchBuilder builder(stream);
       builder.BeginRecord(record.offset, record.append_time);
       const int16_t producer =
           sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below)

@@ -72,6 +72,8 @@ class Cluster {
   /// Takes from the control log what a leader may trim: all before the last snapshot but one.
   /// False: there are not two yet, or nothing is before it.
   bool TrimControlLog();
+  /// The stream of this name that the control log has now, with its generation.
+  StreamSpec StreamNow(const std::string& name);
   bool node_alive() const { return process_ != nullptr && process_->alive(); }
   runtime::Node& node() { return *node_; }
   ingest::Gateway& gateway() { return *gateway_; }

@@ -72,9 +72,9 @@ History RunThroughGateway(uint64_t seed, double kills_per_request) {
   Cluster cluster(&world, Faults(), options);
   cluster.StartNode();
   REQUIRE(cluster.Call(cluster.node().Apply(kSql), seconds(60))->ok());
+  const StreamSpec stream = cluster.StreamNow("s");
   cluster.faults = kTroubled;
   const auto statements = PlanScript(kSql).value();
-  const auto& stream = std::get<StreamSpec>(statements[0]);
   Producer producer(&world, &cluster);
   History history;
   for (int i = 0; i < 80; ++i) {

@@ -99,7 +99,7 @@ class Producers {
       return;
     }
     const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream_);
-    BatchBuilder builder(stream_.columns);
+    BatchBuilder builder(stream_);
     builder.BeginRecord(Offset(0), 0);
     const int16_t index = builder.AddProducer("local", producer, acked_below);
     for (const auto& [sequence, payload] : events) {
@@ -156,9 +156,9 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
   Cluster cluster(&world, Faults(), options);
   const char* format = seed % 2 == 0 ? "arrow" : "json";
   Define(&cluster, format);
+  const StreamSpec stream = cluster.StreamNow("s");
   cluster.faults = faults;
   const auto statements = PlanScript(Sql(format)).value();
-  const auto& stream = std::get<StreamSpec>(statements[0]);
   Producers producers(&world, &cluster, stream);
   History history;
   for (int i = 0; i < 120; ++i) {

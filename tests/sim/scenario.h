@@ -29,10 +29,10 @@ struct Scenario {
     std::string sql = kSql;
     sql.replace(sql.find("%s"), 2, format);
     const auto statements = PlanScript(sql).value();
-    stream = std::get<StreamSpec>(statements[0]);
     pipeline = std::get<PipelineSpec>(statements[1]);
     cluster.StartNode();
     REQUIRE(cluster.Call(cluster.node().Apply(sql), seconds(60))->ok());
+    stream = cluster.StreamNow("s");
     incarnation = cluster.Call(cluster.node().ListPipelines(), seconds(60))->value()[0].incarnation;
   }
 
@@ -59,7 +59,7 @@ struct Scenario {
                            {"millrace-acked-below", "0"}};
         }
       } else {
-        BatchBuilder builder(stream.columns);
+        BatchBuilder builder(stream);
         builder.BeginRecord(Offset(0), 0);
         builder.columns()[0].AppendInteger(t);
         builder.columns()[1].AppendText(k);

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "sim/scenario.h"
 
 namespace millrace::sim {
@@ -14,10 +12,12 @@ TEST_CASE("a new pipeline's backlog does not keep the others of its stream waiti
   view.replace(view.find(" r "), 3, " again ");
   REQUIRE(s.cluster.Call(s.cluster.node().Apply(view), seconds(60))->ok());
   const auto shard_of = [&](const std::string& name) {
-    const auto shards = s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value();
-    return *std::find_if(shards.begin(), shards.end(), [&](const runtime::ShardInfo& info) {
-      return info.shard.incarnation.name == name;
-    });
+    for (;;) {
+      for (const auto& info : s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value())
+        if (info.shard.incarnation.name == name) return info;
+      // Defined, but not owned yet.
+      s.Sleep(milliseconds(1));
+    }
   };
   while (shard_of("again").next_offset < Offset(20)) s.Sleep(milliseconds(10));
   s.Send(1);

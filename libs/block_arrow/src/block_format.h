@@ -8,8 +8,7 @@ namespace millrace::block_arrow {
 
 // docs/formats/block.md.
 inline constexpr std::string_view kMagic = "MRB1";
-inline constexpr uint16_t kVersion = 1;
-inline constexpr uint32_t kGeneration = 1;
+inline constexpr uint16_t kVersion = 2;
 inline constexpr size_t kMaxProducers = 32'767;
 /// Where the bytes that the checksum covers begin.
 inline constexpr size_t kChecked = 8;
@@ -18,10 +17,9 @@ struct FixedHeader {
   uint16_t version;
   uint16_t producers;
   uint32_t schema_id;
-  uint32_t generation;
+  int64_t generation;
   uint32_t rows;
   uint32_t body_length;
-  uint32_t zero;
 };
 static_assert(sizeof(FixedHeader) == 24);
 

@@ -248,7 +248,8 @@ Result<EventBatch> ArrowBlockCodec::Decode(const StreamSpec& stream, Buffer valu
   if (r.Fixed<uint32_t>() != Crc32c(block.substr(kChecked))) return bad("the checksum differs");
   const auto header = r.Fixed<FixedHeader>();
   if (header.version != kVersion) return bad("a version that this program does not read");
-  if (header.generation != kGeneration || header.zero != 0) return bad("another generation");
+  if (header.generation != stream.generation.value)
+    return bad("it was written for another stream of this topic");
   if (header.schema_id != static_cast<uint32_t>(stream.schema_id)) return bad("another schema id");
   if (header.rows == 0) return bad("no rows");
   if (header.producers > kMaxProducers) return bad("too many producers");
@@ -297,6 +298,7 @@ Result<EventBatch> ArrowBlockCodec::Decode(const StreamSpec& stream, Buffer valu
   if (columns.problem() != nullptr) return bad(columns.problem());
 
   if (batch.producers.empty()) batch.producer = nullptr;
+  batch.schema = stream.schema();
   batch.rows = header.rows;
   batch.records.push_back(
       {offset, append_time, 0, header.rows, 0, static_cast<uint32_t>(header.producers)});

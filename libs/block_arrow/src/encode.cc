@@ -102,7 +102,7 @@ Error TooLarge(const StreamSpec& stream, size_t bytes) {
 
 Result<std::string> ArrowBlockCodec::Encode(const StreamSpec& stream,
                                             const EventBatch& batch) const {
-  MILLRACE_CHECK(batch.columns.size() == stream.columns.size(), "a batch of another stream");
+  MILLRACE_CHECK(batch.schema == stream.schema(), "a batch of another stream");
   MILLRACE_CHECK(batch.defects == nullptr && batch.records.size() == 1 &&
                      batch.producers.size() <= kMaxProducers,
                  "not a batch that fits one block");
@@ -162,8 +162,8 @@ Result<std::string> ArrowBlockCodec::Encode(const StreamSpec& stream,
   header.Raw(kMagic);
   header.Fixed(uint32_t{0});
   header.Fixed(FixedHeader{kVersion, static_cast<uint16_t>(batch.producers.size()),
-                           static_cast<uint32_t>(stream.schema_id), kGeneration, batch.rows,
-                           static_cast<uint32_t>(body->size()), 0});
+                           static_cast<uint32_t>(stream.schema_id), stream.generation.value,
+                           batch.rows, static_cast<uint32_t>(body->size())});
   header.Raw(table);
   header.Raw({reinterpret_cast<const char*>(body->data()), static_cast<size_t>(body->size())});
   const uint32_t crc = Crc32c(std::string_view(block).substr(kChecked));

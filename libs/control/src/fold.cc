@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "millrace/base/check.h"
+#include "millrace/sql/plan_codec.h"
 
 namespace millrace::control {
 
@@ -55,6 +56,12 @@ const StreamSpec* Fold::FindStream(const std::string& name_space, const std::str
   return at == streams_.end() ? nullptr : &at->second;
 }
 
+const StreamSpec* Fold::StreamOfTopic(const std::string& topic) const {
+  const auto at = std::find_if(streams_.begin(), streams_.end(),
+                               [&](const auto& stream) { return stream.second.topic == topic; });
+  return at == streams_.end() ? nullptr : &at->second;
+}
+
 const Incarnation* Fold::Current(const std::string& name_space, const std::string& name) const {
   const auto at = names_.find({name_space, name});
   return at == names_.end() ? nullptr : &at->second;
@@ -67,6 +74,8 @@ Verdict Fold::Check(const Claim& r) const {
 Verdict Fold::Check(const DefineStream& r) const {
   if (r.n != leader_number_) return Verdict::kNotLeader;
   if (request_ids_.contains(r.request_id)) return Verdict::kDuplicate;
+  // Nothing in a record of a topic says which of two streams it belongs to.
+  if (StreamOfTopic(r.spec.topic) != nullptr) return Verdict::kConflict;
   const std::pair name(r.spec.name_space, r.spec.name);
   return streams_.contains(name) || names_.contains(name) ? Verdict::kConflict : Verdict::kValid;
 }
@@ -77,6 +86,8 @@ Verdict Fold::Check(const Define& r) const {
   const StreamSpec* stream = FindStream(r.spec.name_space, r.spec.stream);
   if (stream == nullptr || r.start_offsets.size() != static_cast<size_t>(stream->partitions))
     return Verdict::kUnknown;
+  // A shard finds the columns of its stream by the numbers in this plan.
+  if (!CheckPipeline(r.spec, *stream).ok()) return Verdict::kUnreadable;
   const std::pair name(r.spec.name_space, r.spec.name);
   return streams_.contains(name) || names_.contains(name) ? Verdict::kConflict : Verdict::kValid;
 }
@@ -120,9 +131,11 @@ void Fold::Take(Offset, Micros, const Claim& r) {
   leader_ = r.node;
 }
 
-void Fold::Take(Offset, Micros, const DefineStream& r) {
+void Fold::Take(Offset offset, Micros, const DefineStream& r) {
   request_ids_.insert(r.request_id);
-  streams_[{r.spec.name_space, r.spec.name}] = r.spec;
+  StreamSpec& stream = streams_[{r.spec.name_space, r.spec.name}];
+  stream = r.spec;
+  stream.generation = offset;
 }
 
 void Fold::Take(Offset offset, Micros at, const Define& r) {

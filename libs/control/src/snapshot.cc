@@ -7,7 +7,7 @@
 namespace millrace::control {
 namespace {
 
-constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersion = 3;
 using Names = std::pair<std::string, std::string>;
 
 void Put(ByteWriter* w, const Incarnation& i) {
@@ -95,7 +95,10 @@ std::string Fold::Encode() const {
   w.Varint(request_ids_.size());
   for (const std::string& id : request_ids_) w.Text(id);
   w.Varint(streams_.size());
-  for (const auto& [name, spec] : streams_) w.Text(EncodeStream(spec));
+  for (const auto& [name, spec] : streams_) {
+    w.Fixed(spec.generation.value);
+    w.Text(EncodeStream(spec));
+  }
   w.Varint(pipelines_.size());
   for (const auto& [incarnation, p] : pipelines_) {
     Put(&w, incarnation);
@@ -126,7 +129,9 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
   fold.leader_ = r.Text();
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) fold.request_ids_.emplace(r.Text());
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    const Offset generation(r.Fixed<int64_t>());
     MILLRACE_ASSIGN(StreamSpec spec, DecodeStream(r.Text()));
+    spec.generation = generation;
     const Names name(spec.name_space, spec.name);
     fold.streams_[name] = std::move(spec);
   }
@@ -140,6 +145,10 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
     p.defined_at = r.Fixed<Micros>();
     p.not_before = r.Fixed<Micros>();
     p.dropped = r.Fixed<uint8_t>() != 0;
+    if (p.dropped) continue;
+    const StreamSpec* stream = fold.FindStream(incarnation.name_space, p.spec.stream);
+    if (stream == nullptr) return Corruption("a control snapshot has a view without its stream");
+    MILLRACE_TRY(CheckPipeline(p.spec, *stream));
   }
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
     const Incarnation incarnation = GetIncarnation(&r);

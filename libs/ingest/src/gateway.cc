@@ -214,7 +214,7 @@ EventBatch Gateway::Core::Parse(Stream* stream, const Identity& identity,
                                 const PublishRequest& request, PendingRequest* pending,
                                 std::vector<uint32_t>* events) {
   const bool keep_raw = stream->spec->keep_raw;
-  BatchBuilder parsed(stream->spec->columns);
+  BatchBuilder parsed(*stream->spec);
   parsed.BeginRecord(Offset(0), 0);
   for (uint32_t i = 0; i < request.events.size(); ++i) {
     const Event& event = request.events[i];

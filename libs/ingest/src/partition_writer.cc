@@ -47,14 +47,14 @@ EventError AppendError(const Error& error, const std::string& topic, PartitionId
 
 PartitionWriter::PartitionWriter(std::shared_ptr<const WriterContext> context,
                                  std::shared_ptr<const StreamSpec> stream, PartitionId partition)
-    : context_(std::move(context)), partition_(partition), builder_(stream->columns) {
+    : context_(std::move(context)), partition_(partition), builder_(*stream) {
   SetStream(std::move(stream));
 }
 
 void PartitionWriter::SetStream(std::shared_ptr<const StreamSpec> stream) {
   Seal();
   stream_ = std::move(stream);
-  builder_ = BatchBuilder(stream_->columns);
+  builder_ = BatchBuilder(*stream_);
   text_columns_.clear();
   fixed_row_bytes_ = sizeof(int16_t) + sizeof(int64_t);
   for (size_t i = 0; i < stream_->columns.size(); ++i) {

@@ -18,7 +18,8 @@ struct Storage {
 
 }  // namespace
 
-BatchBuilder::BatchBuilder(const std::vector<ColumnSpec>& columns) : specs_(columns) {
+BatchBuilder::BatchBuilder(SchemaIdentity schema, std::vector<ColumnSpec> columns)
+    : schema_(schema), specs_(std::move(columns)) {
   for (const ColumnSpec& c : specs_) columns_.emplace_back(c.type);
 }
 
@@ -95,6 +96,7 @@ EventBatch BatchBuilder::Build() {
       Storage{std::move(columns_), std::move(producer_), std::move(sequence_), std::move(defects_),
               std::move(texts_), std::move(payload_), std::move(detail_)});
   EventBatch batch;
+  batch.schema = schema_;
   batch.rows = rows_;
   batch.records = std::move(records_);
   batch.producers = std::move(producers_);
@@ -109,7 +111,7 @@ EventBatch BatchBuilder::Build() {
   }
   if (any_payload_) batch.payload = storage->payload.data();
   batch.owner = std::move(storage);
-  *this = BatchBuilder(specs_);
+  *this = BatchBuilder(schema_, std::move(specs_));
   return batch;
 }
 

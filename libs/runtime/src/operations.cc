@@ -39,6 +39,20 @@ Error NoSuchPipeline(const control::Fold& fold, const std::string& name_space,
   return NoSuch("pipeline", Qualified(name_space, name), names);
 }
 
+Error TopicTaken(const StreamSpec& first, const StreamSpec& second) {
+  return Conflict(
+      "the topic belongs to another stream, and a topic has one stream; add views to that stream, "
+      "or give the new one a topic of its own topic=" +
+      first.topic + " stream=" + Qualified(first.name_space, first.name) +
+      " refused=" + Qualified(second.name_space, second.name));
+}
+
+/// The definitions are the same: which generation of the stream has it is no part of it.
+bool SameDefinition(StreamSpec a, const StreamSpec& b) {
+  a.generation = b.generation;
+  return a == b;
+}
+
 /// What an error of a later statement says about those before it.
 std::string Before(const std::vector<AppliedStatement>& applied) {
   std::string text;
@@ -94,7 +108,7 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   AppliedStatement applied{"stream", spec.name_space, spec.name, false};
   const std::string name = Qualified(spec.name_space, spec.name);
   if (const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name)) {
-    if (*there == spec) co_return applied;
+    if (SameDefinition(*there, spec)) co_return applied;
     co_return Conflict(
         "the stream exists with another definition, and a definition does not change; declare the "
         "new one "
@@ -104,6 +118,8 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   if (control_.fold().Current(spec.name_space, spec.name) != nullptr) {
     co_return Conflict("a pipeline has this name; choose another for the stream name=" + name);
   }
+  if (const StreamSpec* first = control_.fold().StreamOfTopic(spec.topic))
+    co_return TopicTaken(*first, spec);
   TopicSpec topic{spec.topic, spec.partitions};
   MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
   control::DefineStream define{control_.fold().leader_number(), RequestId(), spec};
@@ -111,12 +127,14 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   if (!written.ok()) {
     // Another call may have declared the same meanwhile.
     const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name);
-    if (there != nullptr && *there == spec) co_return applied;
+    if (there != nullptr && SameDefinition(*there, spec)) co_return applied;
+    if (const StreamSpec* first = control_.fold().StreamOfTopic(spec.topic))
+      co_return TopicTaken(*first, spec);
     co_return written.error();
   }
   // The reconciling may be about to announce it too, but whoever applied it may produce at once.
   announced_.insert({spec.name_space, spec.name});
-  wiring_.on_stream(spec);
+  wiring_.on_stream(*control_.fold().FindStream(spec.name_space, spec.name));
   applied.created = true;
   co_return applied;
 }

@@ -21,7 +21,7 @@ constexpr int64_t kProbes = 10'000;
 /// An event that stands for a record which cannot be read: it counts as one, and goes to the
 /// quarantine output.
 EventBatch Unreadable(const StreamSpec& stream, const LogRecord& record, std::string_view detail) {
-  BatchBuilder builder(stream.columns);
+  BatchBuilder builder(stream);
   builder.BeginRecord(record.offset, record.append_time);
   const bool text = !record.value.empty() && record.value.front() == '{';
   const std::string_view head = record.value.substr(0, kShownBytes);
@@ -182,7 +182,7 @@ bool PartitionRunner::IsBoundary(Offset next) const {
 std::vector<PartitionRunner::Decoded> PartitionRunner::Decode(
     const std::vector<LogRecord>& records) const {
   std::vector<Decoded> out;
-  BatchBuilder builder(stream_.columns);
+  BatchBuilder builder(stream_);
   size_t json_from = 0;
   const auto flush = [&](size_t end) {
     if (builder.rows() > 0) out.push_back({builder.Build(), json_from, end - json_from});

@@ -43,6 +43,11 @@ void Worker::Disown(const ShardId& shard) {
 
 PartitionRunner& Worker::RunnerOf(const StreamSpec& stream, PartitionId partition) {
   auto& runner = runners_[{stream.topic, partition}];
+  // The topic may have gone to another stream; no shard of the one before is left then.
+  if (runner && runner->stream().schema() != stream.schema()) {
+    runner->Stop();
+    runner.reset();
+  }
   if (!runner) {
     runner = std::make_shared<PartitionRunner>(stream, partition, ports_, options_);
     runner->Start();

@@ -26,6 +26,14 @@ class ScriptPlanner {
     if (table) {
       MILLRACE_ASSIGN(StreamSpec stream,
                       PlanTable(source_, std::get<TableSyntax>(statement), options_));
+      if (const StreamSpec* first = StreamOfTopic(stream.topic)) {
+        Error taken = source_.At(name.location,
+                                 "the topic " + Quoted(stream.topic) + " belongs to " +
+                                     Quoted(first->name_space + "." + first->name),
+                                 "a topic has one stream; give this one a topic of its own");
+        taken.code = Code::kConflict;
+        return taken;
+      }
       out_.emplace_back(std::move(stream));
       return {};
     }
@@ -57,6 +65,13 @@ class ScriptPlanner {
   }
   const PipelineSpec* View(std::string_view name_space, std::string_view name) const {
     return Defined<PipelineSpec>(name_space, name);
+  }
+  const StreamSpec* StreamOfTopic(std::string_view topic) const {
+    for (const Statement& statement : out_) {
+      const auto* stream = std::get_if<StreamSpec>(&statement);
+      if (stream != nullptr && stream->topic == topic) return stream;
+    }
+    return nullptr;
   }
   const StreamSpec* Find(std::string_view name_space, std::string_view name) const {
     if (const StreamSpec* own = Stream(name_space, name)) return own;

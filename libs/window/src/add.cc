@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "fold_state.h"
+#include "millrace/base/check.h"
 #include "millrace/base/planted.h"
 
 namespace millrace::window {
@@ -111,6 +112,8 @@ void ShardFold::State::FindOutcomes(const EventBatch& batch) {
 }
 
 void ShardFold::State::Add(const EventBatch& batch) {
+  // Every expression finds its columns by their index in this schema.
+  MILLRACE_CHECK(batch.schema == spec.stream.schema(), "a batch of another stream's columns");
   Evaluate(batch);
   batch_producers.assign(batch.producers.size(), nullptr);
   for (const RecordSpan& record : batch.records) {

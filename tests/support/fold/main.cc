@@ -70,7 +70,7 @@ class Feeder {
       : case_(c),
         options_(options),
         parser_(parsers_.ForStream(c.stream)),
-        builder_(c.stream.columns) {}
+        builder_(c.stream) {}
 
   /// The next items: at most one batch of events or one control record. Empty at the end.
   std::vector<LogItem> Next() {
@@ -95,7 +95,7 @@ class Feeder {
   }
 
   bool Readable(const CaseRecord& record) {
-    BatchBuilder scratch(case_.stream.columns);
+    BatchBuilder scratch(case_.stream);
     scratch.BeginRecord(Offset(0), 0);
     return parser_->Parse(std::get<CaseEvent>(record.what).payload, &scratch).reason ==
            Reason::kNone;

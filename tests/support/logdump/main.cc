@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "millrace/block_arrow/arrow_block_codec.h"
+#include "millrace/control/control_log.h"
 #include "millrace/driver/thread_driver.h"
 #include "millrace/log_embedded/embedded_log.h"
 #include "millrace/model/row.h"
@@ -43,7 +44,7 @@ class Dumper {
     }
     const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream_);
     const auto sender = runtime::SenderOf(record).value();
-    BatchBuilder builder(stream_.columns);
+    BatchBuilder builder(stream_);
     builder.BeginRecord(record.offset, record.append_time);
     const int16_t producer =
         sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below)
@@ -113,18 +114,28 @@ int Run(const std::string& data_dir, const std::string& name, int32_t partition,
   const auto statements = PlanScript(sql);
   if (!statements.ok())
     return std::fprintf(stderr, "%s\n", statements.error().message.c_str()), EXIT_FAILURE;
-  const StreamSpec* stream = nullptr;
+  const StreamSpec* planned = nullptr;
   for (const Statement& s : *statements) {
     const auto* candidate = std::get_if<StreamSpec>(&s);
-    if (candidate != nullptr && candidate->name == name) stream = candidate;
+    if (candidate != nullptr && candidate->name == name) planned = candidate;
   }
   const auto log = log_embedded::EmbeddedLog::Open(data_dir + "/log");
-  if (stream == nullptr || !log.ok()) {
+  if (planned == nullptr || !log.ok()) {
     std::fprintf(stderr, "millrace-logdump: %s\n",
                  log.ok() ? "the script has no such stream" : log.error().message.c_str());
     return EXIT_FAILURE;
   }
   ThreadDriver driver({.cores = 1, .blocking_threads = 1, .on_failure = {}});
+  // Its blocks name the generation that the control log gave the stream.
+  control::ControlLog control(log->get());
+  const Status folded = RunBlocking(driver.core(0), control.Start());
+  const StreamSpec* stream =
+      folded.ok() ? control.fold().FindStream(planned->name_space, name) : nullptr;
+  if (stream == nullptr) {
+    std::fprintf(stderr, "millrace-logdump: %s\n",
+                 folded.ok() ? "the directory has no such stream" : folded.error().message.c_str());
+    return EXIT_FAILURE;
+  }
   std::printf("{\"sql\":%s,\n\"records\":[\n", JsonQuote(sql).c_str());
   Dumper dumper(*stream);
   for (Offset next(0);;) {

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "millrace/sql/plan_codec.h"
 #include "millrace/sql/planner.h"
 #include "support/two_shards_sql.h"
 
@@ -70,6 +71,45 @@ TEST_CASE(
   CHECK(d.fold.shards().empty());
   CHECK(d.Apply(Define{1, "again", d.pipeline, {Offset(7), Offset(7)}}) == Verdict::kValid);
   CHECK(*d.fold.Current("default", "r") != d.incarnation);
+}
+
+TEST_CASE("a topic belongs to one stream, whatever the second is called and wherever it lives") {
+  Defined d;
+  const StreamSpec first = *d.fold.FindStream("default", "s");
+  StreamSpec second = first;
+  second.name = GENERATE("s", "t");
+  second.name_space = second.name == "s" ? "other" : "default";
+  CHECK(d.Apply(DefineStream{1, "second", second}) == Verdict::kConflict);
+  CHECK(d.fold.FindStream(second.name_space, second.name) == nullptr);
+  CHECK(d.fold.StreamOfTopic(first.topic)->name == "s");
+  second.topic = "of its own";
+  const Offset at = d.fold.next_offset();
+  CHECK(d.Apply(DefineStream{1, "third", second}) == Verdict::kValid);
+  CHECK(d.fold.FindStream(second.name_space, second.name)->generation == at);
+}
+
+TEST_CASE("a view that does not fit the columns of its stream does not count") {
+  Defined d;
+  PipelineSpec other = d.pipeline;
+  other.name = "other";
+  CHECK(d.Apply(Define{1, "fits", other, {Offset(0), Offset(0)}}) == Verdict::kValid);
+  other.name = "wrong";
+  other.group_by.at(0).expr.index = GENERATE(0, 900);
+  CHECK(d.Apply(Define{1, "wrong", other, {Offset(0), Offset(0)}}) == Verdict::kUnreadable);
+  CHECK(d.fold.Current("default", "wrong") == nullptr);
+}
+
+TEST_CASE("a snapshot whose view does not fit the columns of its stream is damaged") {
+  Defined d;
+  std::string bytes = d.fold.Encode();
+  StreamSpec stream = *d.fold.FindStream("default", "s");
+  const std::string good = EncodeStream(stream);
+  stream.columns.at(1).type = Type::kInt;
+  const std::string bad = EncodeStream(stream);
+  REQUIRE(good.size() == bad.size());
+  CHECK(Fold::Decode(bytes)->Encode() == bytes);
+  bytes.replace(bytes.find(good), good.size(), bad);
+  CHECK(Fold::Decode(bytes).error().code == Code::kCorruption);
 }
 
 TEST_CASE("an epoch rises by one, and commits of any other epoch are skipped") {

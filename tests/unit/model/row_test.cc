@@ -90,7 +90,10 @@ TEST_CASE("output rows read back as written, and no prefix of one is taken for a
 }
 
 TEST_CASE("a batch views the rows that were built, defects and identities included") {
-  BatchBuilder b({{"t", Type::kTimestamp, true}, {"k", Type::kText, false}});
+  StreamSpec stream;
+  stream.generation = Offset(9);
+  stream.columns = {{"t", Type::kTimestamp, true}, {"k", Type::kText, false}};
+  BatchBuilder b(stream);
   b.BeginRecord(Offset(7), 100);
   const int16_t p = b.AddProducer("local", "p", 3);
   b.columns()[0].AppendInteger(5);
@@ -106,4 +109,7 @@ TEST_CASE("a batch views the rows that were built, defects and identities includ
   CHECK(batch.payload[1] == "{\"k\":1}");
   CHECK(batch.records[0].producer_count == 1);
   CHECK(b.rows() == 0);
+  CHECK(batch.schema == stream.schema());
+  b.BeginRecord(Offset(8), 100);
+  CHECK(b.Build().schema == stream.schema());
 }

@@ -198,3 +198,19 @@ GROUP BY origin, window_start, window_end;
   CHECK(spec.select[4].expr.type == Type::kDouble);
   CHECK(spec.select[5].expr.type == Type::kInt);
 }
+
+TEST_CASE("two streams of a script never have one topic, however they name it") {
+  const std::string with = "(t timestamptz) WITH (event_time = 't', watermark_delay = '1 s'";
+  const std::string script = GENERATE_COPY(
+      "CREATE TABLE a " + with + ");\nCREATE TABLE b " + with + ", topic = 'default.a');",
+      "CREATE TABLE a " + with + ");\nCREATE TABLE other.a " + with + ", topic = 'default.a');",
+      "CREATE TABLE b " + with + ", topic = 'default.a');\nCREATE TABLE a " + with + ");",
+      "CREATE TABLE a " + with + ", topic = 'x');\nCREATE TABLE b " + with + ", topic = 'x');");
+  const auto plans = PlanScript(script);
+  REQUIRE_FALSE(plans.ok());
+  CHECK(plans.error().code == Code::kConflict);
+  CHECK(plans.error().message.find("line 2, column 14: the topic ") == 0);
+  const bool first_is_b = script.find("TABLE b") < script.find("TABLE a");
+  CHECK(plans.error().message.find(first_is_b ? "belongs to \"default.b\""
+                                              : "belongs to \"default.a\"") != std::string::npos);
+}

@@ -45,7 +45,9 @@ class Shard {
                    "FROM tumble(s, ts, INTERVAL '1 hour') GROUP BY window_start, window_end;")) {}
 
   void Event(int64_t sequence) {
-    BatchBuilder builder({{"ts", Type::kTimestamp, true}});
+    StreamSpec stream;
+    stream.columns = {{"ts", Type::kTimestamp, true}};
+    BatchBuilder builder(stream);
     builder.BeginRecord(Offset(offset_++), 0);
     const int16_t producer = builder.AddProducer("local", "p", 0);
     builder.columns()[0].AppendInteger(0);

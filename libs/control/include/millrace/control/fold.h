@@ -70,7 +70,9 @@ std::string_view VerdictName(Verdict verdict);
 /// valid here; its writer learns that by reading it back. Rules:
 ///
 ///   Claim{n}               n = current + 1
-///   DefineStream, Define   n is current, the request id is new, the name is free
+///   DefineStream           n is current, the request id is new, name and topic are free
+///   Define                 n is current, the request id is new, the name is free, the plan fits
+///                          the columns of its stream
 ///   Drop{n}                n is current, the incarnation stands
 ///   Assign{n, epoch}       n is current, epoch = epoch[shard] + 1
 ///   Skip{n, epoch}         as Assign, with one number for each output
@@ -98,6 +100,8 @@ class Fold {
   const std::map<ShardId, ShardState>& shards() const { return shards_; }
 
   const StreamSpec* FindStream(const std::string& name_space, const std::string& name) const;
+  /// The stream that has the topic: a topic belongs to one, or nullptr.
+  const StreamSpec* StreamOfTopic(const std::string& topic) const;
   /// The incarnation that has the name now, or nullptr.
   const Incarnation* Current(const std::string& name_space, const std::string& name) const;
 

@@ -53,6 +53,9 @@ struct RecordSpan {
 ///
 /// Ownership: `columns` and the pointers view memory kept alive by `owner`. Immutable once built.
 struct EventBatch {
+  /// Whose columns these are. Columns are found by their index, so nobody reads those of another
+  /// schema.
+  SchemaIdentity schema;
   uint32_t rows = 0;
   std::vector<RecordSpan> records;
   std::vector<Producer> producers;

@@ -19,7 +19,7 @@ namespace millrace {
 /// and starts anew.
 class BatchBuilder {
  public:
-  explicit BatchBuilder(const std::vector<ColumnSpec>& columns);
+  explicit BatchBuilder(const StreamSpec& stream) : BatchBuilder(stream.schema(), stream.columns) {}
 
   /// Rows that follow belong to this record. A gateway that does not know its offset yet begins one
   /// with Offset(0).
@@ -37,7 +37,7 @@ class BatchBuilder {
                  std::string_view payload);
   /// Takes values already appended for the unfinished row back.
   void AbandonRow();
-  /// Copies row `row` of `from` (same columns) as the next row.
+  /// Copies row `row` of `from` (same schema) as the next row.
   void AppendRow(const EventBatch& from, size_t row, int16_t producer);
 
   uint32_t rows() const { return rows_; }
@@ -46,9 +46,11 @@ class BatchBuilder {
   EventBatch Build();
 
  private:
+  BatchBuilder(SchemaIdentity schema, std::vector<ColumnSpec> columns);
   void PushRow(int16_t producer, int64_t sequence, Reason reason, std::string_view detail,
                std::string_view payload);
 
+  SchemaIdentity schema_;
   std::vector<ColumnSpec> specs_;
   uint32_t rows_ = 0;
   std::vector<ColumnData> columns_;

@@ -39,6 +39,15 @@ struct ShardId {
   static bool Parse(std::string_view text, ShardId* out);
 };
 
+/// The columns of one stream at one time: which stream, told from an earlier one of its name, and
+/// which of its schemas.
+struct SchemaIdentity {
+  Offset generation;  ///< of the stream
+  int32_t schema_id = 1;
+
+  friend bool operator==(const SchemaIdentity&, const SchemaIdentity&) = default;
+};
+
 /// Who sends: set by the gateway from credentials, "local" where there are none.
 struct Principal {
   std::string name = "local";

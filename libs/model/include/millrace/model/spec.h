@@ -45,6 +45,11 @@ struct StreamSpec {
   /// max_ahead is off.
   bool append_times = true;
   std::string topic;  ///< log topic; default "<namespace>.<name>"
+  /// Control-log offset of its DefineStream record, which tells it from an earlier stream of the
+  /// same name. Not part of the definition: the fold of the control log sets it.
+  Offset generation;
+
+  SchemaIdentity schema() const { return {generation, schema_id}; }
 
   friend bool operator==(const StreamSpec&, const StreamSpec&) = default;
 };

@@ -25,6 +25,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   void Attach(std::shared_ptr<Shard> shard);
   void Detach(const Shard* shard);
   void Stop();
+  const StreamSpec& stream() const { return stream_; }
 
  private:
   /// Records that make one item, and the item.

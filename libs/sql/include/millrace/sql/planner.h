@@ -43,8 +43,8 @@ inline constexpr size_t kMaxScriptBytes = 64 * 1024;
 /// Errors: the message is the full text for people, several lines: `line L, column C: what is
 /// wrong`, the source line, a caret below the column (columns count characters from 1), and
 /// `hint: ...` where there is something better to write. kConflict: the statement is right but
-/// needs what is not built yet (a second stage, sessions, some functions). kInvalidArgument: all
-/// else.
+/// needs what is not built yet (a second stage, sessions, some functions), or two streams of the
+/// script have one topic. kInvalidArgument: all else.
 Result<std::vector<Statement>> PlanScript(std::string_view text, const StreamLookup& streams = {},
                                           const PlannerOptions& options = {});
 

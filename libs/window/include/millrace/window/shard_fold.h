@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -24,7 +26,8 @@ struct FoldSpec {
   Micros not_before = kMinusInfinity;
 };
 
-/// Counts of everything that was read; it must balance at every cut.
+/// Counts of everything that was read; it must balance at every cut. Its memory is stored as it is
+/// in the state and in manifests: a change raises both formats' versions.
 struct Ledger {
   int64_t read = 0, duplicate = 0, quarantined = 0, filtered = 0, before_start = 0, late = 0,
           aggregated = 0;
@@ -41,6 +44,10 @@ struct Ledger {
   /// Every counter of the balance, `control` and `ignored_ticks`, with names, in the order above.
   std::vector<std::pair<std::string_view, int64_t>> Counters() const;
 };
+static_assert(std::is_trivially_copyable_v<Ledger> && sizeof(Ledger) == 19 * sizeof(int64_t) &&
+              offsetof(Ledger, assigned) == 7 * sizeof(int64_t) &&
+              offsetof(Ledger, due) == 12 * sizeof(int64_t) &&
+              offsetof(Ledger, skipped) == 18 * sizeof(int64_t));
 
 /// Rows in the order of an output, encoded (docs/formats/row.md); a large output comes in several
 /// such pieces. Without allowed lateness a result is final at once: then pieces of results hold the
@@ -103,6 +110,7 @@ class ShardFold {
   explicit ShardFold(FoldSpec spec);
   ~ShardFold();
 
+  /// A batch of another schema than the stream's is a broken invariant.
   void Add(const EventBatch& batch);
   void Apply(const Tick& tick);
   void Apply(const Advance& advance);
