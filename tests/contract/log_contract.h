@@ -170,6 +170,22 @@ inline void CheckLogContract(TestExecutor& executor,
       CHECK(records[static_cast<size_t>(i)].value == std::to_string(i));
   }
 
+  SECTION("an append whose chain is broken is not made") {
+    const auto chain = std::make_shared<AppendChain>();
+    const auto linked = [&](std::string value) {
+      return run(log->Append("t", p0, {"", std::move(value), {}, chain}));
+    };
+    CHECK(linked("zero").value() == Offset(0));
+    CHECK(linked(std::string(64 << 20, 'x')).error().code == Code::kInvalidArgument);
+    CHECK(linked("one").value() == Offset(1));
+    CHECK_FALSE(chain->broken);
+    chain->broken = true;
+    CHECK(linked("behind a failed one").error().code == Code::kResourceExhausted);
+    CHECK(append(p0, "of no chain").value() == Offset(2));
+    CHECK(run(log->Append("t", p0, {"", "of another", {}, std::make_shared<AppendChain>()}))
+              .value() == Offset(3));
+  }
+
   SECTION("a record past the limit is refused and leaves no hole") {
     CHECK(append(p0, std::string(64 << 20, 'x')).error().code == Code::kInvalidArgument);
     CHECK(append(p0, "fits").value() == Offset(0));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,13 +17,51 @@
 
 namespace millrace::test {
 
+/// A log that does not take every append: `take` is given the number of each, from 0.
+class TroubledLog : public EventLog {
+ public:
+  TroubledLog(std::unique_ptr<EventLog> inner, std::function<bool(int64_t)> take)
+      : inner_(std::move(inner)), take_(std::move(take)) {}
+
+  Task<Status> CreateTopic(TopicSpec topic) override {
+    return inner_->CreateTopic(std::move(topic));
+  }
+  Task<Result<std::vector<TopicSpec>>> ListTopics() override { return inner_->ListTopics(); }
+  Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
+    if (!take_ || take_(appends_++)) {
+      auto append = inner_->Append(std::move(topic), partition, std::move(entry));
+      auto offset = co_await std::move(append);
+      co_return offset;
+    }
+    Break(entry.chain);
+    co_return Unavailable("the disk is full");
+  }
+  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
+                                            size_t max_bytes,
+                                            std::chrono::microseconds max_wait) override {
+    return inner_->Read(std::move(topic), partition, from, max_bytes, max_wait);
+  }
+  Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
+    return inner_->Range(std::move(topic), partition);
+  }
+  Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override {
+    return inner_->OffsetForTime(std::move(topic), partition, t);
+  }
+
+ private:
+  std::unique_ptr<EventLog> inner_;
+  std::function<bool(int64_t)> take_;
+  std::atomic<int64_t> appends_{0};
+};
+
 /// A gateway process in this one: gRPC server, gateway, embedded log.
 class GatewayProcess {
  public:
   GatewayProcess(const std::string& log_directory, const StreamSpec& stream,
                  const std::string& listen = "127.0.0.1:0", rpc::ServerOptions options = {},
-                 ingest::Options gateway_options = {})
-      : log_(log_embedded::EmbeddedLog::Open(log_directory).value()),
+                 ingest::Options gateway_options = {}, std::function<bool(int64_t)> take = {})
+      : log_(std::make_unique<TroubledLog>(log_embedded::EmbeddedLog::Open(log_directory).value(),
+                                           std::move(take))),
         driver_({1, 2, {}}),
         gateway_(ingest::Ports{log_.get(), &codec_, &parsers_, &metrics_}, gateway_options) {
     const Status made =
@@ -76,7 +116,7 @@ class GatewayProcess {
   }
 
  private:
-  std::unique_ptr<log_embedded::EmbeddedLog> log_;
+  std::unique_ptr<TroubledLog> log_;
   block_arrow::ArrowBlockCodec codec_;
   record_simdjson::JsonRecordParsers parsers_;
   RecordingMetrics metrics_;

@@ -126,6 +126,25 @@ TEST_CASE("a gateway that dies and comes back loses nothing, and copies are only
   CHECK(copies <= static_cast<size_t>(kEvents + stats.resent));
 }
 
+TEST_CASE("events keep their order while the log refuses appends now and then") {
+  const test::TempDir directory;
+  constexpr int64_t kGood = 30;
+  constexpr int64_t kBad = 3;
+  ingest::Options small_blocks;
+  small_blocks.block_bytes = 2'000;
+  test::GatewayProcess gateway(directory.Sub("log"), Stream(), "127.0.0.1:0", {}, small_blocks,
+                               [](int64_t n) { return n % (kGood + kBad) < kGood; });
+  ClientOptions options = OptionsFor(gateway.address());
+  options.retry_first = options.retry_last = milliseconds(1);
+  const auto client = MakeClient(options);
+  PublishAll(client.get(), 20'000);
+  REQUIRE(client->Flush(seconds(120)).ok());
+  CHECK(client->Stats().acknowledged == 20'000);
+  CHECK(client->Stats().resent > 0);
+  size_t copies = 0;
+  CheckLog(&gateway, 20'000, &copies);
+}
+
 TEST_CASE("a client goes on with the next gateway") {
   const test::TempDir directory;
   test::GatewayProcess gateway(directory.Sub("log"), Stream());

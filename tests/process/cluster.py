@@ -38,7 +38,9 @@ class Dev:
             environment['MILLRACE_THROW_AT'] = throw_at
         self.process = subprocess.Popen(
             [self.binary, 'dev', '--data-dir', self.data_dir, '--listen', self.grpc, '--admin', self.admin],
-            stdout=subprocess.PIPE, stderr=self.log, env=environment, text=True)
+            stdout=subprocess.PIPE, stderr=self.log, env=environment, text=True,
+            # A file past its limit gives the writer an error instead of a signal, as a full disk does.
+            restore_signals=False)
         self.starts += 1
         line = self.process.stdout.readline()
         match = READY.match(line.strip())

@@ -29,11 +29,15 @@ class Trouble {
 
   Task<Status> Before() { return Wait(faults_->fail, "failed before"); }
   Task<Status> After() { return Wait(faults_->unknown, "outcome unknown"); }
+  Executor::Duration NextDelay() {
+    const auto range = static_cast<uint64_t>(faults_->max_delay.count()) + 1;
+    return Executor::Duration(world_->Random(range));
+  }
+  bool FailsBefore() { return world_->Chance(faults_->fail); }
 
  private:
   Task<Status> Wait(double p, std::string what) {
-    const auto range = static_cast<uint64_t>(faults_->max_delay.count()) + 1;
-    co_await Delay(Executor::Duration(world_->Random(range)));
+    co_await Delay(NextDelay());
     if (world_->Chance(p)) co_return Unavailable("injected: " + what);
     co_return Status();
   }
@@ -45,7 +49,7 @@ class Trouble {
 class FaultyLog : public EventLog {
  public:
   FaultyLog(EventLog* inner, SimWorld* world, const Faults* faults)
-      : inner_(inner), trouble_(world, faults) {}
+      : inner_(inner), world_(world), trouble_(world, faults) {}
 
   Task<Status> CreateTopic(TopicSpec topic) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
@@ -57,12 +61,23 @@ class FaultyLog : public EventLog {
     co_return r;
   }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
-    MILLRACE_CO_TRY(co_await trouble_.Before());
+    // Appends to a partition take effect in the order in which they were started, whatever each
+    // one's delay is.
+    Executor::Duration& next = next_append_[{topic, partition}];
+    next = std::max(next, world_->now() + trouble_.NextDelay());
+    co_await Delay(next - world_->now());
+    const auto chain = entry.chain;
+    if (Broken(chain)) co_return BehindFailedAppend();
     const bool lose = topic == unanswered_topic_ && unanswered_ > 0;
     if (lose) --unanswered_;
-    auto r = co_await inner_->Append(std::move(topic), partition, std::move(entry));
-    MILLRACE_CO_TRY(co_await trouble_.After());
-    if (lose) co_return Unavailable("injected: outcome unknown");
+    Result<Offset> r = Unavailable("injected: failed before");
+    if (!trouble_.FailsBefore())
+      r = co_await inner_->Append(std::move(topic), partition, std::move(entry));
+    if (!r.ok()) Break(chain);
+    const Status answered = co_await trouble_.After();
+    if (r.ok() && !answered.ok()) r = answered.error();
+    if (r.ok() && lose) r = Unavailable("injected: outcome unknown");
+    if (!r.ok()) Break(chain);
     co_return r;
   }
   Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
@@ -136,7 +151,9 @@ class FaultyLog : public EventLog {
  private:
   std::set<std::tuple<std::string, PartitionId, Offset>> damaged_;
   std::map<std::pair<std::string, PartitionId>, Offset> hidden_;
+  std::map<std::pair<std::string, PartitionId>, Executor::Duration> next_append_;
   EventLog* inner_;
+  SimWorld* world_;
   Trouble trouble_;
   std::string flipped_topic_;
   PartitionId flipped_partition_;

@@ -46,7 +46,6 @@ class Client::Core {
     size_t unsettled = 0;
     size_t bytes = 0;
     Clock::time_point created;
-    Clock::time_point not_before{};
     bool sealed = false;
     bool sent = false;  ///< on the connection of the day, or there is nothing to send
     bool ever_sent = false;

@@ -52,6 +52,7 @@ std::string UpperName(Code code) {
 Failure FailureOf(const grpc::Status& status, const std::string& endpoint) {
   const Code code = CodeOf(status.error_code());
   Failure failure{{code, status.error_message()}, UpperName(code), {}, Permanent(code), false};
+  bool told = false;
   google::rpc::Status details;
   if (!status.error_details().empty() && details.ParseFromString(status.error_details())) {
     for (const auto& detail : details.details()) {
@@ -59,14 +60,15 @@ Failure FailureOf(const grpc::Status& status, const std::string& endpoint) {
       google::rpc::RetryInfo retry;
       if (detail.UnpackTo(&info)) {
         failure.reason = info.reason();
-        failure.nothing_done = code != Code::kInternal;
+        told = code != Code::kInternal;
+        failure.nothing_done = told && info.reason() != "APPEND_FAILED";
       } else if (detail.UnpackTo(&retry)) {
         failure.retry_after = std::chrono::milliseconds(retry.retry_delay().seconds() * 1'000 +
                                                         retry.retry_delay().nanos() / 1'000'000);
       }
     }
   }
-  if (!failure.nothing_done && !failure.permanent)
+  if (!told && !failure.permanent)
     failure.error.message =
         "the server cannot be reached or went away; see that it runs and that the address is right"
         " server=" +

@@ -23,7 +23,7 @@ struct Client::Core::Connection {
   std::unique_ptr<grpc::ClientReaderWriter<wire::PublishStreamRequest, wire::PublishStreamReply>>
       stream;
   std::deque<BatchPtr> awaiting;  ///< sent, in order; under the mutex
-  bool ended = false;             ///< nothing more is answered; under the mutex
+  bool ended = false;             ///< nothing more is sent; under the mutex
 };
 
 void Client::Core::Run() {
@@ -75,7 +75,7 @@ Client::Core::BatchPtr Client::Core::Ready(Clock::time_point now) {
     if (batch->sent || batch->unsettled == 0) continue;
     if (batch->created + options_.linger <= now || batch->first < flush_below_)
       batch->sealed = true;
-    const bool due = batch->sealed && now >= batch->not_before && now >= retry_at_;
+    const bool due = batch->sealed && now >= retry_at_;
     return due ? batch : nullptr;
   }
   return nullptr;
@@ -88,7 +88,7 @@ Client::Core::Clock::time_point Client::Core::NextWake(Clock::time_point now, bo
     if (options_.give_up_after) wake = std::min(wake, batch->created + *options_.give_up_after);
     if (batch->sent) continue;
     const Clock::time_point full = batch->sealed ? now : batch->created + options_.linger;
-    if (may_send) wake = std::min(wake, std::max({full, batch->not_before, retry_at_}));
+    if (may_send) wake = std::min(wake, std::max(full, retry_at_));
     break;
   }
   return wake;
@@ -121,6 +121,7 @@ void Client::Core::Serve(Connection* connection) {
   std::thread reader([&] { ReadReplies(connection); });
   while (const BatchPtr batch = NextBatch(connection))
     if (!connection->stream->Write(*batch->message)) break;
+  connection->stream->WritesDone();
   {
     std::lock_guard lock(mutex_);
     if (closing_ || failed_) connection->context.TryCancel();
@@ -192,9 +193,10 @@ bool Client::Core::OnReply(Connection* connection, const wire::PublishStreamRepl
   if (batch->unsettled == 0) {
     last_delay_ = {};
   } else {
+    // Nothing may go past its events: all from here on are sent again, in order, on the next call.
     batch->sent = false;
     batch->doubtful = true;
-    batch->not_before = Clock::now() + NextDelay();
+    connection->ended = true;
   }
   changed_.notify_all();
   return true;

@@ -261,12 +261,13 @@ void Gateway::Core::Pack(Stream* stream, const Principal& principal, const Publi
   }
 }
 
-Task<PublishReply> Gateway::Accept(Principal principal, PublishRequest request) {
-  return AcceptOn(core_, std::move(principal), std::move(request));
+Task<PublishReply> Gateway::Accept(Principal principal, PublishRequest request,
+                                   std::shared_ptr<Lane> lane) {
+  return AcceptOn(core_, std::move(principal), std::move(request), std::move(lane));
 }
 
 Task<PublishReply> Gateway::AcceptOn(std::shared_ptr<Core> core, Principal principal,
-                                     PublishRequest request) {
+                                     PublishRequest request, std::shared_ptr<Lane> lane) {
   Executor& executor = Executor::Current();
   const Executor::Duration started = executor.Monotonic();
   const size_t bytes = PayloadBytes(request);
@@ -278,6 +279,7 @@ Task<PublishReply> Gateway::AcceptOn(std::shared_ptr<Core> core, Principal princ
 
   const InFlight<Core> in_flight(core, bytes + request.events.size() * kEventOverhead);
   const auto pending = std::make_shared<PendingRequest>();
+  pending->lane = std::move(lane);
   pending->results.resize(request.events.size());
   core->Pack(stream.get(), principal, request, pending);
   pending->Release();

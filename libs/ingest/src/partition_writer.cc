@@ -1,5 +1,6 @@
 #include "partition_writer.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "millrace/base/crash_point.h"
@@ -121,17 +122,12 @@ void PartitionWriter::Seal() {
   if (open_.events.empty()) return;
   Pack pack = std::exchange(open_, {});
   open_bytes_ = 0;
-  Result<std::string> block = context_->ports.blocks->Encode(*stream_, builder_.Build());
-  if (!block.ok()) {
-    Finish(pack, block.error());
-    return;
-  }
-  pack.entry.key = kBlockKey;
-  pack.entry.value = std::move(block).value();
+  pack.batch = builder_.Build();
   Enqueue(std::move(pack));
 }
 
 void PartitionWriter::Enqueue(Pack pack) {
+  pack.stream = stream_;
   sealed_.push_back(std::move(pack));
   StartAppends();
 }
@@ -139,25 +135,86 @@ void PartitionWriter::Enqueue(Pack pack) {
 void PartitionWriter::StartAppends() {
   // Tasks start in the order in which they are spawned, and the log keeps the order of starts.
   while (!sealed_.empty() && in_flight_ < context_->options.appends_in_flight) {
-    ++in_flight_;
-    Executor::Current().Spawn(Append(shared_from_this(), std::move(sealed_.front())));
+    Pack pack = WithoutBrokenLanes(std::move(sealed_.front()));
     sealed_.pop_front();
+    if (pack.events.empty() || !MakeEntry(&pack)) continue;
+    ++in_flight_;
+    Executor::Current().Spawn(Append(shared_from_this(), std::move(pack)));
   }
+}
+
+/// Answers the events of broken lanes and gives the pack of the others. A lane mostly breaks
+/// between the packing of an event and this moment.
+PartitionWriter::Pack PartitionWriter::WithoutBrokenLanes(Pack pack) {
+  const auto broken = [](const Member& m) { return m.request->lane && m.request->lane->broken; };
+  if (std::none_of(pack.members.begin(), pack.members.end(), broken)) return pack;
+  if (Planted("order_forgotten")) return pack;
+  static const auto kBehind = std::make_shared<const EventError>(EventError{
+      Code::kUnavailable, "UNAVAILABLE",
+      "an earlier event of the same stream is not in the log, so this one was not appended; send "
+      "again from the first number without an acknowledgement",
+      true});
+  BatchBuilder kept(pack.stream->columns);
+  kept.BeginRecord(Offset(0), 0);
+  Pack rest{pack.stream, std::nullopt, {}, {}, {}};
+  for (size_t m = 0; m < pack.members.size(); ++m) {
+    const Member& member = pack.members[m];
+    std::vector<EventResult>& results = member.request->results;
+    if (broken(member)) {
+      for (size_t row = member.first_row; row < pack.EndOf(m); ++row)
+        results[pack.events[row]] = {-1, -1, -1, kBehind};
+      member.request->Release();
+      continue;
+    }
+    Member& moved = rest.members.emplace_back(member);
+    moved.first_row = static_cast<uint32_t>(rest.events.size());
+    if (member.producer >= 0) {
+      const Producer& producer = pack.batch->producers[static_cast<size_t>(member.producer)];
+      moved.producer = kept.AddProducer(producer.principal, producer.id, producer.acked_below);
+    }
+    for (size_t row = member.first_row; row < pack.EndOf(m); ++row) {
+      results[pack.events[row]].row = static_cast<int32_t>(rest.events.size());
+      rest.events.push_back(pack.events[row]);
+      kept.AppendRow(*pack.batch, row, moved.producer);
+    }
+  }
+  if (pack.batch) rest.batch = kept.Build();
+  return rest;
+}
+
+/// False: the events cannot become an entry, and are answered.
+bool PartitionWriter::MakeEntry(Pack* pack) {
+  if (pack->batch) {
+    Result<std::string> block = context_->ports.blocks->Encode(*pack->stream, *pack->batch);
+    pack->batch.reset();
+    if (!block.ok()) {
+      Finish(*pack, block.error());
+      return false;
+    }
+    pack->entry.key = kBlockKey;
+    pack->entry.value = std::move(block).value();
+  }
+  pack->entry.chain = chain_;
+  return true;
 }
 
 Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack pack) {
   CrashPoint("ingest.before_append");
   if (Planted("ack_before_append")) self->Finish(pack, Offset(0));
   Result<Offset> appended = Unavailable("the append ended without an answer");
+  const std::shared_ptr<AppendChain> chain = pack.entry.chain;
   try {
     auto append = self->context_->ports.log->Append(self->stream_->topic, self->partition_,
                                                     std::move(pack.entry));
     appended = co_await std::move(append);
   } catch (const std::exception& e) {
     appended = Internal(std::string("the append failed: ") + e.what());
+    chain->broken = true;
   }
   CrashPoint("ingest.after_append");
   --self->in_flight_;
+  if (chain == self->chain_ && chain->broken && !appended.ok())
+    self->chain_ = std::make_shared<AppendChain>();
   if (!Planted("ack_before_append")) self->Finish(pack, appended);
   self->StartAppends();
 }
@@ -174,10 +231,9 @@ void PartitionWriter::Finish(const Pack& pack, const Result<Offset>& appended) {
     error = std::make_shared<EventError>(AppendError(appended.error(), stream_->topic, partition_));
   }
   for (size_t m = 0; m < pack.members.size(); ++m) {
-    const size_t end =
-        m + 1 < pack.members.size() ? pack.members[m + 1].first_row : pack.events.size();
     PendingRequest& request = *pack.members[m].request;
-    for (size_t row = pack.members[m].first_row; row < end; ++row) {
+    if (error && error->retryable && request.lane) request.lane->broken = true;
+    for (size_t row = pack.members[m].first_row; row < pack.EndOf(m); ++row) {
       EventResult& result = request.results[pack.events[row]];
       if (error) {
         result = {-1, -1, -1, error};

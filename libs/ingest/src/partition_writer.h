@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -14,6 +15,7 @@ namespace millrace::ingest {
 
 /// A request that waits for the appends that hold its events.
 struct PendingRequest {
+  std::shared_ptr<Lane> lane;  ///< null: its events have no order to keep
   std::vector<EventResult> results;
   /// Appends that hold events of it, and one while it is being packed.
   size_t open = 1;
@@ -41,6 +43,10 @@ struct WriterContext {
 };
 
 /// Packs the events of one partition and appends what is packed, in order.
+///
+/// What a lane gets into the partition is always a beginning of what it sent there, without holes
+/// (docs/adr/0011): a pack is handed to the log without the events of broken lanes, and all appends
+/// under way are links of one chain, so that those behind a failed one fail too.
 class PartitionWriter : public std::enable_shared_from_this<PartitionWriter> {
  public:
   PartitionWriter(std::shared_ptr<const WriterContext> context,
@@ -64,9 +70,15 @@ class PartitionWriter : public std::enable_shared_from_this<PartitionWriter> {
   };
   /// Events that share one append.
   struct Pack {
+    std::shared_ptr<const StreamSpec> stream;
+    std::optional<EventBatch> batch;  ///< becomes the entry's value when the append starts
     LogEntry entry;
     std::vector<Member> members;
     std::vector<uint32_t> events;  ///< by row: index in its request
+
+    size_t EndOf(size_t member) const {
+      return member + 1 < members.size() ? members[member + 1].first_row : events.size();
+    }
   };
 
   void Join(const std::shared_ptr<PendingRequest>& request, uint32_t event, Pack* pack);
@@ -74,6 +86,8 @@ class PartitionWriter : public std::enable_shared_from_this<PartitionWriter> {
   void Seal();
   void Enqueue(Pack pack);
   void StartAppends();
+  static Pack WithoutBrokenLanes(Pack pack);
+  bool MakeEntry(Pack* pack);
   static Task<void> Append(std::shared_ptr<PartitionWriter> self, Pack pack);
   void Finish(const Pack& pack, const Result<Offset>& appended);
 
@@ -90,6 +104,8 @@ class PartitionWriter : public std::enable_shared_from_this<PartitionWriter> {
 
   std::deque<Pack> sealed_;
   size_t in_flight_ = 0;
+  /// Of the appends that start now; a new one after each failure.
+  std::shared_ptr<AppendChain> chain_ = std::make_shared<AppendChain>();
 };
 
 }  // namespace millrace::ingest

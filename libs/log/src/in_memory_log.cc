@@ -72,7 +72,11 @@ Task<Result<Offset>> InMemoryLog::Append(std::string topic, PartitionId partitio
                               " bytes=" + std::to_string(entry.key.size() + entry.value.size()) +
                               " limit=" + std::to_string(kMaxRecordBytes));
   Partition* p = state_->Find(topic, partition);
-  if (p == nullptr) co_return Unavailable(NoSuchPartition(topic, partition).message);
+  if (p == nullptr) {
+    Break(entry.chain);
+    co_return Unavailable(NoSuchPartition(topic, partition).message);
+  }
+  if (Broken(entry.chain)) co_return BehindFailedAppend();
   const Micros last = p->records.empty() ? kMinusInfinity : p->records.back()->append_time;
   const Offset offset(static_cast<int64_t>(p->records.size()));
   p->records.push_back(std::make_shared<const Stored>(

@@ -56,8 +56,12 @@ struct EmbeddedLog::Core {
   std::map<std::string, Topic> topics;
   std::deque<std::shared_ptr<Request>> queue;
   size_t queue_bytes = 0;
-  /// Appends past the bound. Their callers own them: one that goes away is not written.
-  std::deque<std::weak_ptr<Request>> beyond;
+  /// An append past the bound. Its caller owns it: if that one goes away it is not written.
+  struct Beyond {
+    std::weak_ptr<Request> request;
+    std::shared_ptr<AppendChain> chain;
+  };
+  std::deque<Beyond> beyond;
   bool stopping = false;
   std::mutex creating;
   bool failed = false;  ///< the last write did; the committer's own
@@ -74,7 +78,7 @@ struct EmbeddedLog::Core {
   std::vector<std::shared_ptr<Request>> NextGroup();
   Status Write(const std::vector<std::shared_ptr<Request>>& group);
   Status Recover();
-  void CommitGroup(const std::vector<std::shared_ptr<Request>>& group);
+  void CommitGroup(std::vector<std::shared_ptr<Request>> group);
   void Run();
   void Stop();
 };
@@ -143,7 +147,7 @@ Status EmbeddedLog::Core::Enqueue(const std::string& topic, PartitionId partitio
   request->partition = Find(topic, partition);
   if (request->partition == nullptr) return Unavailable(NoSuchPartition(topic, partition).message);
   if (Full() || !beyond.empty()) {
-    beyond.push_back(request);
+    beyond.push_back({request, request->entry.chain});
     return {};
   }
   queue_bytes += request->bytes();
@@ -154,9 +158,11 @@ Status EmbeddedLog::Core::Enqueue(const std::string& topic, PartitionId partitio
 
 void EmbeddedLog::Core::Admit() {
   while (!beyond.empty() && !Full()) {
-    if (auto request = beyond.front().lock()) {
+    if (auto request = beyond.front().request.lock()) {
       queue_bytes += request->bytes();
       queue.push_back(std::move(request));
+    } else {
+      Break(beyond.front().chain);
     }
     beyond.pop_front();
   }
@@ -220,7 +226,13 @@ Status EmbeddedLog::Core::Recover() {
   return {};
 }
 
-void EmbeddedLog::Core::CommitGroup(const std::vector<std::shared_ptr<Request>>& group) {
+void EmbeddedLog::Core::CommitGroup(std::vector<std::shared_ptr<Request>> group) {
+  std::erase_if(group, [](const auto& r) {
+    const bool behind = Broken(r->entry.chain);
+    if (behind) r->done.Set(BehindFailedAppend());
+    return behind;
+  });
+  if (group.empty()) return;
   const Status written = Write(group);
   std::vector<Completion<bool>> woken;
   if (written.ok()) {
@@ -231,6 +243,8 @@ void EmbeddedLog::Core::CommitGroup(const std::vector<std::shared_ptr<Request>>&
       woken.insert(woken.end(), p.waiting.begin(), p.waiting.end());
       p.waiting.clear();
     }
+  } else {
+    for (const auto& r : group) Break(r->entry.chain);
   }
   for (const auto& r : group)
     r->done.Set(written.ok() ? Result<Offset>(Offset(r->offset)) : Result<Offset>(written.error()));
@@ -239,9 +253,9 @@ void EmbeddedLog::Core::CommitGroup(const std::vector<std::shared_ptr<Request>>&
 
 void EmbeddedLog::Core::Run() {
   for (;;) {
-    const auto group = NextGroup();
+    auto group = NextGroup();
     if (group.empty()) return;
-    CommitGroup(group);
+    CommitGroup(std::move(group));
   }
 }
 
@@ -290,7 +304,10 @@ Task<Result<Offset>> EmbeddedLog::Append(std::string topic, PartitionId partitio
   const auto request = std::make_shared<Core::Request>();
   request->entry = std::move(entry);
   request->now = Executor::Current().Wall();
-  MILLRACE_CO_TRY(core_->Enqueue(topic, partition, request));
+  if (const Status enqueued = core_->Enqueue(topic, partition, request); !enqueued.ok()) {
+    Break(request->entry.chain);
+    co_return enqueued.error();
+  }
   auto offset = co_await request->done;
   co_return offset;
 }

@@ -37,6 +37,24 @@ size_t BytesOf(const ingest::PublishReply& reply) {
   return bytes;
 }
 
+/// How a call goes on after an answer: it ends when an event of it is not known to be in the log.
+/// Then no later event of it is appended either (ingest::Lane), so that the producer can send all
+/// again in order.
+grpc::Status AfterAnswer(const ingest::PublishReply& reply) {
+  for (const ingest::EventResult& result : reply.results) {
+    if (result.ok() || !result.error->retryable) continue;
+    return ToStatus(ingest::RequestError{
+        Code::kUnavailable,
+        "APPEND_FAILED",
+        "the log did not take an event, and the stream ends so that none of its events goes past "
+        "another; connect again and send again from the first number without an acknowledgement: " +
+            result.error->message,
+        "",
+        {}});
+  }
+  return grpc::Status::OK;
+}
+
 /// A share of a total, while it is there.
 class Share {
  public:
@@ -90,7 +108,7 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
     size_t bytes = 0;  ///< of the request, once answered of the answer
     bool answered = false;
     ingest::PublishReply reply;
-    grpc::Status status;
+    grpc::Status status;  ///< not OK: the call ends with it, after the answer if there is one
   };
   struct Writing {
     std::shared_ptr<Batch> batch;
@@ -144,6 +162,7 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
   std::optional<grpc::Status> closing_;  ///< nothing more is answered
   /// A batch was refused as a whole, so no later one is taken. Only on the executor.
   bool refused_ = false;
+  const std::shared_ptr<ingest::Lane> lane_ = std::make_shared<ingest::Lane>();
 };
 
 class PublishStreams::Call final : public Reactor {
@@ -237,20 +256,20 @@ void PublishStreams::Session::OnRead(bool ok) {
 
 Task<void> PublishStreams::Session::Run(Ender ender, std::shared_ptr<Request> request) {
   Session& session = ender.session();
-  if (session.refused_) co_return;
+  if (session.refused_ || session.lane_->broken) co_return;
   grpc::Status status;
   ingest::PublishReply reply;
   try {
     const wire::PublishRequest* message = &request->message->request();
     std::shared_ptr<const wire::PublishRequest> view(std::move(request), message);
-    auto accept = session.gateway_->Accept(Principal(), FromWire(std::move(view)));
+    auto accept = session.gateway_->Accept(Principal(), FromWire(std::move(view)), session.lane_);
     reply = co_await std::move(accept);
-    if (reply.error) status = ToStatus(*reply.error);
+    status = reply.error ? ToStatus(*reply.error) : AfterAnswer(reply);
   } catch (const std::exception& e) {
     status = ToStatus(Internal(std::string("the batch failed: ") + e.what()));
   }
   // A refusal comes before the first suspension, so the batches behind this one have not begun.
-  if (!status.ok()) session.refused_ = true;
+  if (reply.results.empty() && !status.ok()) session.refused_ = true;
   session.Answer(ender.batch(), std::move(status), std::move(reply));
 }
 
@@ -335,12 +354,11 @@ void PublishStreams::Session::Pump() {
   if (writing_ == nullptr && !closing_ && !batches_.empty() && batches_.front()->answered) {
     auto batch = std::move(batches_.front());
     batches_.pop_front();
-    if (batch->status.ok()) {
-      Write(std::move(batch));
-    } else {
+    if (!batch->status.ok()) {
       closing_ = batch->status;
       batches_.clear();
     }
+    if (batch->status.ok() || !batch->reply.results.empty()) Write(std::move(batch));
   }
   if (reactor_ == nullptr || writing_ != nullptr) {
     // Finish waits for the write.

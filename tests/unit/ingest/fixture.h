@@ -16,7 +16,8 @@
 
 namespace millrace::ingest {
 
-/// An in-memory log whose appends can be held back or answered with an error.
+/// An in-memory log whose appends can be held back or answered with an error. As every log it makes
+/// no append whose chain is broken.
 class ScriptedLog : public EventLog {
  public:
   /// Appends wait until Release().
@@ -38,12 +39,17 @@ class ScriptedLog : public EventLog {
     const int number = static_cast<int>(append_sizes.size());
     append_sizes.push_back(entry.value.size());
     while (hold) co_await released_.Wait();
-    if (fail_before)
-      if (const auto error = fail_before(number)) co_return *error;
-    auto append = log_.Append(std::move(topic), partition, std::move(entry));
-    const Result<Offset> offset = co_await std::move(append);
-    if (fail_after)
-      if (const auto error = fail_after(number)) co_return *error;
+    const auto chain = entry.chain;
+    std::optional<Error> error;
+    if (fail_before && !Broken(chain)) error = fail_before(number);
+    Result<Offset> offset = BehindFailedAppend();
+    if (!error) {
+      auto append = log_.Append(std::move(topic), partition, std::move(entry));
+      offset = co_await std::move(append);
+      if (fail_after) error = fail_after(number);
+    }
+    if (error) offset = *error;
+    if (!offset.ok() && offset.error().code != Code::kInvalidArgument) Break(chain);
     co_return offset;
   }
   Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
@@ -116,14 +122,15 @@ class Fixture {
   }
 
   /// Starts a call on the executor; its reply arrives in the place that is given back.
-  std::shared_ptr<std::optional<PublishReply>> Start(PublishRequest request) {
+  std::shared_ptr<std::optional<PublishReply>> Start(PublishRequest request,
+                                                     std::shared_ptr<Lane> lane = nullptr) {
     auto reply = std::make_shared<std::optional<PublishReply>>();
-    executor.Spawn([](Gateway* g, PublishRequest r,
+    executor.Spawn([](Gateway* g, PublishRequest r, std::shared_ptr<Lane> l,
                       std::shared_ptr<std::optional<PublishReply>> out) -> Task<void> {
-      auto accept = g->Accept(Principal(), std::move(r));
+      auto accept = g->Accept(Principal(), std::move(r), std::move(l));
       PublishReply value = co_await std::move(accept);
       *out = std::move(value);
-    }(&gateway, std::move(request), reply));
+    }(&gateway, std::move(request), std::move(lane), reply));
     return reply;
   }
 
@@ -148,5 +155,17 @@ class Fixture {
   Gateway gateway;
   StreamSpec spec;
 };
+
+inline std::vector<std::string> Events(int n, int64_t first = 0) {
+  std::vector<std::string> events;
+  for (int i = 0; i < n; ++i) events.push_back(Fixture::Json("k" + std::to_string(i), first + i));
+  return events;
+}
+
+inline std::string Header(const LogRecord& record, std::string_view name) {
+  for (const LogHeader& h : record.headers)
+    if (h.name == name) return h.value;
+  return "absent";
+}
 
 }  // namespace millrace::ingest

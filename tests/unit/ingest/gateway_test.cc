@@ -9,18 +9,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::vector<std::string> Events(int n, int64_t first = 0) {
-  std::vector<std::string> events;
-  for (int i = 0; i < n; ++i) events.push_back(Fixture::Json("k" + std::to_string(i), first + i));
-  return events;
-}
-
-std::string Header(const LogRecord& record, std::string_view name) {
-  for (const LogHeader& h : record.headers)
-    if (h.name == name) return h.value;
-  return "absent";
-}
-
 }  // namespace
 
 TEST_CASE("events come back from the log with their columns, numbers and positions") {

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "millrace/base/crash_point.h"
 #include "record_codec.h"
@@ -203,6 +204,65 @@ TEST_CASE_METHOD(Fixture, "no passing failure of the disk sounds final, whicheve
   };
   CHECK(count("while no file can be opened") == (meanwhile.ok() ? 1 : 0));
   CHECK(count("again") == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "an append that cannot be written breaks its chain") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  const auto chain = std::make_shared<AppendChain>();
+  const auto linked = [&](std::string value) {
+    return executor.RunUntilDone(
+        log->Append("t", PartitionId(0), {"", std::move(value), {}, chain}));
+  };
+  {
+    const TooSmallFiles tight;
+    CHECK_FALSE(linked(std::string(1 << 20, 'x')).ok());
+  }
+  CHECK(chain->broken);
+  CHECK(linked("behind").error().message == BehindFailedAppend().message);
+  CHECK(Append("of no chain").ok());
+  for (const LogRecord& r : ReadAll()) CHECK(r.value != "behind");
+}
+
+TEST_CASE_METHOD(Fixture, "an append that waits while its chain breaks is not made") {
+  Open();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
+  const auto chain = std::make_shared<AppendChain>();
+  // While the first append is being written, the second waits and its chain breaks.
+  static std::atomic<bool> held{false};
+  static std::atomic<bool> writing{false};
+  held = true;
+  InstallCrashPointHandler([](std::string_view name) {
+    if (name != "log_embedded.append.before_write") return;
+    writing = true;
+    while (held) std::this_thread::yield();
+  });
+  const auto spawn = [&](std::string value, std::shared_ptr<AppendChain> of) {
+    Completion<Result<Offset>> done;
+    executor.Spawn([](EmbeddedLog& l, std::string v, std::shared_ptr<AppendChain> c,
+                      Completion<Result<Offset>> out) -> Task<> {
+      LogEntry entry{"", std::move(v), {}, std::move(c)};
+      auto offset = co_await l.Append("t", PartitionId(0), std::move(entry));
+      out.Set(std::move(offset));
+    }(*log, std::move(value), std::move(of), done));
+    executor.RunFor(microseconds(1));
+    return done;
+  };
+  const auto first = spawn("first", nullptr);
+  while (!writing) std::this_thread::yield();
+  const auto second = spawn("second", chain);
+  chain->broken = true;
+  held = false;
+  const auto wait = [&](Completion<Result<Offset>> done) {
+    return executor.RunUntilDone([](Completion<Result<Offset>> c) -> Task<Result<Offset>> {
+      auto value = co_await c;
+      co_return value;
+    }(done));
+  };
+  CHECK(wait(first).ok());
+  CHECK_FALSE(wait(second).ok());
+  InstallCrashPointHandler(nullptr);
+  CHECK(ReadAll().size() == 1);
 }
 
 TEST_CASE_METHOD(Fixture,

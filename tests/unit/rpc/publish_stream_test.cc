@@ -66,13 +66,17 @@ struct Served {
 
   /// The producer sends a batch, which is answered.
   void Send(int events) {
+    Begin(events);
+    gateway.executor.RunFor(std::chrono::milliseconds(10));
+  }
+  /// The producer sends a batch.
+  void Begin(int events) {
     wire::PublishStreamRequest* message = std::exchange(transport.reading, nullptr);
     message->set_batch(sent++);
     message->mutable_request()->set_stream("s");
     for (int i = 0; i < events; ++i)
       message->mutable_request()->add_events()->set_json(ingest::Fixture::Json("k", i));
     transport.call->OnReadDone(true);
-    gateway.executor.RunFor(std::chrono::milliseconds(10));
   }
   /// The producer takes an answer.
   int64_t Take() {
@@ -117,6 +121,30 @@ TEST_CASE("a stream is not read while too many bytes of answers wait for its pro
     CHECK(served.Take() == batch);
   }
   CHECK(served.transport.writing == nullptr);
+}
+
+TEST_CASE("a stream ends behind its first batch with an event that the log did not take") {
+  Served served({64, 8 << 20, 1 << 20, kAmple, kMinute});
+  served.gateway.log.fail_before = [](int number) {
+    return number == 1 ? std::optional<Error>(Unavailable("the disk is full")) : std::nullopt;
+  };
+  served.Send(1);
+  served.Begin(1);
+  served.gateway.executor.RunFor(std::chrono::milliseconds(6));  // its append is the one that fails
+  served.Begin(1);
+  served.Begin(1);
+  served.gateway.executor.RunFor(std::chrono::milliseconds(20));
+  CHECK(served.Take() == 0);
+  REQUIRE(served.transport.writing != nullptr);
+  CHECK(served.transport.writing->reply().results(0).error().retryable());
+  CHECK_FALSE(served.transport.finished);
+  CHECK(served.Take() == 1);
+  CHECK(served.transport.writing == nullptr);
+  REQUIRE(served.transport.finished);
+  CHECK(served.transport.finished->error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(served.transport.finished->error_message().find("the disk is full") != std::string::npos);
+  CHECK(served.transport.finished->error_details().find("APPEND_FAILED") != std::string::npos);
+  CHECK(served.gateway.Records().size() == 1);
 }
 
 TEST_CASE("past the bound of all streams together each is read one batch at a time") {

@@ -69,8 +69,8 @@ struct ClientOptions {
 /// numbers them, sends them in pipelined batches, and sends the same numbers again after any doubt,
 /// to the same or another gateway.
 ///
-/// Order: events enter each partition in the order of their numbers; when an append fails on the
-/// other side, the events of that batch come after others.
+/// Order: events enter each partition in the order of their numbers, also when appends fail or the
+/// connection breaks: all from the first unsettled number on are then sent again.
 /// Threads: owns one, and one while connected; all methods from any thread.
 class Client {
  public:

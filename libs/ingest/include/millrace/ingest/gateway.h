@@ -42,10 +42,11 @@ struct Options {
 ///
 /// Threads: one executor calls everything and runs everything. Life: may be destroyed before or
 /// after the tasks of that executor; requests under way then still end.
-/// Order: events of calls started one after another enter each partition in that order, unless an
-/// append in between fails. An event is acknowledged only after a durable append; an append whose
-/// outcome is unknown is not repeated here, because events without identity would be there twice:
-/// its events get UNAVAILABLE, and the producer sends the same numbers again.
+/// Order: events of calls started one after another enter each partition in that order. If an
+/// append fails, later events may go past those that it held, but none of the same lane. An event
+/// is acknowledged only after a durable append; an append whose outcome is unknown is not repeated
+/// here, because events without identity would be there twice: its events get UNAVAILABLE, and the
+/// producer sends the same numbers again.
 class Gateway {
  public:
   explicit Gateway(Ports ports, Options options = {});
@@ -67,12 +68,15 @@ class Gateway {
   /// WRONG_TYPE, NULL_EVENT_TIME, EVENT_TIME_OUT_OF_RANGE or KEY_MISMATCH, the first that holds;
   /// what the log did not take as UNAVAILABLE (retryable: it may be there), or as LOG_REFUSED if it
   /// is too large for the log.
-  Task<PublishReply> Accept(Principal principal, PublishRequest request);
+  ///
+  /// `lane`: of the caller, if its events have an order to keep. An UNAVAILABLE breaks it.
+  Task<PublishReply> Accept(Principal principal, PublishRequest request,
+                            std::shared_ptr<Lane> lane = nullptr);
 
  private:
   struct Core;
   static Task<PublishReply> AcceptOn(std::shared_ptr<Core> core, Principal principal,
-                                     PublishRequest request);
+                                     PublishRequest request, std::shared_ptr<Lane> lane);
 
   std::shared_ptr<Core> core_;
 };

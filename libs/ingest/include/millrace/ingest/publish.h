@@ -20,6 +20,13 @@ struct Event {
   std::string_view payload;
 };
 
+/// The requests of one caller whose events must not overtake each other. Once the log has not taken
+/// an event of it, or did not say so, no later one is appended. Used on the gateway's executor
+/// only.
+struct Lane {
+  bool broken = false;
+};
+
 /// A batch of events of one producer. `owner` keeps alive what the events view.
 struct PublishRequest {
   std::string name_space = "default";

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,12 +21,31 @@ struct LogHeader {
   friend bool operator==(const LogHeader&, const LogHeader&) = default;
 };
 
+/// Appends to one partition that must not overtake each other: once one of them has failed, none
+/// that was started after it takes effect. A writer that has learned of the failure goes on with a
+/// new chain. kInvalidArgument is no such failure: what is too large is never appended later.
+struct AppendChain {
+  /// The log sets it before it answers the append that failed, and looks at it before each write.
+  std::atomic<bool> broken{false};
+};
+
 /// What a writer gives.
 struct LogEntry {
   std::string key;
   std::string value;
   std::vector<LogHeader> headers;
+  std::shared_ptr<AppendChain> chain{};  ///< null: a failure of others does not matter
 };
+
+/// Whether an append of this chain must not be made any more.
+inline bool Broken(const std::shared_ptr<AppendChain>& chain) { return chain && chain->broken; }
+inline void Break(const std::shared_ptr<AppendChain>& chain) {
+  if (chain) chain->broken = true;
+}
+/// What an append of a broken chain gets.
+inline Error BehindFailedAppend() {
+  return ResourceExhausted("an append before this one failed, so this one was not made");
+}
 
 /// What a reader gets. `key` and `value` view memory that `owner` keeps alive; the value starts at
 /// a multiple of 8 bytes.
@@ -52,7 +73,7 @@ struct OffsetRange {
 /// back within a partition.
 ///
 /// Threads: any executor. Order: appends to one partition take effect in the order in which they
-/// were started.
+/// were started; what a failure means for those behind it, their chain says.
 class EventLog {
  public:
   virtual ~EventLog() = default;
