@@ -13,7 +13,8 @@ TEST_CASE("a new pipeline's backlog does not keep the others of its stream waiti
   REQUIRE(s.cluster.Call(s.cluster.node().Apply(view), seconds(60))->ok());
   const auto shard_of = [&](const std::string& name) {
     for (;;) {
-      for (const auto& info : s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value())
+      const auto shards = s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value();
+      for (const runtime::ShardInfo& info : shards)
         if (info.shard.incarnation.name == name) return info;
       // Defined, but not owned yet.
       s.Sleep(milliseconds(1));
