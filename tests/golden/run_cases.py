@@ -99,6 +99,9 @@ def ways(case, options):
                 ['--restart-everywhere'] if restart else []) + (
                 ['--batch', str(batch)] if batch else [])
             result.append((' '.join(arguments) or 'plain', [options.fold] + arguments))
+            if not restart:
+                arguments = arguments + ['--part', '1']
+                result.append((' '.join(arguments), [options.fold] + arguments))
         if options.disk and restarts:
             arguments = ['--restart-everywhere', '--disk']
             result.append((' '.join(arguments), [options.fold] + arguments))

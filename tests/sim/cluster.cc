@@ -5,6 +5,7 @@
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "support/output_rows.h"
+#include "support/take_all.h"
 
 namespace millrace::sim {
 
@@ -101,6 +102,7 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
   const block_arrow::ArrowBlockCodec blocks;
   const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream);
   window::ShardFold fold({stream, pipeline, partition, kMinusInfinity});
+  Expected expected;
   const auto records = cluster->Outside(cluster->log.Read(
       stream.topic, partition, Offset(0), size_t{1} << 40, std::chrono::microseconds(0)));
   for (const LogRecord& record : records.value()) {
@@ -128,10 +130,9 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
       }
       fold.Add(builder.Build());
     }
-  }
-  Expected expected;
-  for (const window::OutputRows& made : fold.TakeOutput()) {
-    for (OutputRow& row : DecodeRows(made.bytes)) expected.rows.push_back(std::move(row));
+    for (const window::OutputRows& made : TakeAll(&fold)) {
+      for (OutputRow& row : DecodeRows(made.bytes)) expected.rows.push_back(std::move(row));
+    }
   }
   expected.ledger = fold.ledger();
   return expected;

@@ -92,10 +92,7 @@ Task<> PartitionRunner::ReadLoop() {
     const auto slow =
         std::find_if(shards_.begin(), shards_.end(), [](const auto& s) { return !s->can_read(); });
     if (slow != shards_.end()) {
-      const std::shared_ptr<Shard> shard = *slow;
-      const auto begun = Executor::Current().Monotonic();
-      co_await shard->outbox().changed().WaitFor(options_.read_wait);
-      AddSince(begun, blocked_);
+      co_await WaitForRoom(*slow);
       continue;
     }
     const Status read = co_await ReadOnce();
@@ -108,6 +105,12 @@ Task<> PartitionRunner::ReadLoop() {
                                            {"error", read.error().message}});
     co_await Delay(backoff.Next());
   }
+}
+
+Task<> PartitionRunner::WaitForRoom(std::shared_ptr<Shard> shard) {
+  const auto begun = Executor::Current().Monotonic();
+  co_await shard->outbox().changed().WaitFor(options_.read_wait);
+  AddSince(begun, blocked_);
 }
 
 /// Where shards stand, each place once.
@@ -129,9 +132,7 @@ Task<Status> PartitionRunner::ReadOnce() {
       co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes, wait);
   AddSince(asked, idle_);
   if (records.ok()) {
-    const auto begun = Executor::Current().Monotonic();
-    Feed(*records, from);
-    AddSince(begun, busy_);
+    co_await Feed(std::move(*records), from);
     co_return Status();
   }
   if (records.error().code == Code::kUnavailable) co_return records.error();
@@ -163,14 +164,28 @@ Task<Offset> PartitionRunner::ReadableAfter(Offset damaged) {
   co_return at;
 }
 
-/// A shard that was attached during the read and begins before it waits for the next one.
-void PartitionRunner::Feed(const std::vector<LogRecord>& records, Offset from) {
+/// A shard that was attached during the read and begins before it waits for the next one, and so
+/// does one that is attached while this goes on.
+Task<> PartitionRunner::Feed(std::vector<LogRecord> records, Offset from) {
+  const std::vector<std::shared_ptr<Shard>> shards = shards_;
+  auto begun = Executor::Current().Monotonic();
   for (const Decoded& decoded : Decode(records)) {
-    for (const auto& shard : shards_) {
-      if (shard->next_offset() >= from)
-        shard->Step(decoded.item, &records[decoded.first], decoded.count);
+    for (const auto& shard : shards) {
+      if (shard->next_offset() < from) continue;
+      shard->Step(decoded.item, &records[decoded.first], decoded.count);
+      while (shard->emitting() && shard->phase() == ShardPhase::kRunning) {
+        AddSince(begun, busy_);
+        // The sinks take what there is, and others of this executor have their turn.
+        co_await Delay(Options::Duration(0));
+        while (shard->outbox().full() && shard->phase() == ShardPhase::kRunning)
+          co_await WaitForRoom(shard);
+        begun = Executor::Current().Monotonic();
+        shard->GoOn();
+      }
     }
+    if (stopped_) break;
   }
+  AddSince(begun, busy_);
 }
 
 /// Offsets at which some shard begins or jumps: no batch may reach over one.

@@ -46,8 +46,8 @@ Shard::Shard(ShardId id, Epoch epoch, const StreamSpec& stream,
 Shard::~Shard() = default;
 
 void Shard::ResetFold() {
-  fold_ = std::make_unique<window::ShardFold>(
-      window::FoldSpec{stream_, pipeline_.spec, id_.partition, pipeline_.not_before});
+  fold_ = std::make_unique<window::ShardFold>(window::FoldSpec{
+      stream_, pipeline_.spec, id_.partition, pipeline_.not_before, options_.output_bytes});
 }
 
 namespace {
@@ -66,29 +66,48 @@ Offset FirstOffset(const LogItem& item) {
 }  // namespace
 
 void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
-  if (phase_ != ShardPhase::kRunning || LastOffset(item) < next_offset_) return;
-  try {
+  if (!alive() || LastOffset(item) < next_offset_) return;
+  steps_to_ = Offset(LastOffset(item).value + 1);
+  Fold([&] {
     MILLRACE_CHECK(FirstOffset(item) >= next_offset_,
                    "a batch reaches over the place where the shard goes on");
     if (const auto* batch = std::get_if<EventBatch>(&item)) fold_->Add(*batch);
     if (const auto* tick = std::get_if<Tick>(&item)) fold_->Apply(*tick);
     if (const auto* advance = std::get_if<Advance>(&item)) fold_->Apply(*advance);
-    next_offset_ = Offset(LastOffset(item).value + 1);
-    for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
-    MILLRACE_CHECK(fold_->ledger().Balanced(), "the ledger does not balance");
-  } catch (const InvariantViolation& broken) {
-    return Halt(std::string("a broken invariant: ") + broken.what() +
-                "; report it with the log around this offset next_offset=" +
-                std::to_string(next_offset_.value));
-  }
+  });
+  if (!alive()) return;
   for (size_t i = 0; i < count; ++i) {
     tail_.push_back(records[i]);
     if (tail_.size() > checkpoint::kRememberedRecords) tail_.pop_front();
   }
   if (stored_) {
-    const int64_t beyond = std::max<int64_t>(0, next_offset_.value - stored_->log_end.value);
+    const int64_t beyond = std::max<int64_t>(0, steps_to_->value - stored_->log_end.value);
     telemetry_.Replayed(count - std::min(count, static_cast<size_t>(beyond)));
   }
+  if (!fold_->emitting()) EndStep();
+}
+
+void Shard::GoOn() {
+  if (!alive() || !emitting()) return;
+  Fold([&] { fold_->Continue(); });
+  if (alive() && !fold_->emitting()) EndStep();
+}
+
+template <typename F>
+void Shard::Fold(F&& make_rows) {
+  try {
+    make_rows();
+    for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
+    MILLRACE_CHECK(fold_->ledger().Balanced(), "the ledger does not balance");
+  } catch (const InvariantViolation& broken) {
+    Halt(std::string("a broken invariant: ") + broken.what() +
+         "; report it with the log around this offset next_offset=" +
+         std::to_string(next_offset_.value));
+  }
+}
+
+void Shard::EndStep() {
+  next_offset_ = *std::exchange(steps_to_, std::nullopt);
   if (fold_->last_tick() != tick_seen_) {
     tick_seen_ = fold_->last_tick();
     tick_read_ = Executor::Current().Monotonic();
@@ -128,7 +147,8 @@ void Shard::ApplySkip(const control::SkipState& skip) {
 }
 
 std::optional<Tick> Shard::DueTick(Executor::Duration now) const {
-  if (!alive() || !stream_.ticks || !fold_->needs_ticks()) return std::nullopt;
+  // While emitting, the fold may have taken a tick whose reading is not noted here yet.
+  if (!alive() || emitting() || !stream_.ticks || !fold_->needs_ticks()) return std::nullopt;
   if (now - tick_read_ < options_.tick_interval || now - tick_appended_ < options_.tick_interval)
     return std::nullopt;
   Tick tick;

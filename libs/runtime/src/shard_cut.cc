@@ -5,9 +5,13 @@
 
 namespace millrace::runtime {
 
+bool Shard::can_cut() const {
+  return alive() && !cut_running_ && !emitting() && skips_.empty() &&
+         next_offset_ > committed_offset_;
+}
+
 bool Shard::cut_due() const {
-  if (!alive() || cut_running_ || !skips_.empty() || next_offset_ <= committed_offset_)
-    return false;
+  if (!can_cut()) return false;
   return Executor::Current().Monotonic() - cut_at_ >= options_.cut_interval ||
          fold_->ledger().read - cut_read_ >= options_.cut_events;
 }
@@ -43,10 +47,7 @@ std::vector<checkpoint::Manifest> Shard::WholeOnes() const {
 
 Task<Status> Shard::Cut(bool force) {
   const auto self = shared_from_this();
-  if (cut_running_ ||
-      !(cut_due() || (force && alive() && skips_.empty() && next_offset_ > committed_offset_))) {
-    co_return Status();
-  }
+  if (!(force ? can_cut() : cut_due())) co_return Status();
   cut_running_ = true;
   const auto begun = Executor::Current().Monotonic();
   cut_at_ = begun;

@@ -116,24 +116,43 @@ void ShardFold::State::Add(const EventBatch& batch) {
   MILLRACE_CHECK(batch.schema == spec.stream.schema(), "a batch of another stream's columns");
   Evaluate(batch);
   batch_producers.assign(batch.producers.size(), nullptr);
-  for (const RecordSpan& record : batch.records) {
-    for (uint32_t p = record.first_producer; p < record.first_producer + record.producer_count;
-         ++p) {
-      const Producer& producer = batch.producers[p];
-      batch_producers[p] = producers.Find(producer.principal, producer.id, time.logged);
-      batch_producers[p]->RaiseAckedBelow(producer.acked_below);
-      batch_producers[p]->dirty = true;
+  Place at;
+  if (!AddRows(batch, &at)) rest = Rest{batch, at};
+}
+
+void ShardFold::State::Continue() {
+  if (emission.under_way && !EmitMore()) return;
+  if (rest && AddRows(rest->batch, &rest->at)) rest.reset();
+}
+
+/// Folds the rows from *at on. False: the output is full, and *at says where to go on.
+bool ShardFold::State::AddRows(const EventBatch& batch, Place* at) {
+  for (; at->record < batch.records.size(); ++at->record) {
+    const RecordSpan& record = batch.records[at->record];
+    if (at->row <= record.first_row) {
+      for (uint32_t p = record.first_producer; p < record.first_producer + record.producer_count;
+           ++p) {
+        const Producer& producer = batch.producers[p];
+        batch_producers[p] = producers.Find(producer.principal, producer.id, time.logged);
+        batch_producers[p]->RaiseAckedBelow(producer.acked_below);
+        batch_producers[p]->dirty = true;
+      }
     }
     const uint32_t end = record.first_row + record.rows;
-    for (uint32_t row = record.first_row; row < end;) {
+    for (uint32_t row = std::max(at->row, record.first_row); row < end;) {
       row = ApplyRun(batch, record, row, end);
       if (row < end) ApplyRow(batch, record, row++);
+      if (OutputFull()) {
+        at->row = row;
+        return false;
+      }
     }
   }
   ApplyPending();
   if (Planted("batch_end_is_pulse")) Emit(time.watermark, true, false);
   current = nullptr;
   keys.Collect();
+  return true;
 }
 
 /// One event: count it, rules 1, 2, 3, the WHERE filter, windows; then close, expire and (at a

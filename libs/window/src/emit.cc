@@ -17,14 +17,6 @@ constexpr size_t kPieceBytes = 64 << 10;
 
 }  // namespace
 
-/// What one record makes due for one window.
-struct ShardFold::State::Work {
-  Span window;
-  bool closes = false;   ///< first result of every group
-  bool expires = false;  ///< last chance; rows go to the files
-  bool revises = false;  ///< pending groups are emitted again
-};
-
 OutputRow ShardFold::State::NewRow(Output out) {
   OutputRow row;
   row.output = out;
@@ -48,7 +40,9 @@ OutputRows& ShardFold::State::Piece(Output out) {
 
 void ShardFold::State::Push(const OutputRow& row) {
   OutputRows& piece = Piece(row.output);
+  const size_t before = piece.bytes.size();
   EncodeRow(row, &piece.bytes);
+  output_bytes += piece.bytes.size() - before;
   piece.last[static_cast<size_t>(row.output)] = row.seq;
 }
 
@@ -59,15 +53,21 @@ size_t ShardFold::State::Push(const RowWriter::Row& row) {
   row_writer.Write(row, &piece.bytes);
   piece.last[static_cast<size_t>(row.output)] = row.seq;
   if (row.file_seq != 0) piece.last[static_cast<size_t>(Output::kFiles)] = row.file_seq;
-  return piece.bytes.size() - before;
+  const size_t bytes = piece.bytes.size() - before;
+  output_bytes += bytes;
+  return bytes;
 }
 
 /// After a record was applied: close, expire and revise what it made due, in one order (rule 9);
-/// then files and provisional rows.
+/// then provisional rows and files. What does not fit into one output is left to EmitMore.
 void ShardFold::State::Emit(Micros before, bool pulse, bool may_end_idle_file) {
   ApplyPending();
   const Micros now = time.watermark;
-  std::map<Micros, Work> work;
+  emission.under_way = true;
+  emission.before = before;
+  emission.pulse = pulse;
+  emission.may_end_idle_file = may_end_idle_file;
+  auto& work = emission.work;
   if (now > before) {
     ForEachHeldWindow(before, now, [&](const Span& w) {
       work[w.end].window = w;
@@ -86,20 +86,40 @@ void ShardFold::State::Emit(Micros before, bool pulse, bool may_end_idle_file) {
     work[end].window = window.window;
     work[end].revises = true;
   }
-  for (const auto& [end, w] : work) EmitWindow(w);
-  if (spec.pipeline.updates) {
-    for (const auto& [end, w] : work) {
-      if (w.closes) provisional.standing.erase(end);
-    }
-    if (pulse) EmitProvisional();
+  if (pulse && spec.pipeline.updates) FindProvisional();
+  EmitMore();
+}
+
+/// Gives out rows until nothing is due any more, or the output is full: then false.
+bool ShardFold::State::EmitMore() {
+  Emission& e = emission;
+  for (; !e.work.empty(); e.work.erase(e.work.begin())) {
+    const Work& work = e.work.begin()->second;
+    if (!e.window_begun) BeginWindow(work);
+    if (!EmitRows(work)) return false;
+    EndWindow(work);
   }
+  for (; !e.provisional.empty(); e.provisional.erase(e.provisional.begin())) {
+    const Span& window = e.provisional.begin()->second;
+    if (!e.window_begun) BeginProvisional(window);
+    if (!EmitProvisional(window)) return false;
+    e.window_begun = false;
+  }
+  EndEmission();
+  return true;
+}
+
+void ShardFold::State::EndEmission() {
+  if (emission.pulse) provisional.changed.clear();
+  const Micros now = time.watermark;
   const Micros file_bound =
       SaturatingAdd(SaturatingAdd(file.interval_start, spec.pipeline.file_interval), lateness);
   if (file.open &&
-      (now >= file_bound || (may_end_idle_file && time.idle >= spec.pipeline.file_idle)))
+      (now >= file_bound || (emission.may_end_idle_file && time.idle >= spec.pipeline.file_idle)))
     EndFile();
-  if (now > before) DropSlices();
+  if (now > emission.before) DropSlices();
   UpdateDeadline();
+  emission.under_way = false;
 }
 
 /// The groups of a window: all of them, or (`all` false) those in *ids. Leaves the ids in key order
@@ -137,46 +157,64 @@ void ShardFold::State::AllKeys(std::vector<KeyTable::Id>* ids) {
   keys.Sort(ids);
 }
 
-void ShardFold::State::EmitWindow(const Work& work) {
-  BeginWindow(work.window);
+void ShardFold::State::BeginWindow(const Work& work) {
+  Emission& e = emission;
+  e.window_begun = true;
+  BeginRows(work.window);
+  const auto at = closed.find(work.window.end);
+  e.standing = at == closed.end() ? nullptr : &at->second;
+  const bool all = work.closes || work.expires;
+  e.ids.clear();
+  e.next = 0;
+  if (!all) e.ids = e.standing->pending;
+  if (e.standing == nullptr && work.closes && !work.expires) {
+    e.standing = &closed[work.window.end];
+    e.standing->window = work.window;
+  }
+  if (e.standing != nullptr) {
+    e.standing->pending.clear();
+    e.standing->dirty = true;
+  }
+  Gather(work.window, all, work.closes ? &close_combiner : &expire_combiner, &e.ids);
+}
+
+/// False: the output is full.
+bool ShardFold::State::EmitRows(const Work& work) {
+  Emission& e = emission;
   const Micros interval = spec.pipeline.file_interval;
   const Micros interval_start = (work.window.end - 1) - FloorMod(work.window.end - 1, interval);
-  const auto at = closed.find(work.window.end);
-  ClosedWindow* standing = at == closed.end() ? nullptr : &at->second;
-  const bool all = work.closes || work.expires;
-  std::vector<KeyTable::Id> ids;
-  if (!all) ids = standing->pending;
-  if (standing == nullptr && work.closes && !work.expires) {
-    standing = &closed[work.window.end];
-    standing->window = work.window;
-  }
-  if (standing != nullptr) {
-    standing->pending.clear();
-    standing->dirty = true;
-  }
-  Gather(work.window, all, work.closes ? &close_combiner : &expire_combiner, &ids);
-  for (size_t i = 0; i < ids.size(); i += kChunk) {
-    const size_t n = std::min(kChunk, ids.size() - i);
-    Evaluate(work.window, &ids[i], n, &rows);
+  while (e.next < e.ids.size()) {
+    if (OutputFull()) return false;
+    const KeyTable::Id* const ids = &e.ids[e.next];
+    const size_t n = std::min(kChunk, e.ids.size() - e.next);
+    e.next += n;
+    Evaluate(work.window, ids, n, &rows);
     for (size_t r = 0; r < n; ++r) {
-      const KeyTable::Id key = ids[i + r];
+      const KeyTable::Id key = ids[r];
       RowState fresh;
       RowState* state = &fresh;
-      if (standing != nullptr) {
-        const auto found = standing->rows.find(key);
-        if (found != standing->rows.end()) state = &found->second;
+      if (e.standing != nullptr) {
+        const auto found = e.standing->rows.find(key);
+        if (found != e.standing->rows.end()) state = &found->second;
       }
       if (work.closes || state->pending) EmitResult(work, interval_start, key, rows, r, state);
       if (work.expires && lateness > 0 && state->stands && !state->failed)
         FileRow(interval_start, key, *state, rows.Values(r));
       if (state == &fresh && !work.expires && (fresh.revision > 0 || fresh.failed))
-        standing->rows.emplace(key, fresh);
+        e.standing->rows.emplace(key, fresh);
     }
   }
-  if (work.expires && standing != nullptr) {
+  return true;
+}
+
+void ShardFold::State::EndWindow(const Work& work) {
+  if (work.expires && emission.standing != nullptr) {
     dropped.push_back(ClosedRange(work.window.end));
     closed.erase(work.window.end);
   }
+  if (work.closes) provisional.standing.erase(work.window.end);
+  emission.standing = nullptr;
+  emission.window_begun = false;
 }
 
 /// HAVING first; SELECT counts only where it is true.
@@ -283,37 +321,51 @@ void ShardFold::State::DeleteProvisional(const Span& window, KeyTable::Id key) {
 }
 
 /// At a pulse with emit = 'updates': open windows whose slices changed since the last pulse.
-void ShardFold::State::EmitProvisional() {
-  std::map<Micros, std::pair<Span, std::set<KeyTable::Id>>> due;
-  for (const auto& [start, changed] : std::exchange(provisional.changed, {})) {
-    const auto at = slices.find(start);
-    if (at == slices.end()) continue;
-    for (Span w = at->second.first_window; w.start <= start; w = assigner.NextWindow(w)) {
-      if (w.end <= time.watermark || w.start < spec.not_before) continue;
-      due[w.end].first = w;
-      due[w.end].second.insert(changed.begin(), changed.end());
+void ShardFold::State::FindProvisional() {
+  std::erase_if(provisional.changed,
+                [&](const auto& changed) { return !slices.contains(changed.first); });
+  for (const auto& [start, changed] : provisional.changed) {
+    const Slice& slice = slices.at(start);
+    for (Span w = slice.first_window; w.start <= start; w = assigner.NextWindow(w)) {
+      if (w.end > time.watermark && w.start >= spec.not_before) emission.provisional[w.end] = w;
     }
   }
-  for (const auto& [end, entry] : due) {
-    const Span& window = entry.first;
-    std::vector<KeyTable::Id> ids(entry.second.begin(), entry.second.end());
-    BeginWindow(window);
-    Gather(window, false, &close_combiner, &ids);
-    for (size_t i = 0; i < ids.size(); i += kChunk) {
-      const size_t n = std::min(kChunk, ids.size() - i);
-      Evaluate(window, &ids[i], n, &rows);
-      for (size_t r = 0; r < n; ++r) {
-        const KeyTable::Id key = ids[i + r];
-        if (rows.status[r] != GroupRows::kHolds) {
-          DeleteProvisional(window, key);
-          continue;
-        }
-        provisional.standing[end].insert(key);
-        const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
-        Push({Output::kProvisional, false, seq, keys.Key(key), 0, 0, 0, rows.Values(r)});
+}
+
+void ShardFold::State::BeginProvisional(const Span& window) {
+  Emission& e = emission;
+  e.window_begun = true;
+  BeginRows(window);
+  e.ids.clear();
+  e.next = 0;
+  auto changed = provisional.changed.lower_bound(window.start);
+  for (; changed != provisional.changed.end() && changed->first < window.end; ++changed)
+    e.ids.insert(e.ids.end(), changed->second.begin(), changed->second.end());
+  std::sort(e.ids.begin(), e.ids.end());
+  e.ids.erase(std::unique(e.ids.begin(), e.ids.end()), e.ids.end());
+  Gather(window, false, &close_combiner, &e.ids);
+}
+
+/// False: the output is full.
+bool ShardFold::State::EmitProvisional(const Span& window) {
+  Emission& e = emission;
+  while (e.next < e.ids.size()) {
+    if (OutputFull()) return false;
+    const KeyTable::Id* const ids = &e.ids[e.next];
+    const size_t n = std::min(kChunk, e.ids.size() - e.next);
+    e.next += n;
+    Evaluate(window, ids, n, &rows);
+    for (size_t r = 0; r < n; ++r) {
+      if (rows.status[r] != GroupRows::kHolds) {
+        DeleteProvisional(window, ids[r]);
+        continue;
       }
+      provisional.standing[window.end].insert(ids[r]);
+      const int64_t seq = ++seqs[static_cast<int>(Output::kProvisional)];
+      Push({Output::kProvisional, false, seq, keys.Key(ids[r]), 0, 0, 0, rows.Values(r)});
     }
   }
+  return true;
 }
 
 /// The number of the next file row, in a file of this interval.
@@ -372,7 +424,7 @@ void ShardFold::State::DropSlices() {
   current = nullptr;
 }
 
-void ShardFold::State::BeginWindow(const Span& window) {
+void ShardFold::State::BeginRows(const Span& window) {
   row_writer.Begin(cause.offset, cause.row, cause.append_time, window, InGap(window));
 }
 

@@ -90,7 +90,16 @@ struct ShardFold::State {
 
   // Input, one batch at a time (add.cc).
   struct Columns;
+  /// Where the folding of a batch stands.
+  struct Place {
+    size_t record = 0;
+    uint32_t row = 0;  ///< of the batch
+  };
   void Add(const EventBatch& batch);
+  bool AddRows(const EventBatch& batch, Place* at);
+  void Continue();
+  bool Emitting() const { return emission.under_way || rest.has_value(); }
+  bool OutputFull() const { return output_bytes >= spec.output_bytes; }
   void Evaluate(const EventBatch& batch);
   void FindOutcomes(const EventBatch& batch);
   uint32_t ApplyRun(const EventBatch& batch, const RecordSpan& record, uint32_t first,
@@ -110,12 +119,37 @@ struct ShardFold::State {
   void ApplyPending();
 
   // Output (emit.cc).
-  struct Work;
+  /// What one record makes due for one window.
+  struct Work {
+    Span window;
+    bool closes = false;   ///< first result of every group
+    bool expires = false;  ///< last chance; rows go to the files
+    bool revises = false;  ///< pending groups are emitted again
+  };
+  /// What one record makes due, and how much of it has been given out.
+  struct Emission {
+    bool under_way = false;
+    Micros before = 0;  ///< the watermark before the record
+    bool pulse = false;
+    bool may_end_idle_file = false;
+    std::map<Micros, Work> work;         ///< by window end, those left
+    std::map<Micros, Span> provisional;  ///< windows of provisional rows by end, those left
+    bool window_begun = false;           ///< the members below are those of the first one left
+    std::vector<KeyTable::Id> ids;       ///< its groups that are due, in order
+    size_t next = 0;                     ///< the first of them that is left
+    ClosedWindow* standing = nullptr;
+  };
   void Emit(Micros before, bool pulse, bool may_end_idle_file);
+  bool EmitMore();
   template <typename F>
   void ForEachHeldWindow(Micros low, Micros high, F&& f) const;
-  void EmitWindow(const Work& work);
-  void EmitProvisional();
+  void BeginWindow(const Work& work);
+  bool EmitRows(const Work& work);
+  void EndWindow(const Work& work);
+  void FindProvisional();
+  void BeginProvisional(const Span& window);
+  bool EmitProvisional(const Span& window);
+  void EndEmission();
   void Evaluate(const Span& window, const KeyTable::Id* ids, size_t n, GroupRows* rows);
   void EmitResult(const Work& work, Micros interval_start, KeyTable::Id key, const GroupRows& rows,
                   size_t row, RowState* state);
@@ -133,7 +167,7 @@ struct ShardFold::State {
   void LowerDeadline(const Slice& slice);
   Micros LargestHeldBound() const;
   bool InGap(const Span& window) const;
-  void BeginWindow(const Span& window);
+  void BeginRows(const Span& window);
   OutputRow NewRow(Output output);
   void Push(const OutputRow& row);
   size_t Push(const RowWriter::Row& row);
@@ -172,7 +206,14 @@ struct ShardFold::State {
   Slice* current = nullptr;     ///< the slice used last
   std::vector<Slice*> touched;  ///< slices with pending rows
   Cause cause;
+  Emission emission;
+  struct Rest {
+    EventBatch batch;
+    Place at;
+  };
+  std::optional<Rest> rest;  ///< of a batch whose first rows have filled the output
   std::vector<OutputRows> output;
+  size_t output_bytes = 0;
   size_t pieces[kOutputs + 1] = {};  ///< by output: 1 + the index of its last piece, 0: none
 
   // Per-batch columns (Evaluate).

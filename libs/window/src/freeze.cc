@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "fold_state.h"
+#include "millrace/base/check.h"
 #include "millrace/base/planted.h"
 #include "row_writer.h"
 
@@ -102,6 +103,7 @@ StateChange FrozenFold::Changes(StateHash* hash) const {
 }
 
 FrozenFold ShardFold::Freeze(bool everything) {
+  MILLRACE_CHECK(!emitting(), "a fold was frozen in the middle of what one record makes due");
   State& s = *state_;
   if (Planted("file_ended_at_cut") && s.file.open) s.EndFile();
   auto content = std::make_unique<FrozenFold::Content>(s.plan);

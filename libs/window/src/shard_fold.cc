@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fold_state.h"
+#include "millrace/base/check.h"
 
 namespace millrace::window {
 
@@ -65,9 +66,20 @@ ShardFold::State::State(FoldSpec s)
 ShardFold::ShardFold(FoldSpec spec) : state_(std::make_unique<State>(std::move(spec))) {}
 ShardFold::~ShardFold() = default;
 
-void ShardFold::Add(const EventBatch& batch) { state_->Add(batch); }
+namespace {
+constexpr const char* kStillEmitting = "a fold that has not given out all that is due was used";
+}
+
+void ShardFold::Add(const EventBatch& batch) {
+  MILLRACE_CHECK(!emitting(), kStillEmitting);
+  state_->Add(batch);
+}
+
+bool ShardFold::emitting() const { return state_->Emitting(); }
+void ShardFold::Continue() { state_->Continue(); }
 
 void ShardFold::Apply(const Tick& tick) {
+  MILLRACE_CHECK(!emitting(), kStillEmitting);
   State& s = *state_;
   ++s.ledger.control;
   if (!s.time.Accept(tick)) {
@@ -87,6 +99,7 @@ void ShardFold::Apply(const Tick& tick) {
 }
 
 void ShardFold::Apply(const Advance& advance) {
+  MILLRACE_CHECK(!emitting(), kStillEmitting);
   State& s = *state_;
   ++s.ledger.control;
   s.cause = {advance.offset, 0, advance.append_time};
@@ -96,6 +109,7 @@ void ShardFold::Apply(const Advance& advance) {
 }
 
 void ShardFold::Skip(int64_t records, const std::vector<int64_t>& first_seqs) {
+  MILLRACE_CHECK(!emitting(), kStillEmitting);
   State& s = *state_;
   s.ledger.skipped += records;
   // The rows of an unfinished file have numbers from before the gap; the file ends here.
@@ -107,6 +121,7 @@ void ShardFold::Skip(int64_t records, const std::vector<int64_t>& first_seqs) {
 
 std::vector<OutputRows> ShardFold::TakeOutput() {
   std::fill(std::begin(state_->pieces), std::end(state_->pieces), 0);
+  state_->output_bytes = 0;
   return std::exchange(state_->output, {});
 }
 const Ledger& ShardFold::ledger() const { return state_->ledger; }

@@ -12,6 +12,7 @@
 #include "support/fold/print.h"
 #include "support/fold/restart.h"
 #include "support/output_rows.h"
+#include "support/take_all.h"
 
 namespace millrace::fold {
 namespace {
@@ -20,7 +21,8 @@ constexpr int kUsage = 2;
 constexpr int kRefused = 3;
 
 constexpr const char* kHelp =
-    "usage: millrace-fold [--restart-everywhere] [--disk] [--batch N] [--blocks] CASE.json\n"
+    "usage: millrace-fold [--restart-everywhere] [--disk] [--batch N] [--part BYTES] [--blocks] "
+    "CASE.json\n"
     "\n"
     "Folds the log of a case with the engine and prints what came out as one JSON object.\n"
     "\n"
@@ -28,6 +30,7 @@ constexpr const char* kHelp =
     "restore\n"
     "  --disk                those checkpoints through RocksDB and files, not in memory\n"
     "  --batch N             give the engine up to N consecutive records at a time\n"
+    "  --part BYTES          take the rows that a record makes due in parts of this size\n"
     "  --blocks              feed events in columnar blocks instead of one-event json records\n"
     "\n"
     "Exit status: 0, 1 the case is malformed, 2 usage, 3 the case needs what is not built.\n";
@@ -37,6 +40,7 @@ struct Options {
   bool blocks = false;
   bool disk = false;
   size_t batch = 64;
+  size_t part = 4 << 20;
   std::string path;
 };
 
@@ -49,10 +53,11 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       options->disk = true;
     } else if (arg == "--blocks") {
       options->blocks = true;
-    } else if (arg == "--batch" && i + 1 < argc) {
+    } else if ((arg == "--batch" || arg == "--part") && i + 1 < argc) {
       const std::string_view digits = argv[++i];
       const char* last = digits.data() + digits.size();
-      const auto [end, error] = std::from_chars(digits.data(), last, options->batch);
+      size_t* const number = arg == "--batch" ? &options->batch : &options->part;
+      const auto [end, error] = std::from_chars(digits.data(), last, *number);
       if (error != std::errc() || end != last) return false;
     } else if (arg.starts_with("-") || !options->path.empty()) {
       return false;
@@ -169,7 +174,7 @@ int Run(const Options& options) {
     std::fprintf(stderr, "millrace-fold: %s\n", c.error().message.c_str());
     return c.error().code == Code::kConflict ? kRefused : EXIT_FAILURE;
   }
-  const window::FoldSpec spec{c->stream, c->pipeline, PartitionId(0), c->not_before};
+  const window::FoldSpec spec{c->stream, c->pipeline, PartitionId(0), c->not_before, options.part};
   auto fold = std::make_unique<window::ShardFold>(spec);
   std::vector<OutputRow> rows;
   std::optional<Restarter> restarter;
@@ -181,7 +186,7 @@ int Run(const Options& options) {
       if (const auto* tick = std::get_if<Tick>(&item)) fold->Apply(*tick);
       if (const auto* advance = std::get_if<Advance>(&item)) fold->Apply(*advance);
     }
-    for (const window::OutputRows& made : fold->TakeOutput()) {
+    for (const window::OutputRows& made : TakeAll(fold.get())) {
       for (OutputRow& row : DecodeRows(made.bytes)) rows.push_back(std::move(row));
     }
     if (!fold->ledger().Balanced()) {

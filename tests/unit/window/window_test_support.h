@@ -12,24 +12,31 @@
 #include "millrace/sql/planner.h"
 #include "millrace/window/shard_fold.h"
 #include "support/output_rows.h"
+#include "support/take_all.h"
 
 namespace millrace::window {
+
+/// Columns of most streams here.
+inline constexpr const char* kColumns =
+    "ts timestamptz NOT NULL, k text, v bigint, i int, d double precision";
 
 /// A stream `s` and a view `r` on it, planned.
 inline FoldSpec Plan(const std::string& columns, const std::string& stream_options,
                      const std::string& view) {
-  const auto statements = PlanScript("CREATE TABLE s (" + columns + ") WITH (event_time = 'ts', partitions = 1, " +
-                                     stream_options + "); " + view);
+  const auto statements =
+      PlanScript("CREATE TABLE s (" + columns + ") WITH (event_time = 'ts', partitions = 1, " +
+                 stream_options + "); " + view);
   INFO((statements.ok() ? std::string() : statements.error().message));
   REQUIRE(statements.ok());
   return {std::get<StreamSpec>(statements.value()[0]),
           std::get<PipelineSpec>(statements.value()[1]), PartitionId(0), kMinusInfinity};
 }
 
-/// Rows of all outputs, in order; checks that encoding a decoded row gives its bytes back.
+/// Rows of all outputs, in the order of each; checks that encoding a decoded row gives its bytes
+/// back.
 inline std::vector<OutputRow> TakeRows(ShardFold* fold) {
   std::vector<OutputRow> rows;
-  for (const OutputRows& made : fold->TakeOutput()) {
+  for (const OutputRows& made : TakeAll(fold)) {
     std::string again;
     for (ByteReader in(made.bytes); !in.done();) EncodeRow(DecodeRow(&in).value(), &again);
     for (OutputRow& row : DecodeRows(made.bytes)) rows.push_back(std::move(row));

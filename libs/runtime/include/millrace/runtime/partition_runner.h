@@ -14,8 +14,9 @@ namespace millrace::runtime {
 ///
 /// Threads: one executor. Shards that stand at different places, as after the start of a new
 /// pipeline, are read for in turns until they are level; then one read serves all. Reading waits
-/// for the slowest shard's outbox. A record that cannot be
-/// read becomes one quarantined event; a log that cannot be read halts the shards that need it.
+/// for the slowest shard's outbox, and so does a shard in the middle of one record that makes many
+/// rows due. A record that cannot be read becomes one quarantined event; a log that cannot be read
+/// halts the shards that need it.
 class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
  public:
   PartitionRunner(StreamSpec stream, PartitionId partition, Ports ports, Options options);
@@ -45,7 +46,8 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   LogItem DecodeRecord(const LogRecord& record) const;
   bool AddJson(const LogRecord& record, BatchBuilder* builder) const;
   bool IsBoundary(Offset next) const;
-  void Feed(const std::vector<LogRecord>& records, Offset from);
+  Task<> Feed(std::vector<LogRecord> records, Offset from);
+  Task<> WaitForRoom(std::shared_ptr<Shard> shard);
 
   const StreamSpec stream_;
   const PartitionId partition_;

@@ -35,6 +35,7 @@ struct Options {
   Duration read_wait = std::chrono::milliseconds(200);  ///< at the end of the log
   Duration tick_interval = std::chrono::seconds(1);     ///< semantics rule 4
   size_t outbox_bytes = 64 << 20;  ///< owed to sinks, unfinished files apart; reading stops there
+  size_t output_bytes = 4 << 20;   ///< of what one record makes due, at a time
   size_t sink_rows = 5'000;        ///< of one serving batch
   Duration fence_check = std::chrono::seconds(10);  ///< without a write
   int64_t snapshot_records = 10'000;  ///< control records between two snapshots of their fold

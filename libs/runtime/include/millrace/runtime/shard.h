@@ -40,8 +40,12 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void StartSinks();
 
   /// Folds one item unless the shard has read it already: read, aggregate, emit. `records` are the
-  /// log records it was made of.
+  /// log records it was made of. If it makes more rows due than are given out at once, the shard is
+  /// emitting(): no further item and no cut before GoOn() has brought it through, which should wait
+  /// for room in the outbox.
   void Step(const LogItem& item, const LogRecord* records, size_t count);
+  bool emitting() const { return steps_to_.has_value(); }
+  void GoOn();
   /// No record at or above it was folded.
   Offset next_offset() const { return next_offset_; }
   /// No batch may reach over this offset: the shard stands there, or a logged skip that it has not
@@ -55,6 +59,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// or has failed.
   Task<Status> Cut(bool force);
   bool cut_due() const;
+  /// Something was read since the last cut, and nothing stands against one now.
+  bool can_cut() const;
   bool cutting() const { return cut_running_; }
 
   bool can_read() const { return phase_ == ShardPhase::kRunning && !outbox_.full(); }
@@ -98,6 +104,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   bool Covers(const checkpoint::Manifest& manifest) const;
   void CheckLogCoversSinks();
   void ResetFold();
+  template <typename F>
+  void Fold(F&& make_rows);
+  void EndStep();
   void ApplySkips();
   void ApplySkip(const control::SkipState& skip);
 
@@ -130,6 +139,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   std::unique_ptr<window::ShardFold> fold_;
   Offset next_offset_;
+  /// While rows of the last item are still to come: the next offset after it.
+  std::optional<Offset> steps_to_;
   /// Until the log has been folded up to the end it had at Open: that end, and what the serving
   /// store held by then, by output number.
   struct Stored {

@@ -24,6 +24,8 @@ struct FoldSpec {
   PartitionId partition;
   /// Windows that start before it are not emitted (rule 11); -infinity for start = earliest.
   Micros not_before = kMinusInfinity;
+  /// Rows are given out in parts of this size. It can change no row and no order.
+  size_t output_bytes = 4 << 20;
 };
 
 /// Counts of everything that was read; it must balance at every cut. Its memory is stored as it is
@@ -103,8 +105,10 @@ class FrozenFold {
 /// machine, however they are batched and wherever the fold is frozen and restored.
 ///
 /// Life: build, optionally Restore, then Add and Apply records in offset order until the shard
-/// stops. Threads: one shard owns one fold; not safe to share. Errors: records never make it fail,
-/// they go to the quarantine output. A broken invariant throws InvariantViolation.
+/// stops. One record can make any number of rows due. They come in parts: while emitting(), take
+/// the output and Continue(); until then no other record, skip or freeze may follow. Threads: one
+/// shard owns one fold; not safe to share. Errors: records never make it fail, they go to the
+/// quarantine output. A broken invariant throws InvariantViolation.
 class ShardFold {
  public:
   explicit ShardFold(FoldSpec spec);
@@ -119,7 +123,12 @@ class ShardFold {
   /// the first event time read after it, carry `gap`.
   void Skip(int64_t records, const std::vector<int64_t>& first_seqs);
 
-  /// Rows made since the last call.
+  /// What was given last has rows to come: the output is full.
+  bool emitting() const;
+  /// Makes more of those rows. Take the output first.
+  void Continue();
+  /// Rows made since the last call: FoldSpec::output_bytes, and what a few groups or one event
+  /// make beyond.
   std::vector<OutputRows> TakeOutput();
 
   const Ledger& ledger() const;
