@@ -154,7 +154,7 @@ PartitionWriter::Pack PartitionWriter::WithoutBrokenLanes(Pack pack) {
       "an earlier event of the same stream is not in the log, so this one was not appended; send "
       "again from the first number without an acknowledgement",
       true});
-  BatchBuilder kept(pack.stream->columns);
+  BatchBuilder kept(*pack.stream);
   kept.BeginRecord(Offset(0), 0);
   Pack rest{pack.stream, std::nullopt, {}, {}, {}};
   for (size_t m = 0; m < pack.members.size(); ++m) {
