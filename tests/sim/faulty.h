@@ -57,14 +57,7 @@ class FaultyLog : public EventLog {
     co_return r;
   }
   Task<Result<std::vector<TopicSpec>>> ListTopics() override {
-    MILLRACE_CO_TRY(co_await trouble_.Before());
     auto r = co_await inner_->ListTopics();
-    co_return r;
-  }
-  Task<Status> RemoveTopic(TopicSpec topic) override {
-    MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->RemoveTopic(std::move(topic));
-    MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {

@@ -186,17 +186,15 @@ OperationsClient::OperationsClient(const std::string& server, std::chrono::milli
     : server_(server), timeout_(timeout), stubs_(std::make_unique<Stubs>(server)) {}
 OperationsClient::~OperationsClient() = default;
 
-Result<ApplyReport> OperationsClient::Apply(const std::string& sql, bool may_drop) {
+Result<std::vector<AppliedStatement>> OperationsClient::Apply(const std::string& sql) {
   wire_control::ApplyRequest request;
   request.set_sql(sql);
-  request.set_may_drop(may_drop);
   MILLRACE_ASSIGN(
       const wire_control::ApplyReply reply,
       Call(stubs_->control.get(), &wire_control::Control::Stub::Apply, request, server_, timeout_));
-  ApplyReport out;
-  out.needs_consent = reply.needs_consent();
+  std::vector<AppliedStatement> out;
   for (const auto& s : reply.statements())
-    out.statements.push_back({s.kind(), s.namespace_(), s.name(), s.outcome()});
+    out.push_back({s.kind(), s.namespace_(), s.name(), s.created()});
   return out;
 }
 

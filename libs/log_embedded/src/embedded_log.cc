@@ -35,10 +35,8 @@ struct EmbeddedLog::Core {
   struct Topic {
     uint32_t id = 0;
     std::deque<Partition> partitions;
-    bool removed = false;
   };
   struct Request {
-    std::shared_ptr<Topic> topic;  ///< keeps the partition when the topic is removed
     Partition* partition = nullptr;
     LogEntry entry;
     Micros now = 0;
@@ -55,7 +53,7 @@ struct EmbeddedLog::Core {
   std::unique_ptr<Store> store;
   std::mutex mutex;
   std::condition_variable queued;
-  std::map<std::string, std::shared_ptr<Topic>> topics;
+  std::map<std::string, Topic> topics;
   std::deque<std::shared_ptr<Request>> queue;
   size_t queue_bytes = 0;
   /// An append past the bound. Its caller owns it: if that one goes away it is not written.
@@ -65,20 +63,14 @@ struct EmbeddedLog::Core {
   };
   std::deque<Beyond> beyond;
   bool stopping = false;
-  std::mutex creating;  ///< one topic is made or removed at a time; taken before the others
-  std::mutex writing;   ///< held while records or a removal are written; taken before `mutex`
-  bool failed = false;  ///< the last write did; under `writing`
+  std::mutex creating;
+  bool failed = false;  ///< the last write did; the committer's own
   std::thread committer;
 
-  struct Place {
-    std::shared_ptr<Topic> topic;
-    Partition* partition = nullptr;  ///< nullptr: there is none
-  };
-  Place Find(const std::string& topic, PartitionId partition);
+  Partition* Find(const std::string& topic, PartitionId partition);
   Status Load();
   void Add(const std::string& name, uint32_t id, const std::vector<Store::Extent>& extents);
   Result<bool> Create(const TopicSpec& spec);
-  Status Remove(const TopicSpec& spec);
   Status Enqueue(const std::string& topic, PartitionId partition,
                  const std::shared_ptr<Request>& request);
   bool Full() const { return queue_bytes >= kMaxQueuedBytes || queue.size() >= kMaxQueuedRecords; }
@@ -91,13 +83,14 @@ struct EmbeddedLog::Core {
   void Stop();
 };
 
-EmbeddedLog::Core::Place EmbeddedLog::Core::Find(const std::string& topic, PartitionId partition) {
+EmbeddedLog::Core::Partition* EmbeddedLog::Core::Find(const std::string& topic,
+                                                      PartitionId partition) {
   const auto it = topics.find(topic);
   if (it == topics.end() || partition.value < 0 ||
-      static_cast<size_t>(partition.value) >= it->second->partitions.size()) {
-    return {};
+      static_cast<size_t>(partition.value) >= it->second.partitions.size()) {
+    return nullptr;
   }
-  return {it->second, &it->second->partitions[static_cast<size_t>(partition.value)]};
+  return &it->second.partitions[static_cast<size_t>(partition.value)];
 }
 
 /// Topics of the store that are not known yet: all at first, later what a failed write left.
@@ -119,8 +112,7 @@ void EmbeddedLog::Core::Add(const std::string& name, uint32_t id,
   std::lock_guard lock(mutex);
   const auto [at, fresh] = topics.try_emplace(name);
   if (!fresh) return;
-  at->second = std::make_shared<Topic>();
-  Topic& t = *at->second;
+  Topic& t = at->second;
   t.id = id;
   for (const Store::Extent& extent : extents) {
     const auto p = static_cast<int32_t>(t.partitions.size());
@@ -139,7 +131,7 @@ Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
   {
     std::lock_guard lock(mutex);
     const auto it = topics.find(spec.name);
-    if (it != topics.end()) return exists(it->second->partitions.size());
+    if (it != topics.end()) return exists(it->second.partitions.size());
   }
   MILLRACE_ASSIGN(const Store::Topic topic, store->PutTopic(spec.name, spec.partitions));
   CrashPoint("log_embedded.topic.durable");
@@ -149,48 +141,11 @@ Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
   return true;
 }
 
-Status EmbeddedLog::Core::Remove(const TopicSpec& spec) {
-  std::lock_guard one_at_a_time(creating);
-  std::lock_guard between_groups(writing);
-  std::shared_ptr<Topic> topic;
-  std::vector<Completion<bool>> woken;
-  {
-    std::lock_guard lock(mutex);
-    const auto it = topics.find(spec.name);
-    if (it == topics.end() || std::to_string(it->second->id) != spec.id) return {};
-    topic = it->second;
-    topic->removed = true;
-    topics.erase(it);
-    for (Partition& p : topic->partitions) {
-      woken.insert(woken.end(), p.waiting.begin(), p.waiting.end());
-      p.waiting.clear();
-    }
-  }
-  for (const auto& w : woken) w.Set(true);
-  const Status removed = [&]() -> Status {
-    if (failed) MILLRACE_TRY(Recover());
-    failed = true;
-    CrashPoint("log_embedded.topic.before_remove");
-    MILLRACE_TRY(store->RemoveTopic(spec.name, topic->id));
-    CrashPoint("log_embedded.topic.removed");
-    failed = false;
-    return {};
-  }();
-  if (!removed.ok()) {
-    // Whether it is gone is not known, so the next try must find it. Its appends stay refused.
-    std::lock_guard lock(mutex);
-    topics.try_emplace(spec.name, topic);
-  }
-  return removed;
-}
-
 Status EmbeddedLog::Core::Enqueue(const std::string& topic, PartitionId partition,
                                   const std::shared_ptr<Request>& request) {
   std::lock_guard lock(mutex);
-  Place place = Find(topic, partition);
-  if (place.partition == nullptr) return Unavailable(NoSuchPartition(topic, partition).message);
-  request->topic = std::move(place.topic);
-  request->partition = place.partition;
+  request->partition = Find(topic, partition);
+  if (request->partition == nullptr) return Unavailable(NoSuchPartition(topic, partition).message);
   if (Full() || !beyond.empty()) {
     beyond.push_back({request, request->entry.chain});
     return {};
@@ -259,7 +214,7 @@ Status EmbeddedLog::Core::Recover() {
   {
     std::lock_guard lock(mutex);
     for (auto& [name, topic] : topics)
-      for (Partition& p : topic->partitions) all.push_back(&p);
+      for (Partition& p : topic.partitions) all.push_back(&p);
   }
   for (Partition* p : all) {
     // What the failed write left behind counts: it has the offsets that it would have had.
@@ -272,15 +227,10 @@ Status EmbeddedLog::Core::Recover() {
 }
 
 void EmbeddedLog::Core::CommitGroup(std::vector<std::shared_ptr<Request>> group) {
-  std::lock_guard one_writer(writing);
   std::erase_if(group, [](const auto& r) {
-    // Removed: its topic went while the record waited, and a later one of the name is not meant.
-    const bool removed = r->topic->removed;
     const bool behind = Broken(r->entry.chain);
-    if (removed) Break(r->entry.chain);
-    if (removed) r->done.Set(Unavailable("the topic was removed before the record was written"));
-    if (behind && !removed) r->done.Set(BehindFailedAppend());
-    return removed || behind;
+    if (behind) r->done.Set(BehindFailedAppend());
+    return behind;
   });
   if (group.empty()) return;
   const Status written = Write(group);
@@ -342,14 +292,8 @@ Task<Result<std::vector<TopicSpec>>> EmbeddedLog::ListTopics() {
   std::lock_guard lock(core_->mutex);
   std::vector<TopicSpec> topics;
   for (const auto& [name, t] : core_->topics)
-    topics.push_back({name, static_cast<int32_t>(t->partitions.size()), std::to_string(t->id)});
+    topics.push_back({name, static_cast<int32_t>(t.partitions.size())});
   co_return topics;
-}
-
-Task<Status> EmbeddedLog::RemoveTopic(TopicSpec topic) {
-  auto work = Offload([core = core_, topic] { return core->Remove(topic); });
-  auto removed = co_await std::move(work);
-  co_return removed;
 }
 
 Task<Result<Offset>> EmbeddedLog::Append(std::string topic, PartitionId partition, LogEntry entry) {
@@ -373,20 +317,15 @@ Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, Partit
                                                        std::chrono::microseconds max_wait) {
   Executor& executor = Executor::Current();
   const auto deadline = executor.Monotonic() + max_wait;
-  Core::Place place;
-  {
-    std::lock_guard lock(core_->mutex);
-    place = core_->Find(topic, partition);
-  }
-  if (place.partition == nullptr) co_return NoSuchPartition(topic, partition);
-  Core::Partition* const p = place.partition;
   for (;;) {
     Completion<bool> appended;
     Store::Extent extent;
+    Core::Partition* p = nullptr;
     const auto left = deadline - executor.Monotonic();
     {
       std::lock_guard lock(core_->mutex);
-      if (place.topic->removed) co_return NoSuchPartition(topic, partition);
+      p = core_->Find(topic, partition);
+      if (p == nullptr) co_return NoSuchPartition(topic, partition);
       extent = p->extent;
       if (from.value == extent.end && left.count() > 0) p->waiting.push_back(appended);
     }
@@ -396,14 +335,10 @@ Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, Partit
                            std::to_string(from.value) + " start=" + std::to_string(extent.start) +
                            " end=" + std::to_string(extent.end));
     if (from.value < extent.end) {
-      auto work =
-          Offload([core = core_, id = p->topic, partition, from, end = extent.end, max_bytes] {
-            return core->store->Scan(id, partition.value, from.value, end, max_bytes);
-          });
+      auto work = Offload([core = core_, p, from, end = extent.end, max_bytes] {
+        return core->store->Scan(p->topic, p->number, from.value, end, max_bytes);
+      });
       auto records = co_await std::move(work);
-      std::lock_guard lock(core_->mutex);
-      // Records that are not there any more are no damage then.
-      if (place.topic->removed) co_return NoSuchPartition(topic, partition);
       co_return records;
     }
     if (left.count() <= 0) co_return std::vector<LogRecord>();
@@ -418,7 +353,7 @@ Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, Partit
 
 Task<Result<OffsetRange>> EmbeddedLog::Range(std::string topic, PartitionId partition) {
   std::lock_guard lock(core_->mutex);
-  const Core::Partition* p = core_->Find(topic, partition).partition;
+  const Core::Partition* p = core_->Find(topic, partition);
   if (p == nullptr) co_return NoSuchPartition(topic, partition);
   co_return OffsetRange{Offset(p->extent.start), Offset(p->extent.end)};
 }
@@ -429,7 +364,7 @@ Task<Result<Offset>> EmbeddedLog::OffsetForTime(std::string topic, PartitionId p
   uint32_t id = 0;
   {
     std::lock_guard lock(core_->mutex);
-    const Core::Partition* p = core_->Find(topic, partition).partition;
+    const Core::Partition* p = core_->Find(topic, partition);
     if (p == nullptr) co_return NoSuchPartition(topic, partition);
     extent = p->extent;
     id = p->topic;

@@ -17,8 +17,7 @@
 namespace millrace::log_embedded {
 namespace {
 
-constexpr uint32_t kFormatVersion = 2;
-constexpr char kNextTopicKey[] = "n";
+constexpr uint32_t kFormatVersion = 1;
 constexpr char kLockFile[] = "/LOCK.millrace";
 
 std::string Facts(uint32_t topic, int32_t partition, int64_t offset) {
@@ -185,8 +184,8 @@ Result<Store::Topic> Store::PutTopic(const std::string& name, int32_t partitions
   if (!db_) return NotOpen();
   MILLRACE_ASSIGN(const auto topics, ReadTopics());
   if (const auto at = topics.find(name); at != topics.end()) return at->second;
-  Topic topic{0, partitions};
-  MILLRACE_ASSIGN(topic.id, NextTopicId(topics));
+  Topic topic{1, partitions};
+  for (const auto& [other, known] : topics) topic.id = std::max(topic.id, known.id + 1);
   std::string value;
   ByteWriter w(&value);
   w.Fixed(topic.id);
@@ -196,37 +195,6 @@ Result<Store::Topic> Store::PutTopic(const std::string& name, int32_t partitions
   const rocksdb::Status s = db_->Put(sync, "t" + name, value);
   if (!s.ok()) return FromStatus(s, "a topic could not be created", " topic=" + name);
   return topic;
-}
-
-/// One above every id that was ever given.
-Result<uint32_t> Store::NextTopicId(const std::map<std::string, Topic>& topics) {
-  uint32_t next = 1;
-  for (const auto& [name, known] : topics) next = std::max(next, known.id + 1);
-  std::string value;
-  const rocksdb::Status s = db_->Get({}, kNextTopicKey, &value);
-  if (s.IsNotFound()) return next;
-  if (!s.ok()) return FromStatus(s, "the log's topics cannot be read");
-  return std::max(next, ByteReader(value).Fixed<uint32_t>());
-}
-
-Status Store::RemoveTopic(const std::string& name, uint32_t id) {
-  std::shared_lock lock(exchange_);
-  if (!db_) return NotOpen();
-  MILLRACE_ASSIGN(const auto topics, ReadTopics());
-  const auto at = topics.find(name);
-  if (at == topics.end() || at->second.id != id) return {};
-  std::string next;
-  MILLRACE_ASSIGN(const uint32_t next_id, NextTopicId(topics));
-  ByteWriter(&next).Fixed(next_id);
-  rocksdb::WriteBatch batch;
-  rocksdb::Status s = batch.Put(kNextTopicKey, next);
-  if (s.ok()) s = batch.Delete("t" + name);
-  if (s.ok()) s = batch.DeleteRange(RecordKey(id, 0, 0), RecordKey(id + 1, 0, 0));
-  rocksdb::WriteOptions sync;
-  sync.sync = true;
-  if (s.ok()) s = db_->Write(sync, &batch);
-  if (!s.ok()) return FromStatus(s, "a topic could not be removed", " topic=" + name);
-  return {};
 }
 
 Result<Store::Extent> Store::FindExtent(uint32_t topic, int32_t partition) {

@@ -15,8 +15,8 @@ namespace millrace::log_embedded {
 
 /// What lies on disk: topics and records in one RocksDB database. Every call blocks.
 ///
-/// Threads: Scan and AppendTimeAt any, at any time; Topics, FindExtent, Commit, RemoveTopic and
-/// Reopen one at a time; PutTopic one at a time, beside all but RemoveTopic.
+/// Threads: Scan and AppendTimeAt any, at any time; Topics, FindExtent, Commit and Reopen one at a
+/// time; PutTopic one at a time, beside them.
 class Store {
  public:
   struct Topic {
@@ -45,8 +45,6 @@ class Store {
   /// What is stored under the name, which a put that failed may have left, or else a new topic
   /// whose id is larger than any other's.
   Result<Topic> PutTopic(const std::string& name, int32_t partitions);
-  /// Removes name and records in one write. After an error as after one of Commit.
-  Status RemoveTopic(const std::string& name, uint32_t id);
   Result<Extent> FindExtent(uint32_t topic, int32_t partition);
 
   /// Makes all of `writes` durable and readable. After an error nothing can be written until
@@ -65,7 +63,6 @@ class Store {
   Store(std::string directory, int lock_fd);
 
   Result<std::map<std::string, Topic>> ReadTopics();
-  Result<uint32_t> NextTopicId(const std::map<std::string, Topic>& topics);
   Status OpenDatabase();
   void CloseDatabase();
   Error NotOpen() const;

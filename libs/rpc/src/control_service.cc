@@ -92,20 +92,19 @@ Answer<Reply> AnswerOf(const Status& done) {
 }
 
 Task<Answer<wire::ApplyReply>> Apply(Operations* operations, wire::ApplyRequest request) {
-  auto work = operations->Apply(request.sql(), request.may_drop());
+  auto work = operations->Apply(request.sql());
   const auto applied = co_await std::move(work);
   Answer<wire::ApplyReply> answer;
   if (!applied.ok()) {
     answer.status = ToStatus(applied.error());
     co_return answer;
   }
-  answer.reply.set_needs_consent(applied->needs_consent);
-  for (const runtime::AppliedStatement& s : applied->statements) {
+  for (const runtime::AppliedStatement& s : *applied) {
     wire::AppliedStatement* statement = answer.reply.add_statements();
     statement->set_kind(s.kind);
     statement->set_namespace_(s.name_space);
     statement->set_name(s.name);
-    statement->set_outcome(std::string(runtime::OutcomeName(s.outcome)));
+    statement->set_created(s.created);
   }
   co_return answer;
 }

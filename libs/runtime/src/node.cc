@@ -14,8 +14,6 @@ Task<bool> DrainWorker(Worker* worker) {
   co_return true;
 }
 
-Task<bool> Passed() { co_return true; }
-
 }  // namespace
 
 Node::Node(Wiring wiring)
@@ -131,29 +129,40 @@ Task<> Node::WriteSnapshot() {
 /// Makes the workers run what the fold says, no more.
 Task<Status> Node::Reconcile() {
   const control::Fold& fold = control_.fold();
-  MILLRACE_CO_TRY(co_await AnnounceStreams());
+  for (const auto& [name, spec] : fold.streams()) {
+    if (announced_.contains(name)) continue;
+    const StreamSpec stream = spec;
+    TopicSpec topic{stream.topic, stream.partitions};
+    MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
+    announced_.insert({stream.name_space, stream.name});
+    wiring_.on_stream(stream);
+  }
   std::vector<Incarnation> undefined;
   std::vector<Incarnation> leaving;
   for (const auto& [incarnation, pipeline] : fold.pipelines()) {
     const bool done = (pipeline.dropped ? dropped_ : served_).contains(incarnation);
-    if (done) put_off_.erase(incarnation.ToString());
-    if (done || IsPutOff(incarnation.ToString())) continue;
+    if (done) put_off_.erase(incarnation);
+    if (done || IsPutOff(incarnation)) continue;
     (pipeline.dropped ? leaving : undefined).push_back(incarnation);
   }
   for (const Incarnation& incarnation : leaving) {
     const Status finished = co_await FinishDrop(incarnation);
-    NoteTry(incarnation.ToString(), finished,
-            "a dropped pipeline is not gone yet, it is tried again");
+    NoteTry(incarnation, finished, "a dropped pipeline is not gone yet, it is tried again");
   }
   for (const Incarnation& incarnation : undefined) {
     const Status defined = co_await DefineServing(incarnation);
-    NoteTry(incarnation.ToString(), defined,
+    NoteTry(incarnation, defined,
             "a pipeline has no result tables yet, it is tried again; drop the pipeline if that "
             "does not end");
   }
 
-  co_await DisownLost();
-  co_await RemoveDroppedTopics();
+  std::erase_if(owned_, [&](const auto& owned) {
+    const auto at = fold.shards().find(owned.first);
+    if (at != fold.shards().end() && at->second.worker == wiring_.name) return false;
+    Worker* worker = &WorkerOf(owned.first.partition);
+    ExecutorOf(owned.first.partition).Post([worker, id = owned.first] { worker->Disown(id); });
+    return true;
+  });
   std::vector<control::Assign> unassigned;
   for (const auto& [id, shard] : fold.shards()) {
     const auto pipeline = fold.pipelines().find(id.incarnation);
@@ -182,46 +191,38 @@ Task<Status> Node::Reconcile() {
   co_return Status();
 }
 
-/// Stops the shards that this process does not own any more.
-Task<> Node::DisownLost() {
-  const control::Fold& fold = control_.fold();
-  bool any = false;
-  std::erase_if(owned_, [&](const auto& owned) {
-    const auto at = fold.shards().find(owned.first);
-    if (at != fold.shards().end() && at->second.worker == wiring_.name) return false;
-    Worker* worker = &WorkerOf(owned.first.partition);
-    ExecutorOf(owned.first.partition).Post([worker, id = owned.first] { worker->Disown(id); });
-    return any = true;
-  });
-  // Behind what was posted, so that no shard reads a topic that goes with its stream.
-  for (size_t i = 0; any && i < wiring_.shards.size(); ++i) {
-    const bool passed = co_await RunOn(*wiring_.shards[i], Passed());
-    static_cast<void>(passed);
-  }
-}
-
-bool Node::IsPutOff(const std::string& what) const {
-  const auto at = put_off_.find(what);
+bool Node::IsPutOff(const Incarnation& incarnation) const {
+  const auto at = put_off_.find(incarnation);
   return at != put_off_.end() && at->second.until > Executor::Current().Monotonic();
 }
 
 /// One pipeline whose stores refuse it must not keep the others, or the process, from starting.
-void Node::NoteTry(const std::string& what, const Status& status, const std::string& failure) {
+void Node::NoteTry(const Incarnation& incarnation, const Status& status,
+                   const std::string& failure) {
   if (status.ok()) {
-    put_off_.erase(what);
+    put_off_.erase(incarnation);
     return;
   }
-  PutOff& next = put_off_[what];
+  PutOff& next = put_off_[incarnation];
   next.delay = std::clamp<Executor::Duration>(next.delay * 2, kRetry, wiring_.options.retry_last);
   next.until = Executor::Current().Monotonic() + next.delay;
-  LogWarn(failure, {{"what", what}, {"error", status.error().message}});
+  LogWarn(failure, {{"pipeline", incarnation.ToString()}, {"error", status.error().message}});
 }
 
 Executor::Duration Node::UntilNextTry() const {
   Executor::Duration wait = wiring_.options.retry_last;
-  for (const auto& [what, next] : put_off_)
+  for (const auto& [incarnation, next] : put_off_)
     wait = std::min(wait, next.until - Executor::Current().Monotonic());
   return std::max(wait, Executor::Duration(0));
+}
+
+Task<Status> Node::DefineServing(Incarnation incarnation) {
+  const control::Fold& fold = control_.fold();
+  const PipelineSpec spec = fold.pipelines().at(incarnation).spec;
+  const StreamSpec stream = *fold.FindStream(incarnation.name_space, spec.stream);
+  MILLRACE_CO_TRY(co_await wiring_.ports.serving->Define(incarnation, stream, spec));
+  served_.insert(incarnation);
+  co_return Status();
 }
 
 Task<Result<control::ControlClient::Committed>> Node::WriteCommit(control::Commit commit) {

@@ -30,35 +30,9 @@ Error SyntaxError(const Source& source, const PgQueryError& error) {
   return source.At(static_cast<int64_t>(at), message);
 }
 
-/// PostgreSQL's lexer reads a run of operator characters again at each comment that begins in it,
-/// and twice more at each + at its end: such a run could cost minutes. No script of people has one.
-Status CheckRuns(const Source& source) {
-  constexpr std::string_view kOperators = "~!@#^&|`?+-*/%<>=";
-  constexpr int kMost = 64;
-  const std::string& text = source.text();
-  int comments = 0;
-  int signs = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (kOperators.find(text[i]) == std::string_view::npos) {
-      comments = signs = 0;
-      continue;
-    }
-    signs += text[i] == '+' ? 1 : 0;
-    comments += text.compare(i, 2, "/*") == 0 ? 1 : 0;
-    if (comments > kMost || signs > kMost) {
-      return source.At(static_cast<int64_t>(i),
-                       comments > kMost ? "more than 64 comments begin without a space between them"
-                                        : "more than 64 signs + stand in a row of operators",
-                       "write spaces between them, or leave them out");
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::vector<StatementSyntax>> ParseStatements(const Source& source) {
-  MILLRACE_TRY(CheckRuns(source));
   const Parsed parsed(source.text());
   if (parsed.result.error != nullptr) return SyntaxError(source, *parsed.result.error);
   Json tree;

@@ -6,14 +6,13 @@
 
 #include "json.h"
 #include "syntax.h"
-#include "tokens.h"
 
 namespace millrace {
 
 /// Turns the parser's tree into our syntax and refuses, with its place, what we do not have.
 class SyntaxReader {
  public:
-  explicit SyntaxReader(const Source& source) : source_(source), tokens_(Tokenize(source)) {}
+  explicit SyntaxReader(const Source& source) : source_(source) {}
 
   /// One element of the tree's `stmts`.
   Result<StatementSyntax> Statement(const Json& raw);
@@ -22,12 +21,10 @@ class SyntaxReader {
   Result<StatementSyntax> Table(const Json& body);
   Result<ColumnSyntax> TableColumn(const Json& body);
   Result<StatementSyntax> View(const Json& body);
-  Result<StatementSyntax> Drop(const Json& body);
   Status ReadSelect(const Json& body, ViewSyntax* view);
   Status RefuseClauses(const Json& body);
   Status From(const Json& body, ViewSyntax* view);
   Result<NameSyntax> Name(const Json& relation, std::string_view what);
-  Status CheckName(const NameSyntax& name, std::string_view what) const;
   Result<std::vector<OptionSyntax>> Options(const std::vector<Json>& list);
   TypeSyntax Type(const Json& body) const;
 
@@ -46,7 +43,6 @@ class SyntaxReader {
   int64_t WordAfter(int64_t from, std::string_view word) const;
 
   const Source& source_;
-  const std::vector<Token> tokens_;
   int64_t statement_ = 0;
 };
 

@@ -157,7 +157,7 @@ class CommandLine {
     apply->add_option("FILE", apply_.file, "SQL script; - is standard input")
         ->required()
         ->type_name("");
-    apply->add_flag("--yes", apply_.yes, "drop what the script drops, without a question");
+    apply->add_flag("--yes", apply_.yes, "answer every question with yes (CREATE asks none)");
   }
 
   void AddProduce() {

@@ -26,13 +26,7 @@ struct QualifiedName {
 struct AppliedStatement {
   std::string kind;  ///< "stream" or "pipeline"
   QualifiedName name;
-  std::string outcome;  ///< "created", "unchanged", "dropped", "absent"
-};
-
-struct ApplyReport {
-  std::vector<AppliedStatement> statements;
-  /// Nothing was applied: the script drops `statements`, and may_drop was not given.
-  bool needs_consent = false;
+  bool created = false;  ///< false: the same definition was there already
 };
 
 struct ColumnDescription {
@@ -97,7 +91,7 @@ class Cluster {
  public:
   virtual ~Cluster() = default;
 
-  virtual Result<ApplyReport> Apply(const std::string& sql, bool may_drop) = 0;
+  virtual Result<std::vector<AppliedStatement>> Apply(const std::string& sql) = 0;
   virtual Result<std::vector<StreamDescription>> ListStreams() = 0;
   virtual Result<StreamDescription> DescribeStream(const QualifiedName& name) = 0;
   /// Moves every partition's watermark to `to`; kPlusInfinity closes everything.

@@ -18,13 +18,7 @@ struct AppliedStatement {
   std::string kind;  ///< "stream" or "pipeline"
   std::string name_space;
   std::string name;
-  std::string outcome;  ///< "created", "unchanged", "dropped", "absent"
-};
-
-struct ApplyReport {
-  std::vector<AppliedStatement> statements;
-  /// Nothing was applied: the script drops `statements`, and may_drop was not given.
-  bool needs_consent = false;
+  bool created = false;  ///< false: the same definition was there already
 };
 
 struct ColumnDescription {
@@ -113,7 +107,7 @@ class OperationsClient {
                             std::chrono::milliseconds timeout = std::chrono::seconds(60));
   ~OperationsClient();
 
-  Result<ApplyReport> Apply(const std::string& sql, bool may_drop = false);
+  Result<std::vector<AppliedStatement>> Apply(const std::string& sql);
   Result<std::vector<StreamDescription>> ListStreams(const std::string& name_space = {});
   Result<StreamDescription> DescribeStream(const std::string& name_space, const std::string& name);
   /// kPlusInfinity closes everything.

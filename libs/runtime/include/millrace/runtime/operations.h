@@ -2,7 +2,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "millrace/base/result.h"
@@ -13,26 +12,11 @@
 
 namespace millrace::runtime {
 
-enum class Outcome {
-  kCreated,
-  kUnchanged,  ///< the same definition was there already
-  kDropped,
-  kAbsent,  ///< DROP ... IF EXISTS of what does not exist
-};
-/// "created", "unchanged", "dropped", "absent".
-std::string_view OutcomeName(Outcome outcome);
-
 struct AppliedStatement {
   std::string kind;  ///< "stream" or "pipeline"
   std::string name_space;
   std::string name;
-  Outcome outcome = Outcome::kUnchanged;
-};
-
-struct ApplyReport {
-  std::vector<AppliedStatement> statements;
-  /// Nothing was applied: the script drops `statements`, and the caller did not say that it may.
-  bool needs_consent = false;
+  bool created = false;  ///< false: the same definition was there already
 };
 
 struct StreamInfo {
@@ -68,12 +52,10 @@ class Operations {
  public:
   virtual ~Operations() = default;
 
-  /// Plans and applies a script, statement by statement; stops at the first error. A script that
-  /// drops what exists is applied only with `may_drop`. A changed definition, SQL that is not
-  /// available yet, and a DROP of a stream that a view reads: kConflict. A DROP of what does not
-  /// exist: kNotFound. Other SQL errors: kInvalidArgument. After an error about SQL or a DROP
-  /// nothing was applied.
-  virtual Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) = 0;
+  /// Plans and applies a script, statement by statement; stops at the first error. A changed
+  /// definition, and SQL that is not available yet: kConflict. Other SQL errors: kInvalidArgument,
+  /// and nothing was applied.
+  virtual Task<Result<std::vector<AppliedStatement>>> Apply(std::string sql) = 0;
   virtual Task<Result<std::vector<StreamInfo>>> ListStreams() = 0;
   /// Appends an Advance to every partition of a stream; kPlusInfinity closes everything.
   virtual Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) = 0;
