@@ -35,7 +35,7 @@ GENERATED = "wire"
 
 # Who may include the headers that start with these words; each technology has one home.
 OWNERS = [
-    (("rocksdb/",), ["log_embedded", "state_rocksdb", "rocksdb_log"]),
+    (("rocksdb/",), ["state_rocksdb", "rocksdb_log"]),
     (("arrow/", "parquet/"), ["block_arrow", "objectstore_arrow", "resultfile_parquet"]),
     (("simdjson",), ["record_simdjson"]),
     (("grpc/", "grpcpp/", "grpc++/", "absl/"), ["rpc", "client"]),

@@ -26,14 +26,12 @@ Error NoSuchPartition(const std::string& topic, PartitionId partition) {
 
 struct EmbeddedLog::Core {
   struct Partition {
-    uint32_t topic = 0;
-    int32_t number = 0;
+    PartitionKey key;
     Store::Extent extent;  ///< as readers see it; changed by the committer only
     Store::Extent staged;  ///< with the group being written; the committer's own
     std::vector<Completion<bool>> waiting;
   };
   struct Topic {
-    uint32_t id = 0;
     std::deque<Partition> partitions;
   };
   struct Request {
@@ -64,12 +62,11 @@ struct EmbeddedLog::Core {
   std::deque<Beyond> beyond;
   bool stopping = false;
   std::mutex creating;
-  bool failed = false;  ///< the last write did; the committer's own
   std::thread committer;
 
   Partition* Find(const std::string& topic, PartitionId partition);
-  Status Load();
-  void Add(const std::string& name, uint32_t id, const std::vector<Store::Extent>& extents);
+  void Load();
+  void Add(const std::string& name, const log_embedded::Topic& topic);
   Result<bool> Create(const TopicSpec& spec);
   Status Enqueue(const std::string& topic, PartitionId partition,
                  const std::shared_ptr<Request>& request);
@@ -77,7 +74,6 @@ struct EmbeddedLog::Core {
   void Admit();
   std::vector<std::shared_ptr<Request>> NextGroup();
   Status Write(const std::vector<std::shared_ptr<Request>>& group);
-  Status Recover();
   void CommitGroup(std::vector<std::shared_ptr<Request>> group);
   void Run();
   void Stop();
@@ -93,30 +89,18 @@ EmbeddedLog::Core::Partition* EmbeddedLog::Core::Find(const std::string& topic,
   return &it->second.partitions[static_cast<size_t>(partition.value)];
 }
 
-/// Topics of the store that are not known yet: all at first, later what a failed write left.
-Status EmbeddedLog::Core::Load() {
-  MILLRACE_ASSIGN(const auto stored, store->Topics());
-  for (const auto& [name, topic] : stored) {
-    std::vector<Store::Extent> extents;
-    for (int32_t p = 0; p < topic.partitions; ++p) {
-      MILLRACE_ASSIGN(const Store::Extent extent, store->FindExtent(topic.id, p));
-      extents.push_back(extent);
-    }
-    Add(name, topic.id, extents);
-  }
-  return {};
+void EmbeddedLog::Core::Load() {
+  for (const auto& [name, topic] : store->topics()) Add(name, topic);
 }
 
-void EmbeddedLog::Core::Add(const std::string& name, uint32_t id,
-                            const std::vector<Store::Extent>& extents) {
+void EmbeddedLog::Core::Add(const std::string& name, const log_embedded::Topic& topic) {
   std::lock_guard lock(mutex);
   const auto [at, fresh] = topics.try_emplace(name);
   if (!fresh) return;
-  Topic& t = at->second;
-  t.id = id;
-  for (const Store::Extent& extent : extents) {
-    const auto p = static_cast<int32_t>(t.partitions.size());
-    t.partitions.push_back({id, p, extent, extent, {}});
+  for (int32_t p = 0; p < topic.partitions; ++p) {
+    const PartitionKey key{topic.id, p};
+    const Store::Extent extent = store->FindExtent(key);
+    at->second.partitions.push_back({key, extent, extent, {}});
   }
 }
 
@@ -133,10 +117,9 @@ Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
     const auto it = topics.find(spec.name);
     if (it != topics.end()) return exists(it->second.partitions.size());
   }
-  MILLRACE_ASSIGN(const Store::Topic topic, store->PutTopic(spec.name, spec.partitions));
+  MILLRACE_ASSIGN(const log_embedded::Topic topic, store->PutTopic(spec.name, spec.partitions));
   CrashPoint("log_embedded.topic.durable");
-  // Nobody could append to it yet, also if it was there.
-  Add(spec.name, topic.id, std::vector<Store::Extent>(static_cast<size_t>(topic.partitions)));
+  Add(spec.name, topic);
   if (topic.partitions != spec.partitions) return exists(static_cast<size_t>(topic.partitions));
   return true;
 }
@@ -184,45 +167,17 @@ std::vector<std::shared_ptr<EmbeddedLog::Core::Request>> EmbeddedLog::Core::Next
 }
 
 Status EmbeddedLog::Core::Write(const std::vector<std::shared_ptr<Request>>& group) {
-  if (failed) {
-    // A log that does not open has not seen this group. Whatever keeps it from opening may pass.
-    if (const Status opened = Recover(); !opened.ok())
-      return ResourceExhausted(opened.error().message);
-    failed = false;
-  }
   std::vector<Store::Write> writes;
   writes.reserve(group.size());
   for (const auto& r : group) {
     Partition& p = *r->partition;
     p.staged.last_time = std::max(p.staged.last_time, r->now);
     r->offset = p.staged.end++;
-    writes.push_back({p.topic, p.number, r->offset, p.staged.last_time, &r->entry});
+    writes.push_back({p.key, r->offset, p.staged.last_time, &r->entry});
   }
   CrashPoint("log_embedded.append.before_write");
-  failed = true;
-  if (const Status committed = store->Commit(writes); !committed.ok())
-    return Unavailable(committed.error().message);
+  MILLRACE_TRY(store->Commit(writes));
   CrashPoint("log_embedded.append.durable");
-  failed = false;
-  return {};
-}
-
-Status EmbeddedLog::Core::Recover() {
-  MILLRACE_TRY(store->Reopen());
-  MILLRACE_TRY(Load());
-  std::vector<Partition*> all;
-  {
-    std::lock_guard lock(mutex);
-    for (auto& [name, topic] : topics)
-      for (Partition& p : topic.partitions) all.push_back(&p);
-  }
-  for (Partition* p : all) {
-    // What the failed write left behind counts: it has the offsets that it would have had.
-    MILLRACE_ASSIGN(const Store::Extent extent, store->FindExtent(p->topic, p->number));
-    std::lock_guard lock(mutex);
-    p->extent = p->staged = extent;
-  }
-  LogInfo("the log was opened again after a failed write");
   return {};
 }
 
@@ -235,6 +190,10 @@ void EmbeddedLog::Core::CommitGroup(std::vector<std::shared_ptr<Request>> group)
   if (group.empty()) return;
   const Status written = Write(group);
   std::vector<Completion<bool>> woken;
+  if (!written.ok()) {
+    // What was written in part is taken back: the offsets are given again.
+    for (const auto& r : group) r->partition->staged = r->partition->extent;
+  }
   if (written.ok()) {
     std::lock_guard lock(mutex);
     for (const auto& r : group) {
@@ -268,16 +227,19 @@ void EmbeddedLog::Core::Stop() {
   if (committer.joinable()) committer.join();
 }
 
-Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::Open(const std::string& directory) {
+Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::Open(const std::string& directory,
+                                                       uint64_t segment_bytes) {
   auto core = std::make_shared<Core>();
-  MILLRACE_ASSIGN(core->store, Store::Open(directory));
-  MILLRACE_TRY(core->Load());
+  MILLRACE_ASSIGN(core->store, Store::Open(directory, segment_bytes));
+  core->Load();
   core->committer = std::thread([c = core.get()] { c->Run(); });
   return std::unique_ptr<EmbeddedLog>(new EmbeddedLog(std::move(core)));
 }
 
 EmbeddedLog::EmbeddedLog(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 EmbeddedLog::~EmbeddedLog() { core_->Stop(); }
+
+uint64_t EmbeddedLog::dropped_bytes() const { return core_->store->dropped_bytes(); }
 
 Task<Status> EmbeddedLog::CreateTopic(TopicSpec topic) {
   if (topic.partitions < 1 || topic.name.empty())
@@ -336,7 +298,7 @@ Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, Partit
                            " end=" + std::to_string(extent.end));
     if (from.value < extent.end) {
       auto work = Offload([core = core_, p, from, end = extent.end, max_bytes] {
-        return core->store->Scan(p->topic, p->number, from.value, end, max_bytes);
+        return core->store->Scan(p->key, from.value, end, max_bytes);
       });
       auto records = co_await std::move(work);
       co_return records;
@@ -360,28 +322,18 @@ Task<Result<OffsetRange>> EmbeddedLog::Range(std::string topic, PartitionId part
 
 Task<Result<Offset>> EmbeddedLog::OffsetForTime(std::string topic, PartitionId partition,
                                                 Micros t) {
-  Store::Extent extent;
-  uint32_t id = 0;
+  PartitionKey key;
+  int64_t end = 0;
   {
     std::lock_guard lock(core_->mutex);
     const Core::Partition* p = core_->Find(topic, partition);
     if (p == nullptr) co_return NoSuchPartition(topic, partition);
-    extent = p->extent;
-    id = p->topic;
+    key = p->key;
+    end = p->extent.end;
   }
-  auto work = Offload([core = core_, id, partition, extent, t]() -> Result<Offset> {
-    int64_t low = extent.start;
-    int64_t high = extent.end;
-    while (low < high) {
-      const int64_t middle = low + (high - low) / 2;
-      MILLRACE_ASSIGN(const Micros at, core->store->AppendTimeAt(id, partition.value, middle));
-      if (at < t) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return Offset(low);
+  auto work = Offload([core = core_, key, end, t]() -> Result<Offset> {
+    MILLRACE_ASSIGN(const int64_t found, core->store->OffsetForTime(key, end, t));
+    return Offset(found);
   });
   auto found = co_await std::move(work);
   co_return found;

@@ -1,287 +1,396 @@
 #include "store.h"
 
-#include <fcntl.h>
-#include <rocksdb/utilities/debug.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <charconv>
 #include <filesystem>
+#include <set>
 
-#include "millrace/base/bytes.h"
+#include "directory_lock.h"
 #include "millrace/base/log.h"
-#include "millrace/rocksdb_log/rocksdb_log.h"
 
 namespace millrace::log_embedded {
 namespace {
 
-constexpr uint32_t kFormatVersion = 1;
-constexpr char kLockFile[] = "/LOCK.millrace";
+/// Frames so near each other are read with one call.
+constexpr uint64_t kNear = 16 << 10;
+constexpr uint64_t kReadBytes = 1 << 20;
 
-std::string Facts(uint32_t topic, int32_t partition, int64_t offset) {
-  return " topic_id=" + std::to_string(topic) + " partition=" + std::to_string(partition) +
-         " offset=" + std::to_string(offset);
-}
-
-Error DirectoryError(int error, const std::string& directory, const char* what) {
-  const std::string facts = " directory=" + directory + " error=\"" + std::strerror(error) + "\"";
-  if (error == EIO || error == ENOSPC || error == EMFILE || error == ENFILE)
-    return Unavailable(std::string(what) + facts);
-  return InvalidArgument(std::string(what) + ": choose a directory that this user can write" +
-                         facts);
-}
-
-Result<int> LockDirectory(const std::string& directory) {
-  std::error_code made;
-  std::filesystem::create_directories(directory, made);
-  if (made) return DirectoryError(made.value(), directory, "cannot make the log's directory");
-  const int fd = open((directory + kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return DirectoryError(errno, directory, "cannot write the log's directory");
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    char owner[32] = {};
-    const ssize_t n = pread(fd, owner, sizeof owner - 1, 0);
-    close(fd);
-    return Conflict(
-        "the log's directory is in use by another process: stop it or choose another "
-        "directory directory=" +
-        directory + " pid=" + std::string(owner, n > 0 ? static_cast<size_t>(n) : 0));
+/// Numbers of the segments whose file or index is there.
+Result<std::vector<uint64_t>> SegmentsIn(const std::string& directory) {
+  std::set<uint64_t> numbers;
+  std::error_code error;
+  std::filesystem::directory_iterator at(directory, error);
+  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    const auto& path = at->path();
+    if (path.extension() != ".log" && path.extension() != ".index") continue;
+    const std::string stem = path.stem();
+    uint64_t number = 0;
+    const auto parsed = std::from_chars(stem.data(), stem.data() + stem.size(), number);
+    if (parsed.ptr == stem.data() + stem.size()) numbers.insert(number);
   }
-  const std::string pid = std::to_string(getpid());
-  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
-    const int error = errno;
-    close(fd);
-    return DirectoryError(error, directory, "cannot write the log's directory");
-  }
-  return fd;
-}
-
-rocksdb::Options LogOptions(const std::string& directory) {
-  rocksdb::Options o;
-  o.info_log = RocksDbErrorsToLog(directory);
-  o.create_if_missing = true;
-  o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  o.write_buffer_size = 64 << 20;
-  o.max_write_buffer_number = 4;
-  o.compression = rocksdb::kNoCompression;
-  // Blocks are written once and never move again: compaction rewrites keys and small records only.
-  o.enable_blob_files = true;
-  o.min_blob_size = 4096;
-  return o;
+  if (error) return SystemError("the log's directory cannot be read", error.value(), directory);
+  return std::vector<uint64_t>(numbers.begin(), numbers.end());
 }
 
 }  // namespace
 
-Store::Store(std::string directory, int lock_fd)
-    : directory_(std::move(directory)), lock_fd_(lock_fd) {}
+Store::Store(std::string directory, int lock_fd, uint64_t segment_bytes)
+    : directory_(std::move(directory)),
+      lock_fd_(lock_fd),
+      segment_bytes_(segment_bytes),
+      cache_(directory_) {}
 
 Store::~Store() {
-  CloseDatabase();
+  // With its index a segment's end is known for certain, and the next start reads nothing of it.
+  if (file_ && !failed_) Seal();
   close(lock_fd_);
 }
 
-Result<std::unique_ptr<Store>> Store::Open(const std::string& directory) {
+Result<std::unique_ptr<Store>> Store::Open(const std::string& directory, uint64_t segment_bytes) {
   MILLRACE_ASSIGN(const int fd, LockDirectory(directory));
-  std::unique_ptr<Store> store(new Store(directory, fd));
-  MILLRACE_TRY(store->OpenDatabase());
-  MILLRACE_TRY(store->CheckFormat());
-  return store;
+  std::unique_ptr<Store> store(new Store(directory, fd, segment_bytes));
+  std::error_code ignored;
+  if (std::filesystem::exists(directory + "/CURRENT", ignored))
+    return InvalidArgument(
+        "the log has a format that this program does not know: use the version that wrote it "
+        "directory=" +
+        directory + " format=1");
+  MILLRACE_ASSIGN(const std::vector<uint64_t> numbers, SegmentsIn(directory));
+  Status loaded = store->LoadTopics(numbers.empty());
+  if (loaded.ok()) loaded = store->LoadSegments(numbers);
+  if (loaded.ok()) return store;
+  if (loaded.error().code == Code::kInvalidArgument) return loaded.error();
+  const bool damaged = loaded.error().code == Code::kCorruption;
+  return Error{loaded.error().code,
+               std::string("the log does not open") +
+                   (damaged ? ", restore the data directory from a copy" : "") + ": " +
+                   loaded.error().message};
 }
 
-Status Store::OpenDatabase() {
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status s = rocksdb::DB::Open(LogOptions(directory_), directory_, &db);
-  if (!s.ok())
-    return FromStatus(
-        s,
-        "the log does not open: check disk, space and rights, or bring the data directory "
-        "from a copy");
-  db_.reset(db);
-  return {};
-}
-
-void Store::CloseDatabase() {
-  if (!db_) return;
-  const rocksdb::Status s = db_->Close();
-  if (!s.ok()) {
-    LogWarn("closing the log failed: what was acknowledged is in its write-ahead log",
-            {{"directory", directory_}, {"error", s.ToString()}});
-  }
-  db_.reset();
-}
-
-Status Store::Reopen() {
-  std::lock_guard lock(exchange_);
-  CloseDatabase();
-  return OpenDatabase();
-}
-
-Error Store::NotOpen() const {
-  return Unavailable("the log is closed after a failed write: check disk and space directory=" +
-                     directory_);
-}
-
-Error Store::FromStatus(const rocksdb::Status& s, const std::string& what,
-                        const std::string& about) const {
-  const std::string facts = about + " directory=" + directory_ + " error=\"" + s.ToString() + "\"";
-  if (s.IsCorruption()) {
-    return Corruption(what + ": it is damaged; restore the data directory from a copy" + facts);
-  }
-  const std::string text = what + facts;
-  if (s.IsInvalidArgument() || s.IsNotSupported()) return InvalidArgument(text);
-  return Unavailable(text);
-}
-
-Status Store::CheckFormat() {
-  std::string value;
-  const rocksdb::Status s = db_->Get({}, "f", &value);
-  if (s.IsNotFound()) {
-    ByteWriter(&value).Fixed(kFormatVersion);
-    rocksdb::WriteOptions sync;
-    sync.sync = true;
-    const rocksdb::Status put = db_->Put(sync, "f", value);
-    if (!put.ok()) return FromStatus(put, "the log cannot be written");
+Status Store::LoadTopics(bool is_new) {
+  Result<Topics> topics = Topics::Load(directory_);
+  if (topics.ok()) {
+    topics_ = std::move(*topics);
     return {};
   }
-  if (!s.ok()) return FromStatus(s, "the log cannot be read");
-  const auto version = ByteReader(value).Fixed<uint32_t>();
-  if (version != kFormatVersion)
-    return InvalidArgument(
-        "the log has a format that this program does not know: use the version "
-        "that wrote it directory=" +
-        directory_ + " format=" + std::to_string(version));
+  if (topics.error().code != Code::kNotFound) return topics.error();
+  if (!is_new) return Corruption("the files that name the topics are missing path=" + directory_);
+  return topics_.Save(directory_);
+}
+
+Status Store::LoadSegments(const std::vector<uint64_t>& numbers) {
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    MILLRACE_TRY(i + 1 < numbers.size() ? LoadSealed(numbers[i]) : LoadLast(numbers[i]));
+    last_segment_ = numbers[i];
+  }
   return {};
 }
 
-Result<std::map<std::string, Store::Topic>> Store::Topics() {
-  std::shared_lock lock(exchange_);
-  if (!db_) return NotOpen();
-  return ReadTopics();
-}
-
-Result<std::map<std::string, Store::Topic>> Store::ReadTopics() {
-  std::map<std::string, Topic> topics;
-  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
-  for (it->Seek("t"); it->Valid() && it->key().starts_with("t"); it->Next()) {
-    ByteReader r(it->value().ToStringView());
-    Topic topic;
-    topic.id = r.Fixed<uint32_t>();
-    topic.partitions = r.Fixed<int32_t>();
-    std::string name(it->key().ToStringView().substr(1));
-    if (!r.ok() || topic.partitions < 1)
-      return Corruption("a topic of the log does not decode directory=" + directory_ +
-                        " topic=" + name);
-    topics.emplace(std::move(name), topic);
+/// The index as far as it is there and whole; an empty one if it is not.
+Result<SegmentIndex> Store::LoadIndex(uint64_t segment) {
+  const auto file = IndexFile::Open(IndexPath(directory_, segment), segment);
+  if (!file.ok()) {
+    if (file.error().code == Code::kUnavailable) return file.error();
+    return SegmentIndex();
   }
-  if (!it->status().ok()) return FromStatus(it->status(), "the log's topics cannot be read");
-  return topics;
+  auto all = (*file)->All();
+  if (!all.ok() && all.error().code == Code::kCorruption) return SegmentIndex();
+  return all;
 }
 
-Result<Store::Topic> Store::PutTopic(const std::string& name, int32_t partitions) {
-  // No Reopen may bring another topic to light between the reading and the writing.
-  std::shared_lock lock(exchange_);
-  if (!db_) return NotOpen();
-  MILLRACE_ASSIGN(const auto topics, ReadTopics());
-  if (const auto at = topics.find(name); at != topics.end()) return at->second;
-  Topic topic{1, partitions};
-  for (const auto& [other, known] : topics) topic.id = std::max(topic.id, known.id + 1);
-  std::string value;
-  ByteWriter w(&value);
-  w.Fixed(topic.id);
-  w.Fixed(topic.partitions);
-  rocksdb::WriteOptions sync;
-  sync.sync = true;
-  const rocksdb::Status s = db_->Put(sync, "t" + name, value);
-  if (!s.ok()) return FromStatus(s, "a topic could not be created", " topic=" + name);
+Status Store::LoadSealed(uint64_t segment) {
+  const auto index = IndexFile::Open(IndexPath(directory_, segment), segment);
+  if (!index.ok() && index.error().code == Code::kUnavailable) return index.error();
+  std::error_code missing;
+  const uint64_t size = std::filesystem::file_size(SegmentPath(directory_, segment), missing);
+  if (index.ok() && (missing || size <= (*index)->covered())) {
+    if (missing || size < (*index)->covered()) {
+      LogWarn("a file of the log is missing or cut, its records cannot be read",
+              {{"path", SegmentPath(directory_, segment)},
+               {"bytes", missing ? 0 : size},
+               {"written", (*index)->covered()}});
+    }
+    for (const auto& [key, span] : (*index)->spans()) MILLRACE_TRY(AddRun(segment, key, span));
+    return {};
+  }
+  MILLRACE_ASSIGN(SegmentIndex all, LoadIndex(segment));
+  MILLRACE_ASSIGN(const auto file, File::Open(SegmentPath(directory_, segment), File::Mode::kRead));
+  MILLRACE_TRY(Walk(*file, segment, true, &all));
+  LogWarn("an index of the log was missing or damaged and is made again",
+          {{"path", IndexPath(directory_, segment)}});
+  ReplaceFile(directory_, std::filesystem::path(IndexPath(directory_, segment)).filename(),
+              all.Encode(segment))
+      .Ignore("the next start makes it");
+  for (const auto& [key, part] : all.parts()) MILLRACE_TRY(AddRun(segment, key, part.span));
+  return {};
+}
+
+Status Store::LoadLast(uint64_t segment) {
+  const std::string path = SegmentPath(directory_, segment);
+  MILLRACE_ASSIGN(SegmentIndex index, LoadIndex(segment));
+  const auto file = File::Open(path, File::Mode::kAppend);
+  if (!file.ok() && file.error().code == Code::kNotFound) return LoadSealed(segment);
+  if (!file.ok()) return file.error();
+  MILLRACE_TRY(CheckSegmentHead(**file));
+  const uint64_t covered = index.covered;
+  MILLRACE_ASSIGN(const Walked walked, Walk(**file, segment, false, &index));
+  if (walked.size > walked.end) {
+    dropped_bytes_ = walked.size - walked.end;
+    LogWarn(
+        "the end of the log was not whole and is dropped: usually a write that was cut off before "
+        "it was acknowledged, or else a damaged file",
+        {{"path", path}, {"bytes", dropped_bytes_}, {"kept", walked.end}});
+    MILLRACE_TRY((*file)->Truncate(walked.end));
+  }
+  // What the last process wrote and did not sync becomes readable now, so it must be durable.
+  MILLRACE_TRY((*file)->Sync());
+  const bool cut = walked.size < covered && walked.size > 0;
+  if (cut || walked.damaged > 0) {
+    LogWarn("a file of the log is cut or damaged, some of its records cannot be read",
+            {{"path", path},
+             {"bytes", walked.size},
+             {"written", std::max(covered, walked.size)},
+             {"damaged", walked.damaged}});
+  }
+  for (const auto& [key, part] : index.parts()) MILLRACE_TRY(AddRun(segment, key, part.span));
+  if (walked.end < kSegmentHead || walked.size < covered) return {};
+  file_ = *file;
+  size_ = walked.end;
+  open_segment_ = segment;
+  open_ = std::move(index);
+  return {};
+}
+
+Status Store::AddRun(uint64_t segment, PartitionKey key, const Span& span) {
+  if (span.count == 0) return {};
+  std::vector<Run>& runs = runs_[key];
+  if (!runs.empty() && span.first < runs.back().span.end())
+    return Corruption("two files of the log hold the same offsets path=" +
+                      SegmentPath(directory_, segment));
+  runs.push_back({segment, span});
+  return {};
+}
+
+std::map<std::string, Topic> Store::topics() const {
+  std::lock_guard lock(mutex_);
+  return topics_.by_name;
+}
+
+Result<Topic> Store::PutTopic(const std::string& name, int32_t partitions) {
+  std::lock_guard one_at_a_time(making_topic_);
+  Topics changed;
+  {
+    std::lock_guard lock(mutex_);
+    const auto there = topics_.by_name.find(name);
+    if (there != topics_.by_name.end()) return there->second;
+    changed = topics_;
+  }
+  const Topic topic{changed.next_id++, partitions};
+  changed.by_name[name] = topic;
+  MILLRACE_TRY(changed.Save(directory_));
+  std::lock_guard lock(mutex_);
+  topics_ = std::move(changed);
   return topic;
 }
 
-Result<Store::Extent> Store::FindExtent(uint32_t topic, int32_t partition) {
-  Extent extent;
-  const std::string prefix = RecordKey(topic, partition, 0).substr(0, 9);
-  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
-  it->SeekForPrev(RecordKey(topic, partition, -1));
-  if (it->Valid() && it->key().starts_with(prefix)) {
-    extent.end = OffsetOfKey(it->key().ToStringView()) + 1;
-    MILLRACE_ASSIGN(extent.last_time, DecodeAppendTime(it->value().ToStringView()));
-    // An iterator would read the value too, and damage of that one record must not keep the rest
-    // from being served.
-    std::vector<rocksdb::KeyVersion> oldest;
-    const rocksdb::Status found =
-        rocksdb::GetAllKeyVersions(db_.get(), prefix, it->key(), 1, &oldest);
-    if (!found.ok()) return FromStatus(found, "the log's start cannot be found");
-    if (!oldest.empty()) extent.start = OffsetOfKey(oldest.front().user_key);
-  }
-  if (!it->status().ok()) return FromStatus(it->status(), "the log's end cannot be found");
-  return extent;
+Store::Extent Store::FindExtent(PartitionKey key) const {
+  std::lock_guard lock(mutex_);
+  const auto at = runs_.find(key);
+  if (at == runs_.end()) return {};
+  const Span& last = at->second.back().span;
+  return {at->second.front().span.first, last.end(), last.last_time};
 }
 
-Status Store::Commit(const std::vector<Write>& writes) {
-  std::shared_lock lock(exchange_);
-  if (!db_) return NotOpen();
-  rocksdb::WriteBatch batch;
-  for (const Write& w : writes) {
-    const std::string key = RecordKey(w.topic, w.partition, w.offset);
-    const std::string prefix = EncodePrefix(*w.entry, w.append_time);
-    const rocksdb::Slice key_part(key);
-    const rocksdb::Slice value_parts[2] = {prefix, w.entry->value};
-    const rocksdb::Status s = batch.Put({&key_part, 1}, {value_parts, 2});
-    if (!s.ok()) return FromStatus(s, "a record could not be added to a group");
+void Store::Seal() {
+  const auto name = std::filesystem::path(IndexPath(directory_, open_segment_)).filename();
+  const Status saved = ReplaceFile(directory_, name, open_.Encode(open_segment_));
+  if (!saved.ok()) {
+    LogWarn("an index of the log was not written, the next start makes it",
+            {{"segment", open_segment_}, {"error", saved.error().message}});
   }
-  rocksdb::WriteOptions sync;
-  sync.sync = true;
-  const rocksdb::Status s = db_->Write(sync, &batch);
-  if (!s.ok()) return FromStatus(s, "the log could not be written: check disk and space");
+  file_.reset();
+  std::lock_guard lock(mutex_);
+  open_segment_ = 0;
+  open_ = SegmentIndex();
+}
+
+Status Store::BeginSegment() {
+  const uint64_t segment = last_segment_ + 1;
+  MILLRACE_ASSIGN(const auto file,
+                  File::Open(SegmentPath(directory_, segment), File::Mode::kCreate));
+  MILLRACE_TRY(file->Write(0, SegmentHead(segment)));
+  MILLRACE_TRY(file->Sync());
+  MILLRACE_TRY(SyncDirectory(directory_));
+  file_ = file;
+  size_ = kSegmentHead;
+  last_segment_ = segment;
+  std::lock_guard lock(mutex_);
+  open_segment_ = segment;
   return {};
 }
 
-Result<std::vector<LogRecord>> Store::Scan(uint32_t topic, int32_t partition, int64_t from,
-                                           int64_t end, size_t max_bytes) {
-  std::shared_lock lock(exchange_);
-  if (!db_) return NotOpen();
-  std::vector<LogRecord> records;
-  const auto arena = std::make_shared<Arena>();
-  const std::string upper = RecordKey(topic, partition, end);
-  const rocksdb::Slice upper_slice(upper);
-  rocksdb::ReadOptions options;
-  options.iterate_upper_bound = &upper_slice;
-  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
-  size_t bytes = 0;
-  int64_t next = from;
-  for (it->Seek(RecordKey(topic, partition, from));
-       it->Valid() && next < end && (bytes < max_bytes || records.empty()); it->Next(), ++next) {
-    if (OffsetOfKey(it->key().ToStringView()) != next) break;
-    auto record = DecodeRecord(it->value().ToStringView(), Offset(next), arena);
-    if (!record.ok()) {
-      // What is good before the damage is read first; the next read begins at it.
-      if (!records.empty()) return records;
-      return Corruption(record.error().message + Facts(topic, partition, next) +
-                        " directory=" + directory_);
-    }
-    bytes += record->value.size();
-    records.push_back(std::move(*record));
+Status Store::MakeWritable() {
+  if (failed_) {
+    // Nobody was told that the rest is there, so it is taken away. Where the disk failed once it
+    // may fail again: the next record goes to a new file.
+    MILLRACE_TRY(file_->Truncate(size_));
+    MILLRACE_TRY(file_->Sync());
+    failed_ = false;
+    LogInfo("the log can be written again after a failed write", {{"directory", directory_}});
+    if (size_ > kSegmentHead) Seal();
   }
-  if (!records.empty()) return records;
-  if (!it->status().ok())
-    return FromStatus(it->status(), "the log cannot be read", Facts(topic, partition, next));
-  if (next < end && (bytes < max_bytes || records.empty()))
-    return Corruption("a record is missing" + Facts(topic, partition, next) +
-                      " directory=" + directory_);
+  if (file_ && size_ >= segment_bytes_) Seal();
+  if (!file_) MILLRACE_TRY(BeginSegment());
+  return {};
+}
+
+Status Store::Commit(const std::vector<Write>& writes) {
+  if (const Status ready = MakeWritable(); !ready.ok())
+    return ResourceExhausted("the log could not be written: " + ready.error().message);
+  std::map<PartitionKey, GroupPart> parts;
+  for (const Write& w : writes) {
+    GroupPart& part = parts.try_emplace(w.key, GroupPart{w.key, w.offset, 0}).first->second;
+    part.count = w.offset + 1 - part.first;
+  }
+  std::vector<GroupPart> table;
+  for (const auto& [key, part] : parts) table.push_back(part);
+  GroupWriter group(last_segment_, size_, table);
+  for (const Write& w : writes) group.Add(w.key, w.offset, w.append_time, *w.entry);
+  failed_ = true;
+  Status written = file_->Write(size_, group.bytes());
+  if (written.ok()) written = file_->Sync();
+  if (!written.ok()) return Unavailable("the log could not be written: " + written.error().message);
+  failed_ = false;
+  size_ += group.bytes().size();
+
+  std::lock_guard lock(mutex_);
+  for (const GroupWriter::Placed& p : group.placed())
+    open_.Add(p.key, p.offset, {static_cast<uint32_t>(p.position / 8), p.bytes, p.append_time});
+  open_.covered = size_;
+  for (const auto& [key, part] : parts) {
+    std::vector<Run>& runs = runs_[key];
+    if (runs.empty() || runs.back().segment != open_segment_) runs.push_back({open_segment_, {}});
+    runs.back().span = open_.Find(key)->span;
+  }
+  return {};
+}
+
+Error Store::Damaged(const std::string& what, PartitionKey key, int64_t offset) const {
+  return Corruption(what + " topic_id=" + std::to_string(key.topic) +
+                    " partition=" + std::to_string(key.partition) +
+                    " offset=" + std::to_string(offset) + " directory=" + directory_);
+}
+
+Result<Store::Slice> Store::Find(PartitionKey key, int64_t from, int64_t end, size_t max_bytes) {
+  Slice slice;
+  slice.first = from;
+  const auto take = [&](const std::vector<Entry>& entries, const Span& span) {
+    const int64_t stop = std::min(end, span.end()) - span.first;
+    size_t bytes = 0;
+    for (int64_t i = from - span.first; i < stop && (bytes < max_bytes || bytes == 0); ++i) {
+      slice.entries.push_back(entries[static_cast<size_t>(i)]);
+      bytes += slice.entries.back().bytes;
+    }
+  };
+  Run run;
+  {
+    std::lock_guard lock(mutex_);
+    const std::vector<Run>& runs = runs_[key];
+    auto at = std::upper_bound(runs.begin(), runs.end(), from,
+                               [](int64_t o, const Run& r) { return o < r.span.first; });
+    if (at == runs.begin() || from >= (--at)->span.end())
+      return Damaged("a record is missing", key, from);
+    run = *at;
+    slice.segment = run.segment;
+    if (run.segment == open_segment_) {
+      take(open_.Find(key)->entries, run.span);
+      return slice;
+    }
+  }
+  MILLRACE_ASSIGN(const auto entries, cache_.EntriesOf(run.segment, key, run.span));
+  take(*entries, run.span);
+  return slice;
+}
+
+Result<size_t> Store::ReadNear(const Slice& slice, size_t i, PartitionKey key,
+                               std::vector<LogRecord>* records) {
+  const auto offset = [&](size_t n) { return slice.first + static_cast<int64_t>(n); };
+  const uint64_t from = slice.entries[i].position();
+  uint64_t end = from;
+  size_t stop = i;
+  for (; stop < slice.entries.size(); ++stop) {
+    const Entry& e = slice.entries[stop];
+    if (e.bytes == 0) break;
+    if (stop > i && (e.position() < end || e.position() - end > kNear ||
+                     e.position() + e.bytes - from > kReadBytes))
+      break;
+    end = e.position() + e.bytes;
+  }
+  if (stop == i) return Damaged("a record is damaged", key, offset(i));
+  const auto opened = cache_.Segment(slice.segment);
+  if (!opened.ok() && opened.error().code == Code::kCorruption)
+    return Damaged(opened.error().message, key, offset(i));
+  MILLRACE_ASSIGN(const std::shared_ptr<File> file, opened);
+  const std::shared_ptr<uint64_t[]> buffer(new uint64_t[(end - from + 7) / 8]);
+  char* const bytes = reinterpret_cast<char*>(buffer.get());
+  MILLRACE_ASSIGN(const size_t got, file->Read(from, bytes, end - from));
+  for (size_t n = i; n < stop; ++n) {
+    const Entry& e = slice.entries[n];
+    const uint64_t at = e.position() - from;
+    std::optional<FrameHead> head;
+    if (at + e.bytes <= got) head = ReadHead({bytes + at, e.bytes}, slice.segment, e.position());
+    if (!head || head->key != key || head->offset != offset(n) || head->bytes() != e.bytes) {
+      if (n > i) return n - i;
+      return Damaged("a record is damaged", key, offset(n));
+    }
+    auto record = ReadRecord(*head, {bytes + at + sizeof *head, e.bytes - sizeof *head}, buffer);
+    if (!record.ok()) {
+      if (n > i) return n - i;
+      return Damaged(record.error().message, key, offset(n));
+    }
+    records->push_back(std::move(*record));
+  }
+  return stop - i;
+}
+
+Result<std::vector<LogRecord>> Store::Scan(PartitionKey key, int64_t from, int64_t end,
+                                           size_t max_bytes) {
+  std::vector<LogRecord> records;
+  size_t bytes = 0;
+  for (int64_t next = from; next < end && (bytes < max_bytes || records.empty());) {
+    const Result<Slice> slice = Find(key, next, end, max_bytes - std::min(bytes, max_bytes));
+    if (!slice.ok() && records.empty()) return slice.error();
+    // What is good before the damage is read first; the next read begins at it.
+    if (!slice.ok()) return records;
+    for (size_t i = 0; i < slice->entries.size();) {
+      const Result<size_t> read = ReadNear(*slice, i, key, &records);
+      if (!read.ok() && records.empty()) return read.error();
+      if (!read.ok()) return records;
+      for (const size_t stop = i + *read; i < stop; ++i) bytes += slice->entries[i].bytes;
+    }
+    next = records.back().offset.value + 1;
+  }
   return records;
 }
 
-Result<Micros> Store::AppendTimeAt(uint32_t topic, int32_t partition, int64_t offset) {
-  std::shared_lock lock(exchange_);
-  if (!db_) return NotOpen();
-  rocksdb::PinnableSlice value;
-  const rocksdb::Status s =
-      db_->Get({}, db_->DefaultColumnFamily(), RecordKey(topic, partition, offset), &value);
-  if (s.IsNotFound())
-    return Corruption("a record is missing" + Facts(topic, partition, offset) +
-                      " directory=" + directory_);
-  if (!s.ok()) return FromStatus(s, "the log cannot be read", Facts(topic, partition, offset));
-  return DecodeAppendTime(value.ToStringView());
+Result<int64_t> Store::OffsetForTime(PartitionKey key, int64_t end, Micros t) {
+  std::vector<Run> runs;
+  {
+    std::lock_guard lock(mutex_);
+    for (const Run& run : runs_[key])
+      if (run.span.largest_time >= t) runs.push_back(run);
+  }
+  for (const Run& run : runs) {
+    if (run.span.first >= end) break;
+    MILLRACE_ASSIGN(const Slice slice,
+                    Find(key, run.span.first, std::min(end, run.span.end()), SIZE_MAX));
+    for (size_t i = 0; i < slice.entries.size(); ++i) {
+      if (slice.entries[i].append_time >= t) return slice.first + static_cast<int64_t>(i);
+    }
+  }
+  return end;
 }
 
 }  // namespace millrace::log_embedded

@@ -1,28 +1,24 @@
 #pragma once
 
-#include <rocksdb/db.h>
-
 #include <map>
 #include <memory>
-#include <shared_mutex>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "millrace/log/log.h"
-#include "record_codec.h"
+#include "segment_cache.h"
+#include "topics.h"
 
 namespace millrace::log_embedded {
 
-/// What lies on disk: topics and records in one RocksDB database. Every call blocks.
+/// What lies on disk: topics, and segments of records (docs/formats/log.md). A writer writes the
+/// last segment only and reads none, so damage of what is there already never keeps it from
+/// writing. Every call blocks.
 ///
-/// Threads: Scan and AppendTimeAt any, at any time; Topics, FindExtent, Commit and Reopen one at a
-/// time; PutTopic one at a time, beside them.
+/// Threads: Commit one at a time; PutTopic one at a time, beside it; the rest any, at any time.
 class Store {
  public:
-  struct Topic {
-    uint32_t id = 0;
-    int32_t partitions = 0;
-  };
   /// Where a partition stands: records [start, end), and the append time of the last.
   struct Extent {
     int64_t start = 0;
@@ -30,53 +26,84 @@ class Store {
     Micros last_time = kMinusInfinity;
   };
   struct Write {
-    uint32_t topic = 0;
-    int32_t partition = 0;
+    PartitionKey key;
     int64_t offset = 0;
     Micros append_time = 0;
     const LogEntry* entry = nullptr;
   };
 
   /// Errors as EmbeddedLog::Open.
-  static Result<std::unique_ptr<Store>> Open(const std::string& directory);
+  static Result<std::unique_ptr<Store>> Open(const std::string& directory, uint64_t segment_bytes);
   ~Store();
 
-  Result<std::map<std::string, Topic>> Topics();
-  /// What is stored under the name, which a put that failed may have left, or else a new topic
-  /// whose id is larger than any other's.
+  std::map<std::string, Topic> topics() const;
+  /// What is stored under the name, or else a new topic whose id no other ever had.
   Result<Topic> PutTopic(const std::string& name, int32_t partitions);
-  Result<Extent> FindExtent(uint32_t topic, int32_t partition);
+  Extent FindExtent(PartitionKey key) const;
+  /// Bytes behind the last whole write that Open found and dropped.
+  uint64_t dropped_bytes() const { return dropped_bytes_; }
 
-  /// Makes all of `writes` durable and readable. After an error nothing can be written until
-  /// Reopen, which may find some of them.
+  /// Makes all of `writes` durable and readable. kResourceExhausted: nothing was written.
+  /// kUnavailable: some may have been, and are taken back before the next group is written.
   Status Commit(const std::vector<Write>& writes);
-  /// Closes the database and opens it again: RocksDB does not go on after a failed write.
-  Status Reopen();
 
-  /// Records [from, end) up to about max_bytes of values, at least one. kCorruption names the
-  /// offset.
-  Result<std::vector<LogRecord>> Scan(uint32_t topic, int32_t partition, int64_t from, int64_t end,
+  /// Records [from, end) up to about max_bytes, at least one. kCorruption names the offset.
+  Result<std::vector<LogRecord>> Scan(PartitionKey key, int64_t from, int64_t end,
                                       size_t max_bytes);
-  Result<Micros> AppendTimeAt(uint32_t topic, int32_t partition, int64_t offset);
+  /// The first offset below `end` whose record has append time >= t, or `end`.
+  Result<int64_t> OffsetForTime(PartitionKey key, int64_t end, Micros t);
 
  private:
-  Store(std::string directory, int lock_fd);
+  struct Run {
+    uint64_t segment = 0;
+    Span span;
+  };
+  /// Consecutive entries of one segment, the first for offset `first`.
+  struct Slice {
+    uint64_t segment = 0;
+    int64_t first = 0;
+    std::vector<Entry> entries;
+  };
 
-  Result<std::map<std::string, Topic>> ReadTopics();
-  Status OpenDatabase();
-  void CloseDatabase();
-  Error NotOpen() const;
-  /// `about`: facts, each with a blank before it.
-  Error FromStatus(const rocksdb::Status& s, const std::string& what,
-                   const std::string& about = {}) const;
-  Status CheckFormat();
+  Store(std::string directory, int lock_fd, uint64_t segment_bytes);
+
+  Status LoadTopics(bool is_new);
+  Status LoadSegments(const std::vector<uint64_t>& numbers);
+  Status LoadSealed(uint64_t segment);
+  Status LoadLast(uint64_t segment);
+  Result<SegmentIndex> LoadIndex(uint64_t segment);
+  Status AddRun(uint64_t segment, PartitionKey key, const Span& span);
+
+  Status MakeWritable();
+  Status BeginSegment();
+  void Seal();
+  Result<Slice> Find(PartitionKey key, int64_t from, int64_t end, size_t max_bytes);
+  /// Reads records of a slice from entry `i` on that lie near each other, up to the first that is
+  /// damaged; gives how many entries that were.
+  Result<size_t> ReadNear(const Slice& slice, size_t i, PartitionKey key,
+                          std::vector<LogRecord>* records);
+  Error Damaged(const std::string& what, PartitionKey key, int64_t offset) const;
 
   const std::string directory_;
   const int lock_fd_;
-  /// Shared: db_ is used; exclusive: it is exchanged.
-  std::shared_mutex exchange_;
-  /// nullptr after a Reopen that failed.
-  std::unique_ptr<rocksdb::DB> db_;
+  const uint64_t segment_bytes_;
+  SegmentCache cache_;
+  uint64_t dropped_bytes_ = 0;
+
+  /// The committer's own: the segment that is written, if there is one, and its durable bytes.
+  std::shared_ptr<File> file_;
+  uint64_t size_ = 0;
+  uint64_t last_segment_ = 0;
+  /// Behind `size_` may stand what a failed write left.
+  bool failed_ = false;
+
+  std::mutex making_topic_;
+  mutable std::mutex mutex_;  ///< guards what follows
+  Topics topics_;
+  std::map<PartitionKey, std::vector<Run>> runs_;
+  /// The segment that is written, and what it holds.
+  uint64_t open_segment_ = 0;
+  SegmentIndex open_;
 };
 
 }  // namespace millrace::log_embedded

@@ -176,6 +176,10 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
   front.readiness.Recovering("the log and the stores are being opened");
   const auto log = log_embedded::EmbeddedLog::Open(dir + "/log");
   if (!log.ok()) return FailStore(log.error());
+  metrics
+      .GetGauge("millrace_log_dropped_bytes",
+                "Bytes at the log's end that were no whole write when this process opened it.", {})
+      .Set(static_cast<double>((*log)->dropped_bytes()));
   const auto stores = service::WorkerStores::Open(dir);
   if (!stores.ok()) return FailStore(stores.error());
   const block_arrow::ArrowBlockCodec blocks;

@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "millrace/base/crash_point.h"
-#include "record_codec.h"
 #include "support/temp_dir.h"
 #include "support/test_executor.h"
 
@@ -72,13 +71,6 @@ class NoDescriptors {
  private:
   rlimit before_{};
 };
-
-std::vector<std::string> Files(const std::filesystem::path& dir, const std::string& suffix) {
-  std::vector<std::string> found;
-  for (const auto& f : std::filesystem::directory_iterator(dir))
-    if (f.path().string().ends_with(suffix)) found.push_back(f.path().string());
-  return found;
-}
 
 }  // namespace
 
@@ -172,10 +164,11 @@ TEST_CASE_METHOD(Fixture, "an append that cannot be written is told so, and late
   tight.reset();
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == Code::kUnavailable);
-  CHECK(refused.error().message.find("check disk and space") != std::string::npos);
+  CHECK(refused.error().message.find("ulimit -f") != std::string::npos);
   CHECK_FALSE(still.ok());
+  // Nothing of a write that failed is left where readers could meet it.
   const int64_t again = Append("again").value().value;
-  CHECK(again >= 1);
+  CHECK(again == 1);
   CHECK(ReadAll().back().value == "again");
   Reopen();
   CHECK(Append("after").value() == Offset(again + 1));
@@ -274,15 +267,6 @@ TEST_CASE_METHOD(Fixture,
   });
   CHECK_THROWS(executor.RunUntilDone(log->CreateTopic({"untold", 2})));
   InstallCrashPointHandler(nullptr);
-  const bool reopened = GENERATE(false, true);
-  if (reopened) {
-    {
-      const TooSmallFiles tight;
-      CHECK_FALSE(Append(std::string(1 << 20, 'x')).ok());
-    }
-    Append("again").value();
-    CHECK(executor.RunUntilDone(log->ListTopics()).value().size() == 2);
-  }
   REQUIRE(executor.RunUntilDone(log->CreateTopic({"v", 1})).ok());
   REQUIRE(executor.RunUntilDone(log->Append("v", PartitionId(0), {"", "v", {}})).ok());
   CHECK(executor.RunUntilDone(log->CreateTopic({"untold", 1})).error().code == Code::kConflict);
@@ -291,77 +275,5 @@ TEST_CASE_METHOD(Fixture,
     CHECK(executor.RunUntilDone(log->Range("untold", PartitionId(0))).value().end == Offset(0));
     CHECK(executor.RunUntilDone(log->Range("v", PartitionId(0))).value().end == Offset(1));
     Reopen();
-  }
-}
-
-TEST_CASE_METHOD(Fixture, "damage on disk is reported, never read as an event or skipped") {
-  Open();
-  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
-  for (int i = 0; i < 40; ++i) Append(std::string(5000, static_cast<char>('a' + i % 26))).value();
-  log.reset();
-  Open();  // Recovery moves the records from the write-ahead log into blob files.
-  log.reset();
-  const auto blobs = Files(dir.Sub("log"), ".blob");
-  REQUIRE(blobs.size() == 1);
-  std::fstream f(blobs[0], std::ios::in | std::ios::out | std::ios::binary);
-  f.seekp(60'000);
-  f.put('#');
-  f.close();
-  auto opened = EmbeddedLog::Open(dir.Sub("log"));
-  REQUIRE(opened.ok());
-  log = std::move(*opened);
-  // The good records before the damage are given, then the damage is named.
-  const auto before =
-      executor.RunUntilDone(log->Read("t", PartitionId(0), Offset(0), kAll, microseconds(0)));
-  REQUIRE(before.ok());
-  REQUIRE(before->size() == 11);
-  const auto read =
-      executor.RunUntilDone(log->Read("t", PartitionId(0), Offset(11), kAll, microseconds(0)));
-  REQUIRE_FALSE(read.ok());
-  CHECK(read.error().code == Code::kCorruption);
-  CHECK(read.error().message.find("offset=11") != std::string::npos);
-}
-
-TEST_CASE_METHOD(Fixture, "damage of the oldest record does not keep the others from being read") {
-  Open();
-  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", 1})).ok());
-  for (int i = 0; i < 4; ++i) Append(std::string(5000, static_cast<char>('a' + i))).value();
-  Reopen();  // Recovery moves the records from the write-ahead log into blob files.
-  log.reset();
-  const auto blobs = Files(dir.Sub("log"), ".blob");
-  REQUIRE(blobs.size() == 1);
-  std::fstream f(blobs[0], std::ios::in | std::ios::out | std::ios::binary);
-  f.seekp(2'000);
-  f.put('#');
-  f.close();
-  auto opened = EmbeddedLog::Open(dir.Sub("log"));
-  REQUIRE(opened.ok());
-  log = std::move(*opened);
-  const OffsetRange range = executor.RunUntilDone(log->Range("t", PartitionId(0))).value();
-  CHECK(range.start == Offset(0));
-  CHECK(range.end == Offset(4));
-  const auto read = [&](int64_t from) {
-    return executor.RunUntilDone(
-        log->Read("t", PartitionId(0), Offset(from), kAll, microseconds(0)));
-  };
-  CHECK(read(0).error().code == Code::kCorruption);
-  CHECK(read(1).value().size() == 3);
-}
-
-TEST_CASE("a stored record with any bit flipped is not taken for a record") {
-  const LogEntry entry{"key", "value", {{"h", "v"}}};
-  std::string stored = log_embedded::EncodePrefix(entry, 42) + entry.value;
-  const auto decode = [&] {
-    return log_embedded::DecodeRecord(stored, Offset(7), std::make_shared<log_embedded::Arena>());
-  };
-  const LogRecord good = decode().value();
-  CHECK(good.append_time == 42);
-  CHECK(good.key == "key");
-  CHECK(good.value == "value");
-  CHECK(good.headers == entry.headers);
-  for (size_t bit = 0; bit < stored.size() * 8; ++bit) {
-    stored[bit / 8] = static_cast<char>(stored[bit / 8] ^ (1 << (bit % 8)));
-    CHECK(decode().error().code == Code::kCorruption);
-    stored[bit / 8] = static_cast<char>(stored[bit / 8] ^ (1 << (bit % 8)));
   }
 }

@@ -22,13 +22,20 @@ class EmbeddedLog : public EventLog {
   static constexpr size_t kMaxQueuedRecords = 65'536;
   /// What one sync covers at most: a few milliseconds of writing on an ordinary disk.
   static constexpr size_t kMaxGroupBytes = 8 << 20;
+  /// A segment that holds so much is not written any more: about 8,000 files for a terabyte, and
+  /// the most that a start after a crash reads.
+  static constexpr uint64_t kSegmentBytes = 128 << 20;
 
   /// Opens the log in `directory`, which is made if it is not there. kConflict: another process has
   /// it open. kInvalidArgument: it cannot be made or written, or has another format. kCorruption:
-  /// it is damaged. kUnavailable: any other failure of the disk.
-  static Result<std::unique_ptr<EmbeddedLog>> Open(const std::string& directory);
+  /// nothing can be read without the damaged file. kUnavailable: any other failure of the disk.
+  static Result<std::unique_ptr<EmbeddedLog>> Open(const std::string& directory,
+                                                   uint64_t segment_bytes = kSegmentBytes);
 
   ~EmbeddedLog() override;
+
+  /// Bytes at the end of the log that Open dropped, because they were no whole write.
+  uint64_t dropped_bytes() const;
 
   Task<Status> CreateTopic(TopicSpec topic) override;
   Task<Result<std::vector<TopicSpec>>> ListTopics() override;

@@ -1,0 +1,88 @@
+#include "topics.h"
+
+#include <optional>
+
+#include "file.h"
+#include "millrace/base/bytes.h"
+#include "millrace/base/hash.h"
+#include "millrace/base/log.h"
+
+namespace millrace::log_embedded {
+namespace {
+
+constexpr uint32_t kMagic = 0x3254524d;  // "MRT2"
+constexpr const char* kFiles[] = {"topics", "topics.copy"};
+
+std::string Encode(const Topics& topics) {
+  std::string body;
+  ByteWriter w(&body);
+  w.Fixed(topics.next_id);
+  w.Varint(topics.by_name.size());
+  for (const auto& [name, topic] : topics.by_name) {
+    w.Text(name);
+    w.Fixed(topic.id);
+    w.Fixed(topic.partitions);
+  }
+  std::string bytes;
+  ByteWriter head(&bytes);
+  head.Fixed(kMagic);
+  head.Fixed(Crc32c(body));
+  return bytes + body;
+}
+
+Result<Topics> Decode(std::string_view bytes, const std::string& path) {
+  const Error damaged = Corruption("the topics of the log are damaged path=" + path);
+  ByteReader r(bytes);
+  if (r.Fixed<uint32_t>() != kMagic) return damaged;
+  const auto crc = r.Fixed<uint32_t>();
+  if (!r.ok() || Crc32c(bytes.substr(2 * sizeof(uint32_t))) != crc) return damaged;
+  Topics topics;
+  topics.next_id = r.Fixed<uint32_t>();
+  const uint64_t n = r.Varint();
+  for (uint64_t i = 0; i < n && r.ok(); ++i) {
+    const std::string name(r.Text());
+    Topic& topic = topics.by_name[name];
+    topic.id = r.Fixed<uint32_t>();
+    topic.partitions = r.Fixed<int32_t>();
+  }
+  if (!r.ok() || !r.done()) return damaged;
+  return topics;
+}
+
+}  // namespace
+
+Result<Topics> Topics::Load(const std::string& directory) {
+  Error error = NotFound("the log has no topics directory=" + directory);
+  std::optional<Topics> found;
+  bool alike = true;
+  for (const char* name : kFiles) {
+    const std::string path = directory + "/" + name;
+    const Result<std::string> bytes = ReadWhole(path);
+    if (!bytes.ok() && bytes.error().code != Code::kNotFound) return bytes.error();
+    Result<Topics> topics = bytes.ok() ? Decode(*bytes, path) : Result<Topics>(bytes.error());
+    if (!topics.ok()) {
+      if (topics.error().code == Code::kCorruption) error = topics.error();
+      alike = false;
+    } else if (found) {
+      alike = alike && Encode(*found) == *bytes;
+    } else {
+      found = std::move(*topics);
+    }
+  }
+  if (!found) return error;
+  if (!alike) {
+    // The first one leads: a process that died between the two had made no promise about it yet.
+    LogWarn("the two files that name the topics were not alike, they are written again",
+            {{"directory", directory}, {"error", error.message}});
+    found->Save(directory).Ignore("the next start does it");
+  }
+  return std::move(*found);
+}
+
+Status Topics::Save(const std::string& directory) const {
+  const std::string bytes = Encode(*this);
+  for (const char* name : kFiles) MILLRACE_TRY(ReplaceFile(directory, name, bytes));
+  return {};
+}
+
+}  // namespace millrace::log_embedded
