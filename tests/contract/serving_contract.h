@@ -364,13 +364,21 @@ inline void CheckServingContract(TestExecutor& executor,
       CHECK(apply_to(shard, o, 10, 11).ok());
     }
     CHECK(rows_of(Output::kLate) == 13);
+    // Rows of a moment at which the clock was ahead do not keep what is behind them.
+    CHECK(apply_to(second, Output::kLate, 10, 12).ok());
+    OutputRow ahead = raw(Output::kLate, 13);
+    ahead.caused_at += 3600 * kSecond;
+    REQUIRE(run(store->Apply({second, Output::kLate, epoch, 12, 13, {ahead}})).ok());
+    CHECK(apply_to(second, Output::kLate, 13, 15).ok());
     // A dropped incarnation's rows go too.
     REQUIRE(run(store->DropViews(shard.incarnation)).ok());
     REQUIRE(
         run(store->Define(ServingShard(40).incarnation, ServingStream(), ServingPipeline())).ok());
     CHECK(rows_of(Output::kLate) == 0);
-    CHECK(remove(12, 100) == 26);
-    CHECK(remove(12, 100) == 0);
+    CHECK(remove(16, 100) == 30);
+    CHECK(remove(16, 100) == 0);
+    CHECK(remove(3700, 100) == 1);
+    CHECK(remove(3700, 100) == 0);
   }
 
   SECTION("the name shows the youngest incarnation, and tables outlive their views") {

@@ -252,6 +252,15 @@ vector('V20-end', 'tumble 3600000', V20 + ['end'],
         '[2001-01-01T11:00:00Z,2001-01-01T12:00:00Z) a r1 n=1 @5'],
        quarantine=['@0 TOO_FAR_AHEAD', '@4 TOO_FAR_AHEAD'])
 
+# The log's clock is an hour ahead for one record, and then right again: what is judged by the append time is judged by
+# the record's own.
+V20_STEP = ['a@2001-01-01T10:00:00Z at=2001-01-01T10:00:00Z', 'a@2001-01-01T10:20:00Z at=2001-01-01T11:00:00Z',
+            'a@2001-01-01T10:45:00Z at=2001-01-01T10:00:02Z', 'a@2001-01-01T11:00:02.000001Z at=2001-01-01T10:00:02Z',
+            'a@2001-01-01T11:00:02Z at=2001-01-01T10:00:02Z', 'a@2001-01-01T10:30:00Z at=2001-01-01T10:30:00Z']
+vector('V20-step', 'tumble 600000', V20_STEP,
+       ['[2001-01-01T10:00:00Z,2001-01-01T10:10:00Z) a r1 n=1 @1', '[2001-01-01T10:20:00Z,2001-01-01T10:30:00Z) a r1 n=1 @5'],
+       table=", max_ahead = '1 hour'", quarantine=['@3 TOO_FAR_AHEAD'], watermark='2001-01-01T10:30:00Z')
+
 # Late but accepted.
 vector('V24', 'tumble 10000', ['a@10000', 'a@5000', 'tick'], ['[0,10000) a r1 n=1 @2'], L='3000',
        watermark='10000', counters={'read': 2, 'aggregated': 2, 'assigned': 2, 'taken': 2,

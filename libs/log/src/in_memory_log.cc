@@ -77,10 +77,9 @@ Task<Result<Offset>> InMemoryLog::Append(std::string topic, PartitionId partitio
     co_return Unavailable(NoSuchPartition(topic, partition).message);
   }
   if (Broken(entry.chain)) co_return BehindFailedAppend();
-  const Micros last = p->records.empty() ? kMinusInfinity : p->records.back()->append_time;
   const Offset offset(static_cast<int64_t>(p->records.size()));
-  p->records.push_back(std::make_shared<const Stored>(
-      Stored{std::move(entry), std::max(Executor::Current().Wall(), last)}));
+  p->records.push_back(
+      std::make_shared<const Stored>(Stored{std::move(entry), Executor::Current().Wall()}));
   for (const auto& w : std::exchange(p->waiting, {})) w.Set(true);
   co_return offset;
 }
@@ -124,9 +123,8 @@ Task<Result<Offset>> InMemoryLog::OffsetForTime(std::string topic, PartitionId p
                                                 Micros t) {
   const Partition* p = state_->Find(topic, partition);
   if (p == nullptr) co_return NoSuchPartition(topic, partition);
-  const auto it =
-      std::lower_bound(p->records.begin(), p->records.end(), t,
-                       [](const auto& stored, Micros at) { return stored->append_time < at; });
+  const auto it = std::find_if(p->records.begin(), p->records.end(),
+                               [&](const auto& stored) { return stored->append_time >= t; });
   co_return Offset(it - p->records.begin());
 }
 

@@ -171,9 +171,8 @@ Status EmbeddedLog::Core::Write(const std::vector<std::shared_ptr<Request>>& gro
   writes.reserve(group.size());
   for (const auto& r : group) {
     Partition& p = *r->partition;
-    p.staged.last_time = std::max(p.staged.last_time, r->now);
     r->offset = p.staged.end++;
-    writes.push_back({p.key, r->offset, p.staged.last_time, &r->entry});
+    writes.push_back({p.key, r->offset, r->now, &r->entry});
   }
   CrashPoint("log_embedded.append.before_write");
   MILLRACE_TRY(store->Commit(writes));

@@ -136,7 +136,6 @@ void SegmentIndex::Add(PartitionKey key, int64_t offset, const Entry& entry) {
   if (offset < part.span.first) return;
   part.entries[static_cast<size_t>(offset - part.span.first)] = entry;
   part.span.largest_time = std::max(part.span.largest_time, entry.append_time);
-  part.span.last_time = entry.append_time;
 }
 
 void SegmentIndex::Expect(const GroupPart& part) {

@@ -32,7 +32,6 @@ struct Span {
   int64_t first = 0;
   int64_t count = 0;
   Micros largest_time = kMinusInfinity;
-  Micros last_time = kMinusInfinity;
 
   int64_t end() const { return first + count; }
 };

@@ -199,8 +199,7 @@ Store::Extent Store::FindExtent(PartitionKey key) const {
   std::lock_guard lock(mutex_);
   const auto at = runs_.find(key);
   if (at == runs_.end()) return {};
-  const Span& last = at->second.back().span;
-  return {at->second.front().span.first, last.end(), last.last_time};
+  return {at->second.front().span.first, at->second.back().span.end()};
 }
 
 void Store::Seal() {

@@ -19,11 +19,10 @@ namespace millrace::log_embedded {
 /// Threads: Commit one at a time; PutTopic one at a time, beside it; the rest any, at any time.
 class Store {
  public:
-  /// Where a partition stands: records [start, end), and the append time of the last.
+  /// Where a partition stands: records [start, end).
   struct Extent {
     int64_t start = 0;
     int64_t end = 0;
-    Micros last_time = kMinusInfinity;
   };
   struct Write {
     PartitionKey key;

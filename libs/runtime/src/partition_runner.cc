@@ -15,6 +15,8 @@ constexpr auto kTickCheck = std::chrono::milliseconds(100);
 constexpr uint32_t kBatchRows = 4096;
 /// Of a record that cannot be read, this much is shown.
 constexpr size_t kShownBytes = 256;
+/// Clocks of one installation differ by less.
+constexpr Micros kAheadWarning = 60 * kSecond;
 /// So many records after a damaged one are tried, to name one that can be read.
 constexpr int64_t kProbes = 10'000;
 
@@ -132,6 +134,7 @@ Task<Status> PartitionRunner::ReadOnce() {
       co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes, wait);
   AddSince(asked, idle_);
   if (records.ok()) {
+    if (!records->empty()) WarnIfAhead(records->back());
     co_await Feed(std::move(*records), from);
     co_return Status();
   }
@@ -147,6 +150,20 @@ Task<Status> PartitionRunner::ReadOnce() {
         records.error().message + "\"");
   }
   co_return Status();
+}
+
+/// While append times are ahead of the clock, events of the future count as being of the present.
+void PartitionRunner::WarnIfAhead(const LogRecord& last) const {
+  const Micros ahead = last.append_time - Executor::Current().Wall();
+  if (ahead <= kAheadWarning) return;
+  static LogRateLimit limit(60);
+  limit.Warn(
+      "the log's append times are ahead of this process's clock: one of the two clocks was wrong, "
+      "set it right",
+      {{"topic", stream_.topic},
+       {"partition", partition_.value},
+       {"offset", last.offset.value},
+       {"ahead_seconds", ahead / kSecond}});
 }
 
 /// The next offset after a damaged record that can be read, if it is near; the log's end will do.

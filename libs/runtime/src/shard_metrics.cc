@@ -47,6 +47,8 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
   lag_records_ = gauge("millrace_worker_lag_records", "Log records not read yet.");
   lag_seconds_ = gauge("millrace_worker_lag_seconds",
                        "How long the oldest record not read yet has been in the log, at most.");
+  append_ahead_ = gauge("millrace_worker_append_ahead_seconds",
+                        "How far the last append time read lies ahead of this process's clock.");
   halted_ = gauge("millrace_worker_halted", "1 while the shard is halted.");
   last_cut_ = gauge("millrace_worker_last_cut_number", "Number of the last committed checkpoint.");
   for (int o = 1; o <= kOutputs; ++o) {
@@ -87,15 +89,20 @@ void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
   // What is not read yet was appended after the last record read, and after the last time that
   // nothing was unread.
   if (unread <= 0) level_at_ = now;
+  level_at_ = std::min(level_at_, now);  // the clock may have stepped back
   const Micros since = std::max(level_at_, shard.last_append_time().value_or(0));
   if (since > 0) lag_seconds_->Set(Seconds(std::max<Micros>(0, now - since)));
+  // Before a clock stepped back it may have said anything.
+  const Micros ahead = shard.last_append_time().value_or(now) - now;
+  append_ahead_->Set(Seconds(std::max<Micros>(0, ahead)));
   last_cut_->Set(static_cast<double>(shard.last_cut().value));
   for (const auto& [output, rows] : outbox_rows_)
     rows->Set(static_cast<double>(shard.outbox_rows(output)));
 }
 
 void ShardMetrics::Clear() {
-  for (Gauge* gauge : {open_windows_, state_bytes_, lag_records_, lag_seconds_, halted_})
+  for (Gauge* gauge :
+       {open_windows_, state_bytes_, lag_records_, lag_seconds_, append_ahead_, halted_})
     gauge->Set(0);
   for (const auto& [output, rows] : outbox_rows_) rows->Set(0);
 }

@@ -252,8 +252,8 @@ Result<int64_t> SqliteServingStore::Core::DeleteRaw(Micros appended_before, int6
   return deleted;
 }
 
-/// One statement, so one transaction. Times of a shard's rows never go back, so those to delete are
-/// the first by number: it reads no more rows than it deletes, but for the last time.
+/// One statement, so one transaction. It looks at the first `max_rows` rows by number only: times
+/// of a shard's rows rise but for moments, so those to delete are among them.
 Result<int64_t> SqliteServingStore::Core::DeleteRawOf(const ShardId& shard, Output output,
                                                       Micros appended_before, int64_t max_rows) {
   const std::string name = TableName(shard.incarnation, output);
@@ -267,6 +267,7 @@ Result<int64_t> SqliteServingStore::Core::DeleteRawOf(const ShardId& shard, Outp
   MILLRACE_ASSIGN(Statement oldest, writer->Prepare(OldestIsBefore(name)));
   oldest.BindText(1, partition);
   oldest.BindValue(2, before);
+  oldest.BindInteger(3, max_rows);
   MILLRACE_ASSIGN(const bool due, oldest.Step());
   if (!due || oldest.Integer(0) == 0) return 0;
   oldest.Reset();

@@ -86,8 +86,8 @@ std::string Upsert(const TableSql& table) {
 }
 
 std::string OldestIsBefore(const std::string& table) {
-  return "SELECT _updated_at < ?2 FROM " + Quoted(table) +
-         " WHERE _shard = ?1 ORDER BY _seq LIMIT 1";
+  return "SELECT EXISTS (SELECT 1 FROM (SELECT _updated_at FROM " + Quoted(table) +
+         " WHERE _shard = ?1 ORDER BY _seq LIMIT ?3) WHERE _updated_at < ?2)";
 }
 
 std::string DeleteOldest(const std::string& table) {

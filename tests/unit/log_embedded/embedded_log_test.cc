@@ -83,12 +83,13 @@ TEST_CASE_METHOD(Fixture, "everything acknowledged is there after the log is ope
   const Micros last = ReadAll().back().append_time;
   executor.ShiftWall(-7200 * kSecond);
   Reopen();
+  CHECK(ReadAll().back().append_time == last);
   CHECK(executor.RunUntilDone(log->ListTopics()).value().size() == 2);
   CHECK(Append("after").value() == Offset(50));
   const auto records = ReadAll();
   REQUIRE(records.size() == 51);
   CHECK(records[49].value.starts_with("49x"));
-  CHECK(records[50].append_time == last);
+  CHECK(records[50].append_time < last - 3600 * kSecond);
   REQUIRE(executor.RunUntilDone(log->CreateTopic({"v", 1})).ok());
   CHECK(executor.RunUntilDone(log->Append("v", PartitionId(0), {"", "v", {}})).value() ==
         Offset(0));

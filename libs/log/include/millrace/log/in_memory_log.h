@@ -6,8 +6,8 @@
 
 namespace millrace {
 
-/// A log that is gone with the object. Append times are the appending executor's wall clock, never
-/// going back within a partition. Every append succeeds at once; decorators add the faults.
+/// A log that is gone with the object. Append times are the appending executor's wall clock. Every
+/// append succeeds at once; decorators add the faults.
 /// Threads: one.
 class InMemoryLog : public EventLog {
  public:

@@ -69,8 +69,8 @@ struct OffsetRange {
   Offset end;
 };
 
-/// An ordered, durable, partitioned log. Offsets of a partition rise by one; append times never go
-/// back within a partition.
+/// An ordered, durable, partitioned log. Offsets of a partition rise by one. An append time is what
+/// the log's clock said at the append: where that clock steps back, so do append times.
 ///
 /// Threads: any executor. Order: appends to one partition take effect in the order in which they
 /// were started; what a failure means for those behind it, their chain says.
@@ -99,7 +99,8 @@ class EventLog {
   /// kNotFound: no such topic or partition. So for OffsetForTime.
   virtual Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) = 0;
 
-  /// First offset whose record has append time >= t; the end if there is none.
+  /// First offset whose record has append time >= t; the end if there is none. So no record of t or
+  /// later stands before it; behind it may stand earlier ones, where the clock stepped back.
   virtual Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition,
                                              Micros t) = 0;
 };

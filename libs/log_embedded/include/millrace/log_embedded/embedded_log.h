@@ -7,7 +7,8 @@
 
 namespace millrace::log_embedded {
 
-/// The log of one process on one machine, in a directory that it owns alone.
+/// The log of one process on one machine, in a directory that it owns alone. Append times are the
+/// appending executor's wall clock.
 ///
 /// Threads: owns one, which commits. Appends that arrive while it syncs share the next sync. What
 /// waits for it is bounded (kMaxQueuedBytes, kMaxQueuedRecords); appends beyond wait in their

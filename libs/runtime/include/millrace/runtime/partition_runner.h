@@ -40,6 +40,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   Task<> TickLoop();
   Task<Status> ReadOnce();
   std::vector<Offset> Places() const;
+  void WarnIfAhead(const LogRecord& last) const;
   Task<Offset> ReadableAfter(Offset damaged);
   Task<Status> AppendDueTicks();
   std::vector<Decoded> Decode(const std::vector<LogRecord>& records) const;

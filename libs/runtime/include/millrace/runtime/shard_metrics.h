@@ -37,6 +37,7 @@ class ShardMetrics {
   Gauge* state_bytes_;
   Gauge* lag_records_;
   Gauge* lag_seconds_;
+  Gauge* append_ahead_;
   Micros level_at_ = 0;  ///< when the shard was last seen to have read everything; 0: never
   Gauge* halted_;
   Gauge* last_cut_;

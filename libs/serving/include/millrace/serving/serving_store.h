@@ -74,7 +74,9 @@ class ServingStore {
 
   /// Deletes rows of the late and quarantine tables, which hold raw events, of every incarnation
   /// that ever was: those whose record was appended before `appended_before`, at most `max_rows` of
-  /// them, of each shard the oldest first. Gives how many; fewer than `max_rows`: no more are left.
+  /// them, of each shard those of the smallest numbers first. Gives how many. Fewer than `max_rows`:
+  /// no more are left, or some stand behind that many rows whose record was appended later, as after
+  /// a clock that stepped back; those come later.
   /// Fences stay where they are, so no owner sends such a row again.
   virtual Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) = 0;
 
