@@ -7,6 +7,31 @@
 
 namespace millrace::test {
 
+/// Keeps what is written to it.
+struct Collected : ByteSink {
+  Status Write(std::string_view piece) override {
+    if (refuses) return Corruption("refused");
+    bytes.append(piece);
+    return {};
+  }
+  Status Finish() override {
+    finished = true;
+    return {};
+  }
+  std::string bytes;
+  bool finished = false;
+  bool refuses = false;
+};
+
+/// A source that ends in an error.
+struct Broken : ByteSource {
+  Result<std::string> Read(size_t) override {
+    if (reads++ == 0) return std::string("some");
+    return Unavailable("broken");
+  }
+  int reads = 0;
+};
+
 /// What every body of the port `objectstore` promises. `store` is empty.
 inline void CheckObjectStoreContract(TestExecutor& executor, ObjectStore& store) {
   const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
@@ -26,10 +51,30 @@ inline void CheckObjectStoreContract(TestExecutor& executor, ObjectStore& store)
     REQUIRE(put("a/b/c.bin", bytes).ok());
     CHECK(run(store.Get("a/b/c.bin")).value().bytes == bytes);
     CHECK(run(store.Stat("a/b/c.bin")).value().size == static_cast<int64_t>(bytes.size()));
+    const auto source = std::make_shared<BufferSource>(Buffer::Own(bytes));
+    REQUIRE(run(store.PutFrom("a/b/from", source)).ok());
+    CHECK(run(store.Get("a/b/from")).value().bytes == bytes);
+    const auto sink = std::make_shared<Collected>();
+    REQUIRE(run(store.GetTo("a/b/c.bin", sink)).ok());
+    CHECK(sink->bytes == bytes);
+    CHECK(sink->finished);
     REQUIRE(put("a/b/c.bin", "new").ok());
     CHECK(run(store.Get("a/b/c.bin")).value().bytes == "new");
     REQUIRE(run(store.Delete("a/b/c.bin")).ok());
     CHECK(run(store.Get("a/b/c.bin")).error().code == Code::kNotFound);
+  }
+
+  SECTION("an error of the source or the sink is told, and leaves no object or the old one") {
+    REQUIRE(run(store.PutFrom("k", std::make_shared<Broken>())).error().message == "broken");
+    CHECK(run(store.Get("k")).error().code == Code::kNotFound);
+    REQUIRE(put("k", "old").ok());
+    CHECK(run(store.PutFrom("k", std::make_shared<Broken>())).error().code == Code::kUnavailable);
+    CHECK(run(store.Get("k")).value().bytes == "old");
+    CHECK(keys("") == "k:3 ");
+    const auto sink = std::make_shared<Collected>();
+    sink->refuses = true;
+    CHECK(run(store.GetTo("k", sink)).error().code == Code::kCorruption);
+    CHECK(run(store.GetTo("absent", sink)).error().code == Code::kNotFound);
   }
 
   SECTION("what is read stays when the object goes") {
@@ -88,6 +133,10 @@ inline void CheckObjectStoreContract(TestExecutor& executor, ObjectStore& store)
     INFO(key);
     CHECK(put(key, "x").error().code == Code::kInvalidArgument);
     CHECK(run(store.Get(key)).error().code == Code::kInvalidArgument);
+    CHECK(run(store.PutFrom(key, std::make_shared<Broken>())).error().code ==
+          Code::kInvalidArgument);
+    CHECK(run(store.GetTo(key, std::make_shared<Collected>())).error().code ==
+          Code::kInvalidArgument);
     CHECK(run(store.Delete(key)).error().code == Code::kInvalidArgument);
     CHECK(run(store.List("a")).error().code == Code::kInvalidArgument);
     CHECK(run(store.List("../")).error().code == Code::kInvalidArgument);

@@ -6,23 +6,21 @@
 
 #include "millrace/base/hash.h"
 #include "millrace/state/state_store.h"
+#include "support/state_files.h"
 #include "support/test_executor.h"
 
 namespace millrace::test {
 
 using Entries = std::vector<std::pair<std::string, std::string>>;
-using FrozenState = std::vector<std::pair<StateFile, Buffer>>;
 
 /// What every body of the port `state` promises.
 inline void CheckStateContract(TestExecutor& executor, StateStores& stores) {
   const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
   const auto store = run(stores.Open("default-s@1-p0")).value();
   const auto all = [&](StateStore& s) { return run(s.Scan("", 1'000'000)).value(); };
-  const auto freeze = [&](StateStore& s) {
-    FrozenState frozen;
-    const auto files = run(s.Freeze()).value();
-    for (const StateFile& f : files) frozen.emplace_back(f, run(s.ReadFile(f.name)).value());
-    return frozen;
+  const auto freeze = [&](StateStore& s) { return FreezeState(executor, s); };
+  const auto restore = [&](StateStore& s, const FrozenState& files) {
+    return RestoreState(executor, s, files);
   };
   const std::string zero("\0", 1);
   const std::string high("\xff\xff");
@@ -44,19 +42,19 @@ inline void CheckStateContract(TestExecutor& executor, StateStores& stores) {
     REQUIRE(run(store->Apply({{{"a", "b"}}, {{"c", "3"}}})).ok());
     FrozenState frozen;
     for (const StateFile& f : files) {
-      frozen.emplace_back(f, run(store->ReadFile(f.name)).value());
+      frozen.emplace_back(f, Buffer::Own(ReadAll(*run(store->ReadFile(f.name)).value())));
       CHECK(static_cast<int64_t>(frozen.back().second.bytes.size()) == f.size);
       CHECK(Crc32c(frozen.back().second.bytes) == f.crc32c);
     }
     const auto other = run(stores.Open("other")).value();
     REQUIRE(run(other->Apply({{}, {{"z", "gone"}}})).ok());
-    REQUIRE(run(other->Restore(frozen)).ok());
+    REQUIRE(restore(*other, frozen).ok());
     CHECK(all(*other) == Entries{{"a", "1"}, {"b", std::string(100'000, 'b')}});
     REQUIRE(run(other->Apply({{}, {{"a", "2"}}})).ok());
     CHECK(all(*other).front().second == "2");
-    REQUIRE(run(other->Restore(freeze(*store))).ok());
+    REQUIRE(restore(*other, freeze(*store)).ok());
     CHECK(all(*other) == Entries{{"b", std::string(100'000, 'b')}, {"c", "3"}});
-    REQUIRE(run(other->Restore({})).ok());
+    REQUIRE(restore(*other, {}).ok());
     CHECK(all(*other).empty());
   }
 
@@ -83,7 +81,7 @@ inline void CheckStateContract(TestExecutor& executor, StateStores& stores) {
           REQUIRE(it->second == data.bytes);
         }
       }
-      if (round % 7 == 6) REQUIRE(run(store->Restore(frozen)).ok());
+      if (round % 7 == 6) REQUIRE(restore(*store, frozen).ok());
       CHECK(all(*store) == Entries(model.begin(), model.end()));
     }
     CHECK(reused > 10);
@@ -99,16 +97,16 @@ inline void CheckStateContract(TestExecutor& executor, StateStores& stores) {
       std::string bytes(flipped[i].second.bytes);
       bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
       flipped[i].second = Buffer::Own(bytes);
-      CHECK(run(store->Restore(flipped)).error().code == Code::kCorruption);
+      CHECK(restore(*store, flipped).error().code == Code::kCorruption);
       CHECK(all(*store).empty());
       FrozenState missing = good;
       missing.erase(missing.begin() + static_cast<std::ptrdiff_t>(i));
       INFO("without " << good[i].first.name);
-      CHECK(run(store->Restore(missing)).error().code == Code::kCorruption);
+      CHECK(restore(*store, missing).error().code == Code::kCorruption);
       CHECK(all(*store).empty());
       REQUIRE(run(store->Apply({{}, {{"still", "usable"}}})).ok());
     }
-    REQUIRE(run(store->Restore(good)).ok());
+    REQUIRE(restore(*store, good).ok());
     CHECK(all(*store).size() == 2);
   }
 

@@ -71,18 +71,16 @@ TEST_CASE("a good state that cannot be opened now is not called damaged, and ope
   state_rocksdb::RocksStates stores(dir.Sub("state"));
   const auto store = executor.RunUntilDone(stores.Open("s")).value();
   REQUIRE(executor.RunUntilDone(store->Apply({{}, {{"a", "1"}}})).ok());
-  std::vector<std::pair<StateFile, Buffer>> files;
-  for (const StateFile& file : executor.RunUntilDone(store->Freeze()).value())
-    files.emplace_back(file, executor.RunUntilDone(store->ReadFile(file.name)).value());
+  const test::FrozenState files = test::FreezeState(executor, *store);
   const std::string part = GENERATE(".sst", "MANIFEST-", "CURRENT");
   INFO(part);
   refused_open = part;
-  const Status refused = executor.RunUntilDone(store->Restore(files));
+  const Status refused = test::RestoreState(executor, *store, files);
   REQUIRE(refused_open.empty());
   REQUIRE_FALSE(refused.ok());
   INFO(refused.error().message);
   CHECK(refused.error().code == Code::kUnavailable);
-  REQUIRE(executor.RunUntilDone(store->Restore(files)).ok());
+  REQUIRE(test::RestoreState(executor, *store, files).ok());
   CHECK(executor.RunUntilDone(store->Scan("", 10)).value().size() == 1);
 }
 
@@ -92,16 +90,13 @@ TEST_CASE("a state without one of its files is damaged, whichever it is") {
   state_rocksdb::RocksStates stores(dir.Sub("state"));
   const auto store = executor.RunUntilDone(stores.Open("s")).value();
   REQUIRE(executor.RunUntilDone(store->Apply({{}, {{"a", "1"}}})).ok());
-  const auto frozen = executor.RunUntilDone(store->Freeze()).value();
-  std::vector<std::pair<StateFile, Buffer>> files;
-  for (const StateFile& file : frozen)
-    files.emplace_back(file, executor.RunUntilDone(store->ReadFile(file.name)).value());
+  const test::FrozenState files = test::FreezeState(executor, *store);
   REQUIRE(files.size() == 3);
   for (size_t i = 0; i < files.size(); ++i) {
     auto some = files;
     some.erase(some.begin() + static_cast<std::ptrdiff_t>(i));
     INFO(files[i].first.name);
-    CHECK(executor.RunUntilDone(store->Restore(some)).error().code == Code::kCorruption);
+    CHECK(test::RestoreState(executor, *store, some).error().code == Code::kCorruption);
   }
 }
 
@@ -113,7 +108,7 @@ TEST_CASE("a state in RocksDB whose folder was removed fails to freeze, and begi
   REQUIRE(executor.RunUntilDone(store->Apply({{}, {{"a", "1"}}})).ok());
   std::filesystem::remove_all(dir.Sub("state"));
   CHECK(executor.RunUntilDone(store->Freeze()).error().code == Code::kUnavailable);
-  REQUIRE(executor.RunUntilDone(store->Restore({})).ok());
+  REQUIRE(test::RestoreState(executor, *store, {}).ok());
   REQUIRE(executor.RunUntilDone(store->Apply({{}, {{"b", "2"}}})).ok());
   CHECK(executor.RunUntilDone(store->Freeze()).ok());
   CHECK(executor.RunUntilDone(store->Scan("", 10)).value().size() == 1);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "sim/scenario.h"
@@ -39,6 +40,32 @@ TEST_CASE("a shard that cannot be opened says why until it is") {
   CHECK(s.Shard().message == "");
   s.Finish();
   CHECK(s.Different() == "");
+}
+
+TEST_CASE("of many shards a few open at a time, and all of them open") {
+  runtime::Options options = Scenario::Quick();
+  options.opening_shards = 3;
+  Scenario s("json", options);
+  std::string sql = kSql;
+  sql.replace(sql.find("%s"), 2, "json");
+  sql.replace(sql.find("TABLE s ("), 9, "TABLE t (");
+  sql.replace(sql.find("VIEW r "), 7, "VIEW q ");
+  sql.replace(sql.find("tumble(s"), 8, "tumble(t");
+  sql.replace(sql.find("partitions = 1"), 14, "partitions = 40");
+  REQUIRE(s.cluster.Call(s.cluster.node().Apply(sql), seconds(60))->ok());
+  const auto all_run = [&] {
+    const auto shards = s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value();
+    return shards.size() == 41 && std::all_of(shards.begin(), shards.end(), [](const auto& shard) {
+             return shard.state == "running";
+           });
+  };
+  for (int start = 0; start < 2; ++start) {
+    s.Sleep(seconds(20));
+    CHECK(all_run());
+    CHECK(s.cluster.faulty_serving().most_take_overs() == 3);
+    s.cluster.KillNode();
+    s.cluster.StartNode();
+  }
 }
 
 TEST_CASE("the same new script applied by many at once is created once and refused to nobody") {

@@ -179,6 +179,17 @@ class FaultyObjectStore : public ObjectStore {
     auto r = co_await inner_->Get(std::move(key));
     co_return r;
   }
+  Task<Status> PutFrom(std::string key, std::shared_ptr<ByteSource> source) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->PutFrom(std::move(key), std::move(source));
+    MILLRACE_CO_TRY(co_await trouble_.After());
+    co_return r;
+  }
+  Task<Status> GetTo(std::string key, std::shared_ptr<ByteSink> sink) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->GetTo(std::move(key), std::move(sink));
+    co_return r;
+  }
   Task<Result<ObjectInfo>> Stat(std::string key) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     auto r = co_await inner_->Stat(std::move(key));
@@ -222,8 +233,11 @@ class FaultyServingStore : public ServingStore {
   Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     if (away_) co_return Away();
+    most_take_overs_ = std::max(most_take_overs_, ++take_overs_);
     auto r = co_await inner_->TakeOver(std::move(shard), output, epoch);
-    MILLRACE_CO_TRY(co_await trouble_.After());
+    const Status after = co_await trouble_.After();
+    --take_overs_;
+    if (!after.ok()) co_return after.error();
     co_return r;
   }
   Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override {
@@ -254,6 +268,8 @@ class FaultyServingStore : public ServingStore {
     refusals_ = 0;
   }
   int refusals() const { return refusals_; }
+  /// The most calls of TakeOver that were under way at once.
+  int most_take_overs() const { return most_take_overs_; }
   /// While it is away nothing is applied and nobody takes over.
   void Fail(bool away) { away_ = away; }
 
@@ -270,6 +286,8 @@ class FaultyServingStore : public ServingStore {
   bool away_ = false;
   std::string refused_;
   int refusals_ = 0;
+  int take_overs_ = 0;
+  int most_take_overs_ = 0;
 };
 
 }  // namespace millrace::sim

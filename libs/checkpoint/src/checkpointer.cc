@@ -55,8 +55,8 @@ Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, window::StateCha
 
 Task<Status> Checkpointer::Upload(const Prepared& prepared) {
   for (const ManifestFile& f : prepared.uploads) {
-    MILLRACE_CO_ASSIGN(Buffer bytes, co_await state_->ReadFile(f.file.name));
-    MILLRACE_CO_TRY(co_await objects_->Put(f.object, std::move(bytes)));
+    MILLRACE_CO_ASSIGN(auto source, co_await state_->ReadFile(f.file.name));
+    MILLRACE_CO_TRY(co_await objects_->PutFrom(f.object, std::move(source)));
     CrashPoint("cut.after_file");
   }
   MILLRACE_CO_TRY(co_await objects_->Put(prepared.object, Buffer::Own(prepared.bytes)));
@@ -76,19 +76,21 @@ Task<Result<Manifest>> LoadManifest(ObjectStore* objects, std::string object, Ha
 }
 
 Task<Status> Checkpointer::LoadState(const Manifest& manifest) {
-  std::vector<std::pair<StateFile, Buffer>> files;
+  MILLRACE_CO_TRY(co_await state_->BeginRestore());
   for (const ManifestFile& f : manifest.files) {
-    auto bytes = co_await objects_->Get(f.object);
-    if (!bytes.ok()) co_return Damaged(f.object, bytes.error());
-    if (static_cast<int64_t>(bytes->bytes.size()) != f.file.size ||
-        Crc32c(bytes->bytes) != f.file.crc32c) {
-      co_return Corruption("a checkpoint file does not match its size and checksum object=" +
-                           f.object);
-    }
-    files.emplace_back(f.file, std::move(*bytes));
+    auto sink = co_await state_->RestoreFile(f.file);
+    if (!sink.ok()) co_return Damaged(f.object, sink.error());
+    const Status got = co_await objects_->GetTo(f.object, *sink);
+    if (!got.ok()) co_return Damaged(f.object, got.error());
   }
-  auto restored = co_await state_->Restore(std::move(files));
+  auto restored = co_await state_->FinishRestore();
   co_return restored;
+}
+
+Task<Status> Checkpointer::EmptyState() {
+  MILLRACE_CO_TRY(co_await state_->BeginRestore());
+  auto emptied = co_await state_->FinishRestore();
+  co_return emptied;
 }
 
 Task<Result<window::StateHash>> RestoreFold(StateStore* state, const Manifest& manifest,

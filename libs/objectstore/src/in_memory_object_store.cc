@@ -33,6 +33,24 @@ Task<Result<Buffer>> InMemoryObjectStore::Get(std::string key) {
   co_return it->second.data;
 }
 
+Task<Status> InMemoryObjectStore::PutFrom(std::string key, std::shared_ptr<ByteSource> source) {
+  MILLRACE_CO_TRY(CheckObjectKey(key));
+  std::string bytes;
+  for (;;) {
+    MILLRACE_CO_ASSIGN(const std::string piece, source->Read(kStreamPiece));
+    if (piece.empty()) break;
+    bytes += piece;
+  }
+  auto put = co_await Put(std::move(key), Buffer::Own(std::move(bytes)));
+  co_return put;
+}
+
+Task<Status> InMemoryObjectStore::GetTo(std::string key, std::shared_ptr<ByteSink> sink) {
+  MILLRACE_CO_ASSIGN(const Buffer data, co_await Get(std::move(key)));
+  MILLRACE_CO_TRY(sink->Write(data.bytes));
+  co_return sink->Finish();
+}
+
 Task<Result<ObjectInfo>> InMemoryObjectStore::Stat(std::string key) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
   const auto it = objects_.find(key);

@@ -60,6 +60,17 @@ Status SyncFolder(const std::string& path) {
   return {};
 }
 
+class StringSink : public ByteSink {
+ public:
+  Status Write(std::string_view bytes) override {
+    written.append(bytes);
+    return {};
+  }
+  Status Finish() override { return {}; }
+
+  std::string written;
+};
+
 }  // namespace
 
 struct LocalObjectStore::Directory {
@@ -73,20 +84,20 @@ struct LocalObjectStore::Directory {
 
   std::string Path(const std::string& key) const { return root + "/" + key; }
 
-  Status Put(const std::string& key, const Buffer& data);
-  Status WriteSynced(const std::string& path, const Buffer& data);
+  Status Put(const std::string& key, ByteSource* source);
+  Status WriteSynced(const std::string& path, ByteSource* source);
   Status MakeFolders(const std::string& key);
   Status MakeDurable(const std::string& folder, bool made);
   Result<ObjectInfo> Stat(const std::string& key);
-  Result<Buffer> Get(const std::string& key);
+  Status Get(const std::string& key, ByteSink* sink);
   Result<std::vector<ObjectInfo>> List(const std::string& prefix);
   Status Delete(const std::string& key);
 };
 
-Status LocalObjectStore::Directory::Put(const std::string& key, const Buffer& data) {
+Status LocalObjectStore::Directory::Put(const std::string& key, ByteSource* source) {
   const std::string temporary =
       root + "/" + kTemporary + "/" + std::to_string(temporaries.fetch_add(1));
-  Status written = WriteSynced(temporary, data);
+  Status written = WriteSynced(temporary, source);
   if (written.ok()) written = MakeFolders(key);
   CrashPoint("objectstore.put.written");
   if (written.ok() && std::rename(temporary.c_str(), Path(key).c_str()) != 0) {
@@ -103,11 +114,17 @@ Status LocalObjectStore::Directory::Put(const std::string& key, const Buffer& da
   return SyncFolder(fs::path(Path(key)).parent_path());
 }
 
-Status LocalObjectStore::Directory::WriteSynced(const std::string& path, const Buffer& data) {
+Status LocalObjectStore::Directory::WriteSynced(const std::string& path, ByteSource* source) {
   const auto opened = arrow::io::FileOutputStream::Open(path);
   if (!opened.ok()) return ArrowError(opened.status(), "a file cannot be made", path);
   const auto& stream = *opened;
-  arrow::Status s = stream->Write(data.bytes.data(), static_cast<int64_t>(data.bytes.size()));
+  arrow::Status s;
+  while (s.ok()) {
+    // After an error the stream closes its file as it goes.
+    MILLRACE_ASSIGN(const std::string piece, source->Read(kStreamPiece));
+    if (piece.empty()) break;
+    s = stream->Write(piece.data(), static_cast<int64_t>(piece.size()));
+  }
   if (s.ok() && fsync(stream->file_descriptor()) != 0)
     s = arrow::Status::IOError("fsync: ", std::strerror(errno));
   const arrow::Status closed = stream->Close();
@@ -150,8 +167,8 @@ Result<ObjectInfo> LocalObjectStore::Directory::Stat(const std::string& key) {
   return ObjectInfo{key, info->size(), ModifiedAt(*info)};
 }
 
-Result<Buffer> LocalObjectStore::Directory::Get(const std::string& key) {
-  MILLRACE_ASSIGN(const ObjectInfo info, Stat(key));
+Status LocalObjectStore::Directory::Get(const std::string& key, ByteSink* sink) {
+  MILLRACE_TRY(Stat(key));
   const auto file = files.OpenInputFile(Path(key));
   if (!file.ok()) {
     // Deleted since the Stat.
@@ -161,11 +178,16 @@ Result<Buffer> LocalObjectStore::Directory::Get(const std::string& key) {
   // The file is immutable: a put replaces the name, so its size is that of what is open.
   const auto size = (*file)->GetSize();
   if (!size.ok()) return ArrowError(size.status(), "an object cannot be read", key);
-  std::string bytes(static_cast<size_t>(*size), '\0');
-  const auto read = (*file)->ReadAt(0, *size, bytes.data());
-  if (!read.ok()) return ArrowError(read.status(), "an object cannot be read", key);
-  if (*read != *size) return Unavailable("an object shrank while it was read key=" + key);
-  return Buffer::Own(std::move(bytes));
+  std::string bytes;
+  for (int64_t at = 0; at < *size; at += static_cast<int64_t>(bytes.size())) {
+    bytes.resize(std::min(kStreamPiece, static_cast<size_t>(*size - at)));
+    const auto read = (*file)->ReadAt(at, static_cast<int64_t>(bytes.size()), bytes.data());
+    if (!read.ok()) return ArrowError(read.status(), "an object cannot be read", key);
+    if (*read != static_cast<int64_t>(bytes.size()))
+      return Unavailable("an object shrank while it was read key=" + key);
+    MILLRACE_TRY(sink->Write(bytes));
+  }
+  return sink->Finish();
 }
 
 Result<std::vector<ObjectInfo>> LocalObjectStore::Directory::List(const std::string& prefix) {
@@ -218,17 +240,29 @@ std::string LocalObjectStore::AddressOf(std::string_view key) const {
 }
 
 Task<Status> LocalObjectStore::Put(std::string key, Buffer data) {
+  auto source = std::make_shared<BufferSource>(std::move(data));
+  auto put = co_await PutFrom(std::move(key), std::move(source));
+  co_return put;
+}
+
+Task<Result<Buffer>> LocalObjectStore::Get(std::string key) {
+  auto sink = std::make_shared<StringSink>();
+  MILLRACE_CO_TRY(co_await GetTo(std::move(key), sink));
+  co_return Buffer::Own(std::move(sink->written));
+}
+
+Task<Status> LocalObjectStore::PutFrom(std::string key, std::shared_ptr<ByteSource> source) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
-  auto work = Offload([d = directory_, key, data] { return d->Put(key, data); });
+  auto work = Offload([d = directory_, key, source] { return d->Put(key, source.get()); });
   auto status = co_await std::move(work);
   co_return status;
 }
 
-Task<Result<Buffer>> LocalObjectStore::Get(std::string key) {
+Task<Status> LocalObjectStore::GetTo(std::string key, std::shared_ptr<ByteSink> sink) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
-  auto work = Offload([d = directory_, key] { return d->Get(key); });
-  auto data = co_await std::move(work);
-  co_return data;
+  auto work = Offload([d = directory_, key, sink] { return d->Get(key, sink.get()); });
+  auto status = co_await std::move(work);
+  co_return status;
 }
 
 Task<Result<ObjectInfo>> LocalObjectStore::Stat(std::string key) {

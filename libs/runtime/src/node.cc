@@ -20,9 +20,10 @@ Node::Node(Wiring wiring)
     : wiring_(std::move(wiring)),
       control_(wiring_.ports.log),
       housekeeping_(wiring_.ports, wiring_.options, wiring_.name, &control_.fold()) {
-  for (size_t i = 0; i < wiring_.shards.size(); ++i) {
-    workers_.push_back(std::make_unique<Worker>(wiring_.ports, wiring_.options, this));
-  }
+  Options options = wiring_.options;
+  options.opening_shards = std::max<size_t>(1, options.opening_shards / wiring_.shards.size());
+  for (size_t i = 0; i < wiring_.shards.size(); ++i)
+    workers_.push_back(std::make_unique<Worker>(wiring_.ports, options, this));
 }
 
 Node::~Node() = default;

@@ -59,9 +59,7 @@ Task<Status> Shard::Cut(bool force) {
   telemetry_.CutPhaseTook(ShardTelemetry::kFreeze, Executor::Current().Monotonic() - begun);
   Status saved;
   try {
-    // The local state may be damaged or gone, and all of it is written anyhow.
-    std::vector<std::pair<StateFile, Buffer>> nothing;
-    if (everything) saved = co_await state_->Restore(std::move(nothing));
+    if (everything) saved = co_await checkpointer_->EmptyState();
     if (saved.ok()) saved = co_await SaveAndCommit(std::move(manifest), std::move(frozen));
   } catch (const InvariantViolation& broken) {
     Halt(std::string("a broken invariant in a cut: ") + broken.what() +

@@ -55,6 +55,35 @@ PartitionRunner& Worker::RunnerOf(const StreamSpec& stream, PartitionId partitio
   return *runner;
 }
 
+/// A shard that opens holds more than one that runs, so only some do at a time. Who tries again
+/// waits for another turn.
+Task<Status> Worker::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& ownership,
+                                int64_t generation) {
+  if (opening_ < options_.opening_shards) {
+    ++opening_;
+  } else {
+    const Completion<bool> turn;
+    opening_next_.push_back(turn);
+    co_await turn;  // whoever leaves hands its place over
+  }
+  const ShardId& id = shard->id();
+  Status opened = Unavailable("the shard is not this worker's any more shard=" + id.ToString());
+  const auto partition = static_cast<size_t>(id.partition.value);
+  try {
+    if (Current(id, generation))
+      opened = co_await shard->Open(ownership.state, ownership.pipeline.start_offsets[partition]);
+  } catch (const InvariantViolation& broken) {
+    shard->Halt(std::string("a broken invariant while opening: ") + broken.what());
+  }
+  if (opening_next_.empty()) {
+    --opening_;
+  } else {
+    opening_next_.front().Set(true);
+    opening_next_.pop_front();
+  }
+  co_return opened;
+}
+
 /// Opens and serves a shard until its ownership changes, it is fenced or it halts; opens it anew
 /// when a sink went back.
 Task<> Worker::RunShard(ShardId id, int64_t generation) {
@@ -64,13 +93,7 @@ Task<> Worker::RunShard(ShardId id, int64_t generation) {
     auto shard = std::make_shared<Shard>(id, ownership.state.epoch, ownership.stream,
                                          ownership.pipeline, ports_, options_, control_);
     slots_.at(id).shard = shard;
-    const Offset start = ownership.pipeline.start_offsets[static_cast<size_t>(id.partition.value)];
-    Status opened;
-    try {
-      opened = co_await shard->Open(ownership.state, start);
-    } catch (const InvariantViolation& broken) {
-      shard->Halt(std::string("a broken invariant while opening: ") + broken.what());
-    }
+    const Status opened = co_await OpenInTurn(shard, ownership, generation);
     if (!Current(id, generation) || shard->phase() == ShardPhase::kHalted) co_return;
     if (shard->fenced()) {
       co_await HaltIfOwner(shard);

@@ -11,6 +11,31 @@ constexpr size_t kFiles = 4;
 
 std::string FileName(size_t i) { return "part-" + std::to_string(i); }
 
+/// Files on their way into a state.
+using Files = std::map<std::string, std::string>;
+
+class FileSink : public ByteSink {
+ public:
+  FileSink(StateFile file, std::shared_ptr<Files> files)
+      : file_(std::move(file)), files_(std::move(files)) {}
+
+  Status Write(std::string_view bytes) override {
+    bytes_.append(bytes);
+    return {};
+  }
+  Status Finish() override {
+    if (static_cast<int64_t>(bytes_.size()) != file_.size || Crc32c(bytes_) != file_.crc32c)
+      return Corruption("a state file is damaged name=" + file_.name);
+    (*files_)[file_.name] = std::move(bytes_);
+    return {};
+  }
+
+ private:
+  const StateFile file_;
+  const std::shared_ptr<Files> files_;
+  std::string bytes_;
+};
+
 class InMemoryState : public StateStore {
  public:
   Task<Status> Apply(StateBatch batch) override {
@@ -43,29 +68,35 @@ class InMemoryState : public StateStore {
     co_return files;
   }
 
-  Task<Result<Buffer>> ReadFile(std::string name) override {
+  Task<Result<std::shared_ptr<ByteSource>>> ReadFile(std::string name) override {
     const auto it = frozen_.find(name);
     if (it == frozen_.end()) co_return NotFound("no frozen state file has this name name=" + name);
-    co_return it->second;
+    co_return std::shared_ptr<ByteSource>(std::make_shared<BufferSource>(it->second));
   }
 
-  Task<Status> Restore(std::vector<std::pair<StateFile, Buffer>> files) override {
+  Task<Status> BeginRestore() override {
     entries_.clear();
     frozen_.clear();
+    restoring_ = std::make_shared<Files>();
+    co_return Status();
+  }
+
+  Task<Result<std::shared_ptr<ByteSink>>> RestoreFile(StateFile file) override {
+    co_return std::shared_ptr<ByteSink>(std::make_shared<FileSink>(std::move(file), restoring_));
+  }
+
+  Task<Status> FinishRestore() override {
+    const std::shared_ptr<Files> files = std::exchange(restoring_, nullptr);
     std::map<std::string, std::string> entries;
-    if (!files.empty() && files.size() != kFiles)
+    if (!files->empty() && files->size() != kFiles)
       co_return Corruption("files of a state are missing");
-    for (const auto& [file, data] : files) {
-      ByteReader r(data.bytes);
-      if (static_cast<int64_t>(data.bytes.size()) != file.size ||
-          Crc32c(data.bytes) != file.crc32c) {
-        co_return Corruption("a state file is damaged name=" + file.name);
-      }
+    for (const auto& [name, bytes] : *files) {
+      ByteReader r(bytes);
       while (r.ok() && !r.done()) {
         std::string key(r.Text());
         entries[std::move(key)] = r.Text();
       }
-      if (!r.ok()) co_return Corruption("a state file does not decode name=" + file.name);
+      if (!r.ok()) co_return Corruption("a state file does not decode name=" + name);
     }
     entries_ = std::move(entries);
     co_return Status();
@@ -82,6 +113,7 @@ class InMemoryState : public StateStore {
  private:
   std::map<std::string, std::string> entries_;
   std::map<std::string, Buffer> frozen_;
+  std::shared_ptr<Files> restoring_;
 };
 
 }  // namespace

@@ -25,13 +25,23 @@ class RocksState : public StateStore {
     auto files = co_await std::move(work);
     co_return files;
   }
-  Task<Result<Buffer>> ReadFile(std::string name) override {
+  Task<Result<std::shared_ptr<ByteSource>>> ReadFile(std::string name) override {
     auto work = Offload([db = db_, name = std::move(name)] { return db->ReadFile(name); });
-    auto data = co_await std::move(work);
-    co_return data;
+    auto source = co_await std::move(work);
+    co_return source;
   }
-  Task<Status> Restore(std::vector<std::pair<StateFile, Buffer>> files) override {
-    auto work = Offload([db = db_, files = std::move(files)] { return db->Restore(files); });
+  Task<Status> BeginRestore() override {
+    auto work = Offload([db = db_] { return db->BeginRestore(); });
+    auto status = co_await std::move(work);
+    co_return status;
+  }
+  Task<Result<std::shared_ptr<ByteSink>>> RestoreFile(StateFile file) override {
+    auto work = Offload([db = db_, file = std::move(file)] { return db->RestoreFile(file); });
+    auto sink = co_await std::move(work);
+    co_return sink;
+  }
+  Task<Status> FinishRestore() override {
+    auto work = Offload([db = db_] { return db->FinishRestore(); });
     auto status = co_await std::move(work);
     co_return status;
   }

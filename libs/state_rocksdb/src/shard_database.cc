@@ -46,6 +46,59 @@ bool IsOfFiles(const rocksdb::Status& s) {
   return s.IsCorruption() || s.IsNotFound() || s.IsPathNotFound();
 }
 
+Error FileError(const std::string& what, const std::string& path) {
+  return Unavailable(what + ": check disk, space and rights path=" + path + " error=\"" +
+                     std::strerror(errno) + "\"");
+}
+
+class FileSource : public ByteSource {
+ public:
+  explicit FileSource(std::string path) : path_(std::move(path)), in_(path_, std::ios::binary) {}
+
+  bool is_open() const { return in_.is_open(); }
+  Result<std::string> Read(size_t limit) override {
+    std::string piece(limit, '\0');
+    in_.read(piece.data(), static_cast<std::streamsize>(limit));
+    if (in_.bad() || (in_.fail() && !in_.eof()))
+      return FileError("a frozen state file cannot be read", path_);
+    piece.resize(static_cast<size_t>(in_.gcount()));
+    return piece;
+  }
+
+ private:
+  const std::string path_;
+  std::ifstream in_;
+};
+
+/// Writes a state file and compares it with what it must be.
+class FileSink : public ByteSink {
+ public:
+  FileSink(std::string path, StateFile file)
+      : path_(std::move(path)), file_(std::move(file)), out_(path_, std::ios::binary) {}
+
+  Status Write(std::string_view bytes) override {
+    out_.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (!out_) return FileError("a state file cannot be written", path_);
+    size_ += static_cast<int64_t>(bytes.size());
+    crc32c_ = Crc32c(bytes, crc32c_);
+    return {};
+  }
+  Status Finish() override {
+    out_.close();
+    if (!out_) return FileError("a state file cannot be written", path_);
+    if (size_ != file_.size || crc32c_ != file_.crc32c)
+      return Corruption("a state file is damaged name=" + file_.name);
+    return {};
+  }
+
+ private:
+  const std::string path_;
+  const StateFile file_;
+  std::ofstream out_;
+  int64_t size_ = 0;
+  uint32_t crc32c_ = 0;
+};
+
 }  // namespace
 
 Error ShardDatabase::FromStatus(const rocksdb::Status& s, const std::string& what) const {
@@ -53,21 +106,17 @@ Error ShardDatabase::FromStatus(const rocksdb::Status& s, const std::string& wha
   return s.IsCorruption() ? Corruption(text) : Unavailable(text);
 }
 
-Error ShardDatabase::DiskError(const std::string& what, const std::string& path) const {
-  return Unavailable(what + ": check disk, space and rights path=" + path + " error=\"" +
-                     std::strerror(errno) + "\"");
-}
-
 Status ShardDatabase::Clear() {
   db_.reset();
   described_.clear();
   frozen_.clear();
+  restored_any_ = false;
   std::error_code error;
   fs::remove_all(folder_, error);
   if (!error) fs::create_directories(folder_ + "/db", error);
   if (error) {
     errno = error.value();
-    return DiskError("a shard's folder cannot be emptied", folder_);
+    return FileError("a shard's folder cannot be emptied", folder_);
   }
   return {};
 }
@@ -122,7 +171,7 @@ Result<std::vector<StateFile>> ShardDatabase::Freeze() {
     fs::remove_all(previous, error);
     if (error) {
       errno = error.value();
-      return DiskError("the last frozen state cannot be removed", previous);
+      return FileError("the last frozen state cannot be removed", previous);
     }
   }
   std::set<std::string> names;
@@ -131,7 +180,7 @@ Result<std::vector<StateFile>> ShardDatabase::Freeze() {
     if (IsState(entry.path().filename())) names.insert(entry.path().filename());
   if (error) {
     errno = error.value();
-    return DiskError("a frozen state cannot be listed", frozen_);
+    return FileError("a frozen state cannot be listed", frozen_);
   }
   std::vector<StateFile> files;
   for (const std::string& name : names) {
@@ -145,10 +194,16 @@ Result<std::vector<StateFile>> ShardDatabase::Freeze() {
 Result<StateFile> ShardDatabase::Describe(const std::string& name) {
   if (const auto known = described_.find(name); known != described_.end()) return known->second;
   const std::string path = frozen_ + "/" + name;
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (!in) return DiskError("a frozen state file cannot be read", path);
-  StateFile file{name, {}, static_cast<int64_t>(bytes.size()), Crc32c(bytes)};
+  FileSource in(path);
+  StateFile file{name, {}, 0, 0};
+  std::string head;
+  for (;;) {
+    MILLRACE_ASSIGN(std::string piece, in.Read(kStreamPiece));
+    if (piece.empty()) break;
+    file.size += static_cast<int64_t>(piece.size());
+    file.crc32c = Crc32c(piece, file.crc32c);
+    if (!IsTable(name)) head += piece;
+  }
   std::string id;
   if (IsTable(name)) {
     rocksdb::SstFileReader reader(StateOptions(folder_));
@@ -157,7 +212,7 @@ Result<StateFile> ShardDatabase::Describe(const std::string& name) {
       s = rocksdb::GetExtendedUniqueIdFromTableProperties(*reader.GetTableProperties(), &id);
     if (!s.ok()) return FromStatus(s, "a table file has no unique id name=" + name);
   } else {
-    const Hash128 hash = Hash(bytes);
+    const Hash128 hash = Hash(head);
     ByteWriter w(&id);
     w.Fixed(hash.lo);
     w.Fixed(hash.hi);
@@ -167,45 +222,58 @@ Result<StateFile> ShardDatabase::Describe(const std::string& name) {
   return file;
 }
 
-Result<Buffer> ShardDatabase::ReadFile(const std::string& name) {
+Result<std::shared_ptr<ByteSource>> ShardDatabase::ReadFile(const std::string& name) {
   std::lock_guard lock(mutex_);
   if (frozen_.empty() || !IsState(name) || name.find('/') != name.npos)
     return NotFound("no frozen state file has this name name=" + name);
-  const std::string path = frozen_ + "/" + name;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return NotFound("no frozen state file has this name name=" + name);
-  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (in.bad()) return DiskError("a frozen state file cannot be read", path);
-  return Buffer::Own(std::move(bytes));
+  auto source = std::make_shared<FileSource>(frozen_ + "/" + name);
+  if (!source->is_open()) return NotFound("no frozen state file has this name name=" + name);
+  return std::shared_ptr<ByteSource>(std::move(source));
 }
 
-Status ShardDatabase::WriteFiles(const std::vector<std::pair<StateFile, Buffer>>& files) {
-  for (const auto& [file, data] : files) {
-    if (!IsState(file.name) || file.name.find('/') != file.name.npos)
-      return Corruption("a state holds a file that is none of RocksDB's name=" + file.name);
-    if (static_cast<int64_t>(data.bytes.size()) != file.size || Crc32c(data.bytes) != file.crc32c)
-      return Corruption("a state file is damaged name=" + file.name);
-    const std::string path = folder_ + "/db/" + file.name;
-    std::ofstream out(path, std::ios::binary);
-    out.write(data.bytes.data(), static_cast<std::streamsize>(data.bytes.size()));
-    out.close();
-    if (!out) return DiskError("a state file cannot be written", path);
-  }
-  return {};
-}
-
-Status ShardDatabase::Restore(const std::vector<std::pair<StateFile, Buffer>>& files) {
+Status ShardDatabase::BeginRestore() {
   std::lock_guard lock(mutex_);
   MILLRACE_TRY(Clear());
-  Status restored = WriteFiles(files);
-  if (restored.ok()) {
-    restored = Open(files.empty());
-    if (restored.ok()) return restored;
+  return Open(true);
+}
+
+Result<std::shared_ptr<ByteSink>> ShardDatabase::RestoreFile(const StateFile& file) {
+  std::lock_guard lock(mutex_);
+  if (!IsState(file.name) || file.name.find('/') != file.name.npos)
+    return Corruption("a state holds a file that is none of RocksDB's name=" + file.name);
+  const std::string folder = folder_ + "/restore";
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    errno = error.value();
+    return FileError("a folder for state files cannot be made", folder);
   }
-  const Error error = restored.error();
+  restored_any_ = true;
+  return std::shared_ptr<ByteSink>(std::make_shared<FileSink>(folder + "/" + file.name, file));
+}
+
+/// The files that were written become the database.
+Status ShardDatabase::UseRestored() {
+  if (!restored_any_) return {};
+  db_.reset();
+  std::error_code error;
+  fs::remove_all(folder_ + "/db", error);
+  if (!error) fs::rename(folder_ + "/restore", folder_ + "/db", error);
+  if (error) {
+    errno = error.value();
+    return FileError("restored state files cannot be put in place", folder_);
+  }
+  return Open(false);
+}
+
+Status ShardDatabase::FinishRestore() {
+  std::lock_guard lock(mutex_);
+  const Status restored = UseRestored();
+  restored_any_ = false;
+  if (restored.ok()) return restored;
   MILLRACE_TRY(Clear());
   MILLRACE_TRY(Open(true));
-  return error;
+  return restored;
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> ShardDatabase::Scan(

@@ -12,8 +12,9 @@
 
 namespace millrace::state_rocksdb {
 
-/// One shard's database and its latest frozen state: <folder>/db and <folder>/frozen-<n>. Every
-/// call blocks. Threads: any; calls take turns.
+/// One shard's database and its latest frozen state: <folder>/db and <folder>/frozen-<n>; files
+/// that are to become the database wait in <folder>/restore. Every call blocks. Threads: any; calls
+/// take turns.
 class ShardDatabase {
  public:
   explicit ShardDatabase(std::string folder) : folder_(std::move(folder)) {}
@@ -22,8 +23,10 @@ class ShardDatabase {
   Status OpenEmpty();
   Status Apply(const StateBatch& batch);
   Result<std::vector<StateFile>> Freeze();
-  Result<Buffer> ReadFile(const std::string& name);
-  Status Restore(const std::vector<std::pair<StateFile, Buffer>>& files);
+  Result<std::shared_ptr<ByteSource>> ReadFile(const std::string& name);
+  Status BeginRestore();
+  Result<std::shared_ptr<ByteSink>> RestoreFile(const StateFile& file);
+  Status FinishRestore();
   Result<std::vector<std::pair<std::string, std::string>>> Scan(const std::string& from,
                                                                 size_t limit);
 
@@ -31,15 +34,15 @@ class ShardDatabase {
   Status Clear();
   Status Open(bool create);
   Result<StateFile> Describe(const std::string& name);
-  Status WriteFiles(const std::vector<std::pair<StateFile, Buffer>>& files);
+  Status UseRestored();
   Error FromStatus(const rocksdb::Status& s, const std::string& what) const;
-  Error DiskError(const std::string& what, const std::string& path) const;
 
   const std::string folder_;
   std::mutex mutex_;
   std::unique_ptr<rocksdb::DB> db_;
   int64_t freezes_ = 0;
   std::string frozen_;
+  bool restored_any_ = false;  ///< a file waits in <folder>/restore
   /// Table files described before, by name: a running database never uses a name again.
   std::map<std::string, StateFile> described_;
 };

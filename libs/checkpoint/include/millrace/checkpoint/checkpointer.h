@@ -39,8 +39,11 @@ class Checkpointer {
   /// Files first, the manifest last.
   Task<Status> Upload(const Prepared& prepared);
 
-  /// Checks every file of the manifest (existence, size, checksum) and makes them the local state.
+  /// Checks every file of the manifest (existence, size, checksum), one after the other, and makes
+  /// them the local state.
   Task<Status> LoadState(const Manifest& manifest);
+  /// For a save that writes everything: whatever the local state holds, it is damaged or gone.
+  Task<Status> EmptyState();
 
  private:
   ObjectStore* objects_;

@@ -15,6 +15,8 @@ class InMemoryObjectStore : public ObjectStore {
   std::string AddressOf(std::string_view key) const override;
   Task<Status> Put(std::string key, Buffer data) override;
   Task<Result<Buffer>> Get(std::string key) override;
+  Task<Status> PutFrom(std::string key, std::shared_ptr<ByteSource> source) override;
+  Task<Status> GetTo(std::string key, std::shared_ptr<ByteSink> sink) override;
   Task<Result<ObjectInfo>> Stat(std::string key) override;
   Task<Result<std::vector<ObjectInfo>>> List(std::string prefix) override;
   Task<Status> Delete(std::string key) override;

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "millrace/base/byte_stream.h"
 #include "millrace/base/bytes.h"
 #include "millrace/base/result.h"
 #include "millrace/base/task.h"
@@ -30,6 +32,10 @@ class ObjectStore {
   virtual Task<Status> Put(std::string key, Buffer data) = 0;
   /// kNotFound: no object has this key.
   virtual Task<Result<Buffer>> Get(std::string key) = 0;
+  /// Put and Get for what need not fit into memory. An error of the source or the sink is given
+  /// back as it is; after a failed GetTo the sink has some of the bytes.
+  virtual Task<Status> PutFrom(std::string key, std::shared_ptr<ByteSource> source) = 0;
+  virtual Task<Status> GetTo(std::string key, std::shared_ptr<ByteSink> sink) = 0;
   /// kNotFound: no object has this key.
   virtual Task<Result<ObjectInfo>> Stat(std::string key) = 0;
   /// Objects whose key begins with `prefix` (ends in '/' or is empty), by key.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
@@ -28,6 +29,7 @@ struct Ownership {
 /// Threads: one executor; every method is called on it.
 class Worker {
  public:
+  /// Options::opening_shards: of this worker.
   Worker(Ports ports, Options options, control::ControlClient* control);
 
   /// Spawns the housekeeping on the calling executor.
@@ -54,6 +56,8 @@ class Worker {
     std::string open_failure;  ///< of the last try, until one succeeds
   };
 
+  Task<Status> OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& ownership,
+                          int64_t generation);
   Task<> RunShard(ShardId id, int64_t generation);
   bool Current(const ShardId& id, int64_t generation) const;
   PartitionRunner& RunnerOf(const StreamSpec& stream, PartitionId partition);
@@ -68,6 +72,8 @@ class Worker {
   std::map<std::pair<std::string, PartitionId>, std::shared_ptr<PartitionRunner>> runners_;
   LogRateLimit open_failures_{10};
   int64_t generations_ = 0;
+  size_t opening_ = 0;  ///< shards that open now
+  std::deque<Completion<bool>> opening_next_;
   bool stopped_ = false;
 };
 

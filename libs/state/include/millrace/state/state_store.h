@@ -1,16 +1,18 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "millrace/base/byte_stream.h"
 #include "millrace/base/bytes.h"
 #include "millrace/base/result.h"
 #include "millrace/base/task.h"
 
 namespace millrace {
 
-/// One atomic change of a shard's local state: first the deletions, then the puts.
+/// One change of a shard's local state: first the deletions, then the puts.
 struct StateBatch {
   /// Half-open key ranges [begin, end).
   std::vector<std::pair<std::string, std::string>> delete_ranges;
@@ -39,10 +41,15 @@ class StateStore {
   /// Files that together hold the present state; they stay readable, unchanged by later Apply,
   /// until the next Freeze.
   virtual Task<Result<std::vector<StateFile>>> Freeze() = 0;
-  virtual Task<Result<Buffer>> ReadFile(std::string name) = 0;
-  /// Replaces everything by a frozen state. Empty: empty. kCorruption: the files are not a state.
-  /// kUnavailable: nobody knows yet, try again.
-  virtual Task<Status> Restore(std::vector<std::pair<StateFile, Buffer>> files) = 0;
+  /// The bytes of one of them, from the front.
+  virtual Task<Result<std::shared_ptr<ByteSource>>> ReadFile(std::string name) = 0;
+  /// Replaces everything by a frozen state, file by file, in any order: BeginRestore empties the
+  /// store, each file goes to a sink, which refuses another size or checksum, and FinishRestore
+  /// puts them in place. Without files the store is empty, and so it is after an error.
+  /// kCorruption: the files are not a state. kUnavailable: nobody knows yet, try again.
+  virtual Task<Status> BeginRestore() = 0;
+  virtual Task<Result<std::shared_ptr<ByteSink>>> RestoreFile(StateFile file) = 0;
+  virtual Task<Status> FinishRestore() = 0;
   /// Up to `limit` entries with key >= `from`, ascending.
   virtual Task<Result<std::vector<std::pair<std::string, std::string>>>> Scan(std::string from,
                                                                               size_t limit) = 0;
