@@ -46,7 +46,7 @@ CRASH_POINTS = [
     'log_embedded.append.durable', 'sink.serving.before_apply', 'sink.serving.after_apply', 'serving.apply.begin',
     'serving.apply.before_commit', 'serving.apply.committed', 'sink.file.before_put', 'sink.file.after_put',
     'objectstore.put.written', 'objectstore.put.renamed', 'cut.begin', 'cut.after_state', 'cut.after_freeze',
-    'cut.after_file', 'cut.after_manifest', 'cut.after_commit', 'cut.before_delete']
+    'cut.after_file', 'cut.after_rows', 'cut.after_manifest', 'cut.after_commit', 'cut.before_delete']
 
 
 def write(path, text):

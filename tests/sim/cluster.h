@@ -79,6 +79,7 @@ class Cluster {
   ingest::Gateway& gateway() { return *gateway_; }
   SimExecutor& process() { return *process_; }
   FaultyLog& faulty_log() { return faulty_log_; }
+  FaultyObjectStore& faulty_objects() { return faulty_objects_; }
   FaultyServingStore& faulty_serving() { return faulty_serving_; }
 
   /// Runs a task on the node's process, once it has started, to its end; nullopt if the process

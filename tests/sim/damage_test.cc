@@ -8,14 +8,58 @@
 
 namespace millrace::sim {
 
+TEST_CASE("a cut puts the rows that are new, and names again those that wait for their file") {
+  runtime::Options options = Scenario::Quick();
+  Scenario s("json", options, "file_interval = '1 hour'");
+  s.Send(300);
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  s.Send(300);
+  const auto last_cut = s.Shard().last_cut;
+  REQUIRE(last_cut.value > 80);
+  // Some 180 rows of 60 bytes wait by now.
+  CHECK(s.cluster.faulty_objects().largest_put("/m-") < 5000);
+  CHECK(s.cluster.faulty_objects().put_bytes(".rows") > 180 * 60);
+  CHECK(s.cluster.faulty_objects().put_bytes(".rows") < 180 * 60 * 10);
+  CHECK(s.StateObjects(".rows").size() < 20);
+  CHECK(s.Fallbacks() == 0);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a cut whose fences cannot be read has frozen nothing, and the next one does its work") {
+  static int begun;
+  begun = 0;
+  Scenario s;
+  s.Send(20);
+  InstallCrashPointHandler([](std::string_view name) { begun += name == "cut.begin" ? 1 : 0; });
+  s.cluster.faulty_serving().Fail(true);
+  s.Send(3);
+  begun = 0;
+  const auto before = s.Shard().last_cut;
+  s.Send(40);
+  CHECK(begun == 0);
+  CHECK(s.Shard().last_cut == before);
+  s.cluster.faulty_serving().Fail(false);
+  s.Send(20);
+  CHECK(begun > 2);
+  CHECK(s.Shard().last_cut.value > before.value + 2);
+  InstallCrashPointHandler(nullptr);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
 TEST_CASE("a checkpoint with a file missing or damaged is passed over, says so, and results stay") {
-  const std::string damage = GENERATE("delete files", "flip a bit of files", "delete manifests",
-                                      "flip a bit of manifests");
+  const std::string damage =
+      GENERATE("delete files", "flip a bit of files", "delete manifests", "flip a bit of manifests",
+               "delete owed rows", "flip a bit of owed rows");
   INFO(damage);
   Scenario s;
   s.Send(40);
   s.cluster.KillNode();
-  const auto objects = s.StateObjects(damage.find("files") != damage.npos ? ".sst" : "/m-");
+  const auto objects = s.StateObjects(damage.ends_with("files")       ? ".sst"
+                                      : damage.ends_with("owed rows") ? ".rows"
+                                                                      : "/m-");
   REQUIRE_FALSE(objects.empty());
   for (const std::string& key : objects) {
     if (damage.starts_with("delete")) {

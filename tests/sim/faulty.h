@@ -170,6 +170,7 @@ class FaultyObjectStore : public ObjectStore {
   std::string AddressOf(std::string_view key) const override { return inner_->AddressOf(key); }
   Task<Status> Put(std::string key, Buffer data) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    Note(key, data.bytes.size());
     auto r = co_await inner_->Put(std::move(key), std::move(data));
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
@@ -181,7 +182,9 @@ class FaultyObjectStore : public ObjectStore {
   }
   Task<Status> PutFrom(std::string key, std::shared_ptr<ByteSource> source) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->PutFrom(std::move(key), std::move(source));
+    auto r = co_await inner_->PutFrom(key, std::move(source));
+    const auto there = co_await inner_->Stat(key);
+    if (there.ok()) Note(key, static_cast<size_t>(there->size));
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
@@ -206,10 +209,30 @@ class FaultyObjectStore : public ObjectStore {
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
+  /// Of all objects put whose key holds this text.
+  size_t put_bytes(const std::string& text) const {
+    size_t bytes = 0;
+    for (const auto& [key, sizes] : puts_) {
+      if (key.find(text) == key.npos) continue;
+      for (const size_t size : sizes) bytes += size;
+    }
+    return bytes;
+  }
+  size_t largest_put(const std::string& text) const {
+    size_t bytes = 0;
+    for (const auto& [key, sizes] : puts_) {
+      if (key.find(text) == key.npos) continue;
+      for (const size_t size : sizes) bytes = std::max(bytes, size);
+    }
+    return bytes;
+  }
 
  private:
+  void Note(const std::string& key, size_t bytes) { puts_[key].push_back(bytes); }
+
   ObjectStore* inner_;
   Trouble trouble_;
+  std::map<std::string, std::vector<size_t>> puts_;
 };
 
 class FaultyServingStore : public ServingStore {
@@ -242,6 +265,7 @@ class FaultyServingStore : public ServingStore {
   }
   Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    if (away_) co_return Away();
     auto r = co_await inner_->ReadFence(std::move(shard), output);
     co_return r;
   }
@@ -270,7 +294,7 @@ class FaultyServingStore : public ServingStore {
   int refusals() const { return refusals_; }
   /// The most calls of TakeOver that were under way at once.
   int most_take_overs() const { return most_take_overs_; }
-  /// While it is away nothing is applied and nobody takes over.
+  /// While it is away nothing is applied, nobody takes over, and fences cannot be read.
   void Fail(bool away) { away_ = away; }
 
  private:

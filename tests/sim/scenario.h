@@ -23,11 +23,14 @@ FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
 
 /// A node with one shard, cuts every second, and events of one producer a few times a second.
 struct Scenario {
-  explicit Scenario(const char* format = "json", runtime::Options options = Quick())
+  explicit Scenario(const char* format = "json", runtime::Options options = Quick(),
+                    const std::string& view_options = "file_interval = '10 seconds'")
       : world(5), cluster(&world, Faults(), options) {
     SetLogLevel(LogLevel::kOff);
     std::string sql = kSql;
     sql.replace(sql.find("%s"), 2, format);
+    const std::string usual = "file_interval = '10 seconds'";
+    sql.replace(sql.find(usual), usual.size(), view_options);
     const auto statements = PlanScript(sql).value();
     pipeline = std::get<PipelineSpec>(statements[1]);
     cluster.StartNode();

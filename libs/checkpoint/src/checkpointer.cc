@@ -1,8 +1,11 @@
 #include "millrace/checkpoint/checkpointer.h"
 
+#include <functional>
 #include <map>
+#include <optional>
 
 #include "millrace/base/crash_point.h"
+#include "millrace/base/executor.h"
 #include "millrace/model/object_keys.h"
 
 namespace millrace::checkpoint {
@@ -10,6 +13,8 @@ namespace {
 
 /// State entries read at a time.
 constexpr size_t kScanEntries = 4096;
+/// State entries written at a time.
+constexpr size_t kChangeBytes = 4 << 20;
 
 Error Damaged(const std::string& object, const Error& error) {
   return Error{error.code,
@@ -18,10 +23,31 @@ Error Damaged(const std::string& object, const Error& error) {
 
 }  // namespace
 
-Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, window::StateChange change,
-                                             const std::vector<Manifest>& kept) {
-  StateBatch batch{std::move(change.delete_ranges), std::move(change.puts)};
-  MILLRACE_CO_TRY(co_await state_->Apply(std::move(batch)));
+size_t Prepared::upload_bytes() const {
+  size_t n = bytes.size();
+  for (const ManifestFile& f : uploads) n += static_cast<size_t>(f.file.size);
+  for (size_t i = 0; i < owed.size(); ++i)
+    n += static_cast<size_t>(manifest.owed[manifest.owed.size() - owed.size() + i].size);
+  return n;
+}
+
+/// A state that is half written is no loss: it is a cache, and the save has failed.
+Task<Status> Checkpointer::WriteChange(std::shared_ptr<Change> change) {
+  for (;;) {
+    std::function<std::optional<window::StateChange>()> next = [change] {
+      return change->frozen.NextChanges(&change->hash, kChangeBytes);
+    };
+    std::optional<window::StateChange> part = co_await Offload(std::move(next));
+    if (!part) break;
+    StateBatch batch{std::move(part->delete_ranges), std::move(part->puts)};
+    MILLRACE_CO_TRY(co_await state_->Apply(std::move(batch)));
+  }
+  co_return Status();
+}
+
+Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, std::shared_ptr<Change> change,
+                                             Owed owed, std::vector<Manifest> kept) {
+  MILLRACE_CO_TRY(co_await WriteChange(change));
   CrashPoint("cut.after_state");
   MILLRACE_CO_ASSIGN(const std::vector<StateFile> files, co_await state_->Freeze());
   CrashPoint("cut.after_freeze");
@@ -31,7 +57,7 @@ Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, window::StateCha
     for (const ManifestFile& f : m.files) reusable[f.file.identity] = f.object;
   }
   const std::string prefix = StateFolder(manifest.shard);
-  Prepared prepared;
+  auto prepared = std::make_shared<Prepared>();
   for (const StateFile& file : files) {
     const auto known = reusable.find(file.identity);
     if (known != reusable.end()) {
@@ -42,15 +68,26 @@ Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, window::StateCha
                                "-" + std::to_string(file.crc32c) + "-" + std::to_string(file.size) +
                                ".sst";
     manifest.files.push_back({file, object});
-    prepared.uploads.push_back(manifest.files.back());
+    prepared->uploads.push_back(manifest.files.back());
   }
-  prepared.bytes = Encode(manifest);
-  prepared.hash = Hash(prepared.bytes);
-  prepared.object = prefix + "m-" + std::to_string(manifest.epoch.value) + "-" +
-                    std::to_string(manifest.cut.value) + "-" +
-                    Hex({reinterpret_cast<const char*>(&prepared.hash), sizeof prepared.hash});
-  prepared.manifest = std::move(manifest);
-  co_return prepared;
+  prepared->state_hash = std::move(change->hash);
+  manifest.state_hash = prepared->state_hash.total();
+  manifest.owed = std::move(owed.saved);
+  prepared->owed = std::move(owed.fresh);
+  prepared->manifest = std::move(manifest);
+  std::function<bool()> encode = [prepared, prefix] {
+    Manifest& m = prepared->manifest;
+    for (const NewOwed& fresh : prepared->owed)
+      m.owed.push_back(Describe(m.shard, m.epoch, fresh.rows));
+    prepared->bytes = Encode(m);
+    prepared->hash = Hash(prepared->bytes);
+    prepared->object = prefix + "m-" + std::to_string(m.epoch.value) + "-" +
+                       std::to_string(m.cut.value) + "-" +
+                       Hex({reinterpret_cast<const char*>(&prepared->hash), sizeof prepared->hash});
+    return true;
+  };
+  co_await Offload(std::move(encode));
+  co_return std::move(*prepared);
 }
 
 Task<Status> Checkpointer::Upload(const Prepared& prepared) {
@@ -58,6 +95,13 @@ Task<Status> Checkpointer::Upload(const Prepared& prepared) {
     MILLRACE_CO_ASSIGN(auto source, co_await state_->ReadFile(f.file.name));
     MILLRACE_CO_TRY(co_await objects_->PutFrom(f.object, std::move(source)));
     CrashPoint("cut.after_file");
+  }
+  const std::vector<OwedObject>& owed = prepared.manifest.owed;
+  for (size_t i = 0; i < prepared.owed.size(); ++i) {
+    const std::string& object = owed[owed.size() - prepared.owed.size() + i].object;
+    auto source = BytesOf(prepared.owed[i].rows);
+    MILLRACE_CO_TRY(co_await objects_->PutFrom(object, std::move(source)));
+    CrashPoint("cut.after_rows");
   }
   MILLRACE_CO_TRY(co_await objects_->Put(prepared.object, Buffer::Own(prepared.bytes)));
   CrashPoint("cut.after_manifest");

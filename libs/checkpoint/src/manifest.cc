@@ -8,7 +8,7 @@
 namespace millrace::checkpoint {
 namespace {
 
-constexpr std::string_view kMagic = "MRM2";
+constexpr std::string_view kMagic = "MRM3";
 constexpr size_t kHashDigits = 32;
 
 /// Takes a number without sign or leading zeros and what ends it off the front of `text`.
@@ -59,12 +59,11 @@ std::string Encode(const Manifest& m) {
   w.Fixed(m.ledger);
   w.Fixed(m.applied);
   w.Fixed(m.made);
-  w.Varint(m.outbox.size());
-  for (const OwedRows& rows : m.outbox) {
-    w.Fixed(rows.output);
-    w.Fixed(rows.last);
-    w.Fixed(rows.last_file_end);
-    w.Text(rows.bytes.bytes);
+  w.Varint(m.owed.size());
+  for (const OwedObject& owed : m.owed) {
+    w.Text(owed.object);
+    w.Fixed(owed.size);
+    w.Fixed(owed.crc32c);
   }
   std::string out(kMagic);
   ByteWriter(&out).Fixed(Crc32c(body));
@@ -106,12 +105,11 @@ Result<Manifest> Decode(std::string_view bytes) {
   m.applied = r.Fixed<OutputSeqs>();
   m.made = r.Fixed<OutputSeqs>();
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
-    OwedRows rows;
-    rows.output = r.Fixed<Output>();
-    rows.last = r.Fixed<OutputSeqs>();
-    rows.last_file_end = r.Fixed<int64_t>();
-    rows.bytes = Buffer::Own(std::string(r.Text()));
-    m.outbox.push_back(std::move(rows));
+    OwedObject owed;
+    owed.object = r.Text();
+    owed.size = r.Fixed<int64_t>();
+    owed.crc32c = r.Fixed<uint32_t>();
+    m.owed.push_back(std::move(owed));
   }
   if (!r.ok() || !r.done() || !shard_ok) return Corruption("a manifest does not decode");
   return m;
@@ -129,7 +127,8 @@ std::optional<Epoch> UploadEpoch(std::string_view name) {
   }
   if (!TakeHex(&name) || !name.starts_with('-')) return std::nullopt;
   name.remove_prefix(1);
-  if (!TakeNumber(&name, "-") || !TakeNumber(&name, ".sst") || !name.empty()) return std::nullopt;
+  if (!TakeNumber(&name, "-") || !TakeNumber(&name, ".")) return std::nullopt;
+  if (name != "sst" && name != "rows") return std::nullopt;
   return Epoch(*epoch);
 }
 
@@ -137,8 +136,12 @@ std::vector<std::string> Unreferenced(const Manifest& old, const std::vector<Man
   std::set<std::string> named;
   for (const Manifest& m : kept) {
     for (const ManifestFile& f : m.files) named.insert(f.object);
+    for (const OwedObject& owed : m.owed) named.insert(owed.object);
   }
   std::vector<std::string> out;
+  for (const OwedObject& owed : old.owed) {
+    if (!named.contains(owed.object)) out.push_back(owed.object);
+  }
   for (const ManifestFile& f : old.files) {
     if (!named.contains(f.object)) out.push_back(f.object);
   }

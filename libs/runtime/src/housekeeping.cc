@@ -90,6 +90,7 @@ Task<int64_t> Housekeeping::ClearShard(ShardId id, control::ShardState shard) {
     }
     old.erase(commit.manifest);
     for (const checkpoint::ManifestFile& file : manifest->files) old.erase(file.object);
+    for (const checkpoint::OwedObject& owed : manifest->owed) old.erase(owed.object);
   }
   int64_t cleared = 0;
   for (const std::string& object : old) {

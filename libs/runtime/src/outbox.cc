@@ -6,6 +6,10 @@ namespace millrace::runtime {
 namespace {
 /// Rows are gathered in pieces of about this size.
 constexpr size_t kPieceBytes = 64 << 10;
+/// Of the rows in an object; the last piece may pass it.
+constexpr size_t kObjectBytes = 8 << 20;
+/// Rows of an object with so many that are owed stay where they are.
+constexpr size_t kLargeObject = 4 << 20;
 
 size_t Index(Output output) { return static_cast<size_t>(output); }
 }  // namespace
@@ -22,13 +26,32 @@ bool Outbox::Owes(const Piece& piece) const {
 }
 
 void Outbox::Push(window::OutputRows rows) {
-  Add({rows.output, rows.last, rows.last_file_end,
-       std::make_shared<std::string>(std::move(rows.bytes))});
+  Piece piece;
+  piece.output = rows.output;
+  piece.last = rows.last;
+  piece.last_file_end = rows.last_file_end;
+  piece.bytes = std::make_shared<std::string>(std::move(rows.bytes));
+  Add(std::move(piece));
 }
 
-void Outbox::Restore(const checkpoint::OwedRows& rows) {
-  Add({rows.output, rows.last, rows.last_file_end,
-       std::make_shared<std::string>(rows.bytes.bytes)});
+void Outbox::Restore(const checkpoint::OwedRows& rows, const checkpoint::OwedObject& object) {
+  Piece piece;
+  piece.output = rows.output;
+  piece.last = rows.last;
+  piece.last_file_end = rows.last_file_end;
+  piece.closed = true;
+  const bool same = !pieces_.empty() && pieces_.back().object && *pieces_.back().object == object;
+  piece.object =
+      same ? pieces_.back().object : std::make_shared<const checkpoint::OwedObject>(object);
+  piece.bytes = std::make_shared<std::string>(rows.bytes.bytes);
+  Add(std::move(piece));
+}
+
+void Outbox::Append(const Piece& rows, Piece* to) {
+  if (to->bytes.use_count() > 1) to->bytes = std::make_shared<std::string>(*to->bytes);
+  to->bytes->append(*rows.bytes);
+  for (size_t o = 1; o <= kOutputs; ++o) to->last[o] = std::max(to->last[o], rows.last[o]);
+  to->last_file_end = std::max(to->last_file_end, rows.last_file_end);
 }
 
 void Outbox::Add(Piece rows) {
@@ -36,15 +59,85 @@ void Outbox::Add(Piece rows) {
   if (!Owes(rows)) return;
   const auto tail = std::find_if(pieces_.rbegin(), pieces_.rend(),
                                  [&](const Piece& p) { return p.output == rows.output; });
-  if (tail == pieces_.rend() || tail->bytes->size() >= kPieceBytes) {
+  if (tail == pieces_.rend() || tail->closed || rows.closed || tail->bytes->size() >= kPieceBytes) {
     pieces_.push_back(std::move(rows));
   } else {
-    if (tail->bytes.use_count() > 1) tail->bytes = std::make_shared<std::string>(*tail->bytes);
-    tail->bytes->append(*rows.bytes);
-    for (size_t o = 1; o <= kOutputs; ++o) tail->last[o] = std::max(tail->last[o], rows.last[o]);
-    tail->last_file_end = std::max(tail->last_file_end, rows.last_file_end);
+    Append(rows, &*tail);
   }
   changed_.Notify();
+}
+
+/// The first piece that goes into a new object: those without one, and before them the pieces of
+/// the newest objects, as long as these hold no more than what has gathered behind them.
+size_t Outbox::FirstToWrite() const {
+  size_t first = pieces_.size();
+  size_t gathered = 0;
+  while (first > 0 && !pieces_[first - 1].object) gathered += pieces_[--first].bytes->size();
+  while (first > 0 && gathered > 0) {
+    const auto& object = pieces_[first - 1].object;
+    size_t begin = first;
+    size_t owed = 0;
+    for (; begin > 0 && pieces_[begin - 1].object == object; --begin)
+      owed += pieces_[begin - 1].bytes->size();
+    if (owed > gathered || owed >= kLargeObject) break;
+    gathered += owed;
+    first = begin;
+  }
+  return first;
+}
+
+/// Small pieces of one output, as many cuts leave behind, become larger ones.
+void Outbox::MergeFrom(size_t first) {
+  std::deque<Piece> merged;
+  for (size_t i = first; i < pieces_.size(); ++i) {
+    Piece& piece = pieces_[i];
+    const auto tail = std::find_if(merged.rbegin(), merged.rend(),
+                                   [&](const Piece& p) { return p.output == piece.output; });
+    if (tail == merged.rend() || tail->bytes->size() + piece.bytes->size() > kPieceBytes) {
+      merged.push_back(std::move(piece));
+    } else {
+      Append(piece, &*tail);
+    }
+  }
+  pieces_.erase(pieces_.begin() + static_cast<std::ptrdiff_t>(first), pieces_.end());
+  for (Piece& piece : merged) {
+    piece.closed = true;
+    piece.object = nullptr;
+    piece.number = ++numbers_;
+    pieces_.push_back(std::move(piece));
+  }
+}
+
+checkpoint::Owed Outbox::Owed() {
+  const size_t first = FirstToWrite();
+  MergeFrom(first);
+  checkpoint::Owed owed;
+  const checkpoint::OwedObject* last = nullptr;
+  for (size_t i = 0; i < first; ++i) {
+    if (pieces_[i].object.get() == last) continue;
+    last = pieces_[i].object.get();
+    owed.saved.push_back(*last);
+  }
+  size_t bytes = kObjectBytes;
+  for (size_t i = first; i < pieces_.size(); ++i) {
+    const Piece& piece = pieces_[i];
+    if (bytes >= kObjectBytes) {
+      owed.fresh.push_back({{}, piece.number, piece.number});
+      bytes = 0;
+    }
+    owed.fresh.back().rows.push_back(
+        {piece.output, piece.last, piece.last_file_end, {piece.bytes, *piece.bytes}});
+    owed.fresh.back().last = piece.number;
+    bytes += piece.bytes->size();
+  }
+  return owed;
+}
+
+void Outbox::Saved(const checkpoint::NewOwed& rows, const checkpoint::OwedObject& object) {
+  const auto shared = std::make_shared<const checkpoint::OwedObject>(object);
+  for (Piece& piece : pieces_) {
+    if (piece.number >= rows.first && piece.number <= rows.last) piece.object = shared;
+  }
 }
 
 void Outbox::SetApplied(Output output, int64_t seq) {
@@ -77,14 +170,6 @@ std::vector<OutputRow> Outbox::Next(Output output, size_t limit) const {
     }
   }
   return rows;
-}
-
-std::vector<checkpoint::OwedRows> Outbox::Owed() const {
-  std::vector<checkpoint::OwedRows> owed;
-  for (const Piece& piece : pieces_) {
-    owed.push_back({piece.output, piece.last, piece.last_file_end, {piece.bytes, *piece.bytes}});
-  }
-  return owed;
 }
 
 bool Outbox::full() const {

@@ -27,7 +27,6 @@ checkpoint::Manifest Shard::Describe() const {
   m.watermark = fold_->watermark();
   for (const LogRecord& record : tail_) m.records.push_back(IdentityOf(record));
   m.ledger = fold_->ledger();
-  m.outbox = outbox_.Owed();
   for (int o = 1; o <= kOutputs; ++o) {
     m.applied[static_cast<size_t>(o)] = outbox_.applied(static_cast<Output>(o));
     m.made[static_cast<size_t>(o)] = fold_->last_seq(static_cast<Output>(o));
@@ -49,18 +48,9 @@ Task<Status> Shard::Cut(bool force) {
   const auto self = shared_from_this();
   if (!(force ? can_cut() : cut_due())) co_return Status();
   cut_running_ = true;
-  const auto begun = Executor::Current().Monotonic();
-  cut_at_ = begun;
-  cut_read_ = fold_->ledger().read;
-  CrashPoint("cut.begin");
-  checkpoint::Manifest manifest = Describe();
-  const bool everything = std::exchange(cut_everything_, false);
-  window::FrozenFold frozen = fold_->Freeze(everything);
-  telemetry_.CutPhaseTook(ShardTelemetry::kFreeze, Executor::Current().Monotonic() - begun);
   Status saved;
   try {
-    if (everything) saved = co_await checkpointer_->EmptyState();
-    if (saved.ok()) saved = co_await SaveAndCommit(std::move(manifest), std::move(frozen));
+    saved = co_await CutNow();
   } catch (const InvariantViolation& broken) {
     Halt(std::string("a broken invariant in a cut: ") + broken.what() +
          "; report it, then start the process again");
@@ -68,8 +58,6 @@ Task<Status> Shard::Cut(bool force) {
   }
   cut_running_ = false;
   if (!saved.ok()) {
-    // What the local state holds now is not known, so the next cut writes all of it.
-    cut_everything_ = true;
     telemetry_.CutFailed();
     if (alive())
       LogWarn("a cut failed", {{"shard", id_.ToString()}, {"error", saved.error().message}});
@@ -78,32 +66,44 @@ Task<Status> Shard::Cut(bool force) {
   co_return saved;
 }
 
-Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenFold frozen) {
+Task<Status> Shard::CutNow() {
+  // Before the fold is frozen: what a freeze has given out can be given out again only as a whole.
   for (const Output output :
        {Output::kResults, Output::kProvisional, Output::kLate, Output::kQuarantine}) {
-    MILLRACE_CO_TRY(co_await CheckFence(output));
+    const Status read = co_await CheckFence(output);
+    if (!read.ok()) cut_at_ = Executor::Current().Monotonic();
+    MILLRACE_CO_TRY(read);
   }
   if (!alive()) co_return Fenced("the shard stopped during a cut");
+  // It has read on; the cut stays due.
+  if (emitting()) co_return Status();
+  const auto begun = Executor::Current().Monotonic();
+  cut_at_ = begun;
+  cut_read_ = fold_->ledger().read;
+  CrashPoint("cut.begin");
+  checkpoint::Manifest manifest = Describe();
+  checkpoint::Owed owed = outbox_.Owed();
+  const bool everything = std::exchange(cut_everything_, true);  // until it has succeeded
+  auto change = std::make_shared<checkpoint::Change>(
+      checkpoint::Change{fold_->Freeze(everything), state_hash_});
+  telemetry_.CutPhaseTook(ShardTelemetry::kFreeze, Executor::Current().Monotonic() - begun);
+  if (everything) MILLRACE_CO_TRY(co_await checkpointer_->EmptyState());
+  MILLRACE_CO_TRY(co_await SaveAndCommit(std::move(manifest), std::move(change), std::move(owed)));
+  cut_everything_ = false;
+  co_return Status();
+}
+
+Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest,
+                                  std::shared_ptr<checkpoint::Change> change,
+                                  checkpoint::Owed owed) {
   auto phase_began = Executor::Current().Monotonic();
   const auto end_phase = [&](ShardTelemetry::CutPhase phase) {
     const auto now = Executor::Current().Monotonic();
     telemetry_.CutPhaseTook(phase, now - std::exchange(phase_began, now));
   };
-  struct Work {
-    window::FrozenFold frozen;
-    window::StateHash hash;
-  };
-  auto work = std::make_shared<Work>(Work{std::move(frozen), state_hash_});
-  std::function<window::StateChange()> changes = [work] {
-    return work->frozen.Changes(&work->hash);
-  };
-  window::StateChange change = co_await Offload(std::move(changes));
-  state_hash_ = std::move(work->hash);
-  manifest.state_hash = state_hash_.total();
-  work.reset();
-  MILLRACE_CO_ASSIGN(
-      const checkpoint::Prepared prepared,
-      co_await checkpointer_->Prepare(std::move(manifest), std::move(change), WholeOnes()));
+  MILLRACE_CO_ASSIGN(const checkpoint::Prepared prepared,
+                     co_await checkpointer_->Prepare(std::move(manifest), std::move(change),
+                                                     std::move(owed), WholeOnes()));
   end_phase(ShardTelemetry::kWrite);
   if (!Planted("commit_before_upload")) MILLRACE_CO_TRY(co_await checkpointer_->Upload(prepared));
   end_phase(ShardTelemetry::kUpload);
@@ -124,15 +124,7 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
                      std::string(control::VerdictName(committed->verdict)));
   }
   end_phase(ShardTelemetry::kCommit);
-  size_t uploaded = prepared.bytes.size();
-  for (const checkpoint::ManifestFile& f : prepared.uploads)
-    uploaded += static_cast<size_t>(f.file.size);
-  telemetry_.CutCommitted(uploaded, Executor::Current().Wall());
-  last_cut_ = m.cut;
-  committed_offset_ = m.next_offset;
-  kept_.push_back(m);
-  kept_.back().outbox.clear();  // what is kept serves to name files
-  kept_objects_.push_back(prepared.object);
+  Committed(prepared);
   constexpr auto kKept = static_cast<int64_t>(control::kKeptCommits);
   std::vector<std::string> garbage;
   while (kept_.front().cut.value + kKept <= last_cut_.value) {
@@ -145,6 +137,18 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest, window::FrozenF
   // Fewer: one could not be read at the restore, so what it names is not known.
   if (kept_.size() == control::kKeptCommits) co_await CleanUp(std::move(garbage));
   co_return Status();
+}
+
+void Shard::Committed(const checkpoint::Prepared& saved) {
+  const checkpoint::Manifest& m = saved.manifest;
+  telemetry_.CutCommitted(saved.upload_bytes(), Executor::Current().Wall());
+  state_hash_ = saved.state_hash;
+  last_cut_ = m.cut;
+  committed_offset_ = m.next_offset;
+  for (size_t i = 0; i < saved.owed.size(); ++i)
+    outbox_.Saved(saved.owed[i], m.owed[m.owed.size() - saved.owed.size() + i]);
+  kept_.push_back(m);
+  kept_objects_.push_back(saved.object);
 }
 
 /// Cleaning rule (a). What cannot be deleted now is left: a leaked object is harmless.

@@ -136,13 +136,26 @@ Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {
   restored_cut_ = manifest.cut;
   next_offset_ = manifest.next_offset;
   MILLRACE_CO_TRY(co_await VerifyRecords(manifest));
-  // Last, when nothing can fail any more: an older checkpoint owes rows that come before these.
-  outbox_.SetApplied(Output::kFiles, manifest.applied[static_cast<size_t>(Output::kFiles)]);
-  for (const checkpoint::OwedRows& rows : manifest.outbox) outbox_.Restore(rows);
+  MILLRACE_CO_TRY(co_await RestoreOwed(manifest));
   LogInfo("a shard was restored", {{"shard", id_.ToString()},
                                    {"epoch", epoch_.value},
                                    {"cut", manifest.cut.value},
                                    {"next_offset", next_offset_.value}});
+  co_return Status();
+}
+
+Task<Status> Shard::RestoreOwed(const checkpoint::Manifest& manifest) {
+  std::deque<std::vector<checkpoint::OwedRows>> loaded;
+  for (const checkpoint::OwedObject& object : manifest.owed) {
+    MILLRACE_CO_ASSIGN(auto rows, co_await checkpoint::LoadOwed(ports_.objects, object));
+    loaded.push_back(std::move(rows));
+  }
+  // Only when nothing can fail any more: an older checkpoint owes rows that come before these.
+  outbox_.SetApplied(Output::kFiles, manifest.applied[static_cast<size_t>(Output::kFiles)]);
+  for (const checkpoint::OwedObject& object : manifest.owed) {
+    for (const checkpoint::OwedRows& rows : loaded.front()) outbox_.Restore(rows, object);
+    loaded.pop_front();
+  }
   co_return Status();
 }
 

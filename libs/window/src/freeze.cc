@@ -11,6 +11,8 @@ namespace {
 /// Of the stored entries (docs/formats/state.md). A reader supports this version and the one
 /// before.
 constexpr uint8_t kStateVersion = 1;
+/// Entries that are made for their hash alone and dropped.
+constexpr size_t kHashedAtOnce = 1 << 20;
 constexpr std::string_view kMetaKey = "M";
 constexpr std::string_view kProvisionalKey = "V";
 
@@ -63,41 +65,65 @@ struct FrozenFold::Content {
     std::shared_ptr<const Page> page;
   };
   std::vector<FrozenPage> pages;
+  // What NextChanges has given out.
+  bool begun = false;
+  size_t next_small = 0;
+  size_t next_page = 0;
+
+  size_t EncodePage(FrozenPage* frozen, StateChange* change, StateHash* hash) const;
 };
+
+/// Gives the bytes of the entries. The page may be gone when they are made.
+size_t FrozenFold::Content::EncodePage(FrozenPage* frozen, StateChange* change,
+                                       StateHash* hash) const {
+  size_t bytes = 0;
+  const std::string prefix = SliceRange(frozen->slice_start).first;
+  Hash128 sum;
+  for (uint32_t slot = 0; slot < frozen->slots; ++slot) {
+    auto& [key, value] = change->puts.emplace_back(prefix, std::string());
+    key.append(keys.Key(frozen->page->keys[slot]));
+    EncodeSlot(plan, *frozen->page, slot, &value);
+    Hash128 h = Hash(key);
+    h += Hash(value, h.lo);
+    sum += h;
+    bytes += key.size() + value.size();
+  }
+  std::string unit = prefix;
+  AppendOrdered(&unit, frozen->index);
+  hash->Set(unit, sum);
+  frozen->page.reset();
+  return bytes;
+}
 
 FrozenFold::FrozenFold(std::unique_ptr<Content> content) : content_(std::move(content)) {}
 FrozenFold::FrozenFold(FrozenFold&&) noexcept = default;
 FrozenFold& FrozenFold::operator=(FrozenFold&&) noexcept = default;
 FrozenFold::~FrozenFold() = default;
 
-StateChange FrozenFold::Changes(StateHash* hash) const {
-  const Content& c = *content_;
-  StateChange change = c.small;
-  if (c.everything) {
-    *hash = StateHash();
-    change.delete_ranges = {{std::string(), "\xff"}};
+std::optional<StateChange> FrozenFold::NextChanges(StateHash* hash, size_t bytes) {
+  Content& c = *content_;
+  StateChange change;
+  if (!c.begun) {
+    c.begun = true;
+    change.delete_ranges = std::move(c.small.delete_ranges);
+    if (c.everything) {
+      *hash = StateHash();
+      change.delete_ranges = {{std::string(), "\xff"}};
+    }
+    for (const auto& [begin, end] : change.delete_ranges) hash->EraseRange(begin, end);
+  } else if (c.next_small == c.small.puts.size() && c.next_page == c.pages.size()) {
+    return std::nullopt;
   }
-  for (const auto& [begin, end] : change.delete_ranges) hash->EraseRange(begin, end);
-  for (const auto& [key, value] : change.puts) {
+  size_t made = 0;
+  for (; made < bytes && c.next_small < c.small.puts.size(); ++c.next_small) {
+    auto& [key, value] = change.puts.emplace_back(std::move(c.small.puts[c.next_small]));
     Hash128 h = Hash(key);
     h += Hash(value, h.lo);
     hash->Set(key, h);
+    made += key.size() + value.size();
   }
-  for (const auto& frozen : c.pages) {
-    const std::string prefix = SliceRange(frozen.slice_start).first;
-    Hash128 sum;
-    for (uint32_t slot = 0; slot < frozen.slots; ++slot) {
-      auto& [key, value] = change.puts.emplace_back(prefix, std::string());
-      key.append(c.keys.Key(frozen.page->keys[slot]));
-      EncodeSlot(c.plan, *frozen.page, slot, &value);
-      Hash128 h = Hash(key);
-      h += Hash(value, h.lo);
-      sum += h;
-    }
-    std::string unit = prefix;
-    AppendOrdered(&unit, frozen.index);
-    hash->Set(unit, sum);
-  }
+  while (made < bytes && c.next_page < c.pages.size())
+    made += c.EncodePage(&c.pages[c.next_page++], &change, hash);
   std::sort(change.puts.begin(), change.puts.end());
   return change;
 }
@@ -249,8 +275,9 @@ StateHash ShardFold::FinishRestore() {
   state_->current = nullptr;
   state_->UpdateDeadline();
   StateHash hash;
-  const FrozenFold frozen = Freeze(true);
-  static_cast<void>(frozen.Changes(&hash));
+  FrozenFold frozen = Freeze(true);
+  while (frozen.NextChanges(&hash, kHashedAtOnce)) {
+  }
   return hash;
 }
 

@@ -45,11 +45,13 @@ Task<std::unique_ptr<window::ShardFold>> Restarter::Cycle(std::unique_ptr<window
   manifest.next_offset = next_offset;
   manifest.watermark = fold->watermark();
   manifest.ledger = fold->ledger();
-  window::StateChange change = fold->Freeze(false).Changes(&hash_);
-  manifest.state_hash = hash_.total();
+  auto change =
+      std::make_shared<checkpoint::Change>(checkpoint::Change{fold->Freeze(false), hash_});
   fold.reset();
   checkpoint::Checkpointer cut(objects_.get(), state_.get());
-  auto prepared = co_await cut.Prepare(std::move(manifest), std::move(change), kept_);
+  checkpoint::Owed nothing;
+  auto prepared =
+      co_await cut.Prepare(std::move(manifest), std::move(change), std::move(nothing), kept_);
   const checkpoint::Prepared saved = std::move(prepared).value();
   const Status uploaded = co_await cut.Upload(saved);
   Require(uploaded);

@@ -51,7 +51,12 @@ struct Cluster {
     m.epoch = state.epoch;
     m.cut = CutNumber(state.last_cut.value + 1);
     for (const std::string& file : files) {
-      m.files.push_back({{}, StateFolder(shard) + file});
+      const std::string object = StateFolder(shard) + file;
+      if (file.ends_with(".rows")) {
+        m.owed.push_back({object, 1, 2});
+      } else {
+        m.files.push_back({{}, object});
+      }
       Put(shard, file);
     }
     const std::string bytes = checkpoint::Encode(m);
@@ -100,11 +105,14 @@ TEST_CASE_METHOD(Cluster, "an old object of an older epoch that no kept commit n
 }
 
 TEST_CASE_METHOD(Cluster, "what a kept commit names stays, whoever uploaded it") {
-  const std::string manifest = Commit(one, {File(1, 1), File(2, 2)});
+  const std::string rows = "1-ab-7-8.rows";
+  const std::string manifest = Commit(one, {File(1, 1), File(2, 2), rows});
   Assign(one);
   Put(one, File(1, 3));
+  Put(one, "1-ab-7-9.rows");
   Age();
-  CHECK(Clear() == 1);
+  CHECK(Clear() == 2);
+  CHECK(There(one, rows));
   CHECK(There(one, manifest));
   CHECK(There(one, File(1, 1)));
   CHECK(There(one, File(2, 2)));
@@ -167,6 +175,7 @@ TEST_CASE_METHOD(Cluster, "names that no uploader gives are left alone") {
   const std::vector<std::string> names = {"notes",
                                           "1-ab-123-4567",
                                           "1-ab-123-4567.sst.old",
+                                          "1-ab-123-4567.row",
                                           "1-ab-x-4567.sst",
                                           "-1-ab-1-2.sst",
                                           "01-ab-1-2.sst",
@@ -182,6 +191,7 @@ TEST_CASE_METHOD(Cluster, "names that no uploader gives are left alone") {
     Put(one, name);
   }
   CHECK(checkpoint::UploadEpoch("17-ab-1-2.sst") == Epoch(17));
+  CHECK(checkpoint::UploadEpoch("18-ab-1-2.rows") == Epoch(18));
   CHECK(checkpoint::UploadEpoch("m-17-3-" + std::string(32, 'b')) == Epoch(17));
   Age();
   CHECK(Clear() == 0);

@@ -7,6 +7,7 @@
 
 #include "millrace/base/check.h"
 #include "millrace/base/hash.h"
+#include "support/all_changes.h"
 #include "window_test_support.h"
 
 using namespace millrace;
@@ -287,8 +288,8 @@ TEST_CASE("rows that come in parts are the same rows in the same order, and so i
       StateHash hash_of_parts;
       std::map<std::string, std::string> stored_by_whole;
       std::map<std::string, std::string> stored_by_parts;
-      Store(whole.Freeze(true).Changes(&hash_of_whole), &stored_by_whole);
-      Store(parts.Freeze(true).Changes(&hash_of_parts), &stored_by_parts);
+      Store(AllChanges(whole.Freeze(true), &hash_of_whole), &stored_by_whole);
+      Store(AllChanges(parts.Freeze(true), &hash_of_parts), &stored_by_parts);
       RC_ASSERT(stored_by_parts == stored_by_whole);
     }
   }));
@@ -372,20 +373,20 @@ TEST_CASE("the hash kept up from changes is the hash of all that is stored, and 
       const int cut = *rc::gen::inRange(0, 5);
       if (cut > 1) continue;
       // What the fold does after the freeze must not show.
-      const FrozenFold frozen = fold->Freeze(cut == 1);
+      FrozenFold frozen = fold->Freeze(cut == 1);
       for (int more = *rc::gen::inRange(0, 3); cut == 0 && more > 0; --more)
         RandomRecord(spec, fold.get(), &offset, &now);
-      Store(frozen.Changes(&hash), &stored);
+      Store(AllChanges(std::move(frozen), &hash), &stored);
       RC_ASSERT(hash.total() == HashOf(stored));
     }
-    Store(fold->Freeze(false).Changes(&hash), &stored);
+    Store(AllChanges(fold->Freeze(false), &hash), &stored);
     RC_ASSERT(hash.total() == HashOf(stored));
     auto restored = std::make_unique<ShardFold>(spec);
     for (const auto& [key, value] : stored) RC_ASSERT(restored->Restore(key, value).ok());
     RC_ASSERT(restored->FinishRestore().total() == hash.total());
     std::map<std::string, std::string> again;
     StateHash all;
-    Store(restored->Freeze(true).Changes(&all), &again);
+    Store(AllChanges(restored->Freeze(true), &all), &again);
     RC_ASSERT(again == stored);
     // Both go on alike.
     TakeAll(fold.get());

@@ -1,13 +1,21 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "millrace/checkpoint/manifest.h"
+#include "millrace/checkpoint/owed_rows.h"
 #include "millrace/objectstore/object_store.h"
 #include "millrace/state/state_store.h"
 
 namespace millrace::checkpoint {
+
+/// What a cut saves of the fold.
+struct Change {
+  window::FrozenFold frozen;
+  window::StateHash hash;  ///< of the save before
+};
 
 /// A checkpoint that is written locally and named, but of which not everything is uploaded yet.
 struct Prepared {
@@ -16,6 +24,9 @@ struct Prepared {
   Hash128 hash;        ///< of its bytes
   std::string bytes;
   std::vector<ManifestFile> uploads;
+  std::vector<NewOwed> owed;  ///< the last ones of manifest.owed
+  window::StateHash state_hash;
+  size_t upload_bytes() const;
 };
 
 /// kNotFound: the object is missing; kCorruption: it is not what was committed.
@@ -30,13 +41,13 @@ class Checkpointer {
  public:
   Checkpointer(ObjectStore* objects, StateStore* state) : objects_(objects), state_(state) {}
 
-  /// Writes `change` over the local state of the save before, freezes it and says what is to be
-  /// uploaded. Files that one of `kept` names (the last valid commits, as the owner's own fold has
-  /// them) are reused; every other is uploaded under this epoch. After an error the next change
-  /// must hold everything.
-  Task<Result<Prepared>> Prepare(Manifest manifest, window::StateChange change,
-                                 const std::vector<Manifest>& kept);
-  /// Files first, the manifest last.
+  /// Writes `change` over the local state of the save before, part by part, freezes it and says
+  /// what is to be uploaded. Files that one of `kept` names (the last valid commits, as the owner's
+  /// own fold has them) are reused; every other is uploaded under this epoch. What encodes, hashes
+  /// or sums runs on the pool. After an error the next change must hold everything.
+  Task<Result<Prepared>> Prepare(Manifest manifest, std::shared_ptr<Change> change, Owed owed,
+                                 std::vector<Manifest> kept);
+  /// Files first, then owed rows, the manifest last.
   Task<Status> Upload(const Prepared& prepared);
 
   /// Checks every file of the manifest (existence, size, checksum), one after the other, and makes
@@ -46,6 +57,8 @@ class Checkpointer {
   Task<Status> EmptyState();
 
  private:
+  Task<Status> WriteChange(std::shared_ptr<Change> change);
+
   ObjectStore* objects_;
   StateStore* state_;
 };

@@ -31,12 +31,13 @@ struct ManifestFile {
   std::string object;
 };
 
-/// Rows that some sink had not applied at the cut: window::OutputRows whose bytes may be shared.
-struct OwedRows {
-  Output output = Output::kResults;
-  OutputSeqs last = {};
-  int64_t last_file_end = 0;
-  Buffer bytes;
+/// An object of rows that some sink had not applied at the cut.
+struct OwedObject {
+  std::string object;
+  int64_t size = 0;
+  uint32_t crc32c = 0;
+
+  friend bool operator==(const OwedObject&, const OwedObject&) = default;
 };
 
 /// Everything about one checkpoint (docs/formats/manifest.md).
@@ -51,7 +52,7 @@ struct Manifest {
   std::vector<RecordIdentity> records;
   std::vector<ManifestFile> files;
   window::Ledger ledger;
-  std::vector<OwedRows> outbox;
+  std::vector<OwedObject> owed;  ///< in the order of every output
   /// By output number: the last row the sink had applied, and the last row made.
   OutputSeqs applied = {};
   OutputSeqs made = {};
@@ -65,8 +66,8 @@ Result<Manifest> Decode(std::string_view bytes);
 /// not a name that a Checkpointer gives.
 std::optional<Epoch> UploadEpoch(std::string_view name);
 
-/// Objects of `old` that none of the kept manifests names: what cleaning rule (a) lets anyone
-/// delete after a newer commit is valid.
+/// State files and owed rows of `old` that none of the kept manifests names: what cleaning rule (a)
+/// lets anyone delete after a newer commit is valid.
 std::vector<std::string> Unreferenced(const Manifest& old, const std::vector<Manifest>& kept);
 
 }  // namespace millrace::checkpoint

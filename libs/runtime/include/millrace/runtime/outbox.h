@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "millrace/base/executor.h"
-#include "millrace/checkpoint/manifest.h"
+#include "millrace/checkpoint/owed_rows.h"
 #include "millrace/model/row.h"
 #include "millrace/window/shard_fold.h"
 
@@ -24,8 +24,8 @@ class Outbox {
 
   /// Rows that the fold made.
   void Push(window::OutputRows rows);
-  /// Rows that a manifest owed.
-  void Restore(const checkpoint::OwedRows& rows);
+  /// Rows that a manifest owed, and the object that holds them.
+  void Restore(const checkpoint::OwedRows& rows, const checkpoint::OwedObject& object);
 
   /// The sink of `output` has everything up to `seq`; also the way to say where it is at first.
   void SetApplied(Output output, int64_t seq);
@@ -36,8 +36,11 @@ class Outbox {
   /// the first end mark; none if no file is finished.
   std::vector<OutputRow> Next(Output output, size_t limit) const;
 
-  /// What a manifest must hold. Shares the bytes.
-  std::vector<checkpoint::OwedRows> Owed() const;
+  /// What a manifest must name: objects of before, and rows that no object holds yet or that leave
+  /// small ones (docs/adr/0015). Shares the bytes, which change no more.
+  checkpoint::Owed Owed();
+  /// A commit counts that names `object` for rows which Owed() gave out.
+  void Saved(const checkpoint::NewOwed& rows, const checkpoint::OwedObject& object);
 
   bool full() const;
   size_t rows_owed(Output output) const;
@@ -52,15 +55,23 @@ class Outbox {
     int64_t last_file_end = 0;
     /// Shared with manifests being written; appended to in place only while nobody shares it.
     std::shared_ptr<std::string> bytes;
+    bool closed = false;  ///< a cut has seen it: it takes no more rows
+    std::shared_ptr<const checkpoint::OwedObject> object;  ///< which a valid commit names; or none
+    int64_t number = 0;                                    ///< given by Owed(), ascending
   };
 
+  static void Append(const Piece& rows, Piece* to);
   void Add(Piece rows);
+  size_t FirstToWrite() const;
+  void MergeFrom(size_t first);
   bool Owes(const Piece& piece, Output output) const;
   bool Owes(const Piece& piece) const;
   bool HasFinishedFile() const;
 
   size_t max_bytes_;
-  std::deque<Piece> pieces_;  ///< in the order of every output
+  /// In the order of every output; those of an object stand together, before all that have none.
+  std::deque<Piece> pieces_;
+  int64_t numbers_ = 0;
   OutputSeqs applied_ = {};
   OutputSeqs made_ = {};
   Event changed_;

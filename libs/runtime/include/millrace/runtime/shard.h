@@ -97,6 +97,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> TakeOver();
   Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
   Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
+  Task<Status> RestoreOwed(const checkpoint::Manifest& manifest);
   struct Memory;
   Task<Result<Memory>> CompareRecords(const checkpoint::Manifest& manifest, OffsetRange range);
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
@@ -118,7 +119,10 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   checkpoint::Manifest Describe() const;
   std::vector<checkpoint::Manifest> WholeOnes() const;
-  Task<Status> SaveAndCommit(checkpoint::Manifest manifest, window::FrozenFold frozen);
+  Task<Status> CutNow();
+  Task<Status> SaveAndCommit(checkpoint::Manifest manifest,
+                             std::shared_ptr<checkpoint::Change> change, checkpoint::Owed owed);
+  void Committed(const checkpoint::Prepared& saved);
   Task<> CleanUp(std::vector<std::string> objects);
   Epoch fence_epoch() const { return Planted("fence_without_takeover") ? Epoch(1) : epoch_; }
   bool alive() const { return phase_ == ShardPhase::kRunning; }
@@ -168,6 +172,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   CutNumber last_cut_;
   Offset committed_offset_;
   bool cut_running_ = false;
+  /// What the local state holds is not known: the next cut writes all of it.
   bool cut_everything_ = false;
   Executor::Duration cut_at_{0};
   int64_t cut_read_ = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -83,7 +84,7 @@ class StateHash {
 };
 
 /// A fold's state at one moment, unchanged by what the fold does later. Taking one costs O(pages);
-/// Changes() does the work and may run on any thread, once.
+/// NextChanges() does the work and may run on any thread, one call at a time.
 class FrozenFold {
  public:
   struct Content;
@@ -92,9 +93,10 @@ class FrozenFold {
   FrozenFold& operator=(FrozenFold&&) noexcept;
   ~FrozenFold();
 
-  /// What to write over the state of the freeze before (over nothing, if everything was asked for),
-  /// and the hash after it.
-  StateChange Changes(StateHash* hash) const;
+  /// The next part of what to write over the state of the freeze before (over nothing, if
+  /// everything was asked for): `bytes` of it, and what a page has beyond. Nothing: all of it was
+  /// given. *hash, that of the freeze before at first, is then the hash of the state.
+  std::optional<StateChange> NextChanges(StateHash* hash, size_t bytes);
 
  private:
   std::unique_ptr<Content> content_;
