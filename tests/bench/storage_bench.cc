@@ -8,6 +8,7 @@
 #include "millrace/serving_sqlite/sqlite_serving_store.h"
 #include "support/temp_dir.h"
 #include "support/test_executor.h"
+#include "support/vector_rows.h"
 
 // What the embedded adapters cost, on the disk of the temporary directory.
 
@@ -112,7 +113,8 @@ void ParquetEncode(benchmark::State& state) {
                                     Output::kFiles));
   }
   for (auto _ : state) {
-    const auto file = executor.RunUntilDone(writer.Encode(pipeline.select, rows));
+    const auto file = executor.RunUntilDone(
+        writer.Encode(pipeline.select, std::make_shared<test::VectorRows>(rows)));
     if (!file.ok()) std::abort();
     benchmark::DoNotOptimize(file->bytes.size());
   }

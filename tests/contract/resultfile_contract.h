@@ -5,6 +5,7 @@
 
 #include "millrace/resultfile/result_file.h"
 #include "support/test_executor.h"
+#include "support/vector_rows.h"
 
 namespace millrace::test {
 
@@ -49,7 +50,8 @@ inline std::vector<OutputRow> FileRows(int64_t count) {
 inline void CheckResultFileContract(TestExecutor& executor, ResultFileWriter& writer) {
   const auto columns = FileColumns();
   const auto encode = [&](std::vector<OutputRow> rows) {
-    return executor.RunUntilDone(writer.Encode(columns, std::move(rows)));
+    auto source = std::make_shared<VectorRows>(std::move(rows));
+    return executor.RunUntilDone(writer.Encode(columns, std::move(source)));
   };
 
   SECTION("the same rows give the same bytes, other rows others") {
@@ -63,6 +65,15 @@ inline void CheckResultFileContract(TestExecutor& executor, ResultFileWriter& wr
     other = rows;
     other[0].revision = 9;
     CHECK(encode(other).value().bytes != bytes);
+  }
+
+  SECTION("an error of whoever makes the rows is given back") {
+    struct Broken : FileRows {
+      Result<std::vector<OutputRow>> Next(size_t) override { return Internal("broken"); }
+    };
+    auto source = std::make_shared<Broken>();
+    const auto refused = executor.RunUntilDone(writer.Encode(columns, source));
+    CHECK(refused.error().message == "broken");
   }
 
   SECTION("rows that are not file rows of these columns are our bug") {

@@ -31,7 +31,10 @@ TEST_CASE("a Parquet result file reads back as its rows, with their types") {
   resultfile_parquet::ParquetResultFileWriter writer;
   const int64_t count = GENERATE(0, 1, 300, 140'000);
   const auto rows = test::FileRows(count);
-  const Buffer file = executor.RunUntilDone(writer.Encode(test::FileColumns(), rows)).value();
+  const Buffer file = executor
+                          .RunUntilDone(writer.Encode(test::FileColumns(),
+                                                      std::make_shared<test::VectorRows>(rows)))
+                          .value();
   const auto input =
       std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(std::string(file.bytes)));
   const auto metadata = parquet::ParquetFileReader::Open(input)->metadata();

@@ -10,9 +10,14 @@
 namespace millrace::sim {
 
 Task<Result<Buffer>> RowFiles::Encode(const std::vector<OutputColumn>&,
-                                      std::vector<OutputRow> rows) {
+                                      std::shared_ptr<FileRows> rows) {
+  ++encoded;
   std::string bytes;
-  for (const OutputRow& row : rows) EncodeRow(row, &bytes);
+  for (;;) {
+    MILLRACE_CO_ASSIGN(const std::vector<OutputRow> part, rows->Next(3));
+    if (part.empty()) break;
+    for (const OutputRow& row : part) EncodeRow(row, &bytes);
+  }
   co_return Buffer::Own(std::move(bytes));
 }
 
@@ -32,7 +37,7 @@ void Cluster::StartNode() {
   runtime::Node::Wiring wiring;
   wiring.name = "node";
   wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_,
-                  &files_,      &blocks_,         &records_,     &metrics};
+                  &files,       &blocks_,         &records_,     &metrics};
   wiring.options = options_;
   wiring.control = process_;
   wiring.shards = {process_};

@@ -24,7 +24,9 @@ namespace millrace::sim {
 class RowFiles : public ResultFileWriter {
  public:
   Task<Result<Buffer>> Encode(const std::vector<OutputColumn>& columns,
-                              std::vector<OutputRow> rows) override;
+                              std::shared_ptr<FileRows> rows) override;
+
+  int encoded = 0;  ///< files
 };
 
 /// Counts by name alone; nobody reads the rest.
@@ -94,6 +96,7 @@ class Cluster {
   InMemoryObjectStore objects;
   InMemoryServingStore serving;
   CountingMetrics metrics;
+  RowFiles files;
   Faults faults;
   std::vector<std::string> failures;
 
@@ -105,7 +108,6 @@ class Cluster {
   FaultyLog faulty_log_;
   FaultyObjectStore faulty_objects_;
   FaultyServingStore faulty_serving_;
-  RowFiles files_;
   block_arrow::ArrowBlockCodec blocks_;
   record_simdjson::JsonRecordParsers records_;
   SimExecutor* process_ = nullptr;

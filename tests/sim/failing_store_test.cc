@@ -25,6 +25,29 @@ TEST_CASE(
   CHECK(s.Different() == "");
 }
 
+TEST_CASE("a result file that cannot be put is encoded once, and one that is there not at all") {
+  runtime::Options options = Scenario::Quick();
+  options.cut_interval = std::chrono::hours(1);
+  Scenario s("json", options);
+  s.cluster.faulty_objects().Refuse("/results/");
+  s.Send(100);
+  REQUIRE(s.cluster.faulty_objects().refusals() > 3);
+  CHECK(s.cluster.files.encoded == 1);
+  s.cluster.faulty_objects().Refuse("");
+  s.Send(20);
+  const int before = s.cluster.files.encoded;
+  CHECK(before ==
+        static_cast<int>(s.cluster.Outside(s.cluster.objects.List("default/results/"))->size()));
+  // Everything is folded again, and every file but the open one is there.
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  s.Sleep(seconds(5));
+  CHECK(s.Shard().next_offset == s.End());
+  CHECK(s.cluster.files.encoded == before);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
 TEST_CASE("a shard that cannot be opened says why until it is") {
   Scenario s;
   s.Send(10);

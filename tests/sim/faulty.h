@@ -170,6 +170,10 @@ class FaultyObjectStore : public ObjectStore {
   std::string AddressOf(std::string_view key) const override { return inner_->AddressOf(key); }
   Task<Status> Put(std::string key, Buffer data) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
+    if (!refused_.empty() && key.find(refused_) != key.npos) {
+      ++refusals_;
+      co_return Unavailable("injected: the object store takes no such object");
+    }
     Note(key, data.bytes.size());
     auto r = co_await inner_->Put(std::move(key), std::move(data));
     MILLRACE_CO_TRY(co_await trouble_.After());
@@ -209,6 +213,12 @@ class FaultyObjectStore : public ObjectStore {
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
+  /// From now on no object is put whose key holds this text; empty: all are.
+  void Refuse(std::string text) {
+    refused_ = std::move(text);
+    refusals_ = 0;
+  }
+  int refusals() const { return refusals_; }
   /// Of all objects put whose key holds this text.
   size_t put_bytes(const std::string& text) const {
     size_t bytes = 0;
@@ -233,6 +243,8 @@ class FaultyObjectStore : public ObjectStore {
   ObjectStore* inner_;
   Trouble trouble_;
   std::map<std::string, std::vector<size_t>> puts_;
+  std::string refused_;
+  int refusals_ = 0;
 };
 
 class FaultyServingStore : public ServingStore {

@@ -147,16 +147,8 @@ void Outbox::SetApplied(Output output, int64_t seq) {
   changed_.Notify();
 }
 
-bool Outbox::HasFinishedFile() const {
-  return std::any_of(pieces_.begin(), pieces_.end(), [&](const Piece& piece) {
-    return piece.last_file_end > applied(Output::kFiles);
-  });
-}
-
 std::vector<OutputRow> Outbox::Next(Output output, size_t limit) const {
   std::vector<OutputRow> rows;
-  const bool files = output == Output::kFiles;
-  if (files && !HasFinishedFile()) return rows;
   for (const Piece& piece : pieces_) {
     if (!Owes(piece, output)) continue;
     for (ByteReader in(*piece.bytes); !in.done();) {
@@ -165,11 +157,67 @@ std::vector<OutputRow> Outbox::Next(Output output, size_t limit) const {
       auto row = RowOf(output, std::move(*decoded));
       if (!row || row->seq <= applied(output)) continue;
       rows.push_back(std::move(*row));
-      if (rows.back().file_end) return rows;
-      if (!files && rows.size() == limit) return rows;
+      if (rows.size() == limit) return rows;
     }
   }
   return rows;
+}
+
+namespace {
+
+/// The file rows with numbers in [first, last], out of pieces.
+class PieceRows : public FileRows {
+ public:
+  PieceRows(std::vector<std::shared_ptr<const std::string>> pieces, int64_t first, int64_t last)
+      : pieces_(std::move(pieces)), next_seq_(first), last_(last) {}
+
+  Result<std::vector<OutputRow>> Next(size_t limit) override {
+    std::vector<OutputRow> rows;
+    while (rows.size() < limit && next_seq_ <= last_) {
+      while (in_.done() && next_piece_ < pieces_.size()) in_ = ByteReader(*pieces_[next_piece_++]);
+      if (in_.done()) return Lacks();
+      MILLRACE_ASSIGN(OutputRow decoded, DecodeRow(&in_));
+      auto row = RowOf(Output::kFiles, std::move(decoded));
+      if (!row || row->file_end || row->seq < next_seq_) continue;
+      if (row->seq != next_seq_) return Lacks();
+      ++next_seq_;
+      rows.push_back(std::move(*row));
+    }
+    return rows;
+  }
+
+ private:
+  Error Lacks() const {
+    return Internal("the outbox lacks rows of a result file seq=" + std::to_string(next_seq_));
+  }
+
+  const std::vector<std::shared_ptr<const std::string>> pieces_;
+  size_t next_piece_ = 0;
+  ByteReader in_{std::string_view()};
+  int64_t next_seq_;
+  const int64_t last_;
+};
+
+}  // namespace
+
+std::optional<Outbox::File> Outbox::NextFile() const {
+  const int64_t had = applied(Output::kFiles);
+  std::vector<std::shared_ptr<const std::string>> pieces;
+  for (const Piece& piece : pieces_) {
+    if (!Owes(piece, Output::kFiles)) continue;
+    pieces.push_back(piece.bytes);
+    if (piece.last_file_end <= had) continue;
+    for (ByteReader in(*piece.bytes); !in.done();) {
+      auto decoded = DecodeRow(&in);
+      MILLRACE_CHECK(decoded.ok(), "the outbox holds bytes that are no row");
+      if (!decoded->file_end || decoded->seq <= had) continue;
+      File file{std::move(*decoded), 0, nullptr};
+      file.first = std::max(file.end.file_first, had + 1);
+      file.rows = std::make_shared<PieceRows>(std::move(pieces), file.first, file.end.seq);
+      return file;
+    }
+  }
+  return std::nullopt;
 }
 
 bool Outbox::full() const {

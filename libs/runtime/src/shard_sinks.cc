@@ -117,14 +117,16 @@ Task<Status> Shard::CheckFence(Output output) {
 
 Task<> Shard::FileLoop() {
   Backoff backoff(options_.retry_first, options_.retry_last);
+  std::optional<EncodedFile> encoded;
   while (alive()) {
-    std::vector<OutputRow> rows = outbox_.Next(Output::kFiles, 0);
-    if (rows.empty()) {
+    std::optional<Outbox::File> file = outbox_.NextFile();
+    if (!file) {
       co_await outbox_.changed().Wait();
       continue;
     }
-    const Status put = co_await PutFile(std::move(rows));
+    const Status put = co_await PutFile(std::move(*file), &encoded);
     if (put.ok()) {
+      encoded.reset();
       backoff.Reset();
       continue;
     }
@@ -136,28 +138,31 @@ Task<> Shard::FileLoop() {
   }
 }
 
-/// One finished file: its rows, then its end mark. Name and bytes are the same whoever writes it,
-/// so one that exists stays. A file of which a skip found the first rows put has the rest.
-Task<Status> Shard::PutFile(std::vector<OutputRow> rows) {
-  const OutputRow end = std::move(rows.back());
-  rows.pop_back();
-  const int64_t first = std::max(end.file_first, outbox_.applied(Output::kFiles) + 1);
-  MILLRACE_CHECK(!rows.empty() && rows.front().seq == first, "a result file lacks its first rows");
+/// Name and bytes are the same whoever writes it, so one that exists stays. A file of which a skip
+/// found the first rows put has the rest. `encoded` keeps the bytes for the next try.
+Task<Status> Shard::PutFile(Outbox::File file, std::optional<EncodedFile>* encoded) {
   const std::string object =
-      ResultFileKey{id_, FormatDate(end.file_interval_start), first, end.seq}.ToString();
+      ResultFileKey{id_, FormatDate(file.end.file_interval_start), file.first, file.end.seq}
+          .ToString();
   const auto begun = Executor::Current().Monotonic();
-  const auto count = static_cast<int64_t>(rows.size());
   const auto there = co_await ports_.objects->Stat(object);
   if (!there.ok() && there.error().code != Code::kNotFound) co_return there.error();
   if (!there.ok()) {
-    MILLRACE_CO_ASSIGN(Buffer bytes,
-                       co_await ports_.files->Encode(pipeline_.spec.select, std::move(rows)));
+    if (!*encoded || (*encoded)->object != object) {
+      auto bytes = co_await ports_.files->Encode(pipeline_.spec.select, std::move(file.rows));
+      if (!bytes.ok()) {
+        MILLRACE_CHECK(bytes.error().code != Code::kInternal, bytes.error().message);
+        co_return bytes.error();
+      }
+      encoded->emplace(EncodedFile{object, std::move(*bytes)});
+    }
     CrashPoint("sink.file.before_put");
-    MILLRACE_CO_TRY(co_await ports_.objects->Put(object, std::move(bytes)));
+    MILLRACE_CO_TRY(co_await ports_.objects->Put(object, (*encoded)->bytes));
     CrashPoint("sink.file.after_put");
-    telemetry_.SinkApplied(Output::kFiles, count, Executor::Current().Monotonic() - begun);
+    telemetry_.SinkApplied(Output::kFiles, file.end.seq - file.first + 1,
+                           Executor::Current().Monotonic() - begun);
   }
-  outbox_.SetApplied(Output::kFiles, end.seq);
+  outbox_.SetApplied(Output::kFiles, file.end.seq);
   co_return Status();
 }
 

@@ -65,6 +65,18 @@ std::vector<int64_t> Seqs(const std::vector<OutputRow>& rows) {
 
 using Numbers = std::vector<int64_t>;
 
+/// The rows of the next finished file and its end mark; none: no file is finished.
+std::vector<OutputRow> FileOf(const Outbox& outbox) {
+  const auto file = outbox.NextFile();
+  if (!file) return {};
+  std::vector<OutputRow> rows;
+  for (auto part = file->rows->Next(7).value(); !part.empty(); part = file->rows->Next(7).value())
+    rows.insert(rows.end(), part.begin(), part.end());
+  CHECK(rows.front().seq == file->first);
+  rows.push_back(file->end);
+  return rows;
+}
+
 struct Fixture {
   Outbox outbox{kBound};
   Maker maker;
@@ -114,20 +126,20 @@ TEST_CASE("one row serves the table and the file and stays until both have it") 
   const auto results = f.outbox.Next(Output::kResults, 10);
   CHECK(Seqs(results) == Numbers{1, 2, 3, 4, 5});
   CHECK(results.front().file_seq == 0);
-  const auto file = f.outbox.Next(Output::kFiles, 0);
+  const auto file = FileOf(f.outbox);
   CHECK(Seqs(file) == Numbers{1, 2, 3, -3});
   CHECK(file.front().output == Output::kFiles);
   CHECK(file.front().result_seq == 1);
 
   f.outbox.SetApplied(Output::kResults, 5);
   CHECK(f.outbox.Next(Output::kResults, 10).empty());
-  CHECK(Seqs(f.outbox.Next(Output::kFiles, 0)) == Numbers{1, 2, 3, -3});
+  CHECK(Seqs(FileOf(f.outbox)) == Numbers{1, 2, 3, -3});
   f.outbox.SetApplied(Output::kFiles, 3);
-  CHECK(f.outbox.Next(Output::kFiles, 0).empty());
+  CHECK(FileOf(f.outbox).empty());
   CHECK(f.outbox.rows_owed(Output::kFiles) == 2);
   CHECK(RowsIn(f.outbox.Owed()) == 6);  // rows of a piece stay together; its end mark is one
   f.outbox.Push(f.maker.Final(0, true));
-  CHECK(Seqs(f.outbox.Next(Output::kFiles, 0)) == Numbers{4, 5, -5});
+  CHECK(Seqs(FileOf(f.outbox)) == Numbers{4, 5, -5});
   f.outbox.SetApplied(Output::kFiles, 5);
   CHECK(f.outbox.Owed().fresh.empty());
 }
@@ -152,7 +164,7 @@ TEST_CASE("what a manifest owes gives the same rows to each sink after a restore
   const auto results = Seqs(restored.Next(Output::kResults, 5000));
   REQUIRE(results.size() == 1400);
   CHECK((results.front() == 2601 && results.back() == 4000));
-  const auto file = Seqs(restored.Next(Output::kFiles, 0));
+  const auto file = Seqs(FileOf(restored));
   REQUIRE(file.size() == 1301);
   CHECK((file.front() == 701 && file.back() == -2000));
 }
@@ -187,7 +199,7 @@ TEST_CASE("many cuts while a file is open write each row a few times and name fe
   CHECK(store.Save(restored.Owed()) == named);
   window::OutputRows end = f.maker.Final(0, true);
   restored.Push(end);
-  const auto file = Seqs(restored.Next(Output::kFiles, 0));
+  const auto file = Seqs(FileOf(restored));
   REQUIRE(file.size() == 10 * kCuts + 1);
   for (size_t i = 0; i + 1 < file.size(); ++i) REQUIRE(file[i] == static_cast<int64_t>(i) + 1);
 }

@@ -8,7 +8,7 @@ namespace millrace {
 class InMemoryResultFileWriter : public ResultFileWriter {
  public:
   Task<Result<Buffer>> Encode(const std::vector<OutputColumn>& columns,
-                              std::vector<OutputRow> rows) override;
+                              std::shared_ptr<FileRows> rows) override;
 };
 
 }  // namespace millrace

@@ -2,12 +2,14 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "millrace/base/executor.h"
 #include "millrace/checkpoint/owed_rows.h"
 #include "millrace/model/row.h"
+#include "millrace/resultfile/result_file.h"
 #include "millrace/window/shard_fold.h"
 
 namespace millrace::runtime {
@@ -32,9 +34,16 @@ class Outbox {
   int64_t applied(Output output) const { return applied_[static_cast<size_t>(output)]; }
   int64_t made(Output output) const { return made_[static_cast<size_t>(output)]; }
 
-  /// Up to `limit` rows behind the sink's position, decoded. For files: rows and end marks up to
-  /// the first end mark; none if no file is finished.
+  /// Up to `limit` rows behind the sink's position, decoded. Not for files.
   std::vector<OutputRow> Next(Output output, size_t limit) const;
+  /// The first finished file that its sink does not have.
+  struct File {
+    OutputRow end;      ///< its end mark
+    int64_t first = 0;  ///< number of its first row that the sink does not have
+    /// The rows from there on, decoded when asked for. Shares the bytes.
+    std::shared_ptr<FileRows> rows;
+  };
+  std::optional<File> NextFile() const;
 
   /// What a manifest must name: objects of before, and rows that no object holds yet or that leave
   /// small ones (docs/adr/0015). Shares the bytes, which change no more.
@@ -66,7 +75,6 @@ class Outbox {
   void MergeFrom(size_t first);
   bool Owes(const Piece& piece, Output output) const;
   bool Owes(const Piece& piece) const;
-  bool HasFinishedFile() const;
 
   size_t max_bytes_;
   /// In the order of every output; those of an object stand together, before all that have none.

@@ -115,7 +115,12 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> ApplyBatch(Output output, std::vector<OutputRow> rows);
   Task<Status> CheckFence(Output output);
   Task<> FileLoop();
-  Task<Status> PutFile(std::vector<OutputRow> rows);
+  /// A result file that could not be put yet.
+  struct EncodedFile {
+    std::string object;
+    Buffer bytes;
+  };
+  Task<Status> PutFile(Outbox::File file, std::optional<EncodedFile>* encoded);
 
   checkpoint::Manifest Describe() const;
   std::vector<checkpoint::Manifest> WholeOnes() const;
