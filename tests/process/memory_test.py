@@ -57,6 +57,41 @@ class Memory(cluster.DevCase):
         self.limit(allowed)
         self.wait_for('more rows', lambda: self.count('v') >= before + 10_000)
 
+    def test_a_start_holds_what_waits_once(self):
+        """Four shards owe 50 MB of rows each, which three checkpoints name."""
+        idle = self.data_bytes()
+        views = ''.join(f"""
+            CREATE MATERIALIZED VIEW v{n} WITH (file_interval = '1 day') AS
+            SELECT k, window_start, window_end, count(*) AS n
+            FROM tumble(e, ts, INTERVAL '1 minute') GROUP BY k, window_start, window_end;""" for n in range(4))
+        self.dev.command('apply', self.file('views.sql', """
+            CREATE TABLE e (ts timestamptz NOT NULL, k text NOT NULL)
+              WITH (event_time = 'ts', partition_key = 'k', watermark_delay = '1 second', partitions = 1);""" + views))
+        groups = 30_000
+
+        def send(name, lines):
+            path = self.file(name, 'ts,k\n' + ''.join(lines))
+            sent = self.dev.produce('e', path, '--producer-id', name)
+            self.assertEqual(sent.wait(timeout=cluster.PATIENCE), 0, sent.stderr.read())
+            sent.stderr.close()
+
+        send('all', [f'2026-01-01T00:00:30Z,{n:06}{"x" * 1_600}\n' for n in range(groups)])
+        for cut in range(1, 4):
+            send(f'later-{cut}', [f'2026-01-01T00:{10 * cut}:00Z,later\n'])
+            self.wait_for('all rows', lambda rows=groups + cut - 1: all(self.count(f'v{n}') == rows for n in range(4)))
+            self.dev.stop()
+            self.dev.process.stdout.close()
+            if cut < 3:
+                self.assertTrue(self.dev.start())
+        unlimited = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (idle + 700 * MIB, unlimited[1]))
+        try:
+            self.assertTrue(self.dev.start(), self.dev.log.name)
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, unlimited)
+        send('end', ['2026-01-01T01:00:00Z,later\n'])
+        self.wait_for('the next window', lambda: all(self.count(f'v{n}') == groups + 3 for n in range(4)))
+
 
 if __name__ == '__main__':
     cluster.run()
