@@ -121,6 +121,29 @@ TEST_CASE("folders that are there already are synced once before an object in th
   CHECK(syncs.done.count(root + "/a") == 2);
 }
 
+TEST_CASE("a store without descriptors has no objects less, and its directory is not to blame") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
+  const auto store = LocalObjectStore::Open(dir.Sub("objects")).value();
+  REQUIRE(run(store->Put("a/b", Buffer::Own("x"))).ok());
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{0, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto got = run(store->Get("a/b"));
+  const auto listed = run(store->List("a/"));
+  const auto put = run(store->Put("a/c", Buffer::Own("y")));
+  const auto opened = LocalObjectStore::Open(dir.Sub("objects"));
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(got.error().code == Code::kUnavailable);
+  CHECK(listed.error().code == Code::kUnavailable);
+  CHECK(put.error().code == Code::kUnavailable);
+  CHECK(put.error().message.find("ulimit -n") != std::string::npos);
+  CHECK(opened.error().code == Code::kUnavailable);
+  CHECK(run(store->Get("a/b")).ok());
+}
+
 TEST_CASE("what a crash left behind is neither listed nor kept") {
   const test::TempDir dir;
   test::TestExecutor executor;

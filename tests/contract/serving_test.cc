@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <atomic>
 #include <fstream>
 
@@ -204,6 +206,21 @@ TEST_CASE_METHOD(Fixture, "a table may be as wide as the limit, and its view and
   ServingQuery q;
   q.name = "wide";
   CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
+}
+
+TEST_CASE("a serving store that cannot be opened for want of descriptors is no wrong file") {
+  const test::TempDir dir;
+  REQUIRE(SqliteServingStore::Open(dir.Sub("serving.db")).ok());
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{0, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto opened = SqliteServingStore::Open(dir.Sub("serving.db"));
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE_FALSE(opened.ok());
+  INFO(opened.error().message);
+  CHECK(opened.error().code == Code::kUnavailable);
+  CHECK(opened.error().message.find("ulimit -n") != std::string::npos);
 }
 
 TEST_CASE("a file that is no serving store is refused with its name") {

@@ -12,7 +12,7 @@
 namespace millrace {
 namespace {
 
-constexpr int kPassing[] = {EMFILE, ENFILE, ENOMEM, ENOSPC, EDQUOT, EIO,   EFBIG,
+constexpr int kPassing[] = {EMFILE, ENFILE, ENOMEM, ENOSPC,  EDQUOT, EIO,      EFBIG,
                             EAGAIN, EINTR,  EBUSY,  ENOBUFS, ESTALE, ETIMEDOUT};
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "file.h"
+#include "millrace/base/system_error.h"
 
 namespace millrace::log_embedded {
 namespace {
@@ -16,8 +16,7 @@ namespace {
 constexpr char kLockFile[] = "/LOCK.millrace";
 
 Error DirectoryError(int error, const std::string& directory, const char* what) {
-  if (error == EIO || error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM)
-    return SystemError(what, error, directory);
+  if (MayPass(error)) return SystemError(what, error, directory);
   return InvalidArgument(std::string(what) + ": choose a directory that this user can write" +
                          " directory=" + directory + " error=\"" + std::strerror(error) + "\"");
 }

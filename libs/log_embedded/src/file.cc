@@ -5,38 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "millrace/base/system_error.h"
 
 namespace millrace::log_embedded {
-namespace {
-
-const char* Remedy(int error) {
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return ": the disk is full, free some space";
-    case EFBIG:
-      return ": files may not grow so far, raise the limit (ulimit -f)";
-    case EMFILE:
-    case ENFILE:
-      return ": too many files are open, raise the limit (ulimit -n)";
-    case ENOMEM:
-      return ": there is no memory left";
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return ": this user may not, check owner and rights";
-    default:
-      return ": the disk fails, check it";
-  }
-}
-
-}  // namespace
-
-Error SystemError(const std::string& what, int error, const std::string& path) {
-  return Unavailable(what + Remedy(error) + " path=" + path + " error=\"" + std::strerror(error) +
-                     "\"");
-}
 
 Result<std::shared_ptr<File>> File::Open(const std::string& path, Mode mode) {
   const int flags = mode == Mode::kRead     ? O_RDONLY
@@ -110,15 +82,6 @@ Status ReplaceFile(const std::string& directory, const std::string& name, std::s
   if (rename(fresh.c_str(), path.c_str()) != 0)
     return SystemError("a file cannot be replaced", errno, path);
   return SyncDirectory(directory);
-}
-
-Result<std::string> ReadWhole(const std::string& path) {
-  MILLRACE_ASSIGN(const auto file, File::Open(path, File::Mode::kRead));
-  MILLRACE_ASSIGN(const uint64_t size, file->Size());
-  std::string bytes(size, '\0');
-  MILLRACE_ASSIGN(const size_t n, file->Read(0, bytes.data(), bytes.size()));
-  bytes.resize(n);
-  return bytes;
 }
 
 }  // namespace millrace::log_embedded

@@ -8,10 +8,6 @@
 
 namespace millrace::log_embedded {
 
-/// What a failed system call means for the log: kUnavailable, and a message that says what the
-/// cause asks for. `what`: what could not be done; `path`: to which file or directory.
-Error SystemError(const std::string& what, int error, const std::string& path);
-
 /// An open file, closed with the object. Threads: reads any; the rest one at a time.
 class File {
  public:
@@ -42,8 +38,5 @@ Status SyncDirectory(const std::string& directory);
 
 /// Replaces a file as a whole: after a crash it holds the old bytes or the new ones.
 Status ReplaceFile(const std::string& directory, const std::string& name, std::string_view bytes);
-
-/// The bytes of a small file. kNotFound: it is not there.
-Result<std::string> ReadWhole(const std::string& path);
 
 }  // namespace millrace::log_embedded

@@ -9,6 +9,7 @@
 
 #include "directory_lock.h"
 #include "millrace/base/log.h"
+#include "millrace/base/system_error.h"
 
 namespace millrace::log_embedded {
 namespace {

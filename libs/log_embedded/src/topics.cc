@@ -6,6 +6,7 @@
 #include "millrace/base/bytes.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/log.h"
+#include "millrace/base/system_error.h"
 
 namespace millrace::log_embedded {
 namespace {
@@ -57,7 +58,7 @@ Result<Topics> Topics::Load(const std::string& directory) {
   bool alike = true;
   for (const char* name : kFiles) {
     const std::string path = directory + "/" + name;
-    const Result<std::string> bytes = ReadWhole(path);
+    const Result<std::string> bytes = ReadWholeFile(path);
     if (!bytes.ok() && bytes.error().code != Code::kNotFound) return bytes.error();
     Result<Topics> topics = bytes.ok() ? Decode(*bytes, path) : Result<Topics>(bytes.error());
     if (!topics.ok()) {

@@ -18,6 +18,7 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/executor.h"
+#include "millrace/base/system_error.h"
 #include "millrace/objectstore/object_key.h"
 
 // g++ 12 destroys a closure twice that is a temporary of a co_await expression: each gets a name
@@ -36,14 +37,11 @@ constexpr size_t kMaxKnownFolders = 10'000;
 
 Error NoSuchObject(const std::string& key) { return NotFound("no object has this key key=" + key); }
 
-Error DiskError(int error, const std::string& what, const std::string& path) {
-  return Unavailable(what + ": check disk, space and rights path=" + path + " error=\"" +
-                     std::strerror(error) + "\"");
-}
-
 Error ArrowError(const arrow::Status& status, const std::string& what, const std::string& key) {
-  return Unavailable(what + ": check disk, space and rights key=" + key + " error=\"" +
-                     status.ToString() + "\"");
+  const int error = arrow::internal::ErrnoFromStatus(status);
+  const std::string remedy =
+      error == 0 ? "check disk, space and rights" : std::string(RemedyOf(error));
+  return Unavailable(what + ": " + remedy + " key=" + key + " error=\"" + status.ToString() + "\"");
 }
 
 Micros ModifiedAt(const FileInfo& info) {
@@ -53,10 +51,10 @@ Micros ModifiedAt(const FileInfo& info) {
 
 Status SyncFolder(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return DiskError(errno, "a folder cannot be opened", path);
+  if (fd < 0) return SystemError("a folder cannot be opened", errno, path);
   const int failed = fsync(fd) != 0 ? errno : 0;
   close(fd);
-  if (failed != 0) return DiskError(failed, "a folder cannot be synced", path);
+  if (failed != 0) return SystemError("a folder cannot be synced", failed, path);
   return {};
 }
 
@@ -104,7 +102,7 @@ Status LocalObjectStore::Directory::Put(const std::string& key, ByteSource* sour
     const int error = errno;
     written = error == EISDIR || error == ENOTDIR || error == ENOTEMPTY
                   ? InvalidArgument("an object's key is a folder of other objects key=" + key)
-                  : DiskError(error, "an object cannot be renamed", Path(key));
+                  : SystemError("an object cannot be renamed", error, Path(key));
   }
   if (!written.ok()) {
     unlink(temporary.c_str());
@@ -139,7 +137,7 @@ Status LocalObjectStore::Directory::MakeFolders(const std::string& key) {
     const bool made = mkdir(path.c_str(), 0755) == 0;
     if (!made && errno == ENOTDIR)
       return InvalidArgument("a folder of an object's key is an object key=" + key);
-    if (!made && errno != EEXIST) return DiskError(errno, "a folder cannot be made", path);
+    if (!made && errno != EEXIST) return SystemError("a folder cannot be made", errno, path);
     MILLRACE_TRY(MakeDurable(path, made));
   }
   return {};
@@ -212,7 +210,7 @@ Result<std::vector<ObjectInfo>> LocalObjectStore::Directory::List(const std::str
 Status LocalObjectStore::Directory::Delete(const std::string& key) {
   if (unlink(Path(key).c_str()) == 0) return SyncFolder(fs::path(Path(key)).parent_path());
   if (errno == ENOENT || errno == ENOTDIR || errno == EISDIR) return {};
-  return DiskError(errno, "an object cannot be deleted", Path(key));
+  return SystemError("an object cannot be deleted", errno, Path(key));
 }
 
 Result<std::unique_ptr<LocalObjectStore>> LocalObjectStore::Open(const std::string& directory) {
@@ -221,6 +219,9 @@ Result<std::unique_ptr<LocalObjectStore>> LocalObjectStore::Open(const std::stri
   if (!error) fs::create_directories(root, error);
   if (!error) fs::remove_all(root / kTemporary, error);
   if (!error) fs::create_directory(root / kTemporary, error);
+  if (error && MayPass(error.value()))
+    return SystemError("the object store's directory cannot be made or written", error.value(),
+                       directory);
   if (error)
     return InvalidArgument(
         "the object store's directory cannot be made or written: choose one that this user can "

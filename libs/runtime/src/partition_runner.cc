@@ -138,7 +138,8 @@ Task<Status> PartitionRunner::ReadOnce() {
     co_await Feed(std::move(*records), from);
     co_return Status();
   }
-  if (records.error().code == Code::kUnavailable) co_return records.error();
+  // Only damage stays: everything else is tried again.
+  if (records.error().code != Code::kCorruption) co_return records.error();
   const Offset readable = co_await ReadableAfter(from);
   for (const auto& shard : shards_) {
     if (shard->next_offset() != from) continue;
@@ -176,7 +177,7 @@ Task<Offset> PartitionRunner::ReadableAfter(Offset damaged) {
   for (; at < last; at = Offset(at.value + 1)) {
     const auto read =
         co_await ports_.log->Read(stream_.topic, partition_, at, 1, std::chrono::microseconds(0));
-    if (read.ok() || read.error().code == Code::kUnavailable) break;
+    if (read.ok() || read.error().code != Code::kCorruption) break;
   }
   co_return at;
 }

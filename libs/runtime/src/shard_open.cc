@@ -17,6 +17,12 @@ std::string LocalName(const ShardId& id) {
   return name;
 }
 
+/// Whether a checkpoint is lost for good. Whatever else keeps it from being used may pass, and a
+/// restart from an older one, or from the log's start, costs more than waiting.
+bool IsLost(const Error& error) {
+  return error.code == Code::kCorruption || error.code == Code::kNotFound;
+}
+
 }  // namespace
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
@@ -94,7 +100,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     if (manifest.ok()) {
       kept_.push_back(std::move(*manifest));
       kept_objects_.push_back(commit.manifest);
-    } else if (manifest.error().code == Code::kUnavailable) {
+    } else if (!IsLost(manifest.error())) {
       co_return manifest.error();
     } else {
       telemetry_.FellBack();
@@ -116,7 +122,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
       skips_.push_back(std::move(skip));
     const Status restored = co_await RestoreFrom(manifest);
     if (restored.ok() || phase_ == ShardPhase::kHalted) co_return Status();
-    if (restored.error().code == Code::kUnavailable) co_return restored;
+    if (!IsLost(restored.error())) co_return restored;
     telemetry_.FellBack();
     LogWarn("a checkpoint cannot be used, an older one is tried",
             {{"shard", id_.ToString()},

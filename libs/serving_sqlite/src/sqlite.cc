@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "millrace/base/system_error.h"
+
 namespace millrace::serving_sqlite {
 namespace {
 
@@ -60,6 +62,8 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
   const int opened = sqlite3_open_v2(
       path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   connection->db_.reset(db);
+  if (opened != SQLITE_OK && db != nullptr && MayPass(sqlite3_system_errno(db)))
+    return SystemError("the serving store cannot be opened", sqlite3_system_errno(db), path);
   if (opened != SQLITE_OK)
     return InvalidArgument(
         "the serving store cannot be opened: choose a file that this user can write path=" + path +
@@ -85,6 +89,9 @@ Error Connection::LastError(const std::string& what) const {
   const int code = sqlite3_errcode(db_.get());
   const std::string facts = " path=" + path_ + " error=\"" + sqlite3_errmsg(db_.get()) + "\"";
   const std::string text = what + facts;
+  // SQLite gives a file that it cannot open the same code whatever the reason is.
+  const int system = sqlite3_system_errno(db_.get());
+  if ((code & 0xff) == SQLITE_CANTOPEN && MayPass(system)) return SystemError(what, system, path_);
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:

@@ -1,16 +1,18 @@
 #include "shard_database.h"
 
+#include <fcntl.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/unique_id.h>
 #include <rocksdb/utilities/checkpoint.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
 
 #include "millrace/base/hash.h"
+#include "millrace/base/system_error.h"
 #include "millrace/rocksdb_log/rocksdb_log.h"
 
 namespace millrace::state_rocksdb {
@@ -38,36 +40,52 @@ bool IsState(const std::string& name) {
   return IsTable(name) || name == "CURRENT" || name.starts_with("MANIFEST-");
 }
 
-/// Whether files whose checksums fit are the reason why no database opens from them. Anything else,
-/// such as too many open files or a full disk, is no fault of theirs and passes.
+/// Whether files whose checksums fit are the reason why no database opens from them. What may pass
+/// is no fault of theirs, whatever code RocksDB gives it: too many open files, for example, make a
+/// CURRENT that cannot be opened an invalid argument.
 bool IsOfFiles(const rocksdb::Status& s) {
-  // RocksDB's word for a CURRENT that is there and cannot be opened; nobody asks for direct I/O.
-  if (s.IsInvalidArgument()) return s.ToString().find("Direct I/O") == std::string::npos;
-  return s.IsCorruption() || s.IsNotFound() || s.IsPathNotFound();
-}
-
-Error FileError(const std::string& what, const std::string& path) {
-  return Unavailable(what + ": check disk, space and rights path=" + path + " error=\"" +
-                     std::strerror(errno) + "\"");
+  const std::string text = s.ToString();
+  if (NamesPassingError(text)) return false;
+  // Its words for one that opened at the second try; nobody asks for direct I/O.
+  if (text.find("Direct I/O") != std::string::npos) return false;
+  return s.IsCorruption() || s.IsInvalidArgument() || s.IsNotFound() || s.IsPathNotFound();
 }
 
 class FileSource : public ByteSource {
  public:
-  explicit FileSource(std::string path) : path_(std::move(path)), in_(path_, std::ios::binary) {}
+  explicit FileSource(std::string path)
+      : path_(std::move(path)),
+        fd_(open(path_.c_str(), O_RDONLY | O_CLOEXEC)),
+        error_(fd_ < 0 ? errno : 0) {}
+  ~FileSource() override {
+    if (fd_ >= 0) close(fd_);
+  }
+  FileSource(const FileSource&) = delete;
 
-  bool is_open() const { return in_.is_open(); }
+  /// kNotFound: there is no such file. What may pass is not taken for that.
+  Status opened() const {
+    if (error_ == 0) return {};
+    if (error_ == ENOENT) return NotFound("a frozen state file is missing path=" + path_);
+    return SystemError("a frozen state file cannot be opened", error_, path_);
+  }
   Result<std::string> Read(size_t limit) override {
     std::string piece(limit, '\0');
-    in_.read(piece.data(), static_cast<std::streamsize>(limit));
-    if (in_.bad() || (in_.fail() && !in_.eof()))
-      return FileError("a frozen state file cannot be read", path_);
-    piece.resize(static_cast<size_t>(in_.gcount()));
+    size_t got = 0;
+    while (got < limit) {
+      const ssize_t n = read(fd_, piece.data() + got, limit - got);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return SystemError("a frozen state file cannot be read", errno, path_);
+      if (n == 0) break;
+      got += static_cast<size_t>(n);
+    }
+    piece.resize(got);
     return piece;
   }
 
  private:
   const std::string path_;
-  std::ifstream in_;
+  const int fd_;
+  const int error_;
 };
 
 /// Writes a state file and compares it with what it must be.
@@ -78,14 +96,14 @@ class FileSink : public ByteSink {
 
   Status Write(std::string_view bytes) override {
     out_.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    if (!out_) return FileError("a state file cannot be written", path_);
+    if (!out_) return SystemError("a state file cannot be written", errno, path_);
     size_ += static_cast<int64_t>(bytes.size());
     crc32c_ = Crc32c(bytes, crc32c_);
     return {};
   }
   Status Finish() override {
     out_.close();
-    if (!out_) return FileError("a state file cannot be written", path_);
+    if (!out_) return SystemError("a state file cannot be written", errno, path_);
     if (size_ != file_.size || crc32c_ != file_.crc32c)
       return Corruption("a state file is damaged name=" + file_.name);
     return {};
@@ -103,7 +121,8 @@ class FileSink : public ByteSink {
 
 Error ShardDatabase::FromStatus(const rocksdb::Status& s, const std::string& what) const {
   const std::string text = what + " folder=" + folder_ + " error=\"" + s.ToString() + "\"";
-  return s.IsCorruption() ? Corruption(text) : Unavailable(text);
+  const bool damaged = s.IsCorruption() && !NamesPassingError(text);
+  return damaged ? Corruption(text) : Unavailable(text);
 }
 
 Status ShardDatabase::Clear() {
@@ -114,10 +133,7 @@ Status ShardDatabase::Clear() {
   std::error_code error;
   fs::remove_all(folder_, error);
   if (!error) fs::create_directories(folder_ + "/db", error);
-  if (error) {
-    errno = error.value();
-    return FileError("a shard's folder cannot be emptied", folder_);
-  }
+  if (error) return SystemError("a shard's folder cannot be emptied", error.value(), folder_);
   return {};
 }
 
@@ -169,19 +185,14 @@ Result<std::vector<StateFile>> ShardDatabase::Freeze() {
   if (!previous.empty()) {
     std::error_code error;
     fs::remove_all(previous, error);
-    if (error) {
-      errno = error.value();
-      return FileError("the last frozen state cannot be removed", previous);
-    }
+    if (error)
+      return SystemError("the last frozen state cannot be removed", error.value(), previous);
   }
   std::set<std::string> names;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(frozen_, error))
     if (IsState(entry.path().filename())) names.insert(entry.path().filename());
-  if (error) {
-    errno = error.value();
-    return FileError("a frozen state cannot be listed", frozen_);
-  }
+  if (error) return SystemError("a frozen state cannot be listed", error.value(), frozen_);
   std::vector<StateFile> files;
   for (const std::string& name : names) {
     MILLRACE_ASSIGN(StateFile file, Describe(name));
@@ -195,6 +206,7 @@ Result<StateFile> ShardDatabase::Describe(const std::string& name) {
   if (const auto known = described_.find(name); known != described_.end()) return known->second;
   const std::string path = frozen_ + "/" + name;
   FileSource in(path);
+  MILLRACE_TRY(in.opened());
   StateFile file{name, {}, 0, 0};
   std::string head;
   for (;;) {
@@ -227,7 +239,7 @@ Result<std::shared_ptr<ByteSource>> ShardDatabase::ReadFile(const std::string& n
   if (frozen_.empty() || !IsState(name) || name.find('/') != name.npos)
     return NotFound("no frozen state file has this name name=" + name);
   auto source = std::make_shared<FileSource>(frozen_ + "/" + name);
-  if (!source->is_open()) return NotFound("no frozen state file has this name name=" + name);
+  MILLRACE_TRY(source->opened());
   return std::shared_ptr<ByteSource>(std::move(source));
 }
 
@@ -244,10 +256,7 @@ Result<std::shared_ptr<ByteSink>> ShardDatabase::RestoreFile(const StateFile& fi
   const std::string folder = folder_ + "/restore";
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) {
-    errno = error.value();
-    return FileError("a folder for state files cannot be made", folder);
-  }
+  if (error) return SystemError("a folder for state files cannot be made", error.value(), folder);
   restored_any_ = true;
   return std::shared_ptr<ByteSink>(std::make_shared<FileSink>(folder + "/" + file.name, file));
 }
@@ -259,10 +268,8 @@ Status ShardDatabase::UseRestored() {
   std::error_code error;
   fs::remove_all(folder_ + "/db", error);
   if (!error) fs::rename(folder_ + "/restore", folder_ + "/db", error);
-  if (error) {
-    errno = error.value();
-    return FileError("restored state files cannot be put in place", folder_);
-  }
+  if (error)
+    return SystemError("restored state files cannot be put in place", error.value(), folder_);
   return Open(false);
 }
 
