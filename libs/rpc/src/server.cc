@@ -4,14 +4,10 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <vector>
 
+#include "listener.h"
 #include "millrace/base/log.h"
 #include "services.h"
 
@@ -48,38 +44,8 @@ Result<HostPort> Split(const std::string& listen) {
   return HostPort{listen.substr(0, colon), listen.substr(colon + 1)};
 }
 
-/// gRPC only says that it could not listen. The same attempt by hand tells why.
-std::string WhyNotListening(const HostPort& at) {
-  std::string host = at.host;
-  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (const int error = getaddrinfo(host.c_str(), at.port.c_str(), &hints, &found); error != 0)
-    return gai_strerror(error);
-  std::string why = "it could be bound a moment later; try again";
-  for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
-    const int fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-    if (fd < 0) continue;
-    const int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const bool bound = bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, 1) == 0;
-    const int error = errno;
-    close(fd);
-    if (bound) continue;
-    why = std::strerror(error);
-    if (error == EADDRINUSE) why = "another process listens there";
-    break;
-  }
-  freeaddrinfo(found);
-  return why;
-}
-
 void SetChannelArguments(const ServerOptions& options, grpc::ServerBuilder* builder) {
   const auto ms = [](std::chrono::seconds s) { return static_cast<int>(s.count() * 1'000); };
-  // Two processes on one port would each get some of the connections.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -99,9 +65,9 @@ struct Server::State {
   Services backends;
   Serving serving{nullptr};
   std::vector<std::unique_ptr<DrainableService>> services;
+  std::unique_ptr<Listener> listener;
   std::unique_ptr<grpc::Server> server;
   std::string address;
-  int port = 0;
   bool stopped = false;
 };
 
@@ -122,23 +88,31 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
   auto state = std::make_unique<State>();
+  const bool bracketed = at.host.size() > 2 && at.host.front() == '[';
+  auto listener =
+      Listener::Bind(bracketed ? at.host.substr(1, at.host.size() - 2) : at.host, at.port);
+  if (!listener.ok())
+    return Unavailable("cannot listen for gRPC: " + listener.error().message +
+                       "; stop what uses the address or choose another with --listen (port 0: any "
+                       "free one) listen=" +
+                       options.listen);
+  state->listener = std::move(*listener);
   state->services.push_back(MakeIngestService(options, &state->serving));
   state->services.push_back(MakeControlService(options, &state->serving));
   state->services.push_back(MakeQueryService(options, &state->serving));
   grpc::ServerBuilder builder;
   SetChannelArguments(options, &builder);
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &state->port);
+  auto taker = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
   for (const auto& s : state->services) builder.RegisterService(s->service());
   starting = true;
   state->server = builder.BuildAndStart();
   starting = false;
-  if (!state->server || state->port == 0)
-    return Unavailable("cannot listen for gRPC: " + WhyNotListening(at) +
-                       "; stop what uses the address or choose another with --listen (port 0: any "
-                       "free one) listen=" +
-                       options.listen);
-  state->address = at.host + ":" + std::to_string(state->port);
+  if (!state->server) return Internal("gRPC does not start its server listen=" + options.listen);
+  state->address = at.host + ":" + std::to_string(state->listener->port());
   if (auto* health = state->server->GetHealthCheckService()) health->SetServingStatus(false);
+  state->listener->Start(std::move(taker));
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
@@ -149,11 +123,12 @@ void Server::Serve(Services services) {
 }
 
 const std::string& Server::address() const { return state_->address; }
-int Server::port() const { return state_->port; }
+int Server::port() const { return state_->listener->port(); }
 
 void Server::Stop(std::chrono::milliseconds grace) {
   if (std::exchange(state_->stopped, true)) return;
   if (auto* health = state_->server->GetHealthCheckService()) health->Shutdown();
+  state_->listener->Stop();
   for (const auto& s : state_->services) s->Drain();
   state_->server->Shutdown(std::chrono::system_clock::now() + grace);
 }

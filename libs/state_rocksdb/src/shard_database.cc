@@ -11,6 +11,7 @@
 #include <fstream>
 #include <set>
 
+#include "millrace/base/descriptors.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/system_error.h"
 #include "millrace/rocksdb_log/rocksdb_log.h"
@@ -29,7 +30,8 @@ rocksdb::Options StateOptions(const std::string& folder) {
   o.avoid_flush_during_shutdown = true;
   // The manifest is uploaded whole at every freeze.
   o.max_manifest_file_size = 256 << 10;
-  o.max_open_files = 1024;
+  // RocksDB's least. A state is read once, at a restore; descriptors are what shards share.
+  o.max_open_files = 20;
   return o;
 }
 
@@ -138,6 +140,7 @@ Status ShardDatabase::Clear() {
 }
 
 Status ShardDatabase::Open(bool create) {
+  MILLRACE_TRY(descriptors::RoomForShard());
   rocksdb::Options options = StateOptions(folder_);
   options.create_if_missing = create;
   rocksdb::DB* db = nullptr;

@@ -19,6 +19,7 @@
 #include "crash_at.h"
 #include "data_dir.h"
 #include "millrace/admin/admin_server.h"
+#include "millrace/base/descriptors.h"
 #include "millrace/base/log.h"
 #include "millrace/base/version.h"
 #include "millrace/block_arrow/arrow_block_codec.h"
@@ -222,6 +223,10 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
 int RunDev(const DevOptions& options) {
   InstallCrashAtFromEnvironment();
   RaiseOpenFileLimit();
+  if (const int limit = descriptors::Limit(); limit < descriptors::kLeast)
+    return FailConfig(Unavailable(
+        "the limit of open files is too low, raise it (ulimit -n) limit=" + std::to_string(limit) +
+        " least=" + std::to_string(descriptors::kLeast)));
   StopSignals signals;
   const auto data_dir = DataDir::Open(options.data_dir);
   if (!data_dir.ok()) return FailConfig(data_dir.error());
