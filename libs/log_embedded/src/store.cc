@@ -6,6 +6,7 @@
 #include <charconv>
 #include <filesystem>
 #include <set>
+#include <utility>
 
 #include "directory_lock.h"
 #include "millrace/base/log.h"
@@ -199,7 +200,7 @@ Result<Topic> Store::PutTopic(const std::string& name, int32_t partitions) {
 Store::Extent Store::FindExtent(PartitionKey key) const {
   std::lock_guard lock(mutex_);
   const auto at = runs_.find(key);
-  if (at == runs_.end()) return {};
+  if (at == runs_.end() || at->second.empty()) return {};
   return {at->second.front().span.first, at->second.back().span.end()};
 }
 
@@ -238,7 +239,6 @@ Status Store::MakeWritable() {
     MILLRACE_TRY(file_->Truncate(size_));
     MILLRACE_TRY(file_->Sync());
     failed_ = false;
-    LogInfo("the log can be written again after a failed write", {{"directory", directory_}});
     if (size_ > kSegmentHead) Seal();
   }
   if (file_ && size_ >= segment_bytes_) Seal();
@@ -261,8 +261,13 @@ Status Store::Commit(const std::vector<Write>& writes) {
   failed_ = true;
   Status written = file_->Write(size_, group.bytes());
   if (written.ok()) written = file_->Sync();
-  if (!written.ok()) return Unavailable("the log could not be written: " + written.error().message);
+  if (!written.ok()) {
+    troubled_ = true;
+    return Unavailable("the log could not be written: " + written.error().message);
+  }
   failed_ = false;
+  if (std::exchange(troubled_, false))
+    LogInfo("the log is written again after a failed write", {{"directory", directory_}});
   size_ += group.bytes().size();
 
   std::lock_guard lock(mutex_);

@@ -95,6 +95,8 @@ class Store {
   uint64_t last_segment_ = 0;
   /// Behind `size_` may stand what a failed write left.
   bool failed_ = false;
+  /// A write failed and none has succeeded since.
+  bool troubled_ = false;
 
   std::mutex making_topic_;
   mutable std::mutex mutex_;  ///< guards what follows
