@@ -44,11 +44,40 @@ Task<Status> ControlLog::ReadOnce(std::chrono::microseconds wait) {
       fold_.ApplyUnreadable(record.offset);
     }
     if (verdict != Verdict::kValid) ++skipped_[verdict];
-    if (writers_ > 0) awaited_[record.offset] = {verdict, Hash(record.value)};
+    if (!decoded.ok() ||
+        !(std::holds_alternative<Commit>(*decoded) || std::holds_alternative<Snapshot>(*decoded)))
+      ++ownership_changes_;
+    NoteFolded(record, verdict);
   }
   if (!records.empty()) changed_.Notify();
   co_return Status();
 }
+
+void ControlLog::NoteFolded(const LogRecord& record, Verdict verdict) {
+  if (awaited_.empty()) return;
+  const auto [begin, end] = awaited_.equal_range(Hash(record.value).lo);
+  for (auto at = begin; at != end; ++at) {
+    Awaited& awaited = *at->second;
+    awaited.valid |= verdict == Verdict::kValid;
+    awaited.verdicts[record.offset] = verdict;
+    if (awaited.next) std::exchange(awaited.next, std::nullopt)->Set(true);
+  }
+}
+
+/// Awaits one record for as long as it lives.
+class ControlLog::Writer {
+ public:
+  Writer(ControlLog* log, const std::string& bytes)
+      : log_(log), at_(log->awaited_.emplace(Hash(bytes).lo, &awaited)) {}
+  Writer(const Writer&) = delete;
+  ~Writer() { log_->awaited_.erase(at_); }
+
+  Awaited awaited;
+
+ private:
+  ControlLog* const log_;
+  const std::multimap<uint64_t, Awaited*>::iterator at_;
+};
 
 Task<> ControlLog::Follow() {
   while (!stopped_) {
@@ -73,27 +102,21 @@ Task<Result<Verdict>> ControlLog::WriteSnapshot() {
 }
 
 Task<Result<Verdict>> ControlLog::Write(Record record) {
-  struct Writer {
-    ControlLog* log;
-    explicit Writer(ControlLog* l) : log(l) { ++log->writers_; }
-    Writer(const Writer&) = delete;
-    ~Writer() {
-      if (--log->writers_ == 0) log->awaited_.clear();
-    }
-  };
-  const Writer writer(this);
   const LogEntry entry{{}, Encode(record), {}};
+  Writer writer(this, entry.value);
   for (int tries = 1;; ++tries) {
     const auto offset = co_await log_->Append(std::string(kControlTopic), PartitionId(0), entry);
     if (offset.ok()) {
-      while (fold_.next_offset() <= *offset) co_await changed_.Wait();
-      const Hash128 value = Hash(entry.value);
-      for (const auto& [at, folded] : awaited_) {
-        if (folded.verdict == Verdict::kValid && folded.value == value) co_return Verdict::kValid;
+      while (fold_.next_offset() <= *offset) {
+        const Completion<bool> folded;
+        writer.awaited.next = folded;
+        co_await folded;
       }
-      const auto at = awaited_.find(*offset);
-      MILLRACE_CHECK(at != awaited_.end(), "a control record was folded without a verdict");
-      co_return at->second.verdict;
+      if (writer.awaited.valid) co_return Verdict::kValid;
+      const auto at = writer.awaited.verdicts.find(*offset);
+      MILLRACE_CHECK(at != writer.awaited.verdicts.end(),
+                     "a control record was folded without a verdict");
+      co_return at->second;
     }
     if (offset.error().code == Code::kInvalidArgument) co_return offset.error();
     if (tries == kMaxTries) co_return Unavailable(offset.error().message);

@@ -114,10 +114,9 @@ class ThreadDriver::Core : public Executor {
   void Spawn(Task<void> task) override {
     auto shared = std::make_shared<Task<void>>(std::move(task));
     Post([this, shared] {
-      tasks_.push_back(Root(std::move(*shared)));
-      const auto at = std::prev(tasks_.end());
+      const auto at = tasks_.emplace(tasks_.end());
+      *at = Root(std::move(*shared), at);
       at->handle().resume();
-      Reap();
     });
   }
 
@@ -132,23 +131,27 @@ class ThreadDriver::Core : public Executor {
   }
 
  private:
-  Task<void> Root(Task<void> task) {
+  using Tasks = std::list<Task<void>>;
+
+  Task<void> Root(Task<void> task, Tasks::iterator at) {
     try {
       co_await std::move(task);
     } catch (const std::exception& e) {
       LogError("a task failed", {{"error", e.what()}});
       if (*on_failure_) (*on_failure_)(e.what());
     }
+    ended_.push_back(at);
   }
 
+  /// Frees the tasks that have ended, which cannot free themselves.
   void Reap() {
-    tasks_.remove_if([](const Task<void>& t) { return t.done(); });
+    for (const Tasks::iterator at : ended_) tasks_.erase(at);
+    ended_.clear();
   }
 
   void Run() {
     SetCurrent(this);
     std::unique_lock lock(mutex_);
-    int since_reap = 0;
     while (!stopping_) {
       const auto now = std::chrono::steady_clock::now();
       while (!timers_.empty() && timers_.begin()->first <= now) {
@@ -169,11 +172,12 @@ class ThreadDriver::Core : public Executor {
       for (auto& fn : work) {
         fn();
         fn = nullptr;
+        Reap();
       }
-      if (++since_reap % 64 == 0) Reap();
       lock.lock();
     }
     lock.unlock();
+    Reap();
     tasks_.clear();
     lock.lock();
     queue_.clear();
@@ -189,7 +193,8 @@ class ThreadDriver::Core : public Executor {
   std::deque<std::function<void()>> queue_;
   std::multimap<std::chrono::steady_clock::time_point, std::function<void()>> timers_;
   std::mt19937_64 random_;
-  std::list<Task<void>> tasks_;
+  Tasks tasks_;
+  std::vector<Tasks::iterator> ended_;
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "millrace/base/task.h"
 #include "millrace/base/time.h"
@@ -147,15 +148,28 @@ Task<T> RunOn(Executor& executor, Task<T> task) {
 
 /// Wakes coroutines of the same executor that wait for a condition: `while (!ready) co_await
 /// changed.Wait();`. Not for use across executors. A wait ends at the next Notify or after
-/// `timeout`.
+/// `timeout`. However many waits there are and were, few timers are pending: one serves all.
 class Event {
  public:
+  Event() : state_(std::make_shared<State>()) {}
+
   void Notify();
   Task<> Wait();
   Task<> WaitFor(Executor::Duration timeout);
 
  private:
-  std::list<Completion<bool>> waiters_;
+  struct Waiter {
+    Completion<bool> woken;
+    Executor::Duration until = Executor::Duration::max();
+  };
+  struct State {
+    std::list<Waiter> waiters;
+    std::set<Executor::Duration> timers;  ///< when those pending fire
+  };
+  static void SetTimer(const std::shared_ptr<State>& state, Executor::Duration at);
+  static void Fire(const std::shared_ptr<State>& state, Executor::Duration at);
+
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace millrace

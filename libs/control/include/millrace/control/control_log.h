@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "millrace/base/executor.h"
 #include "millrace/control/fold.h"
@@ -53,25 +54,34 @@ class ControlLog {
   const Fold& fold() const { return fold_; }
   /// Notified after every record.
   Event& changed() { return changed_; }
+  /// Grows with each record that can change what is defined or who owns a shard: all but commits
+  /// and snapshots, which are most.
+  int64_t ownership_changes() const { return ownership_changes_; }
   const std::map<Verdict, int64_t>& skipped() const { return skipped_; }
 
   static constexpr int kMaxTries = 8;
 
  private:
+  /// A record that somebody waits for the verdict on. The same bytes may have been appended more
+  /// than once.
+  struct Awaited {
+    bool valid = false;                    ///< one of them took effect
+    std::map<Offset, Verdict> verdicts;    ///< of all of them
+    std::optional<Completion<bool>> next;  ///< set when another one is folded
+  };
+  class Writer;
+
   Task<Status> ReadOnce(std::chrono::microseconds wait);
+  void NoteFolded(const LogRecord& record, Verdict verdict);
 
   EventLog* log_;
   Fold fold_;
   SnapshotCounter snapshots_;
   Event changed_;
   bool stopped_ = false;
-  struct Folded {
-    Verdict verdict;
-    Hash128 value;
-  };
-  /// Records folded while somebody waits for a verdict.
-  std::map<Offset, Folded> awaited_;
-  int writers_ = 0;
+  /// By a hash of the bytes. The writers keep them.
+  std::multimap<uint64_t, Awaited*> awaited_;
+  int64_t ownership_changes_ = 0;
   std::map<Verdict, int64_t> skipped_;
 };
 
