@@ -171,6 +171,23 @@ class Restart(cluster.DevCase):
         self.assertTrue(self.restart())
         self.assertEqual([row['orders'] for row in self.rows('results')], ['1'])
 
+    def test_local_state_goes_with_its_pipeline_and_at_a_start(self):
+        self.send('2001-01-01T10:00:00Z')
+        state = os.path.join(self.dev.data_dir, 'state')
+
+        def folders():
+            return os.listdir(state) if os.path.isdir(state) else []
+
+        def wait_for(count):
+            cluster.wait_until(f'{count} folders of state', lambda: len(folders()) == count, PATIENCE)
+
+        wait_for(1)
+        os.mkdir(os.path.join(state, 'left-behind'))
+        self.assertTrue(self.restart())
+        wait_for(1)
+        self.dev.command('pipeline', 'drop', 'per_minute')
+        wait_for(0)
+
     def test_a_drop_that_a_crash_interrupts_is_finished_after_it(self):
         self.send('2001-01-01T10:00:00Z')
         self.dev.command('stream', 'advance', 'orders', '--to', 'end')

@@ -48,6 +48,40 @@ TEST_CASE("a result file that cannot be put is encoded once, and one that is the
   CHECK(s.Different() == "");
 }
 
+TEST_CASE("a reader that is held up has one tick of its own before it, not one for each second") {
+  runtime::Options options = Scenario::Quick();
+  options.outbox_bytes = 2000;
+  Scenario s("json", options);
+  s.cluster.faulty_serving().Fail(true);
+  s.Send(200);
+  REQUIRE(s.Shard().next_offset < s.End());
+  const Offset end = s.End();
+  s.Sleep(seconds(45));
+  CHECK(s.End().value - end.value <= 6);
+  s.cluster.faulty_serving().Fail(false);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a drain ends in time, though a store does not answer") {
+  Scenario s;
+  s.Send(20);
+  s.cluster.faults.max_delay = std::chrono::hours(10);
+  const auto begun = s.world.now();
+  const auto drain = [](runtime::Node* node) -> Task<bool> {
+    co_await node->Drain();
+    co_return true;
+  };
+  REQUIRE(s.cluster.Call(drain(&s.cluster.node()), seconds(600)).has_value());
+  CHECK(s.world.now() - begun < seconds(25));
+  s.cluster.faults.max_delay = milliseconds(20);
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  s.Send(5);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
 TEST_CASE("a shard that cannot be opened says why until it is") {
   Scenario s;
   s.Send(10);

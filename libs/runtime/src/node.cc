@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "at_once.h"
+#include "millrace/base/hash.h"
 #include "millrace/base/log.h"
 
 namespace millrace::runtime {
@@ -9,9 +11,12 @@ namespace {
 
 constexpr auto kRetry = std::chrono::milliseconds(200);
 
-Task<bool> DrainWorker(Worker* worker) {
+/// Control records on their way at a time.
+constexpr size_t kWrites = 64;
+
+Task<Status> DrainWorker(Worker* worker) {
   co_await worker->Drain();
-  co_return true;
+  co_return Status();
 }
 
 }  // namespace
@@ -28,12 +33,8 @@ Node::Node(Wiring wiring)
 
 Node::~Node() = default;
 
-Executor& Node::ExecutorOf(PartitionId partition) {
-  return *wiring_.shards[static_cast<size_t>(partition.value) % wiring_.shards.size()];
-}
-
-Worker& Node::WorkerOf(PartitionId partition) {
-  return *workers_[static_cast<size_t>(partition.value) % workers_.size()];
+size_t ExecutorOf(const std::string& topic, PartitionId partition, size_t executors) {
+  return (Hash(topic).lo + static_cast<uint64_t>(partition.value)) % executors;
 }
 
 std::string Node::RequestId() {
@@ -54,14 +55,13 @@ Task<Status> Node::Start() {
   control::Record claim = control::Claim{n, wiring_.name};
   MILLRACE_CO_TRY(co_await WriteValid(std::move(claim), "claim the leadership"));
   // Whoever owned the shards before was another process; a new epoch says so to every sink.
-  std::vector<control::Assign> assigns;
+  // A Skip that waits keeps its place: it is part of the shard's state until a commit covers it.
+  std::vector<Task<Status>> assigns;
   for (const auto& [id, shard] : control_.fold().shards()) {
-    assigns.push_back({n, id, wiring_.name, Epoch(shard.epoch.value + 1)});
+    control::Record assign = control::Assign{n, id, wiring_.name, Epoch(shard.epoch.value + 1)};
+    assigns.push_back(WriteValid(std::move(assign), "assign " + id.ToString()));
   }
-  for (const control::Assign& assign : assigns) {
-    // A Skip that waits keeps its place: it is part of the shard's state until a commit covers it.
-    MILLRACE_CO_TRY(co_await WriteValid(assign, "assign " + assign.shard.ToString()));
-  }
+  MILLRACE_CO_TRY(co_await RunAll(std::move(assigns), kWrites));
   MILLRACE_CO_TRY(co_await Reconcile());
   Executor::Current().Spawn(ReconcileLoop());
   Executor::Current().Spawn(housekeeping_.Loop());
@@ -72,10 +72,12 @@ Task<Status> Node::Start() {
 Task<> Node::Drain() {
   stopped_ = true;
   housekeeping_.Stop();
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    const bool drained = co_await RunOn(*wiring_.shards[i], DrainWorker(workers_[i].get()));
-    static_cast<void>(drained);
-  }
+  std::vector<Task<Status>> drains;
+  for (size_t i = 0; i < workers_.size(); ++i)
+    drains.push_back(RunOn(*wiring_.shards[i], DrainWorker(workers_[i].get())));
+  const size_t all = drains.size();
+  const Status drained = co_await RunAll(std::move(drains), all);
+  drained.Ignore("a drain cannot fail");
   control_.Stop();
 }
 
@@ -91,7 +93,10 @@ Task<Status> Node::WriteValid(control::Record record, std::string what) {
 Task<> Node::ReconcileLoop() {
   while (!stopped_) {
     const Offset seen = control_.fold().next_offset();
-    const Status status = co_await Reconcile();
+    const int64_t changes = control_.ownership_changes();
+    Status status;
+    if (changes != reconciled_ || !put_off_.empty()) status = co_await Reconcile();
+    if (status.ok()) reconciled_ = changes;
     SnapshotIfDue();
     if (!status.ok()) {
       LogWarn("cannot follow the control log", {{"error", status.error().message}});
@@ -160,34 +165,38 @@ Task<Status> Node::Reconcile() {
   std::erase_if(owned_, [&](const auto& owned) {
     const auto at = fold.shards().find(owned.first);
     if (at != fold.shards().end() && at->second.worker == wiring_.name) return false;
-    Worker* worker = &WorkerOf(owned.first.partition);
-    ExecutorOf(owned.first.partition).Post([worker, id = owned.first] { worker->Disown(id); });
+    const size_t i = owned.second.worker;
+    wiring_.shards[i]->Post([worker = workers_[i].get(), id = owned.first] { worker->Disown(id); });
     return true;
   });
-  std::vector<control::Assign> unassigned;
+  std::vector<Task<Status>> unassigned;
   for (const auto& [id, shard] : fold.shards()) {
     const auto pipeline = fold.pipelines().find(id.incarnation);
     if (shard.epoch.value == 0)
-      unassigned.push_back({fold.leader_number(), id, wiring_.name, Epoch(1)});
+      unassigned.push_back(AssignUnowned({fold.leader_number(), id, wiring_.name, Epoch(1)}));
     if (shard.worker != wiring_.name || !served_.contains(id.incarnation)) continue;
     const auto owned = owned_.find(id);
-    if (owned != owned_.end() && owned->second == shard.epoch) continue;
-    owned_[id] = shard.epoch;
+    if (owned != owned_.end() && owned->second.epoch == shard.epoch) continue;
     const StreamSpec* stream =
         fold.FindStream(id.incarnation.name_space, pipeline->second.spec.stream);
-    Worker* worker = &WorkerOf(id.partition);
-    ExecutorOf(id.partition)
-        .Post([worker, ownership = Ownership{id, *stream, pipeline->second, shard}] {
+    const size_t i = ExecutorOf(stream->topic, id.partition, workers_.size());
+    owned_[id] = {shard.epoch, i};
+    wiring_.shards[i]->Post(
+        [worker = workers_[i].get(), ownership = Ownership{id, *stream, pipeline->second, shard}] {
           worker->Own(ownership);
         });
   }
-  for (const control::Assign& assign : unassigned) {
-    MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(assign));
-    if (verdict != control::Verdict::kValid && verdict != control::Verdict::kStale &&
-        verdict != control::Verdict::kUnknown) {
-      co_return Conflict("cannot assign " + assign.shard.ToString() +
-                         " verdict=" + std::string(control::VerdictName(verdict)));
-    }
+  auto assigned = co_await RunAll(std::move(unassigned), kWrites);
+  co_return assigned;
+}
+
+Task<Status> Node::AssignUnowned(control::Assign assign) {
+  const std::string shard = assign.shard.ToString();
+  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(std::move(assign)));
+  if (verdict != control::Verdict::kValid && verdict != control::Verdict::kStale &&
+      verdict != control::Verdict::kUnknown) {
+    co_return Conflict("cannot assign " + shard +
+                       " verdict=" + std::string(control::VerdictName(verdict)));
   }
   co_return Status();
 }

@@ -365,9 +365,10 @@ Task<Status> Node::WaitApplied(std::string name_space, std::string name) {
         co_return NoSuchPipeline(control_.fold(), name_space, name);
       co_await control_.changed().WaitFor(std::chrono::milliseconds(50));
     }
-    MILLRACE_CO_TRY(co_await RunOn(
-        ExecutorOf(partition),
-        WorkerOf(partition).WaitApplied(shard, ends[static_cast<size_t>(p)], deadline)));
+    const size_t i = ExecutorOf(stream.topic, partition, workers_.size());
+    MILLRACE_CO_TRY(
+        co_await RunOn(*wiring_.shards[i],
+                       workers_[i]->WaitApplied(shard, ends[static_cast<size_t>(p)], deadline)));
   }
   co_return Status();
 }

@@ -284,19 +284,26 @@ Task<> PartitionRunner::TickLoop() {
 /// One record serves all shards that have read the same last valid tick.
 Task<Status> PartitionRunner::AppendDueTicks() {
   const auto now = Executor::Current().Monotonic();
-  std::vector<Tick> due;
+  struct Due {
+    Tick tick;
+    std::vector<std::shared_ptr<Shard>> shards;
+  };
+  std::vector<Due> all;
   for (const auto& shard : shards_) {
     const auto tick = shard->DueTick(now);
     if (!tick) continue;
-    shard->NoteTickAppended(now);
-    const bool shared = std::any_of(due.begin(), due.end(),
-                                    [&](const Tick& t) { return t.previous == tick->previous; });
-    if (!shared) due.push_back(*tick);
+    shard->NoteTickSent(now);
+    const auto shared = std::find_if(all.begin(), all.end(), [&](const Due& due) {
+      return due.tick.previous == tick->previous;
+    });
+    (shared != all.end() ? *shared : all.emplace_back(Due{*tick, {}})).shards.push_back(shard);
   }
-  for (const Tick& tick : due) {
+  for (const Due& due : all) {
     CrashPoint("tick.before_append");
-    const auto offset = co_await ports_.log->Append(stream_.topic, partition_, EncodeTick(tick));
+    const auto offset =
+        co_await ports_.log->Append(stream_.topic, partition_, EncodeTick(due.tick));
     if (!offset.ok()) co_return offset.error();
+    for (const auto& shard : due.shards) shard->NoteTickAppended(*offset);
   }
   co_return Status();
 }

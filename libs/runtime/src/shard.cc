@@ -20,6 +20,9 @@ std::string_view PhaseName(ShardPhase phase) {
   return "unknown";
 }
 
+/// So many intervals after a tick was appended another one follows, read or not.
+constexpr int kUnreadTicks = 10;
+
 checkpoint::RecordIdentity IdentityOf(const LogRecord& record) {
   std::string text;
   ByteWriter w(&text);
@@ -149,7 +152,10 @@ void Shard::ApplySkip(const control::SkipState& skip) {
 std::optional<Tick> Shard::DueTick(Executor::Duration now) const {
   // While emitting, the fold may have taken a tick whose reading is not noted here yet.
   if (!alive() || emitting() || !stream_.ticks || !fold_->needs_ticks()) return std::nullopt;
-  if (now - tick_read_ < options_.tick_interval || now - tick_appended_ < options_.tick_interval)
+  if (now - tick_read_ < options_.tick_interval || now - tick_sent_ < options_.tick_interval)
+    return std::nullopt;
+  // A reader that lags has its own tick still before it. A log that lost its end never gives it.
+  if (tick_own_ >= next_offset_ && now - tick_sent_ < kUnreadTicks * options_.tick_interval)
     return std::nullopt;
   Tick tick;
   tick.previous = fold_->last_tick();

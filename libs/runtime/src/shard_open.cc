@@ -11,12 +11,6 @@ namespace {
 constexpr Output kServed[] = {Output::kResults, Output::kProvisional, Output::kLate,
                               Output::kQuarantine};
 
-std::string LocalName(const ShardId& id) {
-  std::string name = id.ToString();
-  std::replace(name.begin(), name.end(), '/', '_');
-  return name;
-}
-
 /// Whether a checkpoint is lost for good. Whatever else keeps it from being used may pass, and a
 /// restart from an older one, or from the log's start, costs more than waiting.
 bool IsLost(const Error& error) {
@@ -24,6 +18,12 @@ bool IsLost(const Error& error) {
 }
 
 }  // namespace
+
+std::string LocalName(const ShardId& id) {
+  std::string name = id.ToString();
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
+}
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   const auto begun = Executor::Current().Monotonic();
@@ -40,7 +40,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   const auto now = Executor::Current().Monotonic();
   tick_seen_ = fold_->last_tick();
-  tick_read_ = tick_appended_ = cut_at_ = now;
+  tick_read_ = tick_sent_ = cut_at_ = now;
   cut_read_ = fold_->ledger().read;
   telemetry_.Restored(now - begun);
   phase_ = ShardPhase::kRunning;

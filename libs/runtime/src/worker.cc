@@ -1,5 +1,6 @@
 #include "millrace/runtime/worker.h"
 
+#include "at_once.h"
 #include "backoff.h"
 #include "millrace/base/log.h"
 
@@ -9,6 +10,8 @@ namespace {
 constexpr auto kHousekeeping = std::chrono::milliseconds(50);
 constexpr auto kExportMetrics = std::chrono::milliseconds(500);
 constexpr auto kPoll = std::chrono::milliseconds(10);
+/// Shards that a worker cuts at once when it stops.
+constexpr size_t kDrains = 8;
 
 }  // namespace
 
@@ -36,9 +39,25 @@ void Worker::Own(Ownership ownership) {
 void Worker::Disown(const ShardId& shard) {
   const auto at = slots_.find(shard);
   if (at == slots_.end()) return;
+  std::weak_ptr<Shard> old = at->second.shard;
   if (at->second.shard) at->second.shard->Stop();
   at->second.metrics->Clear();
   slots_.erase(at);
+  removing_.insert(shard);
+  Executor::Current().Spawn(RemoveState(shard, std::move(old)));
+}
+
+/// The local state of a shard that is another worker's or nobody's. Its tasks let go of it first.
+Task<> Worker::RemoveState(ShardId id, std::weak_ptr<Shard> shard) {
+  while (!shard.expired() && !stopped_) co_await Delay(kPoll);
+  if (stopped_) co_return;
+  const Status removed = co_await ports_.states->Remove(LocalName(id));
+  if (!removed.ok()) {
+    LogWarn("the local state of a shard was not removed; it is at the next start",
+            {{"shard", id.ToString()}, {"error", removed.error().message}});
+  }
+  removing_.erase(id);
+  removed_.Notify();
 }
 
 PartitionRunner& Worker::RunnerOf(const StreamSpec& stream, PartitionId partition) {
@@ -55,6 +74,14 @@ PartitionRunner& Worker::RunnerOf(const StreamSpec& stream, PartitionId partitio
   return *runner;
 }
 
+/// A partition that no shard reads costs nothing.
+void Worker::DropIdleRunner(const StreamSpec& stream, PartitionId partition) {
+  const auto at = runners_.find({stream.topic, partition});
+  if (at == runners_.end() || at->second->has_shards()) return;
+  at->second->Stop();
+  runners_.erase(at);
+}
+
 /// A shard that opens holds more than one that runs, so only some do at a time. Who tries again
 /// waits for another turn.
 Task<Status> Worker::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& ownership,
@@ -67,6 +94,7 @@ Task<Status> Worker::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& o
     co_await turn;  // whoever leaves hands its place over
   }
   const ShardId& id = shard->id();
+  while (removing_.contains(id)) co_await removed_.Wait();
   Status opened = Unavailable("the shard is not this worker's any more shard=" + id.ToString());
   const auto partition = static_cast<size_t>(id.partition.value);
   try {
@@ -140,22 +168,48 @@ Task<Status> Worker::ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_
     co_await Delay(kHousekeeping);
   }
   runner.Detach(shard.get());
+  if (!stopped_) DropIdleRunner(shard->stream(), id.partition);
   co_return Status();
 }
 
 Task<> Worker::Drain() {
+  const auto deadline = Executor::Current().Monotonic() + options_.drain_deadline;
   for (const auto& [key, runner] : runners_) runner->Stop();
-  std::vector<std::shared_ptr<Shard>> shards;
+  Executor::Current().Spawn(DrainShards());
+  while (!drained_ && Executor::Current().Monotonic() < deadline)
+    co_await drain_ended_.WaitFor(deadline - Executor::Current().Monotonic());
+  int64_t uncut = 0;
   for (const auto& [id, slot] : slots_) {
-    if (slot.shard && slot.shard->phase() == ShardPhase::kRunning) shards.push_back(slot.shard);
+    if (!slot.shard || slot.shard->phase() != ShardPhase::kRunning) continue;
+    ++uncut;
+    slot.shard->Stop();
   }
-  for (const auto& shard : shards) {
-    while (shard->phase() == ShardPhase::kRunning && shard->cutting()) co_await Delay(kPoll);
-    const Status cut = co_await shard->Cut(true);
-    cut.Ignore("a failed cut is logged; what it would have saved is replayed at the next start");
-    shard->Stop();
+  if (uncut > 0) {
+    LogWarn("shards were not cut in time; the next start reads on from their last cuts",
+            {{"shards", uncut}});
   }
   stopped_ = true;
+}
+
+Task<> Worker::DrainShards() {
+  std::vector<Task<Status>> drains;
+  for (const auto& [id, slot] : slots_) {
+    if (slot.shard && slot.shard->phase() == ShardPhase::kRunning)
+      drains.push_back(DrainShard(slot.shard));
+  }
+  const Status drained = co_await RunAll(std::move(drains), kDrains);
+  drained.Ignore("a failed cut is logged; what it would have saved is replayed at the next start");
+  drained_ = true;
+  drain_ended_.Notify();
+}
+
+Task<Status> Worker::DrainShard(std::shared_ptr<Shard> shard) {
+  // A cut that is under way, or a record that still makes rows.
+  while (shard->phase() == ShardPhase::kRunning && (shard->cutting() || shard->emitting()))
+    co_await Delay(kPoll);
+  const Status cut = co_await shard->Cut(true);
+  shard->Stop();
+  co_return cut;
 }
 
 std::vector<ShardInfo> Worker::Info() const {

@@ -67,6 +67,15 @@ Status CheckName(const std::string& shard) {
 
 }  // namespace
 
+Status RocksStates::Clear() {
+  std::error_code error;
+  std::filesystem::remove_all(directory_, error);
+  if (error)
+    return Unavailable("the local state of an earlier process cannot be removed path=" +
+                       directory_ + " error=\"" + error.message() + "\"");
+  return {};
+}
+
 Task<Result<std::unique_ptr<StateStore>>> RocksStates::Open(std::string shard) {
   MILLRACE_CO_TRY(CheckName(shard));
   const auto db = std::make_shared<ShardDatabase>(directory_ + "/" + shard);

@@ -25,8 +25,10 @@ struct WorkerStores::Stores {
 Result<std::unique_ptr<WorkerStores>> WorkerStores::Open(const std::string& data_dir) {
   MILLRACE_ASSIGN(auto objects, objectstore_arrow::LocalObjectStore::Open(data_dir + "/objects"));
   MILLRACE_ASSIGN(auto serving, serving_sqlite::SqliteServingStore::Open(data_dir + "/serving.db"));
-  return std::unique_ptr<WorkerStores>(new WorkerStores(
-      std::make_unique<Stores>(std::move(objects), std::move(serving), data_dir + "/state")));
+  auto stores =
+      std::make_unique<Stores>(std::move(objects), std::move(serving), data_dir + "/state");
+  MILLRACE_TRY(stores->states.Clear());
+  return std::unique_ptr<WorkerStores>(new WorkerStores(std::move(stores)));
 }
 
 WorkerStores::WorkerStores(std::unique_ptr<Stores> stores) : stores_(std::move(stores)) {}

@@ -14,6 +14,10 @@
 
 namespace millrace::runtime {
 
+/// Which of `executors` runs the shards of a partition. The partitions of a topic take them in
+/// turn, and topics begin at different ones, so that many streams of one partition leave none idle.
+size_t ExecutorOf(const std::string& topic, PartitionId partition, size_t executors);
+
 /// One process that leads and works: claims the leadership, assigns every shard to itself and keeps
 /// its workers as the control log says. Several nodes would differ only in who is told what.
 ///
@@ -25,7 +29,7 @@ class Node : public Operations, public control::ControlClient {
     Ports ports;
     Options options;
     Executor* control;
-    std::vector<Executor*> shards;  ///< partition p runs on shards[p % size]
+    std::vector<Executor*> shards;  ///< for ExecutorOf to choose from
     std::function<void(const StreamSpec&)>
         on_stream;  ///< called on `control` for every stream, at least once
   };
@@ -76,15 +80,19 @@ class Node : public Operations, public control::ControlClient {
   Task<Status> DefineServing(Incarnation incarnation);
   Task<Status> FinishDrop(Incarnation incarnation);
   Task<Result<int64_t>> LastFileSeq(ShardId shard);
-  Executor& ExecutorOf(PartitionId partition);
-  Worker& WorkerOf(PartitionId partition);
+  Task<Status> AssignUnowned(control::Assign assign);
   std::string RequestId();
 
   Wiring wiring_;
   control::ControlLog control_;
   Housekeeping housekeeping_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::map<ShardId, Epoch> owned_;
+  struct Owned {
+    Epoch epoch;
+    size_t worker = 0;  ///< index into workers_ and wiring_.shards
+  };
+  std::map<ShardId, Owned> owned_;
+  int64_t reconciled_ = -1;  ///< ControlLog::ownership_changes() that were seen to
   std::set<Incarnation> served_;
   std::set<Incarnation> dropped_;  ///< whose drop is finished
   std::map<Incarnation, PutOff> put_off_;

@@ -26,6 +26,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   void Attach(std::shared_ptr<Shard> shard);
   void Detach(const Shard* shard);
   void Stop();
+  bool has_shards() const { return !shards_.empty(); }
   const StreamSpec& stream() const { return stream_; }
 
  private:

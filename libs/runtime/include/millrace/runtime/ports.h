@@ -38,7 +38,8 @@ struct Options {
   size_t output_bytes = 4 << 20;   ///< of what one record makes due, at a time
   size_t sink_rows = 5'000;        ///< of one serving batch
   size_t opening_shards = 8;       ///< of a process at a time; at least one for each executor
-  Duration fence_check = std::chrono::seconds(10);  ///< without a write
+  Duration drain_deadline = std::chrono::seconds(20);  ///< then shards stop without a cut
+  Duration fence_check = std::chrono::seconds(10);     ///< without a write
   int64_t snapshot_records = 10'000;  ///< control records between two snapshots of their fold
   Duration housekeeping_first = std::chrono::minutes(1);   ///< after the start
   Duration housekeeping_interval = std::chrono::hours(1);  ///< housekeeping.h

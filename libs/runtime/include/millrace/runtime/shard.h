@@ -69,7 +69,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// Rule 4: the tick this shard would append now, if one is due; `force` asks what it would be
   /// whatever the time.
   std::optional<Tick> DueTick(Executor::Duration now) const;
-  void NoteTickAppended(Executor::Duration now) { tick_appended_ = now; }
+  /// Its tick is on its way; then it is at this offset. No other one is due before it was read.
+  void NoteTickSent(Executor::Duration now) { tick_sent_ = now; }
+  void NoteTickAppended(Offset at) { tick_own_ = at; }
 
   void Halt(std::string message);
   void Stop();
@@ -183,10 +185,13 @@ class Shard : public std::enable_shared_from_this<Shard> {
   int64_t cut_read_ = 0;
 
   Executor::Duration tick_read_{0};
-  Executor::Duration tick_appended_{0};
+  Executor::Duration tick_sent_{0};
+  Offset tick_own_{-1};
   Offset tick_seen_{-1};
 };
 
+/// Under which a shard's local state lies.
+std::string LocalName(const ShardId& id);
 /// The hash by which a manifest remembers a record.
 checkpoint::RecordIdentity IdentityOf(const LogRecord& record);
 

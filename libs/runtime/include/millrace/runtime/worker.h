@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "millrace/base/log.h"
@@ -37,7 +38,8 @@ class Worker {
   /// Runs the shard with the epoch of `ownership`, in place of an older epoch of it.
   void Own(Ownership ownership);
   void Disown(const ShardId& shard);
-  /// Cuts every shard and stops all. For SIGTERM.
+  /// Cuts every shard, some at a time, and stops all; after Options::drain_deadline it stops them
+  /// as they are, and the next start reads on from an older cut. For SIGTERM.
   Task<> Drain();
 
   std::vector<ShardInfo> Info() const;
@@ -60,6 +62,10 @@ class Worker {
                           int64_t generation);
   Task<> RunShard(ShardId id, int64_t generation);
   bool Current(const ShardId& id, int64_t generation) const;
+  Task<> DrainShards();
+  Task<Status> DrainShard(std::shared_ptr<Shard> shard);
+  Task<> RemoveState(ShardId id, std::weak_ptr<Shard> shard);
+  void DropIdleRunner(const StreamSpec& stream, PartitionId partition);
   PartitionRunner& RunnerOf(const StreamSpec& stream, PartitionId partition);
   Task<> MetricsLoop();
   Task<> HaltIfOwner(std::shared_ptr<Shard> shard);
@@ -74,6 +80,10 @@ class Worker {
   int64_t generations_ = 0;
   size_t opening_ = 0;  ///< shards that open now
   std::deque<Completion<bool>> opening_next_;
+  std::set<ShardId> removing_;  ///< whose local state is being removed
+  Event removed_;
+  bool drained_ = false;
+  Event drain_ended_;
   bool stopped_ = false;
 };
 

@@ -13,6 +13,9 @@ class RocksStates : public StateStores {
  public:
   explicit RocksStates(std::string directory) : directory_(std::move(directory)) {}
 
+  /// Removes what an earlier process left, of shards that nobody may open again. Blocks.
+  Status Clear();
+
   /// kInvalidArgument: `shard` is no plain file name.
   Task<Result<std::unique_ptr<StateStore>>> Open(std::string shard) override;
   Task<Status> Remove(std::string shard) override;

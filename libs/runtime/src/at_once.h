@@ -1,0 +1,40 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "millrace/base/executor.h"
+#include "millrace/base/result.h"
+
+namespace millrace::runtime {
+
+/// Runs tasks on the calling executor, up to `limit` of them at a time, and ends with the last.
+/// Gives the first error. A caller that is destroyed leaves them running.
+inline Task<Status> RunAll(std::vector<Task<Status>> tasks, size_t limit) {
+  struct Run {
+    std::vector<Task<Status>> tasks;
+    size_t next = 0;
+    size_t lanes = 0;
+    Status failed;
+    Completion<bool> ended;
+  };
+  if (tasks.empty()) co_return Status();
+  auto run = std::make_shared<Run>();
+  run->tasks = std::move(tasks);
+  run->lanes = std::min(limit, run->tasks.size());
+  const auto lane = [](std::shared_ptr<Run> of) -> Task<> {
+    while (of->next < of->tasks.size()) {
+      Task<Status> task = std::move(of->tasks[of->next++]);
+      const Status status = co_await std::move(task);
+      if (!status.ok() && of->failed.ok()) of->failed = status;
+    }
+    if (--of->lanes == 0) of->ended.Set(true);
+  };
+  for (size_t i = run->lanes; i > 0; --i) Executor::Current().Spawn(lane(run));
+  co_await run->ended;
+  co_return run->failed;
+}
+
+}  // namespace millrace::runtime
