@@ -57,8 +57,8 @@ std::string CallRaw(const std::string& address, const std::string& method,
   return bytes;
 }
 
-/// One exchange over the reflection stream: list_services = "*".
-std::string ListServices(const std::string& address) {
+/// One exchange over the reflection stream.
+std::string AskReflection(const std::string& address, const std::string& request) {
   grpc::GenericStub stub(ChannelTo(address));
   grpc::ClientContext context;
   grpc::CompletionQueue queue;
@@ -72,7 +72,7 @@ std::string ListServices(const std::string& address) {
       &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
   call->StartCall(nullptr);
   REQUIRE(next());
-  const grpc::Slice slice(std::string("\x3a\x01*", 3));
+  const grpc::Slice slice(request);
   call->Write(grpc::ByteBuffer(&slice, 1), nullptr);
   REQUIRE(next());
   grpc::ByteBuffer out;
@@ -93,14 +93,21 @@ std::string ListServices(const std::string& address) {
 
 }  // namespace
 
-TEST_CASE("health answers SERVING and reflection names the services") {
+TEST_CASE("health answers SERVING, and reflection names the services and describes them") {
   const test::TempDir directory;
   test::GatewayProcess gateway(directory.Sub("log"), Stream());
   CHECK(CallRaw(gateway.address(), "/grpc.health.v1.Health/Check", "") ==
         std::string("\x08\x01", 2));
-  const std::string services = ListServices(gateway.address());
-  CHECK(services.find("millrace.ingest.v1.Ingest") != std::string::npos);
-  CHECK(services.find("grpc.health.v1.Health") != std::string::npos);
+  // list_services = "*"
+  const std::string services = AskReflection(gateway.address(), "\x3a\x01*");
+  for (const std::string service : {"millrace.ingest.v1.Ingest", "grpc.health.v1.Health"}) {
+    CHECK(services.find(service) != std::string::npos);
+    // file_containing_symbol
+    const std::string about = AskReflection(
+        gateway.address(), "\x22" + std::string(1, static_cast<char>(service.size())) + service);
+    CHECK(about.find("not found") == std::string::npos);
+    CHECK(about.find(".proto") != std::string::npos);
+  }
 }
 
 TEST_CASE("a server that recovers holds its port, is not healthy and refuses every call") {

@@ -5,8 +5,10 @@
 
 Every test talks to a real `millrace dev` on free ports over a data directory of its own.
 """
+import glob
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -134,6 +136,27 @@ class BadEvents(ServerCase):
         answer = grpc_by_hand.publish(self.dev.grpc, 'orders', ['x' * 900_000] * 10, scratch=self.scratch)
         self.assertEqual(answer.status, grpc_by_hand.INVALID_ARGUMENT, answer)
         self.assertIn(b'BATCH_TOO_LARGE', answer.details)
+
+    def test_bytes_that_are_no_message_are_refused_with_a_text_by_every_call(self):
+        calls = []
+        for path in glob.glob(os.path.join(cluster.ROOT, 'proto', 'millrace', '**', '*.proto'), recursive=True):
+            with open(path) as lines:
+                text = lines.read()
+            package = re.search(r'^package (\S+);', text, re.M).group(1)
+            for service in re.findall(r'^service (\w+)', text, re.M):
+                calls += [f'{package}.{service}/{name}' for name in re.findall(r'^  rpc (\w+)\(', text, re.M)]
+        self.assertGreater(len(calls), 12)
+        not_utf8 = grpc_by_hand.field(2, b'\xff\xfe')
+        for name in calls:
+            for message in [b'no protobuf'] + [not_utf8] * name.endswith(('/Publish', '/PublishStream')):
+                with self.subTest(name, message=message):
+                    answer = grpc_by_hand.call(self.dev.grpc, name, message, scratch=self.scratch)
+                    self.assertEqual(answer.status, grpc_by_hand.INVALID_ARGUMENT, answer)
+                    self.assertIn('the bytes are not the message that this call takes', answer.message)
+                    self.assertIn(b'UNREADABLE_MESSAGE', answer.details)
+        with open(self.dev.log.name) as log:
+            for line in log:
+                self.assertRegex(line, r'^\d{4}-\d\d-\d\dT\S+Z (info|warning|error) ')
 
     def test_sequences_that_cannot_be_remembered_are_refused(self):
         event = '{"placed": "2001-01-01T00:00:00Z", "shop": "seq"}'

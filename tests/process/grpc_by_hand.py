@@ -32,13 +32,18 @@ def publish(server, stream, events, key=None, producer='', first=0, scratch='/tm
     message = field(2, stream) + field(3, producer) + field(4, first)
     head = field(1, key) if key is not None else b''
     message += b''.join(field(6, head + field(2, event)) for event in events)
+    return call(server, 'millrace.ingest.v1.Ingest/Publish', message, scratch)
+
+
+def call(server, method, message, scratch='/tmp'):
+    """Any call with one request, whatever its bytes are."""
     request = os.path.join(scratch, 'publish.request')
     with open(request, 'wb') as out:
         out.write(b'\0' + len(message).to_bytes(4, 'big') + message)
     headers = os.path.join(scratch, 'publish.headers')
     done = subprocess.run(['curl', '-sS', '--http2-prior-knowledge', '--max-time', '60', '-D', headers, '-H', 'te: trailers',
                            '-H', 'content-type: application/grpc', '-H', 'expect:', '--data-binary', '@' + request,
-                           f'http://{server}/millrace.ingest.v1.Ingest/Publish'], capture_output=True, check=True)
+                           f'http://{server}/{method}'], capture_output=True, check=True)
     fields = {}
     with open(headers) as lines:
         for line in lines:

@@ -42,7 +42,12 @@ Task<Answer<wire::ListStreamsReply>> AnswerListStreams(ingest::Gateway* gateway,
   co_return answer;
 }
 
-class IngestService final : public wire::Ingest::CallbackService, public DrainableService {
+/// Batches are read as bytes and parsed here (unreadable.h says why).
+using CallbackService =
+    wire::Ingest::WithCallbackMethod_Publish<wire::Ingest::WithRawCallbackMethod_PublishStream<
+        wire::Ingest::WithCallbackMethod_ListStreams<wire::Ingest::Service>>>;
+
+class IngestService final : public CallbackService, public DrainableService {
  public:
   IngestService(const ServerOptions& options, const Serving* serving)
       : publish_cap_{std::make_shared<Deadlines>(options.longest_call),
@@ -70,8 +75,7 @@ class IngestService final : public wire::Ingest::CallbackService, public Drainab
                                                 AnswerPublish(services->gateway, std::move(copy)));
   }
 
-  grpc::ServerBidiReactor<wire::PublishStreamRequest, wire::PublishStreamReply>* PublishStream(
-      grpc::CallbackServerContext* context) override {
+  PublishStreams::Reactor* PublishStream(grpc::CallbackServerContext* context) override {
     const Services* services = serving_->load();
     if (services == nullptr || services->gateway == nullptr)
       return PublishStreams::Refuse(NotServingStatus(services == nullptr));

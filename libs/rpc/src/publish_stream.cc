@@ -1,14 +1,17 @@
 #include "publish_stream.h"
 
 #include <google/protobuf/arena.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <deque>
 #include <exception>
 
+#include "millrace/base/check.h"
 #include "millrace/base/log.h"
 #include "millrace/ingest/v1/ingest.pb.h"
 #include "publish_convert.h"
 #include "status.h"
+#include "unreadable.h"
 
 namespace millrace::rpc {
 
@@ -22,6 +25,21 @@ struct InArena {
   google::protobuf::Arena arena;
   Message* const message = google::protobuf::Arena::CreateMessage<Message>(&arena);
 };
+
+/// False: they are no message of this type.
+template <typename Message>
+bool Parse(grpc::ByteBuffer* bytes, Message* out) {
+  return grpc::SerializationTraits<Message>::Deserialize(bytes, out).ok();
+}
+
+template <typename Message>
+grpc::ByteBuffer Encode(const Message& message) {
+  grpc::ByteBuffer bytes;
+  bool own = false;
+  const grpc::Status encoded = grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own);
+  MILLRACE_CHECK(encoded.ok(), "an answer cannot be encoded");
+  return bytes;
+}
 
 /// What an answer holds while it waits.
 size_t BytesOf(const ingest::PublishReply& reply) {
@@ -112,7 +130,7 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
   };
   struct Writing {
     std::shared_ptr<Batch> batch;
-    InArena<wire::PublishStreamReply> out;
+    grpc::ByteBuffer out;
   };
   /// Answers a batch whose task was destroyed.
   class Ender {
@@ -150,7 +168,7 @@ class PublishStreams::Session : public std::enable_shared_from_this<Session> {
   ingest::Gateway* const gateway_;
   const std::function<void()> cancel_;
 
-  std::shared_ptr<Request> reading_;
+  std::unique_ptr<grpc::ByteBuffer> reading_;
   bool reads_done_ = false;
   std::deque<std::shared_ptr<Batch>> batches_;  ///< whose answers are not written yet, in order
   size_t unanswered_bytes_ = 0;
@@ -238,18 +256,25 @@ void PublishStreams::Drain() {
 
 void PublishStreams::Session::OnRead(bool ok) {
   std::lock_guard lock(mutex_);
-  auto request = std::exchange(reading_, nullptr);
+  const auto bytes = std::exchange(reading_, nullptr);
+  const auto request = std::make_shared<Request>();
   if (!ok) {
     reads_done_ = true;
-  } else if (!closing_) {
-    auto batch = std::make_shared<Batch>(held_);
+  } else if (closing_) {
+    // It comes too late.
+  } else if (auto batch = std::make_shared<Batch>(held_); !Parse(bytes.get(), request->message)) {
+    reads_done_ = true;
+    batch->answered = true;
+    batch->status = UnreadableStatus();
+    batches_.push_back(std::move(batch));
+  } else {
     batch->number = request->message->batch();
     batch->bytes = request->message->ByteSizeLong();
     // Texts lie outside of the arena.
     batch->held.Set(batch->bytes + request->arena.SpaceAllocated());
     unanswered_bytes_ += batch->bytes;
     batches_.push_back(batch);
-    executor_->Spawn(Run(Ender(shared_from_this(), std::move(batch)), std::move(request)));
+    executor_->Spawn(Run(Ender(shared_from_this(), std::move(batch)), request));
   }
   Pump();
 }
@@ -287,17 +312,19 @@ void PublishStreams::Session::Answer(const std::shared_ptr<Batch>& batch, grpc::
 
 void PublishStreams::Session::Write(std::shared_ptr<Batch> batch) {
   unwritten_bytes_ -= batch->bytes;
-  writing_ = std::make_unique<Writing>();
-  writing_->out.message->set_batch(batch->number);
-  ToWire(batch->reply, writing_->out.message->mutable_reply());
+  InArena<wire::PublishStreamReply> reply;
+  reply.message->set_batch(batch->number);
+  ToWire(batch->reply, reply.message->mutable_reply());
   batch->reply = {};
-  batch->held.Set(writing_->out.arena.SpaceAllocated());
+  writing_ = std::make_unique<Writing>();
+  writing_->out = Encode(*reply.message);
+  batch->held.Set(writing_->out.Length());
   writing_->batch = std::move(batch);
   const uint64_t write = ++writes_begun_;
   write_deadline_ = writes_->Add(executor_, [weak = weak_from_this(), write] {
     if (const auto session = weak.lock()) session->OnStalled(write);
   });
-  reactor_->StartWrite(writing_->out.message);
+  reactor_->StartWrite(&writing_->out);
 }
 
 void PublishStreams::Session::OnWritten(bool ok) {
@@ -373,8 +400,8 @@ void PublishStreams::Session::Pump() {
   }
   if (reactor_ == nullptr || reading_ != nullptr || reads_done_ || closing_ || draining_) return;
   if (!MayRead()) return;
-  reading_ = std::make_shared<Request>();
-  reactor_->StartRead(reading_->message);
+  reading_ = std::make_unique<grpc::ByteBuffer>();
+  reactor_->StartRead(reading_.get());
 }
 
 }  // namespace millrace::rpc

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
@@ -11,11 +12,6 @@
 #include "deadlines.h"
 #include "millrace/base/executor.h"
 #include "millrace/ingest/gateway.h"
-
-namespace millrace::ingest::v1 {
-class PublishStreamReply;
-class PublishStreamRequest;
-}  // namespace millrace::ingest::v1
 
 namespace millrace::rpc {
 
@@ -31,8 +27,8 @@ class PublishStreams : public std::enable_shared_from_this<PublishStreams> {
     size_t held_bytes;
     Executor::Duration longest_write;  ///< a producer that takes none for so long is cut off
   };
-  using Reactor =
-      grpc::ServerBidiReactor<ingest::v1::PublishStreamRequest, ingest::v1::PublishStreamReply>;
+  /// Of PublishStreamRequests and PublishStreamReplies, encoded.
+  using Reactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
   explicit PublishStreams(Limits limits)
       : limits_(limits), writes_(std::make_shared<Deadlines>(limits.longest_write)) {}

@@ -1,5 +1,6 @@
 #include "millrace/rpc/server.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
@@ -7,9 +8,11 @@
 
 #include <vector>
 
+#include "grpc/health/v1/health.pb.h"
 #include "listener.h"
 #include "millrace/base/log.h"
 #include "services.h"
+#include "unreadable.h"
 
 namespace millrace::rpc {
 namespace {
@@ -30,6 +33,14 @@ void ForwardGrpcLog(gpr_log_func_args* args) {
   static LogRateLimit limit(1);
   if (args->severity == GPR_LOG_SEVERITY_ERROR && !starting)
     limit.Warn("gRPC reports a problem", {{"detail", args->message}});
+}
+
+/// A message that cannot be read gets a status, and its caller hears why.
+void ForwardProtobufLog(google::protobuf::LogLevel level, const char*, int,
+                        const std::string& message) {
+  static LogRateLimit limit(1);
+  if (level >= google::protobuf::LOGLEVEL_ERROR)
+    limit.Warn("protobuf reports a problem", {{"detail", message}});
 }
 
 struct HostPort {
@@ -84,7 +95,10 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Services se
 Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   MILLRACE_ASSIGN(const HostPort at, Split(options.listen));
   gpr_set_log_function(ForwardGrpcLog);
+  google::protobuf::SetLogHandler(ForwardProtobufLog);
   grpc::EnableDefaultHealthCheckService(true);
+  // Reflection describes what is linked in; nothing else here names the health service's messages.
+  grpc::health::v1::HealthCheckRequest::descriptor();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
   auto state = std::make_unique<State>();
@@ -102,6 +116,7 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   state->services.push_back(MakeQueryService(options, &state->serving));
   grpc::ServerBuilder builder;
   SetChannelArguments(options, &builder);
+  builder.experimental().SetInterceptorCreators(UnreadableInterceptors());
   auto taker = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());

@@ -8,10 +8,12 @@
 namespace millrace::rpc {
 namespace {
 
-/// gRPC ends a call whose metadata is past 8 KiB with a status of its own. Of them the message gets
-/// 3 KiB as it travels, and details, which travel as base64, two copies of at most 1 KiB.
-constexpr size_t kMaxMessageBytes = 3 << 10;
-constexpr size_t kMaxDetailBytes = 1 << 10;
+/// gRPC ends a call whose metadata is past 8 KiB with a status of its own. The message travels once
+/// as it is and once in the details, which are base64; some clients take only equal texts for one
+/// status.
+constexpr size_t kMaxMessageBytes = 2'800;
+/// What a field's violation says, also in the details.
+constexpr size_t kMaxFieldBytes = 512;
 
 /// A byte of a message in gRPC's percent-encoding.
 size_t EncodedBytes(char c) { return c >= 0x20 && c <= 0x7e && c != '%' ? 1 : 3; }
@@ -57,10 +59,10 @@ grpc::StatusCode GrpcCode(Code code) {
 
 grpc::Status ToStatus(const ingest::RequestError& error) {
   const grpc::StatusCode code = GrpcCode(error.code);
-  const std::string detail = Shortened(error.message, kMaxDetailBytes);
+  const std::string message = Shortened(error.message, kMaxMessageBytes);
   google::rpc::Status status;
   status.set_code(code);
-  status.set_message(detail);
+  status.set_message(message);
   google::rpc::ErrorInfo info;
   info.set_reason(error.reason);
   info.set_domain("millrace");
@@ -69,7 +71,7 @@ grpc::Status ToStatus(const ingest::RequestError& error) {
     google::rpc::BadRequest bad;
     auto* violation = bad.add_field_violations();
     violation->set_field(error.field);
-    violation->set_description(detail);
+    violation->set_description(Shortened(error.message, kMaxFieldBytes));
     status.add_details()->PackFrom(bad);
   }
   if (error.retry_after.count() > 0) {
@@ -79,7 +81,7 @@ grpc::Status ToStatus(const ingest::RequestError& error) {
         static_cast<int32_t>(error.retry_after.count() % 1'000 * 1'000'000));
     status.add_details()->PackFrom(retry);
   }
-  return {code, Shortened(error.message, kMaxMessageBytes), status.SerializeAsString()};
+  return {code, message, status.SerializeAsString()};
 }
 
 grpc::Status ToStatus(const Error& error) {

@@ -1,5 +1,7 @@
 #include "publish_stream.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>
+
 #include <malloc.h>
 
 #include <catch2/catch.hpp>
@@ -22,37 +24,46 @@ class CountingExecutor : public test::TestExecutor {
   int spawned = 0;
 };
 
+/// What gRPC would be: shows what a call asks for, and does nothing by itself.
+class Transport : public grpc::ServerCallbackReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  explicit Transport(PublishStreams::Reactor* r) : call(r) { BindReactor(r); }
+
+  PublishStreams::Reactor* const call;
+  grpc::ByteBuffer* reading = nullptr;
+  std::unique_ptr<wire::PublishStreamReply> writing;
+  std::optional<grpc::Status> finished;
+
+  /// The producer's message arrives.
+  void Arrive(const std::string& bytes) {
+    const grpc::Slice slice(bytes);
+    *std::exchange(reading, nullptr) = grpc::ByteBuffer(&slice, 1);
+    call->OnReadDone(true);
+  }
+
+ private:
+  void Finish(grpc::Status s) override { finished = std::move(s); }
+  void SendInitialMetadata() override {}
+  void Read(grpc::ByteBuffer* message) override { reading = message; }
+  void Write(const grpc::ByteBuffer* message, grpc::WriteOptions) override {
+    writing = std::make_unique<wire::PublishStreamReply>();
+    grpc::ByteBuffer copy = *message;
+    REQUIRE(grpc::SerializationTraits<wire::PublishStreamReply>::Deserialize(&copy, writing.get())
+                .ok());
+  }
+  void WriteAndFinish(const grpc::ByteBuffer*, grpc::WriteOptions, grpc::Status) override {}
+  grpc::internal::ServerReactor* reactor() override { return call; }
+  void CallOnDone() override {}
+};
+
 /// A call whose reads and writes end when the test says so.
 struct Fixture {
   CountingExecutor executor;
   const std::shared_ptr<PublishStreams> streams = std::make_shared<PublishStreams>(
       PublishStreams::Limits{4, 1 << 20, 1 << 20, 1 << 20, std::chrono::seconds(60)});
-  PublishStreams::Reactor* const call = streams->Open(&executor, nullptr, [] {});
+  Transport transport{streams->Open(&executor, nullptr, [] {})};
 
-  ~Fixture() { call->OnDone(); }
-};
-
-/// What gRPC would be: shows what a call asks for, and does nothing by itself.
-class Transport : public grpc::ServerCallbackReaderWriter<wire::PublishStreamRequest,
-                                                          wire::PublishStreamReply> {
- public:
-  explicit Transport(PublishStreams::Reactor* r) : call(r) { BindReactor(r); }
-
-  PublishStreams::Reactor* const call;
-  wire::PublishStreamRequest* reading = nullptr;
-  const wire::PublishStreamReply* writing = nullptr;
-  std::optional<grpc::Status> finished;
-
- private:
-  void Finish(grpc::Status s) override { finished = std::move(s); }
-  void SendInitialMetadata() override {}
-  void Read(wire::PublishStreamRequest* message) override { reading = message; }
-  void Write(const wire::PublishStreamReply* message, grpc::WriteOptions) override {
-    writing = message;
-  }
-  void WriteAndFinish(const wire::PublishStreamReply*, grpc::WriteOptions, grpc::Status) override {}
-  grpc::internal::ServerReactor* reactor() override { return call; }
-  void CallOnDone() override {}
+  ~Fixture() { transport.call->OnDone(); }
 };
 
 /// A call to a real gateway.
@@ -71,12 +82,12 @@ struct Served {
   }
   /// The producer sends a batch.
   void Begin(int events) {
-    wire::PublishStreamRequest* message = std::exchange(transport.reading, nullptr);
-    message->set_batch(sent++);
-    message->mutable_request()->set_stream("s");
+    wire::PublishStreamRequest message;
+    message.set_batch(sent++);
+    message.mutable_request()->set_stream("s");
     for (int i = 0; i < events; ++i)
-      message->mutable_request()->add_events()->set_json(ingest::Fixture::Json("k", i));
-    transport.call->OnReadDone(true);
+      message.mutable_request()->add_events()->set_json(ingest::Fixture::Json("k", i));
+    transport.Arrive(message.SerializeAsString());
   }
   /// The producer takes an answer.
   int64_t Take() {
@@ -99,13 +110,13 @@ constexpr auto kMinute = std::chrono::minutes(1);
 }  // namespace
 
 TEST_CASE_METHOD(Fixture, "a batch that is read is begun") {
-  call->OnReadDone(true);
+  transport.Arrive("");
   CHECK(executor.spawned == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "a batch whose read ends after the call was told STOPPING is not begun") {
   streams->Drain();
-  call->OnReadDone(true);
+  transport.Arrive("");
   CHECK(executor.spawned == 0);
 }
 
@@ -147,6 +158,21 @@ TEST_CASE("a stream ends behind its first batch with an event that the log did n
   CHECK(served.gateway.Records().size() == 1);
 }
 
+TEST_CASE("a message that is no protobuf ends the stream, behind the answers to earlier batches") {
+  Served served({64, 8 << 20, 1 << 20, kAmple, kMinute});
+  served.Begin(1);
+  served.transport.Arrive(
+      GENERATE(as<std::string>(), "no protobuf", "\x12\x05\x12\x03\xff\xfe\xfd"));
+  CHECK(served.transport.reading == nullptr);
+  CHECK_FALSE(served.transport.finished);
+  served.gateway.executor.RunFor(std::chrono::milliseconds(10));
+  CHECK(served.Take() == 0);
+  REQUIRE(served.transport.finished);
+  CHECK(served.transport.finished->error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  CHECK(served.transport.finished->error_message().find("not the message that this call takes") !=
+        std::string::npos);
+}
+
 TEST_CASE("past the bound of all streams together each is read one batch at a time") {
   Served served({64, 8 << 20, 1 << 20, 20'000, kMinute});
   const std::shared_ptr<PublishStreams> streams = served.streams;
@@ -156,13 +182,14 @@ TEST_CASE("past the bound of all streams together each is read one batch at a ti
   Transport other(streams->Open(&served.gateway.executor, &served.gateway.gateway, [] {}));
   for (int64_t batch = 0; batch < 3; ++batch) {
     REQUIRE(other.reading != nullptr);
-    wire::PublishStreamRequest* message = std::exchange(other.reading, nullptr);
-    message->mutable_request()->set_stream("s");
-    message->mutable_request()->add_events()->set_json(ingest::Fixture::Json("k", batch));
-    other.call->OnReadDone(true);
+    wire::PublishStreamRequest message;
+    message.mutable_request()->set_stream("s");
+    message.mutable_request()->add_events()->set_json(ingest::Fixture::Json("k", batch));
+    other.Arrive(message.SerializeAsString());
     served.gateway.executor.RunFor(std::chrono::milliseconds(10));
     CHECK(other.reading == nullptr);
     REQUIRE(other.writing != nullptr);
+    other.writing = nullptr;
     other.call->OnWriteDone(true);
   }
   other.call->OnDone();

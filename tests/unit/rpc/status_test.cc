@@ -28,7 +28,7 @@ TEST_CASE("a message of any length fits into what gRPC carries, in whole charact
 
   google::rpc::Status details;
   REQUIRE(details.ParseFromString(status.error_details()));
-  check(details.message());
+  CHECK(details.message() == status.error_message());
   REQUIRE(details.details_size() == 2);
   google::rpc::BadRequest bad;
   REQUIRE(details.details(1).UnpackTo(&bad));
@@ -36,8 +36,12 @@ TEST_CASE("a message of any length fits into what gRPC carries, in whole charact
 }
 
 TEST_CASE("a message that fits is carried as it is") {
-  const std::string message(GENERATE(0u, 1u, 1'000u, 3'072u), 'x');
-  CHECK(ToStatus(NotFound(message)).error_message() == message);
+  const std::string message(GENERATE(0u, 1u, 1'025u, 2'800u), 'x');
+  const grpc::Status status = ToStatus(NotFound(message));
+  CHECK(status.error_message() == message);
+  google::rpc::Status details;
+  REQUIRE(details.ParseFromString(status.error_details()));
+  CHECK(details.message() == message);
 }
 
 }  // namespace millrace::rpc
