@@ -12,10 +12,11 @@ namespace millrace::test {
 inline StreamSpec RecordStream() {
   StreamSpec s;
   s.name = "s";
-  s.columns = {{"ts", Type::kTimestamp, true}, {"k", Type::kText, true},
-               {"i", Type::kInt, false},       {"b", Type::kBigint, false},
-               {"d", Type::kDouble, false},    {"o", Type::kBool, false},
-               {"u", Type::kTimestamp, false}, {"quo\"te", Type::kInt, false}};
+  s.columns = {{"ts", Type::kTimestamp, true},  {"k", Type::kText, true},
+               {"i", Type::kInt, false},        {"b", Type::kBigint, false},
+               {"d", Type::kDouble, false},     {"o", Type::kBool, false},
+               {"u", Type::kTimestamp, false},  {"quo\"te", Type::kInt, false, true},
+               {"vendorid", Type::kInt, false}, {"Exact", Type::kInt, false, true}};
   s.event_time = 0;
   return s;
 }
@@ -79,7 +80,41 @@ inline void CheckRecordContract(const RecordParsers& parsers) {
 
   SECTION("names are compared after unescaping, and whole") {
     CHECK(value("quo\"te", R"("quo\"te":3)") == "3");
-    CHECK(value("i", R"("ii":1,"":2,"I":3)") == "NULL");
+    CHECK(value("i", R"("ii":1,"":2)") == "NULL");
+  }
+
+  SECTION("a column that was not quoted takes a name that is equal but for case") {
+    CHECK(value("vendorid", R"("VendorID":5)") == "5");
+    CHECK(value("vendorid", R"("Vendor\u0049D":5)") == "5");
+    CHECK(value("vendorid", R"("VendorID":5,"VendorID":6)") == "6");
+    CHECK(value("vendorid", R"("VendorID":"x")") == "WRONG_TYPE");
+    CHECK(value("vendorid", R"("VendorID":null)") == "NULL");
+    CHECK(value("vendorid", "\"vendor\xc4\xb1\x64\":5") == "NULL");
+    CHECK(value("vendorid", R"("vendorid_":5,"Vendor":6)") == "NULL");
+  }
+
+  SECTION("the equal name wins, wherever it stands and whatever else there is") {
+    CHECK(value("vendorid", R"("VendorID":5,"vendorid":6)") == "6");
+    CHECK(value("vendorid", R"("vendorid":6,"VendorID":5)") == "6");
+    CHECK(value("vendorid", R"("VendorID":"x","vendorid":6,"VENDORID":[7])") == "6");
+    CHECK(value("vendorid", R"("VendorID":5,"VENDORID":7,"vendorid":null)") == "NULL");
+  }
+
+  SECTION("two names that fit make the event unreadable, and it says which") {
+    const auto verdict =
+        parser->Parse(R"({"ts":"2001-01-01T00:00:00Z","k":"a","VendorID":5,"VENDORID":5})", &out);
+    CHECK(verdict.reason == Reason::kUnreadable);
+    CHECK(verdict.detail ==
+          "column vendorid: two members fit it and neither has its name, so which one counts? "
+          "VendorID, VENDORID");
+    CHECK(reason(R"({"VendorID":5,"VENDORID":5})") == Reason::kUnreadable);
+    CHECK(value("vendorid", R"("VendorID":8)") == "8");
+  }
+
+  SECTION("a column that was quoted takes its own name only") {
+    CHECK(value("Exact", R"("Exact":1)") == "1");
+    CHECK(value("Exact", R"("exact":1,"EXACT":2)") == "NULL");
+    CHECK(value("quo\"te", R"("QUO\"te":3)") == "NULL");
   }
 
   SECTION("integers are integers in range") {

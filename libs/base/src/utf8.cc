@@ -4,6 +4,13 @@
 
 namespace millrace {
 
+std::string FoldCase(std::string_view name) {
+  std::string folded(name);
+  for (char& c : folded)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return folded;
+}
+
 size_t Utf8Prefix(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <unordered_map>
 #include <vector>
 
+#include "millrace/base/utf8.h"
 #include "scalar.h"
 #include "shape.h"
 #include "slot.h"
@@ -66,8 +68,9 @@ class JsonRecordParser : public RecordParser {
       const bool plain =
           c.name.find_first_of("\"\\") == c.name.npos && c.name.find('\0') == c.name.npos;
       const bool is_time = static_cast<int32_t>(slots_.size()) == stream.event_time;
-      slots_.push_back({State::kAbsent, c.type, c.not_null, is_time, {}, 0, 0});
+      slots_.push_back({State::kAbsent, c.type, c.not_null, is_time, {}, 0, 0, {}, {}, false});
       names_.push_back({c.name, 0, 0, plain});
+      if (!c.quoted) unquoted_.emplace(c.name, names_.size() - 1);
       // With its closing quote, so that one comparison is enough for short names.
       const std::string quoted = c.name + '"';
       const size_t head = std::min<size_t>(quoted.size(), sizeof(uint64_t));
@@ -97,13 +100,17 @@ class JsonRecordParser : public RecordParser {
   /// The string of a token that starts with a quote, unescaped. False: a broken escape.
   bool String(ondemand::value& value, std::string_view token, std::string_view* out);
 
-  const char* Find(ondemand::field& field, size_t guess, Slot** slot);
+  const char* Find(ondemand::field& field, size_t guess, Slot** slot, std::string_view* variant);
+  /// Whether a member with this slot counts for it so far. An empty variant: its name is equal.
+  static bool Counts(std::string_view variant, Slot* slot);
   Verdict Judge() const;
   static void Append(const Slot& slot, ColumnData* column);
 
   const int32_t event_time_;
   std::vector<Slot> slots_;
   std::vector<Name> names_;
+  /// Columns that were not quoted, by their names, which are in lower case.
+  std::unordered_map<std::string, size_t> unquoted_;
   Shape shape_;
   std::vector<Shape::Seen> seen_;
   bool simple_ = true;  ///< no nested or escaped value was seen
@@ -118,10 +125,10 @@ RecordParser::Verdict JsonRecordParser::Parse(std::string_view payload, BatchBui
   if (payload.empty()) return unreadable("the payload is empty");
   if (!Pad(payload)) return unreadable("it is too large");
   const std::string_view event(padded_.data(), payload.size());
-  for (Slot& s : slots_) s.state = State::kAbsent;
+  for (Slot& s : slots_) s.Clear();
   Verdict verdict;
   if (!shape_.Read(event, &slots_)) {
-    for (Slot& s : slots_) s.state = State::kAbsent;
+    for (Slot& s : slots_) s.Clear();
     seen_.clear();
     simple_ = true;
     if (const char* why = Walk(event)) return unreadable(why);
@@ -159,7 +166,9 @@ const char* JsonRecordParser::Walk(std::string_view event) {
     ondemand::field field;
     if (const auto error = std::move(result).get(field)) return Broken(error);
     Slot* slot = nullptr;
-    if (const char* why = Find(field, guess, &slot)) return why;
+    std::string_view variant;
+    if (const char* why = Find(field, guess, &slot, &variant)) return why;
+    if (slot != nullptr && !Counts(variant, slot)) slot = nullptr;
     const int index = slot == nullptr ? -1 : static_cast<int>(slot - slots_.data());
     ondemand::value value = std::move(field).value();
     const std::string_view token = Trim(value.raw_json_token());
@@ -176,7 +185,22 @@ const char* JsonRecordParser::Walk(std::string_view event) {
   return nullptr;
 }
 
-const char* JsonRecordParser::Find(ondemand::field& field, size_t guess, Slot** slot) {
+bool JsonRecordParser::Counts(std::string_view variant, Slot* slot) {
+  if (variant.empty()) {
+    slot->exact = true;
+    return true;
+  }
+  if (slot->exact) return false;
+  if (slot->variant.empty() || slot->variant == variant) {
+    slot->variant = variant;
+    return true;
+  }
+  slot->other_variant = variant;
+  return false;
+}
+
+const char* JsonRecordParser::Find(ondemand::field& field, size_t guess, Slot** slot,
+                                   std::string_view* variant) {
   const char* raw = field.key().raw();
   uint64_t head = 0;
   std::memcpy(&head, raw, sizeof head);
@@ -200,11 +224,17 @@ const char* JsonRecordParser::Find(ondemand::field& field, size_t guess, Slot** 
   }
   const char* end = raw;
   while (*end != '"' && *end != '\\') ++end;
-  if (*end == '"') return nullptr;
-  std::string_view key;
-  if (field.unescaped_key().get(key) != simdjson::SUCCESS) return "a broken escape in a name";
-  for (size_t i = 0; i < names_.size(); ++i)
-    if (names_[i].text == key) *slot = &slots_[i];
+  std::string_view key(raw, end);
+  if (*end != '"') {
+    if (field.unescaped_key().get(key) != simdjson::SUCCESS) return "a broken escape in a name";
+    for (size_t i = 0; i < names_.size(); ++i)
+      if (names_[i].text == key) *slot = &slots_[i];
+  }
+  if (*slot != nullptr) return nullptr;
+  const auto found = unquoted_.find(FoldCase(key));
+  if (found == unquoted_.end()) return nullptr;
+  *slot = &slots_[found->second];
+  *variant = key;
   return nullptr;
 }
 
@@ -305,6 +335,14 @@ RecordParser::Verdict JsonRecordParser::Judge() const {
     return s.state == State::kNull ? "null" : "absent";
   };
   const auto time = static_cast<size_t>(event_time_);
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& s = slots_[i];
+    if (!s.exact && !s.other_variant.empty())
+      return {Reason::kUnreadable,
+              about(i, "two members fit it and neither has its name, so which one counts? " +
+                           std::string(Excerpt(s.variant)) + ", " +
+                           std::string(Excerpt(s.other_variant)))};
+  }
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& s = slots_[i];
     if (s.not_null && i != time && s.is_null())

@@ -20,6 +20,18 @@ struct Slot {
   int64_t integer = 0;
   double real = 0;
 
+  /// The member that it is from, if its name is equal to the column's but for case.
+  std::string_view variant{};
+  /// Of several such members, when none has the column's own name, nobody can say which counts.
+  std::string_view other_variant{};
+  bool exact = false;  ///< a member has the column's own name
+
+  /// Nothing is known of it any more.
+  void Clear() {
+    state = State::kAbsent;
+    variant = other_variant = {};
+    exact = false;
+  }
   bool is_null() const { return state == State::kAbsent || state == State::kNull; }
 };
 

@@ -148,6 +148,7 @@ std::string EncodeStream(const StreamSpec& spec) {
     to->set_name(column.name);
     to->set_type(static_cast<pb::Type>(column.type));
     to->set_not_null(column.not_null);
+    to->set_quoted(column.quoted);
   }
   out.set_event_time(spec.event_time);
   out.set_watermark_delay_us(spec.watermark_delay);
@@ -175,6 +176,7 @@ Result<StreamSpec> DecodeStream(std::string_view bytes) {
     ColumnSpec& to = out.columns.emplace_back();
     MILLRACE_TRY(ReadText(column.name(), &to.name));
     to.not_null = column.not_null();
+    to.quoted = column.quoted();
     MILLRACE_TRY(ReadEnum(column.type(), Type::kNumeric, "type", &to.type));
   }
   out.event_time = in.event_time();

@@ -2,6 +2,7 @@
 #include <cctype>
 #include <set>
 
+#include "millrace/base/utf8.h"
 #include "options.h"
 #include "plan_statement.h"
 #include "suggest.h"
@@ -31,6 +32,16 @@ Result<int32_t> ColumnOption(const Source& source, const Options& options, std::
   for (const ColumnSpec& column : stream.columns) names.push_back(column.name);
   const auto found = std::find(names.begin(), names.end(), *given);
   if (found == names.end()) {
+    const std::string folded = FoldCase(*given);
+    for (const ColumnSpec& column : stream.columns) {
+      if (column.quoted || column.name != folded) continue;
+      return source.At(options.Find(name)->location,
+                       Quoted(name) + " names no column of this table: " + Quoted(*given),
+                       "write '" + folded +
+                           "': a column that is not quoted has its name in lower "
+                           "case, and events may spell it " +
+                           Quoted(*given) + " all the same");
+    }
     return source.At(options.Find(name)->location,
                      Quoted(name) + " names no column of this table: " + Quoted(*given),
                      DidYouMean(*given, names, "columns are " + Joined(names)));
@@ -58,7 +69,7 @@ Status PlanColumns(const Source& source, const TableSyntax& table, StreamSpec* o
     }
     names.push_back(column.name);
     locations.push_back(column.location);
-    out->columns.push_back({column.name, type, column.not_null});
+    out->columns.push_back({column.name, type, column.not_null, column.quoted});
   }
   return CheckColumnNames(source, names, locations);
 }

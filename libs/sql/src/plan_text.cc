@@ -8,7 +8,7 @@ namespace millrace {
 namespace {
 
 /// Raised when the text of an unchanged plan changes.
-constexpr std::string_view kHeader = "millrace plan 1\n";
+constexpr std::string_view kHeader = "millrace plan 2\n";
 
 std::string_view OpName(Expr::Op op) {
   constexpr std::array<std::string_view, 24> kNames = {
@@ -129,7 +129,8 @@ std::string PlanText(const StreamSpec& spec) {
   lines.Add("schema_id", spec.schema_id);
   for (const ColumnSpec& column : spec.columns) {
     lines.Add("column", Text(column.name) + " [" + std::string(TypeName(column.type)) +
-                            (column.not_null ? "] not_null" : "] nullable"));
+                            (column.not_null ? "] not_null" : "] nullable") +
+                            (column.quoted ? " quoted" : " unquoted"));
   }
   lines.Add("event_time", spec.event_time);
   lines.Add("watermark_delay", spec.watermark_delay);

@@ -187,6 +187,10 @@ Result<ColumnSyntax> SyntaxReader::TableColumn(const Json& body) {
   ColumnSyntax out;
   out.name = body.Text("colname");
   out.location = body.Integer("location");
+  const std::string_view written =
+      std::string_view(source_.text()).substr(static_cast<size_t>(out.location));
+  // U&"..." is the other way to quote.
+  out.quoted = written.starts_with('"') || written.substr(1).starts_with("&\"");
   out.type = Type(body["typeName"]);
   if (body.Has("collClause")) {
     return source_.At(body["collClause"].Integer("location"),

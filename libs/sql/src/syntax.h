@@ -82,6 +82,7 @@ struct ColumnSyntax {
   std::string name;
   TypeSyntax type;
   bool not_null = false;
+  bool quoted = false;
   int64_t location = 0;
 };
 

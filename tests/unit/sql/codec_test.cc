@@ -200,6 +200,7 @@ TEST_CASE("the hash of a stream changes with every field") {
       [](StreamSpec* s) { s->columns[1].name = "x"; },
       [](StreamSpec* s) { s->columns[1].type = Type::kInt; },
       [](StreamSpec* s) { s->columns[1].not_null = true; },
+      [](StreamSpec* s) { s->columns[1].quoted = true; },
       [](StreamSpec* s) { s->event_time = 6; },
       [](StreamSpec* s) { s->watermark_delay = 1; },
       [](StreamSpec* s) { s->partition_key = -1; },
@@ -235,7 +236,7 @@ TEST_CASE("the hash of a view changes with every field") {
       [](PipelineSpec* s) { s->name = "x"; },
       [](PipelineSpec* s) { s->stream = "x"; },
       [](PipelineSpec* s) { s->schema_id = 2; },
-      [](PipelineSpec* s) { s->semantics_version = 2; },
+      [](PipelineSpec* s) { s->semantics_version = kSemanticsVersion + 1; },
       [](PipelineSpec* s) { s->where.reset(); },
       [](PipelineSpec* s) { s->where->op = Expr::Op::kAnd; },
       [](PipelineSpec* s) { s->where->args.pop_back(); },
@@ -296,11 +297,11 @@ TEST_CASE("the text of a plan is the one that docs/formats/plan.md shows") {
       "CREATE TABLE flights (scheduled_at timestamptz NOT NULL, origin text) WITH (partition_key = "
       "'origin', event_time = 'scheduled_at', watermark_delay = '4 hours')");
   CHECK(PlanText(spec) ==
-        "millrace plan 1\n"
+        "millrace plan 2\n"
         "stream \"default\" \"flights\"\n"
         "schema_id 1\n"
-        "column \"scheduled_at\" [timestamptz] not_null\n"
-        "column \"origin\" [text] nullable\n"
+        "column \"scheduled_at\" [timestamptz] not_null unquoted\n"
+        "column \"origin\" [text] nullable unquoted\n"
         "event_time 0\n"
         "watermark_delay 14400000000\n"
         "partition_key 1\n"

@@ -293,6 +293,11 @@ TEST_CASE("other statements and clauses are refused with what to write instead")
        "must be a timestamptz column"},
       {"CREATE TABLE s (t timestamptz) WITH (event_time = 'x', watermark_delay = '1 s')", 38,
        "names no column"},
+      {"CREATE TABLE s (t timestamptz, VendorID int) WITH (event_time = 't', watermark_delay = '1 "
+       "s', partition_key = 'VendorID')",
+       95,
+       "write 'vendorid': a column that is not quoted has its name in lower case, and events may "
+       "spell it \"VendorID\" all the same"},
       {"CREATE TABLE s (t timestamptz) WITH (event_time = 't', watermark_delay = 5)", 56,
        "needs an interval"},
       {"CREATE TABLE s (t timestamptz) WITH (event_time = 't', watermark_delay = '-1 s')", 56,

@@ -70,6 +70,15 @@ TEST_CASE("every spelling of a column type gives its type") {
   CHECK(spec.columns[1].type == c.second);
 }
 
+TEST_CASE("a column knows whether it was quoted") {
+  const StreamSpec spec = PlanStream(
+      "CREATE TABLE s (At timestamptz, \"At2\" text, \"at3\" text, /* \" */ at4 text,\n"
+      "U&\"at5\" text, u int, U6 int) WITH (event_time = 'at', watermark_delay = '0 s')");
+  std::string found;
+  for (const ColumnSpec& c : spec.columns) found += c.name + (c.quoted ? "! " : " ");
+  CHECK(found == "at At2! at3! at4 at5! u u6 ");
+}
+
 TEST_CASE("a view without options has the documented defaults") {
   const PipelineSpec spec = PlanPipeline(View{});
   CHECK(spec.name_space == "default");

@@ -12,12 +12,15 @@
 namespace millrace {
 
 /// Raised by any change that can alter one byte of state or output for some log.
-inline constexpr int32_t kSemanticsVersion = 1;
+inline constexpr int32_t kSemanticsVersion = 2;
 
 struct ColumnSpec {
   std::string name;
   Type type = Type::kInt;
   bool not_null = false;
+  /// Declared in quotes. If not, what sends it may spell the name in upper and lower case
+  /// (docs/formats/json.md).
+  bool quoted = false;
 
   friend bool operator==(const ColumnSpec&, const ColumnSpec&) = default;
 };
