@@ -2,11 +2,13 @@
 #include <grpcpp/grpcpp.h>
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <set>
 #include <thread>
 
 #include "integration/ingest_cluster.h"
 #include "millrace/client/client.h"
+#include "millrace/ingest/v1/ingest.grpc.pb.h"
 #include "support/temp_dir.h"
 
 namespace millrace {
@@ -228,6 +230,35 @@ TEST_CASE("without a server events wait; with a deadline they are given up") {
     REQUIRE(reports.size() == 1);
     CHECK(reports[0].reason == "DEADLINE_EXCEEDED");
   }
+}
+
+TEST_CASE("events are given up in time though a write is held up") {
+  /// Takes calls and reads nothing.
+  class Deaf final : public ingest::v1::Ingest::Service {
+   public:
+    grpc::Status PublishStream(
+        grpc::ServerContext* context,
+        grpc::ServerReaderWriter<ingest::v1::PublishStreamReply, ingest::v1::PublishStreamRequest>*)
+        override {
+      while (!context->IsCancelled()) std::this_thread::yield();
+      return grpc::Status::CANCELLED;
+    }
+  } deaf;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&deaf);
+  const auto server = builder.BuildAndStart();
+  std::atomic<int> reports{0};
+  ClientOptions options = OptionsFor("127.0.0.1:" + std::to_string(port));
+  options.give_up_after = milliseconds(500);
+  options.on_event = [&](const EventReport& r) { reports += r.reason == "DEADLINE_EXCEEDED"; };
+  const auto client = MakeClient(options);
+  constexpr int kEvents = 40;
+  const std::string large = Json(1).insert(1, "\"x\":\"" + std::string(300'000, 'x') + "\",");
+  for (int i = 0; i < kEvents; ++i) REQUIRE(client->Publish(large).ok());
+  CHECK(client->Flush(seconds(60)).ok());
+  CHECK(reports == kEvents);
 }
 
 TEST_CASE("a producer that starts again with its identity only repeats numbers") {

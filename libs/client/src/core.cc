@@ -25,7 +25,9 @@ std::string LocalRefusal(std::string_view reason, size_t bytes) {
 }  // namespace
 
 Client::Core::Core(ClientOptions options)
-    : options_(std::move(options)), next_(options_.first_sequence), sender_([this] { Run(); }) {}
+    : options_(std::move(options)), next_(options_.first_sequence), sender_([this] { Run(); }) {
+  if (options_.give_up_after) giving_up_ = std::thread([this] { RunGivingUp(); });
+}
 
 Client::Core::~Core() = default;
 
@@ -55,6 +57,7 @@ Client::Core::Batch& Client::Core::Filling() {
     request->set_namespace_(options_.name_space);
     request->set_stream(options_.stream);
     request->set_producer_id(options_.producer_id);
+    request->set_dry_run(options_.dry_run);
     open_.push_back(std::move(batch));
     changed_.notify_all();
   }
@@ -142,6 +145,7 @@ void Client::Core::Close() {
     changed_.notify_all();
   }
   sender_.join();
+  if (giving_up_.joinable()) giving_up_.join();
   std::vector<BatchPtr> left(open_.begin(), open_.end());
   SettleAll(left, "CLIENT_CLOSED", "the client was closed before the event was settled");
 }
@@ -183,7 +187,7 @@ void Client::Core::SettleAll(const std::vector<BatchPtr>& batches, const std::st
     Reports reports;
     {
       std::lock_guard lock(mutex_);
-      batch->sealed = true;
+      batch->sealed = batch->given_up = true;
       const bool maybe_there = batch->doubtful || (batch->sent && batch->ever_sent);
       const Outcome outcome = maybe_there ? Outcome::kUnknown : Outcome::kRefused;
       for (size_t i = 0; i < batch->settled.size(); ++i) {

@@ -20,8 +20,9 @@ namespace millrace {
 /// All of a Client.
 ///
 /// Batches stand in `open_` in the order of their numbers until they are settled. One thread sends
-/// them over the connection of the day; the connection's reader settles them. acked_below is the
-/// first unsettled number, so it needs no memory of its own.
+/// them over the connection of the day; the connection's reader settles them. A third gives up what
+/// is too old, because a write may hold the sender up. acked_below is the first unsettled number, so
+/// it needs no memory of its own.
 class Client::Core {
  public:
   explicit Core(ClientOptions options);
@@ -50,6 +51,7 @@ class Client::Core {
     bool sent = false;  ///< on the connection of the day, or there is nothing to send
     bool ever_sent = false;
     bool doubtful = false;  ///< an attempt has an unknown outcome
+    bool given_up = false;  ///< its last events are being settled, so it is not sent again
   };
   struct Connection;
   using BatchPtr = std::shared_ptr<Batch>;
@@ -63,6 +65,7 @@ class Client::Core {
   void SealFilling();
   BatchPtr Ready(Clock::time_point now);
   Clock::time_point NextWake(Clock::time_point now, bool may_send) const;
+  Clock::time_point NextGivingUp(Clock::time_point now) const;
   void Prepare(Batch* batch);
   std::vector<BatchPtr> TooOld(Clock::time_point now) const;
   Reports ReportsOf(const Batch& batch, const ingest::v1::PublishStreamReply& reply);
@@ -71,6 +74,7 @@ class Client::Core {
 
   // Without it.
   void Run();
+  void RunGivingUp();
   BatchPtr NextBatch(Connection* connection);
   void Serve(Connection* connection);
   void ReadReplies(Connection* connection);
@@ -99,6 +103,7 @@ class Client::Core {
   std::chrono::milliseconds last_delay_{0};
   int64_t next_batch_ = 1;
   std::thread sender_;
+  std::thread giving_up_;  ///< only with give_up_after
 };
 
 }  // namespace millrace

@@ -41,12 +41,6 @@ Client::Core::BatchPtr Client::Core::NextBatch(Connection* connection) {
   for (;;) {
     if (closing_ || failed_ || (connection != nullptr && connection->ended)) return nullptr;
     const Clock::time_point now = Clock::now();
-    if (const auto old = TooOld(now); !old.empty()) {
-      lock.unlock();
-      SettleAll(old, "DEADLINE_EXCEEDED", "the event was not settled in the time that it had");
-      lock.lock();
-      continue;
-    }
     const bool may_send =
         connection == nullptr || connection->awaiting.size() < options_.batches_in_flight;
     if (BatchPtr batch = may_send ? Ready(now) : nullptr) {
@@ -60,9 +54,29 @@ Client::Core::BatchPtr Client::Core::NextBatch(Connection* connection) {
   }
 }
 
+void Client::Core::RunGivingUp() {
+  std::unique_lock lock(mutex_);
+  while (!closing_ && !failed_) {
+    const Clock::time_point now = Clock::now();
+    const std::vector<BatchPtr> old = TooOld(now);
+    if (old.empty()) {
+      changed_.wait_until(lock, NextGivingUp(now));
+      continue;
+    }
+    lock.unlock();
+    SettleAll(old, "DEADLINE_EXCEEDED", "the event was not settled in the time that it had");
+    lock.lock();
+  }
+}
+
+Client::Core::Clock::time_point Client::Core::NextGivingUp(Clock::time_point now) const {
+  for (const BatchPtr& batch : open_)
+    if (batch->unsettled > 0) return batch->created + *options_.give_up_after;
+  return now + kIdle;
+}
+
 std::vector<Client::Core::BatchPtr> Client::Core::TooOld(Clock::time_point now) const {
   std::vector<BatchPtr> old;
-  if (!options_.give_up_after) return old;
   for (const BatchPtr& batch : open_) {
     if (batch->created + *options_.give_up_after > now) break;
     if (batch->unsettled > 0) old.push_back(batch);
@@ -72,7 +86,7 @@ std::vector<Client::Core::BatchPtr> Client::Core::TooOld(Clock::time_point now) 
 
 Client::Core::BatchPtr Client::Core::Ready(Clock::time_point now) {
   for (const BatchPtr& batch : open_) {
-    if (batch->sent || batch->unsettled == 0) continue;
+    if (batch->sent || batch->given_up || batch->unsettled == 0) continue;
     if (batch->created + options_.linger <= now || batch->first < flush_below_)
       batch->sealed = true;
     const bool due = batch->sealed && now >= retry_at_;
@@ -84,9 +98,7 @@ Client::Core::BatchPtr Client::Core::Ready(Clock::time_point now) {
 Client::Core::Clock::time_point Client::Core::NextWake(Clock::time_point now, bool may_send) const {
   Clock::time_point wake = now + kIdle;
   for (const BatchPtr& batch : open_) {
-    if (batch->unsettled == 0) continue;
-    if (options_.give_up_after) wake = std::min(wake, batch->created + *options_.give_up_after);
-    if (batch->sent) continue;
+    if (batch->sent || batch->given_up || batch->unsettled == 0) continue;
     const Clock::time_point full = batch->sealed ? now : batch->created + options_.linger;
     if (may_send) wake = std::min(wake, std::max(full, retry_at_));
     break;

@@ -252,6 +252,10 @@ void Gateway::Core::Pack(Stream* stream, const Principal& principal, const Publi
     }
     const int64_t sequence = identity.known() ? request.first_sequence + i : 0;
     const PartitionId partition = keyed ? PartitionOf(key, spec.partitions) : keyless.For(sequence);
+    if (request.dry_run) {
+      pending->results[i].partition = partition.value;
+      continue;
+    }
     PartitionWriter& writer = *stream->partitions[static_cast<size_t>(partition.value)];
     if (spec.format == RecordFormat::kJson) {
       writer.AddRecord(pending, i, JsonEntry(identity, sequence, std::move(key), event.payload));
@@ -285,11 +289,13 @@ Task<PublishReply> Gateway::AcceptOn(std::shared_ptr<Core> core, Principal princ
   pending->Release();
   co_await pending->done;
 
+  reply.results = std::move(pending->results);
+  if (request.dry_run) co_return reply;
+
   stream->metrics.bytes->Add(static_cast<double>(bytes));
-  CountResults(stream->metrics, pending->results);
+  CountResults(stream->metrics, reply.results);
   const std::chrono::duration<double> took = executor.Monotonic() - started;
   stream->metrics.publish_seconds->Observe(took.count());
-  reply.results = std::move(pending->results);
   co_return reply;
 }
 

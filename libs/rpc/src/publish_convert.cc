@@ -40,6 +40,7 @@ ingest::PublishRequest FromWire(std::shared_ptr<const wire::PublishRequest> requ
   out.producer_id = request->producer_id();
   out.first_sequence = request->first_sequence();
   out.acked_below = request->acked_below();
+  out.dry_run = request->dry_run();
   out.events.reserve(static_cast<size_t>(request->events_size()));
   for (const wire::Event& event : request->events()) out.events.push_back(FromWire(event));
   out.owner = std::move(request);
@@ -73,6 +74,7 @@ void ToWire(const StreamSpec& spec, wire::Stream* out) {
     column->set_name(c.name);
     column->set_type(std::string(TypeName(c.type)));
     column->set_not_null(c.not_null);
+    column->set_quoted(c.quoted);
   }
   out->set_event_time(spec.columns[static_cast<size_t>(spec.event_time)].name);
   if (spec.partition_key >= 0)

@@ -377,6 +377,27 @@ TEST_CASE("events, bytes and durations are counted by stream and result") {
   CHECK(f.metrics.Value("millrace_gateway_publish_duration_seconds" + labels + "}") == 1);
 }
 
+TEST_CASE("a dry run judges every event, appends none and counts none") {
+  Fixture f;
+  f.Add(Fixture::Stream(4));
+  PublishRequest request = f.Request({Fixture::Json("a", 1), "broken", Fixture::Json("b", 2)});
+  const auto real = f.Publish(request);
+  const double counted = f.metrics.Value(
+      "millrace_gateway_events_total{namespace=\"default\",stream=\"s\",result=\"acknowledged\"}");
+  const size_t appends = f.log.append_sizes.size();
+  request.dry_run = true;
+  const auto reply = f.Publish(request);
+  REQUIRE(reply.results.size() == 3);
+  CHECK(reply.results[0].ok());
+  CHECK(reply.results[0].partition == real.results[0].partition);
+  CHECK(reply.results[0].offset == -1);
+  CHECK(reply.results[1].error->reason == "UNREADABLE");
+  CHECK(reply.results[2].ok());
+  CHECK(f.log.append_sizes.size() == appends);
+  CHECK(f.metrics.Value("millrace_gateway_events_total{namespace=\"default\",stream=\"s\",result="
+                        "\"acknowledged\"}") == counted);
+}
+
 TEST_CASE("an empty request is answered at once") {
   Fixture f;
   f.Add(Fixture::Stream());

@@ -59,6 +59,8 @@ struct ClientOptions {
   std::optional<std::chrono::milliseconds> give_up_after;
   std::chrono::milliseconds retry_first{50};  ///< delay after a failure; doubles up to retry_last
   std::chrono::milliseconds retry_last{2'000};
+  /// Events are judged as ever and not appended; kAcknowledged then means that this one would be.
+  bool dry_run = false;
   /// Called once for every event, one call at a time, from a thread of the client's or one that
   /// publishes. acked_below passes a refused or given-up event only after its call has returned, so
   /// a producer with a durable identity can save its position here. Must not call the client.
@@ -71,7 +73,7 @@ struct ClientOptions {
 ///
 /// Order: events enter each partition in the order of their numbers, also when appends fail or the
 /// connection breaks: all from the first unsettled number on are then sent again.
-/// Threads: owns one, and one while connected; all methods from any thread.
+/// Threads: owns one, one while connected and one to give up; all methods from any thread.
 class Client {
  public:
   /// Connects when there is something to send. kInvalidArgument: the options make no sense.

@@ -34,6 +34,7 @@ struct PublishRequest {
   std::string producer_id;     ///< empty: the events have no identity
   int64_t first_sequence = 0;  ///< of events[0]; event i has first_sequence + i
   int64_t acked_below = 0;
+  bool dry_run = false;  ///< judges the events and appends none
   std::vector<Event> events;
   std::shared_ptr<const void> owner;
 };
