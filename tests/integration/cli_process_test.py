@@ -302,6 +302,8 @@ class Events(Base):
         self.assertRegex(said, r"trips\.csv line 8: WRONG_TYPE: .*at")
         self.assertRegex(said, r"trips\.csv line 9: NULL_EVENT_TIME: ")
         self.assertRegex(said, r"trips\.csv line 10: UNREADABLE: ")
+        self.assertIn("not brought to its end, because records were refused", said)
+        self.run_millrace("stream", "advance", "trips", "--to", "end")
         self.assertEqual(HOURLY, self.results())
         said = self.produce("{broken\n", name="broken.json", code=1)
         self.assertRegex(said, r"broken\.json line 1: UNREADABLE: ")

@@ -56,6 +56,13 @@ TEST_CASE("Control gives and takes what Operations does") {
   CHECK(pipeline->watermark == 5);
   CHECK(client.DropPipeline("default", "r").error().code == Code::kConflict);
 
+  const auto producers = client.ListProducers("", "s", "nightly/");
+  REQUIRE(producers.ok());
+  REQUIRE(producers->size() == 1);
+  CHECK(producers->at(0).id == "nightly/1 of local");
+  CHECK(producers->at(0).end_sequence == 7);
+  CHECK(client.ListProducers("", "t", "").error().code == Code::kNotFound);
+
   const auto shards = client.ListShards();
   REQUIRE(shards.ok());
   CHECK(shards->at(0).shard == "default/r@17/p1");

@@ -49,6 +49,12 @@ class FakeOperations : public runtime::Operations {
   Task<Result<std::vector<runtime::StreamInfo>>> ListStreams() override {
     co_return std::vector<runtime::StreamInfo>{{Stream(), {Offset(3), Offset(4)}}};
   }
+  Task<Result<std::vector<runtime::ProducerInfo>>> ListProducers(std::string, std::string stream,
+                                                                 Principal principal,
+                                                                 std::string prefix) override {
+    if (stream != "s") co_return NotFound("there is no such stream stream=" + stream);
+    co_return std::vector<runtime::ProducerInfo>{{prefix + "1 of " + principal.name, 7}};
+  }
   Task<Status> AdvanceStream(std::string, std::string name, Micros to) override {
     if (name != "s") co_return NotFound("there is no such stream stream=" + name);
     advanced_to = to;

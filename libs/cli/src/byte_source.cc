@@ -51,18 +51,24 @@ Result<std::unique_ptr<Input>> Input::Open(const std::string& path) {
   input->repeatable_ = path != "-" && S_ISREG(s.st_mode);
   if (input->repeatable_) input->size_ = s.st_size;
 
-  input->raw_ = std::make_unique<Raw>(input.get());
   std::string_view name = path;
   name = name.substr(name.rfind('/') + 1);
-  if (name.ends_with(".zst")) {
-    name.remove_suffix(4);
-    input->decompressed_ = DecompressZstd(input->raw_.get(), input->path_);
-  } else if (name.ends_with(".gz")) {
-    name.remove_suffix(3);
-    input->decompressed_ = DecompressGzip(input->raw_.get(), input->path_);
+  for (const std::string_view ending : {".zst", ".gz"}) {
+    if (!name.ends_with(ending)) continue;
+    input->compression_ = ending;
+    name.remove_suffix(ending.size());
+    break;
   }
   input->content_name_ = name;
+  input->Begin();
   return input;
+}
+
+void Input::Begin() {
+  consumed_ = 0;
+  raw_ = std::make_unique<Raw>(this);
+  if (compression_ == ".zst") decompressed_ = DecompressZstd(raw_.get(), path_);
+  if (compression_ == ".gz") decompressed_ = DecompressGzip(raw_.get(), path_);
 }
 
 Input::~Input() {
@@ -70,21 +76,19 @@ Input::~Input() {
 }
 
 Result<std::string> Input::Digest() {
-  Sha256 digest;
-  std::string piece(kDigestPiece, '\0');
-  int64_t at = 0;
   struct stat s{};
   if (fstat(fd_, &s) != 0) return SystemError("cannot read the input", path_);
+  size_ = s.st_size;
   modified_ns_ = ModifiedNs(s);
+  Sha256 digest;
+  std::string piece(kDigestPiece, '\0');
   for (;;) {
-    const ssize_t n = pread(fd_, piece.data(), piece.size(), at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError("cannot read the input", path_);
+    MILLRACE_ASSIGN(const size_t n, Read(piece.data(), piece.size()));
     if (n == 0) break;
-    digest.Add({piece.data(), static_cast<size_t>(n)});
-    at += n;
+    digest.Add({piece.data(), n});
   }
-  size_ = at;
+  if (lseek(fd_, 0, SEEK_SET) != 0) return SystemError("cannot read the input", path_);
+  Begin();
   return digest.HexDigest();
 }
 

@@ -4,7 +4,9 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <optional>
 
+#include "millrace/base/utf8.h"
 #include "millrace/model/row.h"
 
 namespace millrace::cli {
@@ -135,6 +137,25 @@ std::string_view Expected(Type type) {
   return "a value";
 }
 
+/// Where the header has the column: the equal name, else the one that is equal but for case, if the
+/// column was not quoted.
+Result<std::optional<size_t>> PlaceOf(const ColumnDescription& column,
+                                      const std::vector<std::string>& header) {
+  const auto exact = std::find(header.begin(), header.end(), column.name);
+  if (exact != header.end()) return std::optional<size_t>(exact - header.begin());
+  std::optional<size_t> found;
+  for (size_t i = 0; i < header.size() && !column.quoted; ++i) {
+    if (FoldCase(header[i]) != column.name) continue;
+    if (found)
+      return InvalidArgument(
+          "two names of the header line fit one column, and neither is equal to "
+          "it; rename one of them names=" +
+          header[*found] + "," + header[i] + " column=" + column.name);
+    found = i;
+  }
+  return found;
+}
+
 }  // namespace
 
 Result<CsvToJson> CsvToJson::Create(const StreamDescription& stream, const CsvRecord& header) {
@@ -146,23 +167,21 @@ Result<CsvToJson> CsvToJson::Create(const StreamDescription& stream, const CsvRe
     if (std::find(names.begin(), names.end(), made.name) != names.end())
       return InvalidArgument("the header line names a column twice column=" + made.name);
     names.push_back(made.name);
-    const auto column =
-        std::find_if(stream.columns.begin(), stream.columns.end(),
-                     [&](const ColumnDescription& c) { return c.name == made.name; });
-    made.used = column != stream.columns.end();
-    if (!made.used) {
-      out.ignored_.push_back(made.name);
-      continue;
-    }
-    made.type = column->type;
-    made.member = JsonQuote(made.name) + ":";
   }
   std::vector<std::string> missing;
   for (const ColumnDescription& column : stream.columns) {
-    const bool needed = column.not_null || column.name == stream.event_time;
-    if (needed && std::find(names.begin(), names.end(), column.name) == names.end())
-      missing.push_back(column.name);
+    MILLRACE_ASSIGN(const std::optional<size_t> at, PlaceOf(column, names));
+    if (!at) {
+      if (column.not_null || column.name == stream.event_time) missing.push_back(column.name);
+      continue;
+    }
+    Field& field = out.fields_[*at];
+    field.used = true;
+    field.type = column.type;
+    field.member = JsonQuote(column.name) + ":";
   }
+  for (const Field& field : out.fields_)
+    if (!field.used) out.ignored_.push_back(field.name);
   if (missing.empty()) return out;
   return InvalidArgument(
       "the first line must name the columns, and these must be among them: " + Joined(missing) +

@@ -50,7 +50,7 @@ class ZstdSource : public ByteSource {
   std::string piece_ = std::string(kPiece, '\0');
   ZSTD_inBuffer in_{nullptr, 0, 0};
   bool ended_ = false;
-  bool between_frames_ = true;
+  bool between_frames_ = false;  ///< not at the beginning: an empty file lacks its first frame
 };
 
 class GzipSource : public ByteSource {
@@ -98,7 +98,7 @@ class GzipSource : public ByteSource {
   bool ready_ = false;
   std::string piece_ = std::string(kPiece, '\0');
   bool ended_ = false;
-  bool between_members_ = true;
+  bool between_members_ = false;  ///< not at the beginning: an empty file lacks its first member
 };
 
 }  // namespace

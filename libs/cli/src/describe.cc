@@ -50,10 +50,12 @@ void Description::Columns(const std::vector<ColumnDescription>& columns) {
   std::string json;
   for (const ColumnDescription& column : columns) {
     const std::string type(TypeName(column.type));
-    Add("column " + column.name, type + (column.not_null ? " not null" : ""), "", "");
+    Add("column " + column.name,
+        type + (column.not_null ? " not null" : "") + (column.quoted ? ", quoted" : ""), "", "");
     json += json.empty() ? "" : ",";
     json += "{\"name\":" + JsonQuote(column.name) + ",\"type\":" + JsonQuote(type) +
-            ",\"not_null\":" + (column.not_null ? "true" : "false") + "}";
+            ",\"not_null\":" + (column.not_null ? "true" : "false") +
+            (column.quoted ? ",\"quoted\":true}" : "}");
   }
   Add("", "", "columns", "[" + json + "]");
 }

@@ -12,11 +12,13 @@
 #include <thread>
 #include <vector>
 
+#include "ledgers.h"
 #include "millrace/base/bytes.h"
 #include "millrace/cli/csv_to_json.h"
 #include "millrace/cli/records.h"
 #include "millrace/model/row.h"
 #include "progress.h"
+#include "rejects.h"
 
 namespace millrace::cli {
 namespace {
@@ -25,6 +27,9 @@ using Clock = std::chrono::steady_clock;
 
 /// Refusals told one by one; the rest as a count.
 constexpr size_t kShownRefusals = 10;
+/// What a warning shows of other contents under the same id.
+constexpr int64_t kShownContents = 3;
+constexpr size_t kShownDigest = 12;
 /// More events than can be without an outcome: the gateway takes no number 65,536 above the first
 /// that has none.
 constexpr size_t kRememberedLines = 1 << 17;
@@ -143,6 +148,7 @@ class Run {
     stream_ = *stream;
     const auto reached = ReachedBy(cluster_, stream_.name);
     if (!reached.ok()) return console_.Fail(reached.error());
+    ledgers_.emplace(&cluster_, stream_.name, *reached);
     for (const PipelineDescription& pipeline : *reached) {
       if (pipeline.watermark == kPlusInfinity) ended_.push_back(pipeline.name.ToString());
     }
@@ -152,12 +158,15 @@ class Run {
     input_ = std::move(input).value();
     const auto producer = ProducerId();
     if (!producer.ok()) return console_.Fail(producer.error());
-    auto sink =
-        open_({stream_.name, *producer, [this](const RefusedEvent& refused) {
-                 refusals_.Add(lines_.Of(refused.sequence), refused.reason, refused.message);
-               }});
-    if (!sink.ok()) return console_.Fail(sink.error());
-    sink_ = std::move(sink).value();
+    const Status warned = WarnOfOtherContent(*producer);
+    if (!warned.ok()) return console_.Fail(warned.error());
+    if (options_.rejects) {
+      auto rejects = Rejects::Create(*options_.rejects, options_.input);
+      if (!rejects.ok()) return console_.Fail(rejects.error());
+      rejects_ = std::move(rejects).value();
+    }
+    const Status opened = OpenSink(*producer);
+    if (!opened.ok()) return console_.Fail(opened.error());
     const Clock::time_point start = Clock::now();
     Status done = Send();
     seconds_ = std::chrono::duration<double>(Clock::now() - start).count();
@@ -166,6 +175,18 @@ class Run {
   }
 
  private:
+  Status OpenSink(const std::string& producer) {
+    SinkOptions to{stream_.name, producer, options_.dry_run, {}, {}};
+    to.on_refused = [this](const RefusedEvent& refused) {
+      refusals_.Add(lines_.Of(refused.sequence), refused.reason, refused.message);
+      if (rejects_) rejects_->Settle(refused.sequence, refused.reason + ": " + refused.message);
+    };
+    if (rejects_)
+      to.on_acknowledged = [this](int64_t sequence) { rejects_->Settle(sequence, std::nullopt); };
+    MILLRACE_ASSIGN(sink_, open_(std::move(to)));
+    return {};
+  }
+
   Result<std::string> ProducerId() {
     const std::string id = options_.producer_id.value_or(std::string(kDefaultProducerId));
     if (input_->repeatable()) {
@@ -185,6 +206,38 @@ class Run {
         "the input cannot be read twice and there is no --producer-id: this run cannot be "
         "resumed after a crash without counting events twice");
     return id + "/" + RandomId();
+  }
+
+  /// A corrected file is other content, and its records all count again. Which content an id sent
+  /// is known to the pipelines, so it is known wherever this runs.
+  Status WarnOfOtherContent(const std::string& producer) const {
+    if (!input_->repeatable()) return {};
+    const size_t slash = producer.rfind('/');
+    const std::string id = producer.substr(0, slash);
+    MILLRACE_ASSIGN(const std::vector<ProducerDescription> known,
+                    cluster_.ListProducers(stream_.name, id + "/"));
+    std::string before;
+    int64_t others = 0;
+    bool sent = false;
+    for (const ProducerDescription& p : known) {
+      sent |= p.id == producer;
+      if (p.id == producer || p.id.size() != producer.size()) continue;
+      if (++others <= kShownContents)
+        before += (before.empty() ? "" : ", ") + p.id.substr(slash + 1, kShownDigest) +
+                  " (records up to " + std::to_string(p.end_sequence - 1) + ")";
+    }
+    if (others == 0 || sent) return {};
+    console_.Note(
+        "warning: this id sent other content to the stream before, and a record that both hold "
+        "counts twice. All is well if this is other data, or the refused records of that file "
+        "alone "
+        "(--rejects keeps them). If it is that whole file, corrected, its good records count "
+        "again. "
+        "A --producer-id of its own avoids this warning stream=" +
+        stream_.name.ToString() + " producer_id=" + id +
+        " content=" + producer.substr(slash + 1, kShownDigest) + " before=" + before +
+        (others > kShownContents ? ", ..." : ""));
+    return {};
   }
 
   Status Send() {
@@ -213,7 +266,7 @@ class Run {
   }
 
   Status SendCsv(ByteSource* source) {
-    CsvReader reader(source);
+    CsvReader reader(source, rejects_ != nullptr);
     CsvRecord record;
     MILLRACE_ASSIGN(const bool header, reader.Next(&record));
     if (!header)
@@ -221,6 +274,7 @@ class Run {
     if (!record.error.empty()) return InvalidArgument("the first line is no CSV: " + record.error);
     MILLRACE_ASSIGN(const CsvToJson convert, CsvToJson::Create(stream_, record));
     TellIgnored(convert.ignored());
+    if (rejects_) rejects_->Header(record.text);
     Pace pace(options_.rate);
     std::string json;
     for (;;) {
@@ -228,16 +282,17 @@ class Run {
       if (!more) return {};
       pace.Wait(records_.load(std::memory_order_relaxed));
       if (!record.error.empty()) {
-        Refuse(record.line, "UNREADABLE", record.error);
+        Refuse(record.line, record.text, "UNREADABLE", record.error);
         continue;
       }
       const Status converted = convert.Convert(record, &json);
       if (!converted.ok()) {
         const bool shape = record.fields.size() != convert.width();
-        Refuse(record.line, shape ? "UNREADABLE" : "WRONG_TYPE", converted.error().message);
+        Refuse(record.line, record.text, shape ? "UNREADABLE" : "WRONG_TYPE",
+               converted.error().message);
         continue;
       }
-      MILLRACE_TRY(SendOne(record.line, json));
+      MILLRACE_TRY(SendOne(record.line, record.text, json));
     }
   }
 
@@ -250,24 +305,30 @@ class Run {
       if (!more) return {};
       pace.Wait(records_.load(std::memory_order_relaxed));
       if (!line.error.empty()) {
-        Refuse(line.line, "EVENT_TOO_LARGE", line.error);
+        Refuse(line.line, line.text, "EVENT_TOO_LARGE", line.error);
         continue;
       }
-      MILLRACE_TRY(SendOne(line.line, line.text));
+      MILLRACE_TRY(SendOne(line.line, line.text, line.text));
     }
   }
 
-  Status SendOne(int64_t line, std::string_view payload) {
+  /// `text`: the record as it stands in the input.
+  Status SendOne(int64_t line, std::string_view text, std::string_view payload) {
     const int64_t sequence = NextRecord();
     lines_.Set(sequence, line);
+    if (rejects_) rejects_->Add(sequence, line, text);
     return sink_->Send(sequence, payload);
   }
 
   /// Events refused here have a number too: what follows keeps its own.
-  void Refuse(int64_t line, const std::string& reason, const std::string& message) {
-    NextRecord();
+  void Refuse(int64_t line, std::string_view text, const std::string& reason,
+              const std::string& message) {
+    const int64_t sequence = NextRecord();
     ++refused_here_;
     refusals_.Add(line, reason, message);
+    if (!rejects_) return;
+    rejects_->Add(sequence, line, text);
+    rejects_->Settle(sequence, reason + ": " + message);
   }
 
   int64_t NextRecord() { return records_.fetch_add(1, std::memory_order_relaxed) + 1; }
@@ -295,24 +356,34 @@ class Run {
     return line;
   }
 
-  int Report(const Status& done) {
+  int Report(Status done) {
     const SinkCounters counters = sink_->counters();
     refusals_.Tell(options_.input == "-" ? "standard input" : options_.input, console_);
     const int64_t refused = counters.refused + refused_here_;
+    if (rejects_) {
+      const Status written = rejects_->Finish();
+      if (done.ok()) done = written;
+      if (written.ok() && refused > 0)
+        console_.Note("the refused records are in " + *options_.rejects + ", why in " +
+                      *options_.rejects + ".reasons; correct them and send that file");
+    }
     std::array<char, 32> seconds;
     std::snprintf(seconds.data(), seconds.size(), "%.1f", seconds_);
-    console_.err << "acknowledged=" << counters.acknowledged << " refused=" << refused
-                 << " resent=" << counters.resent << " seconds=" << seconds.data() << std::endl;
-    WarnOfEnd(counters.acknowledged);
+    if (options_.dry_run) {
+      console_.err << "would_take=" << counters.acknowledged << " would_refuse=" << refused
+                   << " sent=0 seconds=" << seconds.data() << std::endl;
+    } else {
+      console_.err << "acknowledged=" << counters.acknowledged << " refused=" << refused
+                   << " resent=" << counters.resent << " seconds=" << seconds.data() << std::endl;
+      WarnOfEnd(counters.acknowledged);
+      if (counters.acknowledged > 0) ledgers_->TellWhatDidNotCount(console_);
+    }
     if (!done.ok()) {
       const int code = console_.Fail(done.error());
       if (options_.end) console_.Note("the stream was not brought to its end");
       return code;
     }
-    if (options_.end) {
-      const int code = End(counters.acknowledged == 0 && refused > 0);
-      if (code != kExitOk) return code;
-    }
+    if (options_.end) return End(counters.acknowledged, refused);
     return refused > 0 ? kExitRuntime : kExitOk;
   }
 
@@ -330,10 +401,22 @@ class Run {
         " late_at_most=" + std::to_string(acknowledged));
   }
 
-  /// The end of a stream is for good, so the wrong file must not bring it.
-  int End(bool nothing_taken) {
-    if (nothing_taken) {
-      console_.Note("every event was refused, so the stream was not brought to its end");
+  /// The end of a stream is for good, so neither a wrong file nor a part of one brings it.
+  int End(int64_t acknowledged, int64_t refused) {
+    const std::string by_hand =
+        "`millrace stream advance " + stream_.name.ToString() + " --to end`";
+    if (refused > 0) {
+      console_.Note(
+          "the stream was not brought to its end, because records were refused: send them again, "
+          "corrected, with --end (--rejects FILE keeps them), or end it without them with " +
+          by_hand + " refused=" + std::to_string(refused));
+      return kExitRuntime;
+    }
+    if (acknowledged == 0) {
+      console_.Note(
+          "the stream was not brought to its end, because the input holds no record: see that it "
+          "is the right one, or end the stream with " +
+          by_hand);
       return kExitRuntime;
     }
     const Status ended = cluster_.AdvanceStream(stream_.name, kPlusInfinity);
@@ -349,10 +432,12 @@ class Run {
   const ProduceOptions& options_;
   const Console& console_;
   StreamDescription stream_;
+  std::optional<Ledgers> ledgers_;  ///< of the start
   std::vector<std::string> ended_;  ///< pipelines for which the stream had ended at the start
   std::unique_ptr<Input> input_;
   EventLines lines_;
   Refusals refusals_;
+  std::unique_ptr<Rejects> rejects_;
   int64_t refused_here_ = 0;
   std::atomic<int64_t> records_{0};
   double seconds_ = 0;
@@ -369,6 +454,8 @@ int RunProduce(Cluster& cluster, const OpenEventSink& open, const ProduceOptions
                              FormatDouble(options.rate));
   if (options.format && *options.format != "csv" && *options.format != "json")
     return console.FailUsage("--format: csv or json format=" + *options.format);
+  if (options.dry_run && options.end)
+    return console.FailUsage("--dry-run: it sends nothing, so it cannot come with --end");
   if (options.producer_id && options.producer_id->empty())
     return console.FailUsage("--producer-id: it cannot be empty");
   return Run(cluster, open, options, console).Do();

@@ -12,25 +12,42 @@ char* Find(char* from, char* end, char c) {
   return static_cast<char*>(std::memchr(from, c, static_cast<size_t>(end - from)));
 }
 
+bool IsLineEnd(char c) { return c == '\n' || c == '\r'; }
+
+/// Behind the line end at `at`, or `at` itself if none is there. CRLF is one.
+const char* BehindLineEnd(const char* at, const char* end) {
+  if (at < end && *at == '\r') return at + 1 < end && at[1] == '\n' ? at + 2 : at + 1;
+  return at < end && *at == '\n' ? at + 1 : at;
+}
+
+int64_t CountLineEnds(const char* from, const char* end) {
+  int64_t n = 0;
+  for (const char* at = from; at < end;) {
+    const char* const behind = BehindLineEnd(at, end);
+    n += behind > at;
+    at = std::max(behind, at + 1);
+  }
+  return n;
+}
+
 std::string MaxRecordText() { return std::to_string(ReadBuffer::kMaxRecordBytes) + " bytes"; }
 
 }  // namespace
 
+/// Whether a CR at `at` may turn out to be the first half of a CRLF.
+bool CsvReader::EndsInside(const char* at) {
+  return at + 1 == buffer_.end() && *at == '\r' && !buffer_.at_end();
+}
+
 Result<bool> CsvReader::SkipBlankLines() {
   for (;;) {
-    char* at = buffer_.begin();
-    while (at < buffer_.end() && *at == '\n') {
-      ++at;
+    const char* at = buffer_.begin();
+    while (at < buffer_.end() && IsLineEnd(*at) && !EndsInside(at)) {
+      at = BehindLineEnd(at, buffer_.end());
       ++line_;
-    }
-    const bool maybe_crlf = at < buffer_.end() && *at == '\r';
-    if (maybe_crlf && at + 1 < buffer_.end() && at[1] == '\n') {
-      buffer_.Consume(at + 2);
-      ++line_;
-      continue;
     }
     buffer_.Consume(at);
-    if (buffer_.at_end() || (at < buffer_.end() && (!maybe_crlf || at + 1 < buffer_.end())))
+    if (buffer_.at_end() || (at < buffer_.end() && !EndsInside(at)))
       return buffer_.begin() < buffer_.end();
     MILLRACE_ASSIGN(const bool more, buffer_.More());
     if (!more) return true;
@@ -80,22 +97,20 @@ CsvReader::Outcome CsvReader::Parse(CsvRecord* record) {
       if (next_ != nullptr) return Outcome::kRecord;
     } else {
       char* const start = at;
-      while (at < end && *at != ',' && *at != '\n' && *at != '"') ++at;
-      if (at == end && !buffer_.at_end()) return Outcome::kNeedsMore;
+      while (at < end && *at != ',' && !IsLineEnd(*at) && *at != '"') ++at;
+      if ((at == end && !buffer_.at_end()) || (at < end && EndsInside(at)))
+        return Outcome::kNeedsMore;
       if (at < end && *at == '"') {
         SkipLine(at, "a quote inside a field that does not begin with one", record);
         return next_ != nullptr ? Outcome::kRecord : Outcome::kNeedsMore;
       }
-      const bool line_ends = at == end || *at == '\n';
-      const char* stop = line_ends && at > start && at[-1] == '\r' ? at - 1 : at;
-      record->fields.push_back({{start, stop}, false});
+      record->fields.push_back({{start, at}, false});
     }
     if (at < end && *at == ',') {
       ++at;
       continue;
     }
-    if (at < end && *at == '\r') ++at;
-    Finish(at < end ? at + 1 : at, record);
+    Finish(at, record);
     return Outcome::kRecord;
   }
 }
@@ -122,12 +137,9 @@ CsvReader::Outcome CsvReader::ParseQuoted(char** at, CsvRecord* record) {
     break;
   }
   char* const behind = close + 1;
-  if (behind < end && *behind == '\r' && behind + 1 == end && !buffer_.at_end())
-    return Outcome::kNeedsMore;
-  lines_inside_ += std::count(start, close, '\n');
-  const bool ends = behind == end || *behind == ',' || *behind == '\n' ||
-                    (*behind == '\r' && (behind + 1 == end || behind[1] == '\n'));
-  if (!ends) {
+  if (behind < end && EndsInside(behind)) return Outcome::kNeedsMore;
+  lines_inside_ += CountLineEnds(start, close);
+  if (behind < end && *behind != ',' && !IsLineEnd(*behind)) {
     SkipLine(behind, "text behind the closing quote of a field", record);
     return next_ != nullptr ? Outcome::kRecord : Outcome::kNeedsMore;
   }
@@ -139,15 +151,18 @@ CsvReader::Outcome CsvReader::ParseQuoted(char** at, CsvRecord* record) {
 
 /// Gives up on the record if its line ends in the buffer.
 void CsvReader::SkipLine(char* at, std::string error, CsvRecord* record) {
-  const char* stop = Find(at, buffer_.end(), '\n');
-  if (stop == nullptr && !buffer_.at_end()) return;
+  const char* const stop = std::find_if(at, buffer_.end(), IsLineEnd);
+  if (stop == buffer_.end() ? !buffer_.at_end() : EndsInside(stop)) return;
   record->error = std::move(error);
-  Finish(stop != nullptr ? stop + 1 : buffer_.end(), record);
+  Finish(stop, record);
 }
 
-void CsvReader::Finish(const char* next, CsvRecord* record) {
-  next_ = next;
-  line_ += lines_inside_ + (next > buffer_.begin() && next[-1] == '\n' ? 1 : 0);
+/// The record ends before `end`, where a line end is or the input's.
+void CsvReader::Finish(const char* end, CsvRecord* record) {
+  const char* const start = buffer_.begin();
+  if (keep_text_) record->text.assign(start, end);
+  next_ = BehindLineEnd(end, buffer_.end());
+  line_ += lines_inside_ + (next_ > end ? 1 : 0);
   for (const size_t i : escaped_) {
     CsvField& field = record->fields[i];
     char* const begin = buffer_.begin() + (field.text.data() - buffer_.begin());

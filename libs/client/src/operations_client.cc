@@ -15,7 +15,7 @@ constexpr auto kLongestWait = std::chrono::hours(1);
 std::vector<ColumnDescription> FromWire(
     const google::protobuf::RepeatedPtrField<wire_control::ColumnDescription>& columns) {
   std::vector<ColumnDescription> out;
-  for (const auto& c : columns) out.push_back({c.name(), c.type(), c.not_null()});
+  for (const auto& c : columns) out.push_back({c.name(), c.type(), c.not_null(), c.quoted()});
   return out;
 }
 
@@ -61,6 +61,9 @@ PipelineDescription FromWire(const wire_control::PipelineDescription& p) {
   out.semantics_version = p.semantics_version();
   out.plan = p.plan();
   out.result_files = p.result_files();
+  out.late = p.late();
+  out.quarantined = p.quarantined();
+  out.open_windows = p.open_windows();
   return out;
 }
 
@@ -262,6 +265,20 @@ Status OperationsClient::DropPipeline(const std::string& name_space, const std::
   MILLRACE_TRY(Call(stubs_->control.get(), &wire_control::Control::Stub::DropPipeline, request,
                     server_, timeout_));
   return {};
+}
+
+Result<std::vector<ProducerDescription>> OperationsClient::ListProducers(
+    const std::string& name_space, const std::string& stream, const std::string& id_prefix) {
+  wire_control::ListProducersRequest request;
+  request.set_namespace_(name_space);
+  request.set_stream(stream);
+  request.set_id_prefix(id_prefix);
+  MILLRACE_ASSIGN(const wire_control::ListProducersReply reply,
+                  Call(stubs_->control.get(), &wire_control::Control::Stub::ListProducers, request,
+                       server_, timeout_));
+  std::vector<ProducerDescription> out;
+  for (const auto& p : reply.producers()) out.push_back({p.id(), p.end_sequence()});
+  return out;
 }
 
 Result<std::vector<ShardDescription>> OperationsClient::ListShards() {

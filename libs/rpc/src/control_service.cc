@@ -34,7 +34,11 @@ void Describe(const runtime::StreamInfo& info, wire::StreamDescription* out) {
   out->set_namespace_(s.name_space);
   out->set_name(s.name);
   out->set_schema_id(s.schema_id);
-  for (const ColumnSpec& c : s.columns) AddColumn(c.name, c.type, c.not_null, out->add_columns());
+  for (const ColumnSpec& c : s.columns) {
+    wire::ColumnDescription* column = out->add_columns();
+    AddColumn(c.name, c.type, c.not_null, column);
+    column->set_quoted(c.quoted);
+  }
   out->set_event_time(s.columns[static_cast<size_t>(s.event_time)].name);
   if (s.partition_key >= 0)
     out->set_partition_key(s.columns[static_cast<size_t>(s.partition_key)].name);
@@ -71,6 +75,9 @@ void Describe(const runtime::PipelineInfo& info, wire::PipelineDescription* out)
   out->set_semantics_version(p.semantics_version);
   out->set_plan(PlanText(p));
   out->set_result_files(info.result_files);
+  out->set_late(info.late);
+  out->set_quarantined(info.quarantined);
+  out->set_open_windows(info.open_windows);
 }
 
 void Describe(const runtime::ShardInfo& info, wire::ShardDescription* out) {
@@ -209,6 +216,24 @@ Task<Answer<wire::DropPipelineReply>> DropPipeline(Operations* operations,
   co_return AnswerOf<wire::DropPipelineReply>(done);
 }
 
+Task<Answer<wire::ListProducersReply>> ListProducers(Operations* operations,
+                                                     wire::ListProducersRequest request) {
+  auto work = operations->ListProducers(NamespaceOf(request.namespace_()), request.stream(),
+                                        Principal(), request.id_prefix());
+  const auto producers = co_await std::move(work);
+  Answer<wire::ListProducersReply> answer;
+  if (!producers.ok()) {
+    answer.status = ToStatus(producers.error());
+    co_return answer;
+  }
+  for (const runtime::ProducerInfo& info : *producers) {
+    wire::Producer* producer = answer.reply.add_producers();
+    producer->set_id(info.id);
+    producer->set_end_sequence(info.end);
+  }
+  co_return answer;
+}
+
 Task<Answer<wire::ListShardsReply>> ListShards(Operations* operations) {
   auto work = operations->ListShards();
   const auto shards = co_await std::move(work);
@@ -262,6 +287,10 @@ class ControlService final : public wire::Control::CallbackService, public Drain
   Reactor* DescribeStream(Context* context, const wire::DescribeStreamRequest* request,
                           wire::StreamDescription* reply) override {
     return Start(context, reply, [&](Operations* o) { return rpc::DescribeStream(o, *request); });
+  }
+  Reactor* ListProducers(Context* context, const wire::ListProducersRequest* request,
+                         wire::ListProducersReply* reply) override {
+    return Start(context, reply, [&](Operations* o) { return rpc::ListProducers(o, *request); });
   }
   Reactor* AdvanceStream(Context* context, const wire::AdvanceStreamRequest* request,
                          wire::AdvanceStreamReply* reply) override {

@@ -67,6 +67,12 @@ std::string Before(const std::vector<AppliedStatement>& applied) {
 /// Of a caller that waits for rows; after that nobody listens any more.
 constexpr auto kLongestWait = std::chrono::hours(1);
 
+Task<Result<std::vector<ProducerInfo>>> ProducersOf(Worker* worker, std::string name_space,
+                                                    std::string stream, Principal principal,
+                                                    std::string prefix) {
+  co_return worker->FindProducers(name_space, stream, principal, prefix);
+}
+
 Task<Result<std::vector<ShardInfo>>> InfoOf(Worker* worker) { co_return worker->Info(); }
 
 /// Worst first.
@@ -201,6 +207,27 @@ Task<Result<std::vector<StreamInfo>>> Node::ListStreams() {
   co_return out;
 }
 
+Task<Result<std::vector<ProducerInfo>>> Node::ListProducers(std::string name_space,
+                                                            std::string stream, Principal principal,
+                                                            std::string prefix) {
+  if (control_.fold().FindStream(name_space, stream) == nullptr)
+    co_return NoSuchStream(control_.fold(), name_space, stream);
+  std::map<std::string, int64_t> ends;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    MILLRACE_CO_ASSIGN(const std::vector<ProducerInfo> some,
+                       co_await RunOn(*wiring_.shards[i], ProducersOf(workers_[i].get(), name_space,
+                                                                      stream, principal, prefix)));
+    for (const ProducerInfo& info : some) {
+      int64_t& end = ends[info.id];
+      end = std::max(end, info.end);
+    }
+  }
+  std::vector<ProducerInfo> out;
+  for (auto& [id, end] : ends)
+    if (out.size() < kMostProducers) out.push_back({id, end});
+  co_return out;
+}
+
 Task<Status> Node::AdvanceStream(std::string name_space, std::string name, Micros to) {
   const StreamSpec* found = control_.fold().FindStream(name_space, name);
   if (found == nullptr) co_return NoSuchStream(control_.fold(), name_space, name);
@@ -248,6 +275,9 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
       any = true;
       if (Badness(shard.state) > Badness(worst)) worst = shard.state;
       info.watermark = std::min(info.watermark, shard.watermark);
+      info.late += shard.late;
+      info.quarantined += shard.quarantined;
+      info.open_windows += shard.open_windows;
     }
     if (any) info.state = worst;
     if (!any) info.watermark = kMinusInfinity;

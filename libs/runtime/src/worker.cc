@@ -227,11 +227,34 @@ std::vector<ShardInfo> Worker::Info() const {
           slot.shard->has_fold() ? slot.shard->next_offset() : slot.ownership.state.next_offset;
       info.back_to = slot.shard->has_fold() ? slot.shard->back_to() : info.next_offset;
       info.last_cut = slot.shard->last_cut();
-      if (slot.shard->has_fold()) info.watermark = slot.shard->fold().watermark();
+      if (slot.shard->has_fold()) {
+        const auto& fold = slot.shard->fold();
+        info.watermark = fold.watermark();
+        info.late = fold.ledger().late;
+        info.quarantined = fold.ledger().quarantined;
+        info.open_windows = static_cast<int64_t>(fold.open_windows());
+      }
     }
     out.push_back(std::move(info));
   }
   return out;
+}
+
+std::vector<ProducerInfo> Worker::FindProducers(const std::string& name_space,
+                                                const std::string& stream,
+                                                const Principal& principal,
+                                                const std::string& prefix) const {
+  std::vector<ProducerInfo> found;
+  for (const auto& [id, slot] : slots_) {
+    const StreamSpec& spec = slot.ownership.stream;
+    if (spec.name_space != name_space || spec.name != stream || !slot.shard ||
+        !slot.shard->has_fold())
+      continue;
+    for (window::KnownProducer& producer :
+         slot.shard->fold().FindProducers(principal.name, prefix, Operations::kMostProducers))
+      found.push_back({std::move(producer.id), producer.end});
+  }
+  return found;
 }
 
 std::shared_ptr<Shard> Worker::Find(const ShardId& shard) const {

@@ -32,6 +32,15 @@ void ProducerState::RaiseAckedBelow(int64_t acked_below) {
   acked_below_ = acked_below;
 }
 
+int64_t ProducerState::End() const {
+  for (uint64_t ahead = capacity(); ahead > 0; --ahead) {
+    const uint64_t s = static_cast<uint64_t>(acked_below_) + ahead - 1;
+    if ((bits_[(s / 64) & (bits_.size() - 1)] >> (s % 64) & 1) != 0)
+      return static_cast<int64_t>(s + 1);
+  }
+  return acked_below_;
+}
+
 template <typename F>
 void ProducerState::EachWord(int64_t first, uint64_t n, F&& f) {
   for (auto s = static_cast<uint64_t>(first); n > 0;) {

@@ -44,6 +44,9 @@ class ProducerState {
   /// Remembers [first, first + n), of which AllNew was true.
   void Mark(int64_t first, uint64_t n);
 
+  /// The number behind the largest that was seen.
+  int64_t End() const;
+
   void Encode(std::string* out) const;
   bool Decode(ByteReader* in);
 
@@ -70,6 +73,18 @@ class ProducerTable {
   /// At a valid tick.
   void Forget(Micros logged_time);
   size_t size() const { return producers_.size(); }
+  /// Calls `f(id, producer)` for the principal's producers whose ids begin with `prefix`, in the
+  /// order of their ids, until it gives false.
+  template <typename F>
+  void EachWith(std::string_view principal, std::string_view prefix, F&& f) const {
+    std::string key;
+    ByteWriter(&key).Text(principal);
+    const size_t id_at = key.size();
+    key.append(prefix);
+    for (auto at = producers_.lower_bound(key);
+         at != producers_.end() && at->first.starts_with(key); ++at)
+      if (!f(std::string_view(at->first).substr(id_at), at->second)) return;
+  }
 
   /// Changed producers since the last call, as state entries; those forgotten as keys.
   void TakeChanges(bool everything, std::vector<std::pair<std::string, std::string>>* puts,

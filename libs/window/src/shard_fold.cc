@@ -124,6 +124,18 @@ std::vector<OutputRows> ShardFold::TakeOutput() {
   state_->output_bytes = 0;
   return std::exchange(state_->output, {});
 }
+std::vector<KnownProducer> ShardFold::FindProducers(std::string_view principal,
+                                                    std::string_view prefix, size_t most) const {
+  std::vector<KnownProducer> found;
+  state_->producers.EachWith(principal, prefix,
+                             [&](std::string_view id, const ProducerState& producer) {
+                               if (found.size() >= most) return false;
+                               found.push_back({std::string(id), producer.End()});
+                               return true;
+                             });
+  return found;
+}
+
 const Ledger& ShardFold::ledger() const { return state_->ledger; }
 Micros ShardFold::watermark() const { return state_->time.watermark; }
 Micros ShardFold::largest_event_time() const { return state_->time.largest; }

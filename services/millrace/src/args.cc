@@ -168,7 +168,9 @@ class CommandLine {
         "CSV has a header line with column names; an unquoted empty field is NULL, \"\" is empty\n"
         "text. JSON is one object a line. A rerun after a crash sends the same events under the\n"
         "same numbers, so none counts twice: the producer is named after --producer-id and the\n"
-        "content of the file. Standard input is named by --producer-id alone: to resume, send the\n"
+        "content of the file, decompressed. A corrected file has other content and counts all of\n"
+        "its records: send those that were refused alone (--rejects). Standard input is named by "
+        "--producer-id alone: to resume, send the\n"
         "same input again from its first record, as `tail -n +1 -f` of a growing file does. Other\n"
         "records under that id are taken for repeats and dropped. Exit code 1 if an event was\n"
         "refused." +
@@ -201,9 +203,15 @@ class CommandLine {
                      "who sends; needed to resume from standard input, and another for other input "
                      "[default: produce]")
         ->type_name("ID");
+    produce
+        ->add_option("--rejects", produce_.rejects,
+                     "write refused records to FILE, as they were, and why to FILE.reasons")
+        ->type_name("FILE");
+    produce->add_flag("--dry-run", produce_.dry_run,
+                      "judge every record as the server would, and send none");
     produce->add_flag("--end", produce_.end,
-                      "afterwards bring the stream to its end: every window closes, and the stream "
-                      "counts no later event");
+                      "if every record was acknowledged bring the stream to its end: every window "
+                      "closes, and the stream counts no later event");
   }
 
   void AddStream() {

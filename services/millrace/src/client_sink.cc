@@ -17,8 +17,13 @@ class ClientSink : public cli::EventSink {
     to.stream = options.stream.name;
     to.producer_id = options.producer_id;
     to.first_sequence = kFirstSequence;
-    to.on_event = [refused = std::move(options.on_refused)](const EventReport& report) {
-      if (report.outcome == Outcome::kAcknowledged) return;
+    to.dry_run = options.dry_run;
+    to.on_event = [refused = std::move(options.on_refused),
+                   acknowledged = std::move(options.on_acknowledged)](const EventReport& report) {
+      if (report.outcome == Outcome::kAcknowledged) {
+        if (acknowledged) acknowledged(report.sequence);
+        return;
+      }
       const bool unknown = report.outcome == Outcome::kUnknown;
       refused({report.sequence, report.reason,
                report.message + (unknown ? "; an earlier attempt may have been taken" : "")});

@@ -18,7 +18,7 @@ Result<std::vector<cli::ColumnDescription>> Columns(const std::vector<ColumnDesc
   std::vector<cli::ColumnDescription> out;
   for (const ColumnDescription& column : columns) {
     MILLRACE_ASSIGN(const Type type, TypeOf(column.type));
-    out.push_back({column.name, type, column.not_null});
+    out.push_back({column.name, type, column.not_null, column.quoted});
   }
   return out;
 }
@@ -61,6 +61,9 @@ Result<cli::PipelineDescription> Shown(PipelineDescription p) {
   out.semantics_version = p.semantics_version;
   out.plan = std::move(p.plan);
   out.result_files = std::move(p.result_files);
+  out.late = p.late;
+  out.quarantined = p.quarantined;
+  out.open_windows = p.open_windows;
   return out;
 }
 
@@ -92,6 +95,15 @@ Result<std::vector<cli::StreamDescription>> ClusterClient::ListStreams() {
 Result<cli::StreamDescription> ClusterClient::DescribeStream(const cli::QualifiedName& name) {
   MILLRACE_ASSIGN(StreamDescription stream, client_.DescribeStream(name.name_space, name.name));
   return Shown(std::move(stream));
+}
+
+Result<std::vector<cli::ProducerDescription>> ClusterClient::ListProducers(
+    const cli::QualifiedName& stream, const std::string& id_prefix) {
+  MILLRACE_ASSIGN(const std::vector<ProducerDescription> producers,
+                  client_.ListProducers(stream.name_space, stream.name, id_prefix));
+  std::vector<cli::ProducerDescription> out;
+  for (const ProducerDescription& p : producers) out.push_back({p.id, p.end_sequence});
+  return out;
 }
 
 Status ClusterClient::AdvanceStream(const cli::QualifiedName& name, Micros to) {

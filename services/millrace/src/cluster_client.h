@@ -15,6 +15,8 @@ class ClusterClient : public cli::Cluster {
   Result<std::vector<cli::AppliedStatement>> Apply(const std::string& sql) override;
   Result<std::vector<cli::StreamDescription>> ListStreams() override;
   Result<cli::StreamDescription> DescribeStream(const cli::QualifiedName& name) override;
+  Result<std::vector<cli::ProducerDescription>> ListProducers(
+      const cli::QualifiedName& stream, const std::string& id_prefix) override;
   Status AdvanceStream(const cli::QualifiedName& name, Micros to) override;
   Result<std::vector<cli::PipelineDescription>> ListPipelines() override;
   Result<cli::PipelineDescription> DescribePipeline(const cli::QualifiedName& name) override;

@@ -64,10 +64,12 @@ TEST_CASE("what is cut short or damaged is an error after what could be read") {
   const test::TempDir dir;
   const auto [name, bytes] =
       GENERATE(table<std::string, std::string>({{"a.zst", kZstd}, {"a.gz", kGzip}}));
-  for (const size_t kept : {bytes.size() - 1, bytes.size() / 2, size_t{1}}) {
+  for (const size_t kept : {bytes.size() - 1, bytes.size() / 2, size_t{1}, size_t{0}}) {
     Opened cut(test::WriteFile(dir.Sub(name), bytes.substr(0, kept)));
     cut.All();
     CHECK(cut.error.find("cannot decompress the input: it ends too early") == 0);
+    Opened again(dir.Sub(name));
+    CHECK(again.input->Digest().error().code == Code::kCorruption);
   }
   std::string flipped = bytes;
   flipped[flipped.size() - 6] ^= 0x10;
@@ -79,7 +81,21 @@ TEST_CASE("what is cut short or damaged is an error after what could be read") {
   CHECK(other.error.find(dir.Sub(name)) != std::string::npos);
 }
 
-TEST_CASE("the digest is of the bytes of the file, and reading ends where it ended") {
+TEST_CASE("the digest is of the content, however it is compressed") {
+  const test::TempDir dir;
+  Opened plain(test::WriteFile(dir.Sub("a"), "hello\n"));
+  Opened zstd(test::WriteFile(dir.Sub("a.zst"), kZstd));
+  Opened gzip(test::WriteFile(dir.Sub("a.gz"), kGzip));
+  const std::string digest = *plain.input->Digest();
+  for (const Opened* opened : {&zstd, &gzip}) CHECK(*opened->input->Digest() == digest);
+  for (Opened* opened : {&plain, &zstd, &gzip}) {
+    CHECK(opened->input->consumed() == 0);
+    CHECK(opened->All() == "hello\n");
+    CHECK(opened->input->consumed() == opened->input->size());
+  }
+}
+
+TEST_CASE("reading ends where the digest ended") {
   const test::TempDir dir;
   const std::string path = test::WriteFile(dir.Sub("a"), "abc");
   Opened opened(path);

@@ -67,7 +67,9 @@ class FakeCluster : public Cluster {
  public:
   std::vector<StreamDescription> streams{Flights()};
   std::vector<PipelineDescription> pipelines;
+  std::optional<std::vector<PipelineDescription>> pipelines_later;  ///< from the second list on
   std::vector<ShardDescription> shards;
+  std::vector<ProducerDescription> producers;
   std::vector<AppliedStatement> applied;
   ServingTable table;
   Status answer;  ///< an error: of every call
@@ -90,13 +92,23 @@ class FakeCluster : public Cluster {
     }
     return NotFound("there is no such stream stream=" + name.ToString());
   }
+  Result<std::vector<ProducerDescription>> ListProducers(const QualifiedName&,
+                                                         const std::string& prefix) override {
+    MILLRACE_TRY(answer);
+    std::vector<ProducerDescription> found;
+    for (const ProducerDescription& p : producers)
+      if (p.id.starts_with(prefix)) found.push_back(p);
+    return found;
+  }
   Status AdvanceStream(const QualifiedName& name, Micros to) override {
     calls.push_back("advance " + name.ToString() + " " + FormatTimestamp(to));
     return answer;
   }
   Result<std::vector<PipelineDescription>> ListPipelines() override {
     MILLRACE_TRY(answer);
-    return pipelines;
+    const auto listed = pipelines;
+    if (pipelines_later) pipelines = *pipelines_later;
+    return listed;
   }
   Result<PipelineDescription> DescribePipeline(const QualifiedName& name) override {
     MILLRACE_TRY(answer);
@@ -137,6 +149,7 @@ struct SentEvents {
     friend bool operator==(const Event&, const Event&) = default;
   };
   std::vector<std::string> producers;  ///< one for each run
+  bool dry_run = false;                ///< the last run was
   std::vector<Event> events;
   size_t flushes = 0;
 };
@@ -155,6 +168,7 @@ class FakeSink : public EventSink {
       options_.on_refused({sequence, "WRONG_TYPE", "not what the column takes"});
     } else {
       ++counters_.acknowledged;
+      if (options_.on_acknowledged) options_.on_acknowledged(sequence);
     }
     return {};
   }
@@ -174,6 +188,7 @@ class FakeSink : public EventSink {
 inline OpenEventSink SinkInto(SentEvents* sent, int64_t fail_at = -1) {
   return [=](SinkOptions options) -> Result<std::unique_ptr<EventSink>> {
     sent->producers.push_back(options.producer_id);
+    sent->dry_run = options.dry_run;
     return std::unique_ptr<EventSink>(
         std::make_unique<FakeSink>(std::move(options), sent, fail_at));
   };

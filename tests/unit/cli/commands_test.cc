@@ -4,6 +4,7 @@
 
 #include "cli_test_support.h"
 #include "millrace/base/version.h"
+#include "millrace/model/spec.h"
 
 namespace millrace::cli {
 namespace {
@@ -296,7 +297,8 @@ TEST_CASE("filters that are wrong are errors of usage, found here or by the clus
 TEST_CASE("version is one line on standard output") {
   Recorded recorded;
   CHECK(RunVersion(recorded.console) == kExitOk);
-  CHECK(recorded.out.str() == "millrace " + std::string(Version()) + " (semantics version 1)\n");
+  CHECK(recorded.out.str() == "millrace " + std::string(Version()) + " (semantics version " +
+                                  std::to_string(kSemanticsVersion) + ")\n");
 }
 
 }  // namespace

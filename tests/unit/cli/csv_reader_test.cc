@@ -41,6 +41,12 @@ TEST_CASE("CSV fields are read the same however the bytes arrive") {
     CHECK(ReadAll("a,b\r\n\"1\",\"2\"\r\n3,4\r\n", piece) ==
           Records{"1: a | b", "2: '1' | '2'", "3: 3 | 4"});
   }
+  SECTION("lines may end in CR alone, quoted or not") {
+    CHECK(ReadAll("a,b\r\"1\",\"2\"\r3,4\r", piece) ==
+          Records{"1: a | b", "2: '1' | '2'", "3: 3 | 4"});
+    CHECK(ReadAll("\r\ra,\r\"x\ry\",2\r\r\nz,3", piece) ==
+          Records{"3: a | ", "4: 'x\ry' | 2", "7: z | 3"});
+  }
   SECTION("an empty field and empty text differ") {
     CHECK(ReadAll(",\"\",x\n", piece) == Records{"1:  | '' | x"});
     CHECK(ReadAll("x,\n", piece) == Records{"1: x | "});
@@ -69,8 +75,20 @@ TEST_CASE("a record that cannot be read names its line, and the next line is rea
         Records{"1: a", "2! text behind the closing quote of a field", "3: e"});
   CHECK(ReadAll("a\n\"b\n\"c,d\ne\n", piece) ==
         Records{"1: a", "2! text behind the closing quote of a field", "4: e"});
+  CHECK(ReadAll("a\rb\"c,d\re\r", piece) ==
+        Records{"1: a", "2! a quote inside a field that does not begin with one", "3: e"});
   CHECK(ReadAll("a\nb,\"c\nd\n", piece) ==
         Records{"1: a", "2! the quote that opens a field is never closed"});
+}
+
+TEST_CASE("a record's text is kept as it was, without its line end") {
+  const size_t piece = GENERATE(1u, 3u, 1u << 20);
+  TextSource source("a,b\r\n\"x \"\"y\"\"\r\n\",2\rno\"good,1\n3,4", piece);
+  CsvReader reader(&source, true);
+  CsvRecord record;
+  Records texts;
+  while (*reader.Next(&record)) texts.push_back(record.text);
+  CHECK(texts == Records{"a,b", "\"x \"\"y\"\"\r\n\",2", "no\"good,1", "3,4"});
 }
 
 TEST_CASE("a record has a largest size and a largest number of fields") {

@@ -91,12 +91,33 @@ TEST_CASE("text is quoted as JSON wants it") {
 }
 
 TEST_CASE("columns that the stream lacks are left out and told") {
-  const auto convert = CsvToJson::Create(OneColumn(Type::kInt), Record({"x", "ts", "V"}));
+  const auto convert = CsvToJson::Create(OneColumn(Type::kInt), Record({"x", "ts", "w"}));
   REQUIRE(convert.ok());
-  CHECK(convert->ignored() == std::vector<std::string>{"x", "V"});
+  CHECK(convert->ignored() == std::vector<std::string>{"x", "w"});
   std::string json;
   REQUIRE(convert->Convert(Record({"1", "2001-01-01T00:00:00Z", "2"}), &json).ok());
   CHECK(json == R"({"ts":"2001-01-01T00:00:00Z"})");
+}
+
+TEST_CASE("a name of the header fits a column that was not quoted whatever its case is") {
+  const auto converted = [](const StreamDescription& stream,
+                            const std::vector<std::string_view>& header,
+                            const std::vector<std::string_view>& record) -> std::string {
+    const auto convert = CsvToJson::Create(stream, Record(header));
+    if (!convert.ok()) return convert.error().message;
+    std::string json;
+    REQUIRE(convert->Convert(Record(record), &json).ok());
+    return json;
+  };
+  StreamDescription stream = OneColumn(Type::kInt);
+  const std::string ts = "2001-01-01T00:00:00Z";
+  CHECK(converted(stream, {"TS", "V"}, {ts, "5"}) == "{\"ts\":\"" + ts + "\",\"v\":5}");
+  CHECK(converted(stream, {"V", "Ts", "v"}, {"4", ts, "5"}) == "{\"ts\":\"" + ts + "\",\"v\":5}");
+  CHECK(converted(stream, {"TS", "Ts", "v"}, {ts, ts, "5"}) ==
+        "two names of the header line fit one column, and neither is equal to it; rename one of "
+        "them names=TS,Ts column=ts");
+  stream.columns[1].quoted = true;
+  CHECK(converted(stream, {"ts", "V"}, {ts, "5"}) == "{\"ts\":\"" + ts + "\"}");
 }
 
 TEST_CASE("a header without a column that every event needs is refused before anything is sent") {

@@ -1,6 +1,7 @@
 #include "millrace/cli/produce.h"
 
 #include <catch2/catch.hpp>
+#include <fstream>
 #include <regex>
 
 #include "cli_test_support.h"
@@ -110,12 +111,130 @@ TEST_CASE("the option --end advances the stream to infinity after everything was
   CHECK(f.recorded.Said("no later event counts stream=flights"));
 }
 
-TEST_CASE("the option --end does nothing when the run failed or nothing was taken") {
+TEST_CASE("the option --end acts only if every record was acknowledged and there was one") {
   Fixture f;
   CHECK(f.Produce({.input = f.File("a.json", "{}\n{}\n"), .end = true}, 2) == kExitNotFound);
   CHECK(f.Produce({.input = f.File("b.json", "{\"bad\":1}\n"), .end = true}) == kExitRuntime);
-  CHECK(f.cluster.calls.empty());
   CHECK(f.recorded.Said("the stream was not brought to its end"));
+  CHECK(f.Produce({.input = f.File("c.json", "{}\n{\"bad\":1}\n{}\n"), .end = true}) ==
+        kExitRuntime);
+  CHECK(f.recorded.Said("because records were refused: send them again, corrected, with --end"));
+  CHECK(f.recorded.Said("refused=1\n"));
+  CHECK(f.Produce({.input = f.File("d.csv", std::string(kHeader) + "when,LAX,soon\n"),
+                   .end = true}) == kExitRuntime);
+  for (const std::string& nothing : {std::string(kHeader), std::string(kHeader) + "\n\r\n"})
+    CHECK(f.Produce({.input = f.File("e.csv", nothing), .end = true}) == kExitRuntime);
+  CHECK(f.Produce({.input = f.File("f.json", ""), .end = true}) == kExitRuntime);
+  CHECK(
+      f.recorded.Said("because the input holds no record: see that it is the right one, or end "
+                      "the stream with `millrace stream advance flights --to end`\n"));
+  CHECK(f.cluster.calls.empty());
+}
+
+TEST_CASE("a compressed file that is cut short is found before anything is sent") {
+  Fixture f;
+  // `printf '{"a":1}\n'` through gzip -n.
+  const std::string whole(
+      "\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\x56\x4a\x54\xb2\x32\xac\xe5\x02\0\x46\xa3\xe8\x74\x08\0\0"
+      "\0",
+      28);
+  for (size_t kept = 0; kept < whole.size(); ++kept) {
+    CHECK(f.Produce({.input = f.File("a.json.gz", whole.substr(0, kept)), .end = true}) ==
+          kExitRuntime);
+  }
+  CHECK(f.recorded.Said("cannot decompress the input: it ends too early"));
+  CHECK(f.sent.producers.empty());
+  CHECK(f.cluster.calls.empty());
+  CHECK(f.Produce({.input = f.File("a.json.gz", whole), .end = true}) == kExitOk);
+  CHECK(f.Produce({.input = f.File("b.json", "{\"a\":1}\n")}) == kExitOk);
+  REQUIRE(f.sent.producers.size() == 2);
+  CHECK(f.sent.producers[0] == f.sent.producers[1]);
+}
+
+TEST_CASE("other content under the same id gives a warning with both and what to do") {
+  Fixture f;
+  const std::string file = f.File("a.jsonl", "{\"a\":1}\n");
+  f.cluster.producers = {{"mine/" + std::string(64, 'a'), 1'001},
+                         {"mine/stdin", 9},
+                         {"mines/" + std::string(64, 'c'), 5}};
+  CHECK(f.Produce({.input = file, .producer_id = "other"}) == kExitOk);
+  CHECK_FALSE(f.recorded.Said("warning"));
+  CHECK(f.Produce({.input = file, .producer_id = "mine"}) == kExitOk);
+  CHECK(f.recorded.Said(
+      "warning: this id sent other content to the stream before, and a record that both hold "
+      "counts twice. All is well if this is other data, or the refused records of that file alone "
+      "(--rejects keeps them). If it is that whole file, corrected, its good records count again. "
+      "A --producer-id of its own avoids this warning stream=flights producer_id=mine content=" +
+      f.sent.producers[1].substr(5, 12) + " before=aaaaaaaaaaaa (records up to 1000)\n"));
+  SECTION("not when this content was sent before, too: it is repeated") {
+    Fixture again;
+    again.cluster.producers = f.cluster.producers;
+    again.cluster.producers.push_back({f.sent.producers[1], 2});
+    CHECK(again.Produce({.input = file, .producer_id = "mine"}) == kExitOk);
+    CHECK_FALSE(again.recorded.Said("warning"));
+  }
+}
+
+TEST_CASE("refused records are kept as they were, in order, with their reasons") {
+  Fixture f;
+  const std::string rejects = f.dir.Sub("again.csv");
+  const auto text = [](const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  SECTION("of CSV, with its header, so that the file can be corrected and sent") {
+    const std::string file = f.File("a.csv", "\xef\xbb\xbf" + std::string(kHeader) +
+                                                 "2001-01-01T00:00:00Z,LAX,soon\r\n"
+                                                 "2001-01-01T00:00:00Z,\"b\"\"ad\nbad\",1\n"
+                                                 "2001-01-01T00:00:00Z,SFO,1\n"
+                                                 "2001-01-01T00:00:00Z\n");
+    CHECK(f.Produce({.input = file, .rejects = rejects}) == kExitRuntime);
+    CHECK(text(rejects) == std::string(kHeader) +
+                               "2001-01-01T00:00:00Z,LAX,soon\n"
+                               "2001-01-01T00:00:00Z,\"b\"\"ad\nbad\",1\n"
+                               "2001-01-01T00:00:00Z\n");
+    CHECK(text(rejects + ".reasons") ==
+          "line 2: WRONG_TYPE: expected int (-2147483648 to 2147483647), got \"soon\" "
+          "column=delay_minutes\n"
+          "line 3: WRONG_TYPE: not what the column takes\n"
+          "line 6: UNREADABLE: the header has another number of fields fields=1 "
+          "header_fields=3\n");
+    CHECK(f.recorded.Said("the refused records are in " + rejects + ", why in " + rejects +
+                          ".reasons"));
+  }
+  SECTION("of JSON") {
+    const std::string file = f.File("a.json", "{\"a\":1}\n {\"bad\": 1} \r\n{\"bad\":2}");
+    CHECK(f.Produce({.input = file, .rejects = rejects}) == kExitRuntime);
+    CHECK(text(rejects) == " {\"bad\": 1} \n{\"bad\":2}\n");
+  }
+  SECTION("none: then there are no files, not even those of an earlier run") {
+    f.File("again.csv", "old");
+    CHECK(f.Produce({.input = f.File("a.json", "{}\n"), .rejects = rejects}) == kExitOk);
+    CHECK_FALSE(std::ifstream(rejects).is_open());
+    CHECK_FALSE(std::ifstream(rejects + ".reasons").is_open());
+  }
+  SECTION("never over the input") {
+    f.File("again.csv", "{\"bad\":1}\n");
+    CHECK(f.Produce({.input = rejects, .format = "json", .rejects = rejects}) == kExitConflict);
+    CHECK(text(rejects) == "{\"bad\":1}\n");
+    CHECK(f.Produce({.input = f.File("a.json", "{}\n"), .rejects = f.dir.Sub("no/x")}) ==
+          kExitRuntime);
+    CHECK(f.recorded.Said("--rejects: cannot write the file: No such file or directory"));
+    CHECK(f.sent.events.empty());
+  }
+}
+
+TEST_CASE("the option --dry-run judges everything and says what would be taken") {
+  Fixture f;
+  const std::string file = f.File("a.json", "{}\n{\"bad\":1}\n{}\n");
+  CHECK(f.Produce({.input = file, .dry_run = true}) == kExitRuntime);
+  CHECK(f.sent.dry_run);
+  CHECK(f.recorded.Said("would_take=2 would_refuse=1 sent=0 seconds="));
+  CHECK(f.recorded.Said(" line 2: WRONG_TYPE"));
+  CHECK_FALSE(f.recorded.Said("acknowledged="));
+  CHECK(f.Produce({.input = file, .end = true, .dry_run = true}) == kExitUsage);
+  CHECK(f.Produce({.input = f.File("b.json", "{}\n")}) == kExitOk);
+  CHECK_FALSE(f.sent.dry_run);
 }
 
 TEST_CASE("the format is told by the option, the name, or the first byte") {
@@ -174,6 +293,36 @@ TEST_CASE("events for a stream that is at its end are told to be late, those of 
   fine.cluster.pipelines = {open, other};
   CHECK(fine.Produce({.input = file, .end = true}) == kExitRuntime);
   CHECK(!fine.recorded.Said("warning"));
+}
+
+TEST_CASE("a line for each pipeline tells what was late or quarantined since the run began") {
+  Fixture f;
+  PipelineDescription hourly;
+  hourly.name = {"default", "hourly"};
+  hourly.stream = "flights";
+  hourly.late = 5;
+  hourly.quarantined = 1;
+  hourly.defined_at = 17;
+  PipelineDescription fine = hourly;
+  fine.name.name = "fine";
+  PipelineDescription other = hourly;
+  other.name.name_space = "air";
+  PipelineDescription again = hourly;
+  again.name.name = "again";
+  f.cluster.pipelines = {hourly, fine, other, again};
+  for (PipelineDescription* p : {&hourly, &other}) p->late = 42;
+  hourly.quarantined = 3;
+  again.late = 99;
+  again.defined_at = 18;
+  f.cluster.pipelines_later = {hourly, fine, other, again};
+  const std::string file = f.File("a.json", "{}\n");
+  CHECK(f.Produce({.input = file}) == kExitOk);
+  CHECK(f.recorded.Said(
+      "warning: not all events since this run began count, those of other producers included; see "
+      "`millrace late hourly`, `millrace quarantine hourly` pipeline=hourly late=37 "
+      "quarantined=2\n"));
+  const std::string said = f.recorded.err.str();
+  CHECK(said.find("not all events") == said.rfind("not all events"));
 }
 
 TEST_CASE("a rate of 0 sets no limit") {

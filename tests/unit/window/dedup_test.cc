@@ -136,6 +136,33 @@ TEST_CASE("producers are told apart by principal and id, and forgotten after sev
   CHECK(table.size() == 1);
 }
 
+TEST_CASE("producers are found by the beginning of their ids, with how far they have come") {
+  ProducerTable table;
+  for (const char* id : {"a/1", "a/2", "b/1", "a"}) table.Find("local", id, 0);
+  table.Find("other", "a/3", 0);
+  ProducerState* state = table.Find("local", "a/2", 0);
+  state->Check(40);
+  state->Check(7);
+  std::string found;
+  const auto note = [&](std::string_view id, const ProducerState& p) {
+    found += std::string(id) + "=" + std::to_string(p.End()) + " ";
+    return true;
+  };
+  table.EachWith("local", "a/", note);
+  CHECK(found == "a/1=0 a/2=41 ");
+  state->Check(5'000);
+  state->RaiseAckedBelow(6'000);
+  found.clear();
+  table.EachWith("local", "a/2", note);
+  CHECK(found == "a/2=6000 ");
+  found.clear();
+  table.EachWith("local", "", [&](std::string_view id, const ProducerState& p) {
+    note(id, p);
+    return found.size() < 6;
+  });
+  CHECK(found == "a=0 a/1=0 ");
+}
+
 TEST_CASE("changes of producers are told once, and what is forgotten is deleted") {
   ProducerTable table;
   table.Find("", "a", 0);

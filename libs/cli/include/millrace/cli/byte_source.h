@@ -29,8 +29,9 @@ class Input : public ByteSource {
 
   /// Whether the bytes can be read twice: an ordinary file, no pipe.
   bool repeatable() const { return repeatable_; }
-  /// SHA-256 of the whole file as it is now, compressed or not; Read() then ends where it ended.
-  /// Only if repeatable(), before the first Read().
+  /// Reads the whole file as it is now and gives the SHA-256 of its content, decompressed; Read()
+  /// then begins again and ends where it ended. So damage and a missing end are found here. Only if
+  /// repeatable(), before the first Read().
   Result<std::string> Digest();
   /// kConflict: the file was written to since Digest().
   Status CheckUnchanged() const;
@@ -48,8 +49,10 @@ class Input : public ByteSource {
 
   Input() = default;
   Result<size_t> ReadRaw(char* to, size_t size);
+  void Begin();
 
   std::string path_;
+  std::string compression_;  ///< ".zst", ".gz" or empty
   std::string content_name_;
   int fd_ = -1;
   bool repeatable_ = false;

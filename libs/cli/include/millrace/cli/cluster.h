@@ -33,6 +33,7 @@ struct ColumnDescription {
   std::string name;
   Type type = Type::kInt;
   bool not_null = false;
+  bool quoted = false;  ///< of a stream: events must spell the name exactly so
 };
 
 struct StreamDescription {
@@ -70,6 +71,9 @@ struct PipelineDescription {
   int64_t semantics_version = 0;
   std::string plan;          ///< canonical text, docs/formats/plan.md
   std::string result_files;  ///< path or URL of its result files: a pattern for readers of Parquet
+  int64_t late = 0;          ///< events that came too late for a window, so far
+  int64_t quarantined = 0;   ///< events that could not be used, so far
+  int64_t open_windows = 0;  ///< windows with events that have not closed
 };
 
 struct ShardDescription {
@@ -84,6 +88,11 @@ struct ShardDescription {
   Micros watermark = kMinusInfinity;
 };
 
+struct ProducerDescription {
+  std::string id;
+  int64_t end_sequence = 0;  ///< the number behind the largest that was read
+};
+
 /// What the verbs ask of a cluster. Every call waits for its answer. Threads: one at a time.
 /// Errors: kNotFound names what does not exist, kConflict says what to do instead, kUnavailable
 /// says that nobody answers at the address, or what else to wait for.
@@ -94,6 +103,10 @@ class Cluster {
   virtual Result<std::vector<AppliedStatement>> Apply(const std::string& sql) = 0;
   virtual Result<std::vector<StreamDescription>> ListStreams() = 0;
   virtual Result<StreamDescription> DescribeStream(const QualifiedName& name) = 0;
+  /// Producers of the stream whose ids begin with `id_prefix`, as far as the pipelines that read it
+  /// remember them.
+  virtual Result<std::vector<ProducerDescription>> ListProducers(const QualifiedName& stream,
+                                                                 const std::string& id_prefix) = 0;
   /// Moves every partition's watermark to `to`; kPlusInfinity closes everything.
   virtual Status AdvanceStream(const QualifiedName& name, Micros to) = 0;
   virtual Result<std::vector<PipelineDescription>> ListPipelines() = 0;

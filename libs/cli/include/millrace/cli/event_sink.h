@@ -20,8 +20,12 @@ struct RefusedEvent {
 struct SinkOptions {
   QualifiedName stream;
   std::string producer_id;
-  /// From the sink's threads, once for each event refused for good, before Flush() returns.
+  /// Events are judged and go no further; acknowledged ones would have been taken.
+  bool dry_run = false;
+  /// One of the two, from the sink's threads, once for each event, before Flush() returns: it was
+  /// refused for good, or acknowledged.
   std::function<void(RefusedEvent)> on_refused;
+  std::function<void(int64_t sequence)> on_acknowledged{};  ///< may be empty
 };
 
 struct SinkCounters {

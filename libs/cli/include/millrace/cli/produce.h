@@ -15,7 +15,9 @@ struct ProduceOptions {
   std::optional<std::string> format{};  ///< "csv" or "json"; by name or first byte if absent
   double rate = 0;                      ///< events a second; 0: as fast as they are taken
   std::optional<std::string> producer_id{};
-  bool end = false;  ///< afterwards the stream is at its end
+  bool end = false;                      ///< afterwards the stream is at its end
+  std::optional<std::string> rejects{};  ///< file for refused records; another for the reasons
+  bool dry_run = false;                  ///< judges every record, sends none
 };
 
 inline constexpr std::string_view kDefaultProducerId = "produce";

@@ -19,15 +19,19 @@ struct CsvRecord {
   int64_t line = 0;  ///< where it begins, from 1
   std::vector<CsvField> fields;
   std::string error;  ///< why it cannot be read; then the rest of its line was skipped
+  std::string text;   ///< as it stands in the input, without its line end; only if it is kept
 };
 
-/// Reads CSV as RFC 4180 has it, with LF or CRLF; blank lines and a byte order mark are skipped.
-/// Bounded: a record has at most ReadBuffer::kMaxRecordBytes and kMaxFields fields.
+/// Reads CSV as RFC 4180 has it; LF, CRLF and CR alone end a line. Blank lines and a byte order
+/// mark are skipped. Bounded: a record has at most ReadBuffer::kMaxRecordBytes and kMaxFields
+/// fields.
 class CsvReader {
  public:
   static constexpr size_t kMaxFields = 4'096;
 
-  explicit CsvReader(ByteSource* source) : buffer_(source) {}
+  /// `keep_text`: records have their text.
+  explicit CsvReader(ByteSource* source, bool keep_text = false)
+      : buffer_(source), keep_text_(keep_text) {}
 
   /// False: the end. A record that cannot be read is one with `error`; an Error means that nothing
   /// more can be read.
@@ -40,9 +44,11 @@ class CsvReader {
   Outcome Parse(CsvRecord* record);
   Outcome ParseQuoted(char** at, CsvRecord* record);
   void SkipLine(char* at, std::string error, CsvRecord* record);
-  void Finish(const char* next, CsvRecord* record);
+  bool EndsInside(const char* at);
+  void Finish(const char* end, CsvRecord* record);
 
   ReadBuffer buffer_;
+  const bool keep_text_;
   const char* next_ = nullptr;  ///< where the next record begins, once this one is not needed
   int64_t line_ = 1;
   int64_t lines_inside_ = 0;

@@ -25,6 +25,7 @@ struct ColumnDescription {
   std::string name;
   std::string type;  ///< as in SQL
   bool not_null = false;
+  bool quoted = false;  ///< of a stream: events must spell the name exactly so
 };
 
 struct StreamDescription {
@@ -66,6 +67,9 @@ struct PipelineDescription {
   int32_t semantics_version = 0;
   std::string plan;
   std::string result_files;  ///< path or URL of its result files: a pattern for readers of Parquet
+  int64_t late = 0;          ///< events that came too late for a window, so far
+  int64_t quarantined = 0;   ///< events that could not be used, so far
+  int64_t open_windows = 0;  ///< windows with events that have not closed
 };
 
 struct ShardDescription {
@@ -96,6 +100,11 @@ struct ResultColumn {
   Type type = Type::kInt;
 };
 
+struct ProducerDescription {
+  std::string id;
+  int64_t end_sequence = 0;  ///< the number behind the largest that was read
+};
+
 /// Asks a server what operators ask. Every call blocks until it is answered, at most the timeout
 /// (waiting queries: an hour). kUnavailable: the server cannot be reached; else what it says.
 /// Threads: any.
@@ -110,6 +119,11 @@ class OperationsClient {
   Result<std::vector<AppliedStatement>> Apply(const std::string& sql);
   Result<std::vector<StreamDescription>> ListStreams(const std::string& name_space = {});
   Result<StreamDescription> DescribeStream(const std::string& name_space, const std::string& name);
+  /// Producers whose ids begin with `id_prefix`, as the shards of the stream remember them, at most
+  /// 100.
+  Result<std::vector<ProducerDescription>> ListProducers(const std::string& name_space,
+                                                         const std::string& stream,
+                                                         const std::string& id_prefix);
   /// kPlusInfinity closes everything.
   Status AdvanceStream(const std::string& name_space, const std::string& name, Micros to);
   Result<std::vector<PipelineDescription>> ListPipelines(const std::string& name_space = {});

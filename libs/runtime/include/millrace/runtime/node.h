@@ -45,6 +45,9 @@ class Node : public Operations, public control::ControlClient {
 
   Task<Result<std::vector<AppliedStatement>>> Apply(std::string sql) override;
   Task<Result<std::vector<StreamInfo>>> ListStreams() override;
+  Task<Result<std::vector<ProducerInfo>>> ListProducers(std::string name_space, std::string stream,
+                                                        Principal principal,
+                                                        std::string prefix) override;
   Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) override;
   Task<Result<std::vector<PipelineInfo>>> ListPipelines() override;
   Task<Status> DropPipeline(std::string name_space, std::string name) override;

@@ -30,6 +30,9 @@ struct PipelineInfo {
   std::string state;  ///< the worst of its shards': halted, stopped, opening, running
   Micros watermark = kMinusInfinity;  ///< the least of its shards
   std::string result_files;           ///< pattern for readers of Parquet files
+  int64_t late = 0;                   ///< events of its shards that came too late for a window
+  int64_t quarantined = 0;            ///< events of its shards that could not be used
+  int64_t open_windows = 0;           ///< windows of its shards with events that have not closed
 };
 
 struct ShardInfo {
@@ -43,6 +46,14 @@ struct ShardInfo {
   Offset end_offset;  ///< of its partition
   CutNumber last_cut;
   Micros watermark = kMinusInfinity;
+  int64_t late = 0;
+  int64_t quarantined = 0;
+  int64_t open_windows = 0;
+};
+
+struct ProducerInfo {
+  std::string id;
+  int64_t end = 0;  ///< the number behind the largest that a shard of the stream has read
 };
 
 /// What operators and dashboards ask of a cluster; the gRPC services and the CLI stand on it.
@@ -57,6 +68,14 @@ class Operations {
   /// and nothing was applied.
   virtual Task<Result<std::vector<AppliedStatement>>> Apply(std::string sql) = 0;
   virtual Task<Result<std::vector<StreamInfo>>> ListStreams() = 0;
+  /// Most that ListProducers gives.
+  static constexpr size_t kMostProducers = 100;
+  /// Producers of the stream whose ids begin with `prefix`, as the shards that read it remember
+  /// them, by id. A stream that no pipeline reads has none.
+  virtual Task<Result<std::vector<ProducerInfo>>> ListProducers(std::string name_space,
+                                                                std::string stream,
+                                                                Principal principal,
+                                                                std::string prefix) = 0;
   /// Appends an Advance to every partition of a stream; kPlusInfinity closes everything.
   virtual Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) = 0;
   virtual Task<Result<std::vector<PipelineInfo>>> ListPipelines() = 0;

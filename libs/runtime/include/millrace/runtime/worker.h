@@ -43,6 +43,10 @@ class Worker {
   Task<> Drain();
 
   std::vector<ShardInfo> Info() const;
+  /// Of the shards that read the stream, at most Operations::kMostProducers each.
+  std::vector<ProducerInfo> FindProducers(const std::string& name_space, const std::string& stream,
+                                          const Principal& principal,
+                                          const std::string& prefix) const;
   std::shared_ptr<Shard> Find(const ShardId& shard) const;
   /// Waits until the shard's serving sinks hold all that the records below `offset` made.
   /// kUnavailable: it does not run, or has not come so far by `deadline` (monotonic).

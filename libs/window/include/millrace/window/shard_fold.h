@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -102,6 +103,12 @@ class FrozenFold {
   std::unique_ptr<Content> content_;
 };
 
+/// A producer whose events count once.
+struct KnownProducer {
+  std::string id;
+  int64_t end = 0;  ///< the number behind the largest that was read
+};
+
 /// Turns a partition's records into windowed results, by the rules of docs/semantics.md. Holds no
 /// clock, no I/O and no threads: the same records give the same bytes of state and output on every
 /// machine, however they are batched and wherever the fold is frozen and restored.
@@ -142,6 +149,9 @@ class ShardFold {
   /// A window, a pending revision or an unfinished file is held, so time must go on in the log.
   bool needs_ticks() const;
   size_t open_windows() const;
+  /// Of a principal, those whose ids begin with `prefix`, at most `most`.
+  std::vector<KnownProducer> FindProducers(std::string_view principal, std::string_view prefix,
+                                           size_t most) const;
   size_t state_bytes() const;
   /// Last number given out by an output; 0: none.
   int64_t last_seq(Output output) const;
