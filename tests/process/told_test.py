@@ -182,7 +182,7 @@ class Recovering(unittest.TestCase):
     def test_while_it_recovers_a_server_says_so(self):
         # Opening the log waits for somebody who writes this file.
         os.makedirs(os.path.join(self.data_dir, 'log'))
-        os.mkfifo(os.path.join(self.data_dir, 'log', 'CURRENT'))
+        os.mkfifo(os.path.join(self.data_dir, 'log', 'topics'))
         grpc, admin = self.free_address(), self.free_address()
         dev = subprocess.Popen(self.dev(grpc, admin), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
