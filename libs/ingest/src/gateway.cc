@@ -235,7 +235,7 @@ std::optional<RequestError> Gateway::Core::Refuse(const PublishRequest& request,
   const InFlightBytes& in_flight = *context->in_flight;
   const size_t limit = context->options.in_flight_bytes;
   if (in_flight.total() > 0 && in_flight.total() + CostOf(request, bytes) > limit) {
-    context->metrics.CountBackpressure("in_flight_bytes");
+    context->metrics.backpressure_in_flight_bytes->Add();
     return RequestError{Code::kResourceExhausted, "OVERLOADED",
                         "the gateway holds as many unanswered bytes as it may; send the same "
                         "numbers again after the delay bytes=" +

@@ -220,7 +220,7 @@ Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack p
 void PartitionWriter::Finish(const Pack& pack, const Result<Offset>& appended) {
   std::shared_ptr<const EventError> error;
   if (!appended.ok()) {
-    context_->metrics.CountLogError(appended.error().code);
+    context_->metrics.log_errors.at(appended.error().code)->Add();
     static LogRateLimit limit(10);
     limit.Warn("an append failed", {{"topic", stream_->topic},
                                     {"partition", partition_.value},

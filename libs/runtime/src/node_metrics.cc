@@ -25,15 +25,23 @@ Task<> Node::MetricsLoop() {
     shards[state] =
         &metrics->GetGauge("millrace_coordinator_shards", "Shards by state.", {{"state", state}});
   }
-  std::map<control::Verdict, int64_t> exported;
+  constexpr std::array kReasons = {control::Verdict::kNotLeader, control::Verdict::kStale,
+                                   control::Verdict::kDuplicate, control::Verdict::kUnknown,
+                                   control::Verdict::kConflict,  control::Verdict::kUnreadable};
+  std::map<control::Verdict, Counter*> skipped;
+  for (const control::Verdict reason : kReasons) {
+    skipped[reason] = &metrics->GetCounter(
+        "millrace_coordinator_control_records_skipped_total",
+        "Records of the control log that were not valid at their place, since the process began.",
+        {{"reason", std::string(control::VerdictName(reason))}});
+  }
+  // What was folded at the start is not of this process.
+  std::map<control::Verdict, int64_t> exported = control_.skipped();
   while (!stopped_) {
     leader.Set(control_.fold().leader() == wiring_.name ? 1 : 0);
     for (const auto& [verdict, count] : control_.skipped()) {
-      metrics
-          ->GetCounter("millrace_coordinator_control_records_skipped_total",
-                       "Records of the control log that were not valid at their place.",
-                       {{"reason", std::string(control::VerdictName(verdict))}})
-          .Add(static_cast<double>(count - std::exchange(exported[verdict], count)));
+      skipped.at(verdict)->Add(
+          static_cast<double>(count - std::exchange(exported[verdict], count)));
     }
     const auto infos = co_await ListShards();
     if (infos.ok()) {

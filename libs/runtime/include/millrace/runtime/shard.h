@@ -85,6 +85,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Epoch epoch() const { return epoch_; }
   bool has_fold() const { return fold_ != nullptr; }
   const window::ShardFold& fold() const { return *fold_; }
+  /// The ledger as it was restored; empty for a shard that began at the start.
+  const window::Ledger& ledger_at_opening() const { return ledger_at_opening_; }
   size_t outbox_rows(Output output) const { return outbox_.rows_owed(output); }
   CutNumber last_cut() const { return last_cut_; }
   Offset committed_offset() const { return committed_offset_; }
@@ -149,6 +151,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   bool fenced_ = false;
 
   std::unique_ptr<window::ShardFold> fold_;
+  window::Ledger ledger_at_opening_;
   Offset next_offset_;
   /// While rows of the last item are still to come: the next offset after it.
   std::optional<Offset> steps_to_;
