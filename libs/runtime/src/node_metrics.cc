@@ -19,6 +19,13 @@ Task<> Node::MetricsLoop() {
   Gauge& leader =
       metrics->GetGauge("millrace_coordinator_leader", "1 while this process is the leader.",
                         {{"node", wiring_.name}});
+  const auto failing = [&](const char* part) -> Gauge& {
+    return metrics->GetGauge("millrace_coordinator_failing",
+                             "1 while a part of the coordinator fails and is tried again.",
+                             {{"part", part}});
+  };
+  Gauge& control_failing = failing("control");
+  Gauge& definitions_failing = failing("definitions");
   std::map<std::string, Gauge*> shards;
   for (const ShardPhase phase : kPhases) {
     const std::string state(PhaseName(phase));
@@ -38,6 +45,8 @@ Task<> Node::MetricsLoop() {
   // What was folded at the start is not of this process.
   std::map<control::Verdict, int64_t> exported = control_.skipped();
   while (!stopped_) {
+    control_failing.Set(control_.failure().empty() ? 0 : 1);
+    definitions_failing.Set(troubles_.any() ? 1 : 0);
     leader.Set(control_.fold().leader() == wiring_.name ? 1 : 0);
     for (const auto& [verdict, count] : control_.skipped()) {
       skipped.at(verdict)->Add(

@@ -65,6 +65,13 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
                         "How far the last append time read lies ahead of this process's clock.");
   halted_ = gauge("millrace_worker_halted", "1 while the shard is halted.");
   last_cut_ = gauge("millrace_worker_last_cut_number", "Number of the last committed checkpoint.");
+  for (const std::string_view part : kShardParts) {
+    MetricLabels with_part = labels;
+    with_part.emplace_back("part", part);
+    failing_[part] =
+        &registry->GetGauge("millrace_worker_failing",
+                            "1 while a part of the shard fails and is tried again.", with_part);
+  }
   for (int o = 1; o <= kOutputs; ++o) {
     MetricLabels with_sink = labels;
     with_sink.emplace_back("sink", OutputName(static_cast<Output>(o)));
@@ -81,6 +88,7 @@ void ShardMetrics::SetTime(std::string_view name, std::string_view help, Micros 
 
 void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
   halted_->Set(shard.phase() == ShardPhase::kHalted ? 1 : 0);
+  for (const auto& [part, gauge] : failing_) gauge->Set(shard.troubles().failing(part) ? 1 : 0);
   if (shard.phase() == ShardPhase::kOpening || !shard.has_fold()) return;
   const bool opened = opening_.owner_before(shard.weak_from_this()) ||
                       shard.weak_from_this().owner_before(opening_);
@@ -127,6 +135,7 @@ void ShardMetrics::Clear() {
        {open_windows_, state_bytes_, lag_records_, lag_seconds_, append_ahead_, halted_})
     gauge->Set(0);
   for (const auto& [output, rows] : outbox_rows_) rows->Set(0);
+  for (const auto& [part, gauge] : failing_) gauge->Set(0);
   for (const Counted& counted : ledger_) counted.gauge->Set(0);
   skipped_.gauge->Set(0);
 }

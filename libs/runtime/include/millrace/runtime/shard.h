@@ -13,6 +13,7 @@
 #include "millrace/runtime/outbox.h"
 #include "millrace/runtime/ports.h"
 #include "millrace/runtime/shard_telemetry.h"
+#include "millrace/runtime/troubles.h"
 #include "millrace/window/shard_fold.h"
 
 namespace millrace::runtime {
@@ -77,6 +78,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void Stop();
   ShardPhase phase() const { return phase_; }
   const std::string& message() const { return message_; }
+  /// What fails while the shard runs: its sinks, its cuts, its log.
+  Troubles& troubles() { return troubles_; }
+  const Troubles& troubles() const { return troubles_; }
   /// A sink went back behind what the outbox holds: the owner must open the shard anew.
   bool reopen() const { return reopen_; }
   bool fenced() const { return fenced_; }
@@ -147,6 +151,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   ShardPhase phase_ = ShardPhase::kOpening;
   std::string message_;
+  Troubles troubles_{id_.ToString()};
   bool reopen_ = false;
   bool fenced_ = false;
 

@@ -43,6 +43,7 @@ class ShardMetrics {
   Gauge* append_ahead_;
   Micros level_at_ = 0;  ///< when the shard was last seen to have read everything; 0: never
   Gauge* halted_;
+  std::map<std::string_view, Gauge*> failing_;
   Gauge* last_cut_;
   std::map<Output, Gauge*> outbox_rows_;
 };
