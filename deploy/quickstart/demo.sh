@@ -114,7 +114,7 @@ printf 'Too late for a window: %s flights of delays_hourly, %s of delays_rolling
 
 say "The ledger, as /metrics has it (every event has exactly one fate):"
 # The metrics follow the shards within a second or so.
-sum_read='/^millrace_worker_events_total.*result="read"/ { n += $2 } END { printf "%d", n }'
+sum_read='/^millrace_worker_ledger_events_read\{/ { n += $2 } END { printf "%d", n }'
 deadline=$((SECONDS + ledger_seconds))
 while [ "$(curl -fsS "http://$admin/metrics" | awk "$sum_read")" -lt $((2 * expect_events)) ]; do
   [ $SECONDS -lt $deadline ] || break
@@ -123,10 +123,13 @@ done
 # The sums over all partitions; the status tells whether the ledger balances and is complete.
 balanced=yes
 curl -fsS "http://$admin/metrics" | awk -v events="$expect_events" '
-  /^millrace_worker_(events|pairs|rows)_total\{/ {
-    kind = $1; sub(/^millrace_worker_/, "", kind); sub(/_total.*/, "", kind)
+  /^millrace_worker_ledger_(events|pairs|rows)[_{]/ {
+    kind = $1; sub(/^millrace_worker_ledger_/, "", kind); sub(/\{.*/, "", kind)
     pipeline = $1; sub(/.*pipeline="/, "", pipeline); sub(/".*/, "", pipeline)
-    result = $1; sub(/.*result="/, "", result); sub(/".*/, "", result)
+    # A total has a name of its own: events_read, pairs_assigned, rows_due.
+    result = $1
+    if (!sub(/.*result="/, "", result)) { result = kind; sub(/^[a-z]+_/, "", result); sub(/_.*/, "", kind) }
+    sub(/".*/, "", result)
     n[pipeline, kind, result] += $2
     seen[pipeline] = 1
   }
@@ -178,7 +181,7 @@ Try:
   duckdb -c "SELECT origin, max(late_flights) FROM \\
     '$(files_of delays_rolling)' \\
     GROUP BY origin ORDER BY 2 DESC LIMIT 5"
-  curl -s http://$admin/metrics | grep millrace_worker_events_total
+  curl -s http://$admin/metrics | grep millrace_worker_ledger_events
   $millrace --server $grpc results delays_hourly --key origin=LAX --from 2001-01-05 --to 2001-01-06
   $millrace --server $grpc late delays_hourly
 TXT

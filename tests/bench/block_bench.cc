@@ -30,12 +30,12 @@ EventBatch Events(const StreamSpec& stream, int rows) {
   for (int i = 0; i < rows; ++i) {
     char key[24];
     std::snprintf(key, sizeof key, "key-%07d-%06d", i * 7919 % 10'000, i % 3);
-    auto& c = b.columns();
-    c[0].AppendInteger(1'000'000'000'000'000 + i * 10);
-    c[1].AppendText(key);
-    c[2].AppendInteger(i * 31);
-    c[3].AppendDouble(i * 0.25);
-    c[4].AppendInteger(i % 100);
+    const auto c = [&](size_t column) -> ColumnData& { return b.column(column); };
+    c(0).AppendInteger(1'000'000'000'000'000 + i * 10);
+    c(1).AppendText(key);
+    c(2).AppendInteger(i * 31);
+    c(3).AppendDouble(i * 0.25);
+    c(4).AppendInteger(i % 100);
     b.EndRow(p, i);
   }
   return b.Build();

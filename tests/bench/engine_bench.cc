@@ -46,9 +46,9 @@ std::vector<EventBatch> Batches(const StreamSpec& stream, uint64_t keys, int64_t
     const int16_t producer = builder.AddProducer("local", "bench", sequence);
     for (uint32_t i = 0; i < kBatch; ++i) {
       const Micros late = random() % 20 == 0 ? static_cast<Micros>(random() % (2 * kSecond)) : 0;
-      builder.columns()[0].AppendInteger(now + i * 10 - late);
-      builder.columns()[1].AppendText("key-" + std::to_string(random() % keys));
-      builder.columns()[2].AppendInteger(static_cast<int64_t>(random() % 1000));
+      builder.column(0).AppendInteger(now + i * 10 - late);
+      builder.column(1).AppendText("key-" + std::to_string(random() % keys));
+      builder.column(2).AppendInteger(static_cast<int64_t>(random() % 1000));
       builder.EndRow(producer, sequence++);
     }
     batches.push_back(builder.Build());

@@ -47,3 +47,21 @@ TEST_CASE("the body of a block is what Arrow's own reader takes for a record bat
   CHECK(read->num_rows() == 100);
   CHECK(read->ValidateFull().ok());
 }
+
+TEST_CASE("bits beyond the columns, and more rows than the body can hold, are refused") {
+  const StreamSpec stream = test::BlockStream();
+  const block_arrow::ArrowBlockCodec codec;
+  const std::string block = codec.Encode(stream, test::RandomBatch(stream, 4, 100)).value();
+  const auto refused = [&](size_t at, uint8_t byte) {
+    std::string changed = block;
+    changed[at] = static_cast<char>(byte);
+    FixChecksum(&changed);
+    return !codec.Decode(stream, Buffer::Own(std::move(changed)), Offset(0), 0).ok();
+  };
+  REQUIRE(block[32] == 7);
+  REQUIRE(block[33] == 0x7f);
+  CHECK_FALSE(refused(33, 0x7f));
+  CHECK(refused(33, 0xff));
+  CHECK(refused(33, 0x7d));
+  CHECK(refused(23, 0x7f));
+}

@@ -35,21 +35,21 @@ inline EventBatch RandomBatch(const StreamSpec& stream, uint32_t seed, size_t ro
   const int16_t first = b.AddProducer("local", "", 0);
   const int16_t second = b.AddProducer("tenant", "p\xc3\xa9", 1'000'000'007);
   for (size_t i = 0; i < rows; ++i) {
-    auto& c = b.columns();
+    const auto c = [&](size_t column) -> ColumnData& { return b.column(column); };
     const int64_t times[] = {kMinEventTime, kMaxEventTime, 0, -1, static_cast<int64_t>(random())};
-    c[0].AppendInteger(times[pick(5)]);
+    c(0).AppendInteger(times[pick(5)]);
     const int64_t ints[] = {std::numeric_limits<int32_t>::min(), 0,
                             std::numeric_limits<int32_t>::max()};
-    pick(4) ? c[1].AppendInteger(ints[pick(3)]) : c[1].AppendNull();
+    pick(4) ? c(1).AppendInteger(ints[pick(3)]) : c(1).AppendNull();
     const int64_t bigs[] = {std::numeric_limits<int64_t>::min(), 0,
                             std::numeric_limits<int64_t>::max()};
-    pick(4) ? c[2].AppendInteger(bigs[pick(3)]) : c[2].AppendNull();
+    pick(4) ? c(2).AppendInteger(bigs[pick(3)]) : c(2).AppendNull();
     const double reals[] = {-0.0, 0.1, std::numeric_limits<double>::infinity(), 1e-320};
-    pick(4) ? c[3].AppendDouble(reals[pick(4)]) : c[3].AppendNull();
+    pick(4) ? c(3).AppendDouble(reals[pick(4)]) : c(3).AppendNull();
     const char* texts[] = {"", "a", "\xe2\x82\xac", "a longer text that fits nowhere inline"};
-    c[4].AppendText(texts[pick(4)]);
-    pick(3) ? c[5].AppendText(texts[pick(4)]) : c[5].AppendNull();
-    pick(3) ? c[6].AppendInteger(pick(2)) : c[6].AppendNull();
+    c(4).AppendText(texts[pick(4)]);
+    pick(3) ? c(5).AppendText(texts[pick(4)]) : c(5).AppendNull();
+    pick(3) ? c(6).AppendInteger(pick(2)) : c(6).AppendNull();
     const int16_t who = pick(4) == 0 ? int16_t{-1} : pick(2) ? first : second;
     b.EndRow(who, who < 0 ? 0 : pick(1u << 31) << 20,
              stream.keep_raw && pick(3) ? "{\"raw\":1}" : "");
@@ -114,15 +114,60 @@ inline void CheckBlockContract(const BlockCodec& codec, void (*fix)(std::string*
   SECTION("a batch without identities reads back without them") {
     BatchBuilder b(stream);
     b.BeginRecord(Offset(0), 0);
-    b.columns()[0].AppendInteger(5);
+    b.column(0).AppendInteger(5);
     for (size_t i = 1; i < stream.columns.size(); ++i) {
-      stream.columns[i].not_null ? b.columns()[i].AppendText("x") : b.columns()[i].AppendNull();
+      stream.columns[i].not_null ? b.column(i).AppendText("x") : b.column(i).AppendNull();
     }
     b.EndRow(-1, 0);
     const EventBatch out = decode(codec.Encode(stream, b.Build()).value()).value();
     CHECK(out.producer == nullptr);
     CHECK(out.producers.empty());
     CHECK(out.columns[1].IsNull(0));
+  }
+
+  SECTION("a column that is NULL in every row costs next to nothing, one with a value reads back") {
+    StreamSpec wide = stream;
+    for (int i = 0; i < 1'000; ++i) {
+      const Type types[] = {Type::kInt, Type::kBigint, Type::kDouble, Type::kText, Type::kBool};
+      wide.columns.push_back({"w" + std::to_string(i), types[i % 5], false});
+    }
+    const size_t rows = 2'000;
+    const auto block = [&](const StreamSpec& s, size_t filled) {
+      BatchBuilder b(s);
+      b.BeginRecord(Offset(0), 0);
+      for (size_t row = 0; row < rows; ++row) {
+        b.column(0).AppendInteger(static_cast<int64_t>(row));
+        b.column(4).AppendText("x");
+        if (filled > 0 && row % 3 == 1) b.column(filled).AppendInteger(7);
+        b.EndRow(-1, 0);
+      }
+      return codec.Encode(s, b.Build()).value();
+    };
+    const std::string narrow = block(stream, 0);
+    const std::string bytes = block(wide, 0);
+    CHECK(bytes.size() < narrow.size() + 200);
+    const size_t filled = stream.columns.size() + 500;  // an int
+    const std::string more = block(wide, filled);
+    CHECK(more.size() < narrow.size() + 5 * rows);
+    const EventBatch out = codec.Decode(wide, Buffer::Own(more), Offset(0), 0).value();
+    REQUIRE(out.columns.size() == wide.columns.size());
+    for (size_t row = 0; row < rows; ++row) {
+      for (size_t c = 1; c < out.columns.size(); ++c)
+        REQUIRE(out.columns[c].IsNull(row) == (c != 4 && (c != filled || row % 3 != 1)));
+      CHECK(out.columns[0].Integer(row) == static_cast<int64_t>(row));
+    }
+    CHECK(out.columns[filled].Integer(1) == 7);
+    CHECK(TouchAll(out) > 0);
+  }
+
+  SECTION("a NOT NULL column that is left out is refused") {
+    BatchBuilder b(stream);
+    b.BeginRecord(Offset(0), 0);
+    const size_t without = GENERATE(size_t{0}, size_t{4});
+    if (without != 0) b.column(0).AppendInteger(5);
+    if (without != 4) b.column(4).AppendText("x");
+    b.EndRow(-1, 0);
+    CHECK(decode(codec.Encode(stream, b.Build()).value()).error().code == Code::kCorruption);
   }
 
   SECTION("a block may lie at any address") {
@@ -141,10 +186,10 @@ inline void CheckBlockContract(const BlockCodec& codec, void (*fix)(std::string*
     BatchBuilder b(stream);
     b.BeginRecord(Offset(0), 0);
     for (int r = 0; r < 4; ++r) {
-      b.columns()[0].AppendInteger(5);
+      b.column(0).AppendInteger(5);
       for (size_t i = 1; i < stream.columns.size(); ++i) {
-        stream.columns[i].not_null ? b.columns()[i].AppendText(std::string(800'000, 'x'))
-                                   : b.columns()[i].AppendNull();
+        stream.columns[i].not_null ? b.column(i).AppendText(std::string(800'000, 'x'))
+                                   : b.column(i).AppendNull();
       }
       b.EndRow(-1, 0);
     }

@@ -63,9 +63,10 @@ TEST_CASE("a parser that has learned a shape gives what a new one gives") {
     const auto verdict = parser.Parse(json, &out);
     std::string text = std::string(ReasonName(verdict.reason)) + " " + verdict.detail;
     if (verdict.reason != Reason::kNone) return text;
-    for (const ColumnData& c : out.columns())
-      text += "|" + ValueText(Value::From(c.View(), out.rows()));
-    out.AbandonRow();
+    out.EndRow(-1, 0);
+    const EventBatch batch = out.Build();
+    out.BeginRecord(Offset(0), 0);
+    for (const Column& c : batch.columns) text += "|" + ValueText(Value::From(c, 0));
     return text;
   };
   const std::string shapes[] = {

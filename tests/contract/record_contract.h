@@ -27,16 +27,19 @@ inline void CheckRecordContract(const RecordParsers& parsers) {
   const auto parser = parsers.ForStream(stream);
   BatchBuilder out(stream);
   out.BeginRecord(Offset(0), 0);
+  /// A batch of one row: what the parser appended, and NULL.
+  const auto row = [&] {
+    out.EndRow(-1, 0);
+    EventBatch batch = out.Build();
+    out.BeginRecord(Offset(0), 0);
+    return batch;
+  };
   const auto reason = [&](std::string_view json) {
     const auto verdict = parser->Parse(json, &out);
-    for (const ColumnData& c : out.columns())
-      REQUIRE(c.rows() == out.rows() + (verdict.reason == Reason::kNone ? 1 : 0));
-    if (verdict.reason == Reason::kNone) {
-      CHECK(verdict.detail.empty());
-      out.AbandonRow();
-    } else {
-      CHECK_FALSE(verdict.detail.empty());
-    }
+    CHECK(verdict.detail.empty() == (verdict.reason == Reason::kNone));
+    const EventBatch batch = row();
+    if (verdict.reason != Reason::kNone)
+      for (const Column& c : batch.columns) REQUIRE(c.IsNull(0));
     return verdict.reason;
   };
   /// The value of `column` in an event that has `member` beside what it must have.
@@ -44,11 +47,10 @@ inline void CheckRecordContract(const RecordParsers& parsers) {
     const auto verdict =
         parser->Parse(R"({"ts":"2001-01-01T00:00:00Z","k":"a",)" + member + "}", &out);
     if (verdict.reason != Reason::kNone) return std::string(ReasonName(verdict.reason));
+    const EventBatch batch = row();
     std::string text;
     for (size_t i = 0; i < stream.columns.size(); ++i)
-      if (stream.columns[i].name == column)
-        text = ValueText(Value::From(out.columns()[i].View(), out.rows()));
-    out.AbandonRow();
+      if (stream.columns[i].name == column) text = ValueText(Value::From(batch.columns[i], 0));
     return text;
   };
 

@@ -67,9 +67,10 @@ class Dev:
 
     def ledger(self, pipeline, result):
         total = 0
+        family = "events_read" if result == "read" else "events"
         for line in self.get("/metrics")[1].splitlines():
-            if (line.startswith("millrace_worker_events_total{")
-                    and f'pipeline="{pipeline}"' in line and f'result="{result}"' in line):
+            if (line.startswith(f"millrace_worker_ledger_{family}{{") and f'pipeline="{pipeline}"' in line
+                    and (result == "read" or f'result="{result}"' in line)):
                 total += int(float(line.split()[-1]))
         return total
 

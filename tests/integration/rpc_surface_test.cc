@@ -310,8 +310,10 @@ TEST_CASE("a stream is read no further than its bound of unanswered batches") {
   reader.join();
   CHECK(in_order == 20);
   CHECK(stream->Finish().ok());
-  const double batch = 1'000 * (29 + 64);
-  CHECK(most == 4 * batch);
+  // Four requests, and what they have become so far.
+  const double batch = 1'000 * (29 + 200);
+  CHECK(most >= 4 * batch);
+  CHECK(most < 5 * batch);
 }
 
 }  // namespace millrace

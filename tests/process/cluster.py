@@ -214,11 +214,14 @@ def metrics(dev, family):
 
 
 def ledger(dev, pipeline):
-    """Sums of the ledger metrics over partitions."""
+    """The ledger of a pipeline, summed over partitions, by the names of docs/semantics.md."""
     total = {}
-    for labels, value in metrics(dev, 'millrace_worker_(?:events|pairs|rows)_total'):
-        if labels['pipeline'] == pipeline:
-            total[labels['result']] = total.get(labels['result'], 0) + int(value)
+    for family, name in (('events', None), ('pairs', None), ('rows', None), ('events_read', 'read'),
+                         ('pairs_assigned', 'assigned'), ('pairs_accepted_late', 'accepted_late'), ('rows_due', 'due')):
+        for labels, value in metrics(dev, 'millrace_worker_ledger_' + family):
+            if labels['pipeline'] == pipeline:
+                result = name or labels['result']
+                total[result] = total.get(result, 0) + int(value)
     return total
 
 

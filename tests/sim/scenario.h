@@ -64,9 +64,9 @@ struct Scenario {
       } else {
         BatchBuilder builder(stream);
         builder.BeginRecord(Offset(0), 0);
-        builder.columns()[0].AppendInteger(t);
-        builder.columns()[1].AppendText(k);
-        builder.columns()[2].AppendInteger(1);
+        builder.column(0).AppendInteger(t);
+        builder.column(1).AppendText(k);
+        builder.column(2).AppendInteger(1);
         builder.EndRow(builder.AddProducer("local", "p", 0), ++sequence);
         entry.value = block_arrow::ArrowBlockCodec().Encode(stream, builder.Build()).value();
       }

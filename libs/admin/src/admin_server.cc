@@ -86,7 +86,12 @@ using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue(nullptr));
 class Pool final : public httplib::TaskQueue {
  public:
   Pool() {
-    for (size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Work(); });
+    try {
+      for (size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Work(); });
+    } catch (...) {
+      shutdown();
+      throw;
+    }
   }
 
   Enqueued enqueue(std::function<void()> fn) override {

@@ -8,7 +8,7 @@ namespace millrace::block_arrow {
 
 // docs/formats/block.md.
 inline constexpr std::string_view kMagic = "MRB1";
-inline constexpr uint16_t kVersion = 2;
+inline constexpr uint16_t kVersion = 3;
 inline constexpr size_t kMaxProducers = 32'767;
 /// Where the bytes that the checksum covers begin.
 inline constexpr size_t kChecked = 8;
@@ -24,6 +24,9 @@ struct FixedHeader {
 static_assert(sizeof(FixedHeader) == 24);
 
 inline constexpr size_t kFixedBytes = kChecked + sizeof(FixedHeader);
+
+/// Of the bitmap behind the fixed header: a bit for each declared column, 0 = NULL in every row.
+constexpr size_t BitmapBytes(size_t columns) { return (columns + 7) / 8; }
 
 constexpr size_t RoundUp8(size_t n) { return (n + 7) & ~size_t{7}; }
 

@@ -116,6 +116,21 @@ class Columns {
     return c;
   }
 
+  /// A column that the block leaves out: NULL in every row. All of them share their memory.
+  [[gnu::noinline]] Column Absent(Type type, bool not_null) {
+    if (not_null) Fail("a NULL in a column that is NOT NULL");
+    if (zeros_ == nullptr) {
+      const size_t bytes = (rows_ + 1) * sizeof(int64_t);  // texts have one offset more than rows
+      uint8_t* const zeros = storage_->NewBytes(bytes);
+      std::memset(zeros, 0, bytes);
+      uint8_t* const ones = storage_->NewBytes(rows_);
+      std::memset(ones, 1, rows_);
+      zeros_ = zeros;
+      ones_ = ones;
+    }
+    return {type, zeros_, "", ones_};
+  }
+
   const int16_t* Producers(size_t producers) {
     if (!BeginColumn().empty()) Fail("a validity bitmap where no NULL is allowed");
     const auto* p = static_cast<const int16_t*>(Fixed(2));
@@ -211,23 +226,40 @@ class Columns {
   Storage* const storage_;
   size_t node_ = 0;
   size_t buffer_ = 0;
+  const uint8_t* zeros_ = nullptr;
+  const uint8_t* ones_ = nullptr;
   const char* problem_ = nullptr;
 };
 
-/// The producers, and how many bytes they took with their padding. False: damaged.
-bool ReadProducers(std::string_view in, size_t count, std::vector<Producer>* out, size_t* bytes) {
+/// What lies between the fixed header and the body.
+struct Table {
+  std::string_view in_body;  ///< a bit for each declared column
+  std::vector<Producer> producers;
+  size_t bytes = 0;  ///< with the padding
+
+  bool InBody(size_t column) const {
+    return (static_cast<uint8_t>(in_body[column / 8]) >> (column % 8) & 1) != 0;
+  }
+};
+
+/// nullptr: read; otherwise what is wrong.
+const char* ReadTable(std::string_view in, size_t columns, size_t producers, Table* out) {
   ByteReader r(in);
-  out->reserve(std::min(count, in.size() / 10));
-  for (size_t i = 0; i < count && r.ok(); ++i) {
-    Producer& p = out->emplace_back();
+  if (r.Varint() != columns) return "another number of columns";
+  out->in_body = r.Raw(BitmapBytes(columns));
+  if (!r.ok()) return "no bits of the columns";
+  if (columns % 8 != 0 && static_cast<uint8_t>(out->in_body.back()) >> (columns % 8) != 0)
+    return "bits beyond the columns";
+  out->producers.reserve(std::min(producers, in.size() / 10));
+  for (size_t i = 0; i < producers && r.ok(); ++i) {
+    Producer& p = out->producers.emplace_back();
     p.principal = r.Text();
     p.id = r.Text();
     p.acked_below = r.Fixed<int64_t>();
-    if (p.acked_below < 0) return false;
+    if (p.acked_below < 0) return "a damaged producer table";
   }
-  if (!r.ok()) return false;
-  *bytes = RoundUp8(in.size() - r.left());
-  return *bytes <= in.size();
+  out->bytes = RoundUp8(in.size() - r.left());
+  return r.ok() && out->bytes <= in.size() ? nullptr : "a damaged producer table";
 }
 
 }  // namespace
@@ -254,11 +286,11 @@ Result<EventBatch> ArrowBlockCodec::Decode(const StreamSpec& stream, Buffer valu
   if (header.rows == 0) return bad("no rows");
   if (header.producers > kMaxProducers) return bad("too many producers");
 
-  EventBatch batch;
-  size_t table_bytes = 0;
-  if (!ReadProducers(block.substr(kFixedBytes), header.producers, &batch.producers, &table_bytes))
-    return bad("a damaged producer table");
-  if (block.size() - kFixedBytes - table_bytes != header.body_length)
+  Table table;
+  if (const char* what =
+          ReadTable(block.substr(kFixedBytes), stream.columns.size(), header.producers, &table))
+    return bad(what);
+  if (block.size() - kFixedBytes - table.bytes != header.body_length)
     return bad("a body of another length");
 
   const auto storage = std::make_shared<Storage>();
@@ -270,16 +302,24 @@ Result<EventBatch> ArrowBlockCodec::Decode(const StreamSpec& stream, Buffer valu
     storage->block = std::move(value);
   }
   BatchMessage message;
-  if (const char* what = ReadBatchMessage(block.substr(kFixedBytes + table_bytes), &message))
+  if (const char* what = ReadBatchMessage(block.substr(kFixedBytes + table.bytes), &message))
     return bad(what);
-  if (message.rows != static_cast<int64_t>(header.rows)) return bad("another number of rows");
+  // Each row has a producer and a sequence. Before anything is allocated for the rows.
+  if (message.rows != static_cast<int64_t>(header.rows) ||
+      header.rows > message.body.size() / (sizeof(int16_t) + sizeof(int64_t))) {
+    return bad("another number of rows");
+  }
 
+  EventBatch batch;
+  batch.producers = std::move(table.producers);
   Columns columns(message, header.rows, storage.get());
   batch.columns.reserve(stream.columns.size());
   for (size_t i = 0; i < stream.columns.size(); ++i) {
     const bool is_time = i == static_cast<size_t>(stream.event_time);
     const ColumnSpec& spec = stream.columns[i];
-    batch.columns.push_back(columns.Next(spec.type, spec.not_null || is_time));
+    const bool not_null = spec.not_null || is_time;
+    batch.columns.push_back(table.InBody(i) ? columns.Next(spec.type, not_null)
+                                            : columns.Absent(spec.type, not_null));
     if (is_time) columns.CheckTimes(batch.columns.back().As<int64_t>());
     if (columns.problem() != nullptr) return bad(columns.problem(), spec.name);
   }

@@ -73,6 +73,10 @@ std::shared_ptr<arrow::ArrayData> ArrowColumn(const Column& column, size_t rows)
                                 std::move(buffers), validity ? arrow::kUnknownNullCount : 0);
 }
 
+bool NullInEveryRow(const Column& column, size_t rows) {
+  return column.nulls != nullptr && std::memchr(column.nulls, 0, rows) == nullptr;
+}
+
 /// The `_raw` column. nullptr: more text than its offsets can count.
 std::shared_ptr<arrow::ArrayData> RawColumn(const std::string_view* payload, size_t rows) {
   std::string text;
@@ -115,8 +119,12 @@ Result<std::string> ArrowBlockCodec::Encode(const StreamSpec& stream,
     fields.push_back(arrow::field(std::move(name), data->type));
     columns.push_back(std::move(data));
   };
-  for (size_t i = 0; i < batch.columns.size(); ++i)
+  std::string in_body(BitmapBytes(batch.columns.size()), '\0');
+  for (size_t i = 0; i < batch.columns.size(); ++i) {
+    if (NullInEveryRow(batch.columns[i], rows)) continue;
+    in_body[i / 8] = static_cast<char>(in_body[i / 8] | (1 << (i % 8)));
     add(stream.columns[i].name, ArrowColumn(batch.columns[i], rows));
+  }
   std::vector<int16_t> nobody;
   std::vector<int64_t> zeros;
   const int16_t* producer = batch.producer;
@@ -147,6 +155,8 @@ Result<std::string> ArrowBlockCodec::Encode(const StreamSpec& stream,
 
   std::string table;
   ByteWriter w(&table);
+  w.Varint(batch.columns.size());
+  w.Raw(in_body);
   for (const Producer& p : batch.producers) {
     w.Text(p.principal);
     w.Text(p.id);

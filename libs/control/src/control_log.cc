@@ -2,6 +2,7 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
+#include "millrace/base/time.h"
 #include "snapshot_reader.h"
 
 namespace millrace::control {
@@ -80,12 +81,20 @@ class ControlLog::Writer {
 };
 
 Task<> ControlLog::Follow() {
+  static LogRateLimit limit(60);
+  std::string since;
   while (!stopped_) {
     const Status read = co_await ReadOnce(std::chrono::milliseconds(500));
-    if (!read.ok()) {
-      LogWarn("cannot read the control log", {{"error", read.error().message}});
-      co_await Delay(kRetry);
+    if (read.ok()) {
+      failure_.clear();
+      continue;
     }
+    if (failure_.empty()) since = FormatTimestamp(Executor::Current().Wall());
+    failure_ = "the control log cannot be read since " + since +
+               ", it is tried again; see to the log and its disk error=\"" + read.error().message +
+               "\"";
+    limit.Warn("cannot read the control log", {{"since", since}, {"error", read.error().message}});
+    co_await Delay(kRetry);
   }
 }
 

@@ -17,7 +17,12 @@ namespace millrace {
 class ThreadDriver::BlockingPool {
  public:
   explicit BlockingPool(int threads) {
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+    try {
+      for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+    } catch (...) {
+      Stop();  // a thread that runs may not be destroyed: that would end the process without a word
+      throw;
+    }
   }
   ~BlockingPool() { Stop(); }
 

@@ -1,5 +1,7 @@
 #include "millrace/ingest/gateway.h"
 
+#include <algorithm>
+#include <list>
 #include <map>
 
 #include "judge.h"
@@ -14,11 +16,40 @@
 namespace millrace::ingest {
 namespace {
 
-/// What an event costs beside its bytes while it waits.
-constexpr size_t kEventOverhead = 64;
+/// What an event costs beside its bytes while it waits: the message it came in, the view of it and
+/// its result.
+constexpr size_t kEventOverhead = 200;
 /// Sequences that share a partition in streams without partition_key
 /// (docs/formats/partitioning.md).
 constexpr int64_t kSequenceRun = 1'024;
+
+/// Requests of a stream are packed one at a time, in the order in which they came.
+class Line {
+ public:
+  /// A place in the line, from its construction until it is destroyed.
+  class Place {
+   public:
+    explicit Place(std::shared_ptr<Line> line)
+        : line_(std::move(line)), at_(line_->places_.emplace(line_->places_.end())) {
+      if (at_ == line_->places_.begin()) at_->Set(true);
+    }
+    Place(const Place&) = delete;
+    ~Place() {
+      const bool first = at_ == line_->places_.begin();
+      line_->places_.erase(at_);
+      if (first && !line_->places_.empty()) line_->places_.front().Set(true);
+    }
+    /// Set when this is the first place.
+    Completion<bool> turn() const { return *at_; }
+
+   private:
+    const std::shared_ptr<Line> line_;
+    const std::list<Completion<bool>>::iterator at_;
+  };
+
+ private:
+  std::list<Completion<bool>> places_;
+};
 
 struct Stream {
   Stream(const std::shared_ptr<const WriterContext>& context, StreamSpec s)
@@ -29,9 +60,22 @@ struct Stream {
       partitions.push_back(std::make_shared<PartitionWriter>(context, spec, PartitionId(p)));
   }
 
+  /// What is packed so far goes out under the old definition.
+  void Redefine(const WriterContext& context, StreamSpec s) {
+    spec = std::make_shared<const StreamSpec>(std::move(s));
+    parser = context.ports.records->ForStream(*spec);
+    metrics = StreamMetrics(context.ports.metrics, *spec);
+    for (const auto& p : partitions) p->SetStream(spec);
+  }
+  bool idle() const {
+    return std::ranges::all_of(partitions, [](const auto& p) { return p->idle(); });
+  }
+
+  // A request looks at them anew after each suspension: Redefine may have changed them.
   std::shared_ptr<const StreamSpec> spec;
   std::unique_ptr<RecordParser> parser;
   StreamMetrics metrics;
+  const std::shared_ptr<Line> line = std::make_shared<Line>();
   std::vector<std::shared_ptr<PartitionWriter>> partitions;
   uint64_t next_partition = 0;
 };
@@ -77,6 +121,11 @@ LogEntry JsonEntry(const Identity& identity, int64_t sequence, std::string key,
   return entry;
 }
 
+/// What a request holds until it is answered. `bytes`: of its payloads and keys.
+size_t CostOf(const PublishRequest& request, size_t bytes) {
+  return bytes + request.producer_id.size() + request.events.size() * kEventOverhead;
+}
+
 size_t PayloadBytes(const PublishRequest& request) {
   size_t bytes = 0;
   for (const Event& e : request.events) bytes += e.payload.size() + (e.key ? e.key->size() : 0);
@@ -86,45 +135,33 @@ size_t PayloadBytes(const PublishRequest& request) {
 }  // namespace
 
 struct Gateway::Core {
-  Core(Ports ports, Options options)
-      : context(std::make_shared<WriterContext>(
-            WriterContext{ports, options, GatewayMetrics(ports.metrics)})) {}
+  Core(Ports ports, Options options) {
+    GatewayMetrics metrics(ports.metrics);
+    auto in_flight = std::make_shared<InFlightBytes>(metrics.in_flight_bytes);
+    context = std::make_shared<WriterContext>(
+        WriterContext{ports, options, metrics, std::move(in_flight)});
+  }
 
   std::optional<RequestError> Refuse(const PublishRequest& request, size_t bytes,
                                      const Stream* stream) const;
   RequestError UnknownStream(const PublishRequest& request) const;
-  void Pack(Stream* stream, const Principal& principal, const PublishRequest& request,
-            const std::shared_ptr<PendingRequest>& pending);
-  /// The events that are sound, as a batch; `events` tells which they are.
-  EventBatch Parse(Stream* stream, const Identity& identity, const PublishRequest& request,
-                   PendingRequest* pending, std::vector<uint32_t>* events);
-  void SetInFlight(size_t bytes) {
-    in_flight_bytes = bytes;
-    context->metrics.in_flight_bytes->Set(static_cast<double>(in_flight_bytes));
+  bool MayPack(const Stream& stream) const {
+    return context->in_flight->packed() < context->options.packed_bytes || stream.idle();
   }
 
   std::shared_ptr<const WriterContext> context;
-  /// A request under way shares its stream, which may be removed meanwhile.
+  /// A request under way shares its stream, which may be removed at any time.
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Stream>> streams;
-  size_t in_flight_bytes = 0;
 };
 
 namespace {
 
-/// The bytes of a request, for as long as its frame is there.
-template <typename Core>
-class InFlight {
- public:
-  InFlight(std::shared_ptr<Core> core, size_t bytes) : core_(std::move(core)), bytes_(bytes) {
-    core_->SetInFlight(core_->in_flight_bytes + bytes_);
-  }
-  InFlight(const InFlight&) = delete;
-  ~InFlight() { core_->SetInFlight(core_->in_flight_bytes - bytes_); }
-
- private:
-  std::shared_ptr<Core> core_;
-  size_t bytes_;
-};
+/// Lets the executor do what others have posted.
+Task<> Yield() {
+  const Completion<bool> later;
+  Executor::Current().Post([later] { later.Set(true); });
+  co_await later;
+}
 
 void CountResults(const StreamMetrics& metrics, const std::vector<EventResult>& results) {
   size_t acknowledged = 0;
@@ -146,14 +183,12 @@ Gateway::~Gateway() = default;
 void Gateway::SetStream(StreamSpec stream) {
   std::shared_ptr<Stream>& known = core_->streams[{stream.name_space, stream.name}];
   if (known && *known->spec == stream) return;
-  auto changed = std::make_shared<Stream>(core_->context, std::move(stream));
   // The writers stay, so that what was packed before stays before what comes.
-  if (known && known->spec->topic == changed->spec->topic &&
-      known->spec->partitions == changed->spec->partitions) {
-    changed->partitions = known->partitions;
-    for (const auto& p : changed->partitions) p->SetStream(changed->spec);
+  if (known && known->spec->topic == stream.topic && known->spec->partitions == stream.partitions) {
+    known->Redefine(*core_->context, std::move(stream));
+  } else {
+    known = std::make_shared<Stream>(core_->context, std::move(stream));
   }
-  known = std::move(changed);
 }
 
 void Gateway::RemoveStream(const std::string& name_space, const std::string& name) {
@@ -187,7 +222,7 @@ std::optional<RequestError> Gateway::Core::Refuse(const PublishRequest& request,
                         "producer_id"};
   if (request.events.size() > kMaxRequestEvents)
     return RequestError{Code::kInvalidArgument, "BATCH_TOO_LARGE",
-                        "the request holds too many events; send them in several events=" +
+                        "the request holds too many events; send them in several requests events=" +
                             std::to_string(request.events.size()) +
                             " limit=" + std::to_string(kMaxRequestEvents),
                         "events"};
@@ -197,70 +232,103 @@ std::optional<RequestError> Gateway::Core::Refuse(const PublishRequest& request,
                         "requests bytes=" +
                             std::to_string(bytes) + " limit=" + std::to_string(kMaxRequestBytes),
                         "events"};
-  const size_t cost = bytes + request.events.size() * kEventOverhead;
-  if (in_flight_bytes > 0 && in_flight_bytes + cost > context->options.in_flight_bytes) {
-    context->metrics.CountBackpressure("in_flight_bytes");
+  const InFlightBytes& in_flight = *context->in_flight;
+  const size_t limit = context->options.in_flight_bytes;
+  if (in_flight.total() > 0 && in_flight.total() + CostOf(request, bytes) > limit) {
+    context->metrics.backpressure_in_flight_bytes->Add();
     return RequestError{Code::kResourceExhausted, "OVERLOADED",
                         "the gateway holds as many unanswered bytes as it may; send the same "
                         "numbers again after the delay bytes=" +
-                            std::to_string(in_flight_bytes) +
-                            " limit=" + std::to_string(context->options.in_flight_bytes),
+                            std::to_string(in_flight.total()) + " limit=" + std::to_string(limit),
                         "", context->options.retry_after};
   }
   return std::nullopt;
 }
 
-EventBatch Gateway::Core::Parse(Stream* stream, const Identity& identity,
-                                const PublishRequest& request, PendingRequest* pending,
-                                std::vector<uint32_t>* events) {
-  const bool keep_raw = stream->spec->keep_raw;
-  BatchBuilder parsed(*stream->spec);
+/// Packs a request slice by slice.
+class Packer {
+ public:
+  Packer(Stream* stream, const Principal& principal, const PublishRequest& request,
+         std::shared_ptr<PendingRequest> pending)
+      : stream_(stream),
+        request_(request),
+        identity_{principal.name, request.producer_id, request.acked_below},
+        keyless_(stream, identity_),
+        pending_(std::move(pending)) {}
+
+  bool done() const { return next_ == request_.events.size(); }
+  void PackSlice();
+
+ private:
+  /// The next events that are sound, as a batch.
+  struct Slice {
+    EventBatch batch;
+    std::vector<uint32_t> filled;  ///< columns that are not NULL in every row
+    std::vector<uint32_t> events;  ///< by row: index in the request
+  };
+  Slice Parse();
+
+  Stream* const stream_;
+  const PublishRequest& request_;
+  const Identity identity_;
+  KeylessPartitions keyless_;
+  const std::shared_ptr<PendingRequest> pending_;
+  uint32_t next_ = 0;
+};
+
+Packer::Slice Packer::Parse() {
+  const StreamSpec& spec = *stream_->spec;
+  Slice slice;
+  BatchBuilder parsed(spec);
   parsed.BeginRecord(Offset(0), 0);
-  for (uint32_t i = 0; i < request.events.size(); ++i) {
-    const Event& event = request.events[i];
+  const size_t end = std::min(request_.events.size(), next_ + kSliceEvents);
+  for (size_t bytes = 0; next_ < end && bytes < kSliceBytes; ++next_) {
+    const Event& event = request_.events[next_];
+    bytes += event.payload.size();
     Refusal refusal;
-    if (identity.known()) refusal = JudgeSequence(request.first_sequence, i, request.acked_below);
-    if (!refusal) refusal = JudgePayload(*stream->spec, event, stream->parser.get(), &parsed);
+    if (identity_.known())
+      refusal = JudgeSequence(request_.first_sequence, next_, request_.acked_below);
+    if (!refusal) refusal = JudgePayload(spec, event, stream_->parser.get(), &parsed);
     if (refusal) {
-      pending->results[i].error = std::move(refusal);
+      pending_->results[next_].error = std::move(refusal);
       continue;
     }
-    parsed.EndRow(identity.known() ? 0 : -1, identity.known() ? request.first_sequence + i : 0,
-                  keep_raw ? event.payload : std::string_view());
-    events->push_back(i);
+    parsed.EndRow(identity_.known() ? 0 : -1,
+                  identity_.known() ? request_.first_sequence + next_ : 0,
+                  spec.keep_raw ? event.payload : std::string_view());
+    slice.events.push_back(next_);
   }
-  return parsed.Build();
+  slice.filled = parsed.filled();
+  slice.batch = parsed.Build();
+  return slice;
 }
 
-void Gateway::Core::Pack(Stream* stream, const Principal& principal, const PublishRequest& request,
-                         const std::shared_ptr<PendingRequest>& pending) {
-  const StreamSpec& spec = *stream->spec;
-  const Identity identity{principal.name, request.producer_id, request.acked_below};
-  std::vector<uint32_t> events;
-  events.reserve(request.events.size());
-  const EventBatch batch = Parse(stream, identity, request, pending.get(), &events);
-  KeylessPartitions keyless(stream, identity);
-  for (size_t row = 0; row < events.size(); ++row) {
-    const uint32_t i = events[row];
-    const Event& event = request.events[i];
+void Packer::PackSlice() {
+  const StreamSpec& spec = *stream_->spec;
+  const Slice slice = Parse();
+  for (size_t row = 0; row < slice.events.size(); ++row) {
+    const uint32_t i = slice.events[row];
+    const Event& event = request_.events[i];
     const bool keyed = spec.partition_key >= 0;
     std::string key;
-    if (keyed) key = CanonicalText(batch.columns[static_cast<size_t>(spec.partition_key)], row);
+    if (keyed)
+      key = CanonicalText(slice.batch.columns[static_cast<size_t>(spec.partition_key)], row);
     if (Refusal refusal = JudgeKey(spec, event, keyed ? &key : nullptr)) {
-      pending->results[i].error = std::move(refusal);
+      pending_->results[i].error = std::move(refusal);
       continue;
     }
-    const int64_t sequence = identity.known() ? request.first_sequence + i : 0;
-    const PartitionId partition = keyed ? PartitionOf(key, spec.partitions) : keyless.For(sequence);
-    if (request.dry_run) {
-      pending->results[i].partition = partition.value;
+    const int64_t sequence = identity_.known() ? request_.first_sequence + i : 0;
+    const PartitionId partition =
+        keyed ? PartitionOf(key, spec.partitions) : keyless_.For(sequence);
+    if (request_.dry_run) {
+      pending_->results[i].partition = partition.value;
       continue;
     }
-    PartitionWriter& writer = *stream->partitions[static_cast<size_t>(partition.value)];
+    PartitionWriter& writer = *stream_->partitions[static_cast<size_t>(partition.value)];
     if (spec.format == RecordFormat::kJson) {
-      writer.AddRecord(pending, i, JsonEntry(identity, sequence, std::move(key), event.payload));
+      writer.AddRecord(pending_, i, JsonEntry(identity_, sequence, std::move(key), event.payload));
     } else {
-      writer.AddRow(pending, i, identity, batch, row);
+      writer.AddRow(pending_, i, identity_, slice.batch, slice.filled, row);
     }
   }
 }
@@ -281,11 +349,27 @@ Task<PublishReply> Gateway::AcceptOn(std::shared_ptr<Core> core, Principal princ
   reply.error = core->Refuse(request, bytes, stream.get());
   if (reply.error) co_return reply;
 
-  const InFlight<Core> in_flight(core, bytes + request.events.size() * kEventOverhead);
+  InFlightBytes::Share held(core->context->in_flight, InFlightBytes::Part::kRequest);
+  held.Set(CostOf(request, bytes));
   const auto pending = std::make_shared<PendingRequest>();
   pending->lane = std::move(lane);
   pending->results.resize(request.events.size());
-  core->Pack(stream.get(), principal, request, pending);
+  {
+    const Line::Place place(stream->line);
+    const Completion<bool> turn = place.turn();
+    co_await turn;
+    Packer packer(stream.get(), principal, request, pending);
+    while (!packer.done()) {
+      while (!core->MayPack(*stream)) {
+        auto freed = core->context->in_flight->freed().Wait();
+        co_await std::move(freed);
+      }
+      packer.PackSlice();
+      if (packer.done()) break;
+      auto yield = Yield();
+      co_await std::move(yield);
+    }
+  }
   pending->Release();
   co_await pending->done;
 

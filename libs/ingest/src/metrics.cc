@@ -11,25 +11,21 @@ Counter& Events(MetricRegistry* registry, const StreamSpec& stream, const std::s
 
 }  // namespace
 
-GatewayMetrics::GatewayMetrics(MetricRegistry* r)
-    : registry(r),
-      in_flight_bytes(&r->GetGauge("millrace_gateway_in_flight_bytes",
-                                   "Bytes of requests without an answer.", {})) {}
-
-void GatewayMetrics::CountLogError(Code code) const {
-  registry
-      ->GetCounter("millrace_gateway_log_errors_total",
-                   "Appends that failed or whose outcome is "
-                   "unknown.",
-                   {{"reason", std::string(CodeName(code))}})
-      .Add();
-}
-
-void GatewayMetrics::CountBackpressure(const std::string& reason) const {
-  registry
-      ->GetCounter("millrace_gateway_backpressure_total",
-                   "Requests refused so that producers slow down.", {{"reason", reason}})
-      .Add();
+GatewayMetrics::GatewayMetrics(MetricRegistry* registry)
+    : in_flight_bytes(&registry->GetGauge(
+          "millrace_gateway_in_flight_bytes",
+          "Bytes of requests without an answer, and of the blocks and records they became.", {})),
+      backpressure_in_flight_bytes(&registry->GetCounter(
+          "millrace_gateway_backpressure_total", "Requests refused so that producers slow down.",
+          {{"reason", "in_flight_bytes"}})) {
+  // A series that is not there before its first event has no rate when that happens.
+  for (const Code code :
+       {Code::kInvalidArgument, Code::kNotFound, Code::kConflict, Code::kFenced, Code::kUnavailable,
+        Code::kResourceExhausted, Code::kCorruption, Code::kInternal}) {
+    log_errors[code] = &registry->GetCounter("millrace_gateway_log_errors_total",
+                                             "Appends that failed or whose outcome is unknown.",
+                                             {{"reason", std::string(CodeName(code))}});
+  }
 }
 
 StreamMetrics::StreamMetrics(MetricRegistry* registry, const StreamSpec& stream)

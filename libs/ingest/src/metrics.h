@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "millrace/base/result.h"
@@ -12,11 +13,9 @@ namespace millrace::ingest {
 struct GatewayMetrics {
   explicit GatewayMetrics(MetricRegistry* registry);
 
-  void CountLogError(Code code) const;
-  void CountBackpressure(const std::string& reason) const;
-
-  MetricRegistry* registry;
   Gauge* in_flight_bytes;
+  Counter* backpressure_in_flight_bytes;
+  std::map<Code, Counter*> log_errors;
 };
 
 /// Counters of one stream.

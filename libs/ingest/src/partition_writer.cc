@@ -13,21 +13,21 @@ namespace {
 /// The empty key marks control records, so a block has some other.
 constexpr char kBlockKey[] = "block";
 
-size_t Width(Type type) {
-  switch (type) {
-    case Type::kInt:
-    case Type::kText:
-      return 4;
-    case Type::kBool:
-      return 1;
-    case Type::kBigint:
-    case Type::kDouble:
-    case Type::kTimestamp:
-      return 8;
-    case Type::kNumeric:
-      return 16;
+/// What a record of its own costs beside its bytes while the log has it not.
+constexpr size_t kRecordOverhead = 256;
+
+size_t TextBytes(const EventBatch& from, std::span<const uint32_t> filled, size_t row) {
+  size_t bytes = from.payload == nullptr ? 0 : from.payload[row].size();
+  for (const uint32_t i : filled) {
+    if (from.columns[i].type == Type::kText) bytes += from.columns[i].Text(row).size();
   }
-  return 0;
+  return bytes;
+}
+
+size_t BytesOf(const LogEntry& entry) {
+  size_t bytes = kRecordOverhead + entry.key.size() + entry.value.size();
+  for (const auto& [name, value] : entry.headers) bytes += name.size() + value.size();
+  return bytes;
 }
 
 EventError AppendError(const Error& error, const std::string& topic, PartitionId partition) {
@@ -56,19 +56,6 @@ void PartitionWriter::SetStream(std::shared_ptr<const StreamSpec> stream) {
   Seal();
   stream_ = std::move(stream);
   builder_ = BatchBuilder(*stream_);
-  text_columns_.clear();
-  fixed_row_bytes_ = sizeof(int16_t) + sizeof(int64_t);
-  for (size_t i = 0; i < stream_->columns.size(); ++i) {
-    fixed_row_bytes_ += Width(stream_->columns[i].type);
-    if (stream_->columns[i].type == Type::kText) text_columns_.push_back(i);
-  }
-}
-
-size_t PartitionWriter::RowBytes(const EventBatch& from, size_t row) const {
-  size_t bytes = fixed_row_bytes_;
-  for (const size_t i : text_columns_) bytes += from.columns[i].Text(row).size();
-  if (from.payload != nullptr) bytes += from.payload[row].size();
-  return bytes;
 }
 
 void PartitionWriter::Join(const std::shared_ptr<PendingRequest>& request, uint32_t event,
@@ -84,8 +71,10 @@ void PartitionWriter::Join(const std::shared_ptr<PendingRequest>& request, uint3
 }
 
 void PartitionWriter::AddRow(const std::shared_ptr<PendingRequest>& request, uint32_t event,
-                             const Identity& identity, const EventBatch& from, size_t row) {
+                             const Identity& identity, const EventBatch& from,
+                             std::span<const uint32_t> filled, size_t row) {
   if (open_.events.empty()) {
+    open_.held = {context_->in_flight, InFlightBytes::Part::kPacked};
     builder_.BeginRecord(Offset(0), 0);
     Executor::Current().PostAfter(
         context_->options.linger, [weak = weak_from_this(), number = open_number_] {
@@ -104,14 +93,18 @@ void PartitionWriter::AddRow(const std::shared_ptr<PendingRequest>& request, uin
   if (identity.known() && open_.members.size() != members)
     member.producer =
         builder_.AddProducer(identity.principal, identity.producer, identity.acked_below);
-  builder_.AppendRow(from, row, member.producer);
-  open_bytes_ += RowBytes(from, row);
-  if (open_bytes_ >= context_->options.block_bytes) Seal();
+  builder_.AppendRow(from, filled, row, member.producer);
+  open_text_bytes_ += TextBytes(from, filled, row);
+  const size_t bytes = builder_.packed_bytes() + open_text_bytes_;
+  open_.held.Set(bytes);
+  if (bytes >= context_->options.block_bytes) Seal();
 }
 
 void PartitionWriter::AddRecord(const std::shared_ptr<PendingRequest>& request, uint32_t event,
                                 LogEntry entry) {
   Pack pack;
+  pack.held = {context_->in_flight, InFlightBytes::Part::kPacked};
+  pack.held.Set(BytesOf(entry));
   pack.entry = std::move(entry);
   Join(request, event, &pack);
   Enqueue(std::move(pack));
@@ -121,7 +114,8 @@ void PartitionWriter::Seal() {
   ++open_number_;
   if (open_.events.empty()) return;
   Pack pack = std::exchange(open_, {});
-  open_bytes_ = 0;
+  open_text_bytes_ = 0;
+  pack.filled = builder_.filled();
   pack.batch = builder_.Build();
   Enqueue(std::move(pack));
 }
@@ -156,7 +150,9 @@ PartitionWriter::Pack PartitionWriter::WithoutBrokenLanes(Pack pack) {
       true});
   BatchBuilder kept(*pack.stream);
   kept.BeginRecord(Offset(0), 0);
-  Pack rest{pack.stream, std::nullopt, {}, {}, {}};
+  Pack rest;
+  rest.stream = pack.stream;
+  rest.held = std::move(pack.held);
   for (size_t m = 0; m < pack.members.size(); ++m) {
     const Member& member = pack.members[m];
     std::vector<EventResult>& results = member.request->results;
@@ -175,7 +171,7 @@ PartitionWriter::Pack PartitionWriter::WithoutBrokenLanes(Pack pack) {
     for (size_t row = member.first_row; row < pack.EndOf(m); ++row) {
       results[pack.events[row]].row = static_cast<int32_t>(rest.events.size());
       rest.events.push_back(pack.events[row]);
-      kept.AppendRow(*pack.batch, row, moved.producer);
+      kept.AppendRow(*pack.batch, pack.filled, row, moved.producer);
     }
   }
   if (pack.batch) rest.batch = kept.Build();
@@ -193,6 +189,7 @@ bool PartitionWriter::MakeEntry(Pack* pack) {
     }
     pack->entry.key = kBlockKey;
     pack->entry.value = std::move(block).value();
+    pack->held.Set(BytesOf(pack->entry));
   }
   pack->entry.chain = chain_;
   return true;
@@ -213,6 +210,7 @@ Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack p
   }
   CrashPoint("ingest.after_append");
   --self->in_flight_;
+  pack.held.Set(0);
   if (chain == self->chain_ && chain->broken && !appended.ok())
     self->chain_ = std::make_shared<AppendChain>();
   if (!Planted("ack_before_append")) self->Finish(pack, appended);
@@ -222,7 +220,7 @@ Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack p
 void PartitionWriter::Finish(const Pack& pack, const Result<Offset>& appended) {
   std::shared_ptr<const EventError> error;
   if (!appended.ok()) {
-    context_->metrics.CountLogError(appended.error().code);
+    context_->metrics.log_errors.at(appended.error().code)->Add();
     static LogRateLimit limit(10);
     limit.Warn("an append failed", {{"topic", stream_->topic},
                                     {"partition", partition_.value},

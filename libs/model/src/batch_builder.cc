@@ -5,9 +5,14 @@
 namespace millrace {
 namespace {
 
+/// What a producer takes in a block beside its texts.
+constexpr size_t kProducerBytes = 2 + sizeof(int64_t);
+
 /// Everything a built batch views.
 struct Storage {
   std::vector<ColumnData> columns;
+  std::vector<uint64_t> zeros;  ///< values of the columns that are NULL in every row
+  std::vector<uint8_t> ones;    ///< their NULLs
   std::vector<int16_t> producer;
   std::vector<int64_t> sequence;
   std::vector<Reason> defects;
@@ -16,11 +21,23 @@ struct Storage {
   std::vector<std::string_view> detail;
 };
 
+/// NULL in every row. All such columns share their memory.
+Column NullColumn(Type type, size_t rows, Storage* storage) {
+  if (storage->ones.empty()) {
+    // Texts have one offset more than rows; the widest value has 16 bytes.
+    storage->zeros.resize(2 * (rows + 1));
+    storage->ones.resize(rows, 1);
+  }
+  return {type, storage->zeros.data(), "", storage->ones.data()};
+}
+
 }  // namespace
 
 BatchBuilder::BatchBuilder(SchemaIdentity schema, std::vector<ColumnSpec> columns)
     : schema_(schema), specs_(std::move(columns)) {
+  columns_.reserve(specs_.size());
   for (const ColumnSpec& c : specs_) columns_.emplace_back(c.type);
+  is_filled_.resize(specs_.size());
 }
 
 void BatchBuilder::BeginRecord(Offset offset, Micros append_time) {
@@ -38,6 +55,7 @@ int16_t BatchBuilder::AddProducer(std::string_view principal, std::string_view i
   }
   MILLRACE_CHECK(producers_.size() < 32'767, "more producers than a batch can name");
   producers_.push_back({std::string(principal), std::string(id), acked_below});
+  packed_bytes_ += principal.size() + id.size() + kProducerBytes;
   ++record.producer_count;
   return static_cast<int16_t>(producers_.size() - 1);
 }
@@ -45,6 +63,7 @@ int16_t BatchBuilder::AddProducer(std::string_view principal, std::string_view i
 void BatchBuilder::PushRow(int16_t producer, int64_t sequence, Reason reason,
                            std::string_view detail, std::string_view payload) {
   ++rows_;
+  packed_bytes_ += row_bytes_;
   ++records_.back().rows;
   producer_.push_back(producer);
   sequence_.push_back(sequence);
@@ -66,41 +85,62 @@ void BatchBuilder::EndRow(int16_t producer, int64_t sequence, std::string_view p
 void BatchBuilder::DefectRow(int16_t producer, int64_t sequence, Reason reason,
                              std::string_view detail, std::string_view payload) {
   AbandonRow();
-  for (ColumnData& c : columns_) c.AppendNull();
   PushRow(producer, sequence, reason, detail, payload);
 }
 
+void BatchBuilder::CatchUp(size_t i) {
+  ColumnData& c = columns_[i];
+  if (!is_filled_[i]) {
+    is_filled_[i] = true;
+    filled_.push_back(static_cast<uint32_t>(i));
+    const size_t width = FixedWidth(c.type());
+    row_bytes_ += width;
+    packed_bytes_ += width * rows_;
+  }
+  if (c.rows() < rows_) c.AppendNulls(rows_ - c.rows());
+}
+
 void BatchBuilder::AbandonRow() {
-  for (ColumnData& c : columns_) {
-    while (c.rows() > rows_) c.PopBack();
+  for (const uint32_t i : filled_) {
+    while (columns_[i].rows() > rows_) columns_[i].PopBack();
   }
 }
 
-void BatchBuilder::AppendRow(const EventBatch& from, size_t row, int16_t producer) {
-  for (size_t i = 0; i < columns_.size(); ++i) columns_[i].AppendFrom(from.columns[i], row);
+void BatchBuilder::AppendRow(const EventBatch& from, std::span<const uint32_t> filled, size_t row,
+                             int16_t producer) {
+  for (const uint32_t i : filled) {
+    if (!from.columns[i].IsNull(row)) column(i).AppendFrom(from.columns[i], row);
+  }
   PushRow(producer, from.sequence ? from.sequence[row] : 0,
           from.defects ? from.defects[row] : Reason::kNone,
           from.detail ? from.detail[row] : std::string_view(),
           from.payload ? from.payload[row] : std::string_view());
 }
 
-size_t BatchBuilder::bytes() const {
-  size_t n = rows_ * (sizeof(int16_t) + sizeof(int64_t));
-  for (const ColumnData& c : columns_) n += c.bytes();
-  for (const std::string_view p : payload_) n += p.size();
-  return n;
-}
-
 EventBatch BatchBuilder::Build() {
-  auto storage = std::make_shared<Storage>(
-      Storage{std::move(columns_), std::move(producer_), std::move(sequence_), std::move(defects_),
-              std::move(texts_), std::move(payload_), std::move(detail_)});
+  auto storage = std::make_shared<Storage>(Storage{std::move(columns_),
+                                                   {},
+                                                   {},
+                                                   std::move(producer_),
+                                                   std::move(sequence_),
+                                                   std::move(defects_),
+                                                   std::move(texts_),
+                                                   std::move(payload_),
+                                                   std::move(detail_)});
   EventBatch batch;
   batch.schema = schema_;
   batch.rows = rows_;
   batch.records = std::move(records_);
   batch.producers = std::move(producers_);
-  for (const ColumnData& c : storage->columns) batch.columns.push_back(c.View());
+  batch.columns.reserve(storage->columns.size());
+  for (ColumnData& c : storage->columns) {
+    if (c.rows() == 0 && rows_ > 0) {
+      batch.columns.push_back(NullColumn(c.type(), rows_, storage.get()));
+    } else {
+      c.AppendNulls(rows_ - c.rows());
+      batch.columns.push_back(c.View());
+    }
+  }
   if (any_identity_) {
     batch.producer = storage->producer.data();
     batch.sequence = storage->sequence.data();

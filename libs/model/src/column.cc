@@ -27,6 +27,23 @@ std::string_view TypeName(Type type) {
   return "unknown";
 }
 
+size_t FixedWidth(Type type) {
+  switch (type) {
+    case Type::kInt:
+    case Type::kText:
+      return sizeof(int32_t);
+    case Type::kBool:
+      return sizeof(uint8_t);
+    case Type::kBigint:
+    case Type::kDouble:
+    case Type::kTimestamp:
+      return sizeof(int64_t);
+    case Type::kNumeric:
+      return sizeof(Int128);
+  }
+  return 0;
+}
+
 std::string FormatNumeric(Int128 v) {
   UInt128 u = v < 0 ? -static_cast<UInt128>(v) : static_cast<UInt128>(v);
   std::string digits;
@@ -102,21 +119,14 @@ void ColumnData::AppendNumeric(Int128 v) {
   nulls_.push_back(0);
 }
 
-void ColumnData::AppendNull() {
-  switch (type_) {
-    case Type::kText:
-      AppendText({});
-      break;
-    case Type::kDouble:
-      AppendDouble(0);
-      break;
-    case Type::kNumeric:
-      AppendNumeric(0);
-      break;
-    default:
-      AppendInteger(0);
+void ColumnData::AppendNulls(size_t rows) {
+  if (rows == 0) return;
+  if (type_ == Type::kText) {
+    for (size_t i = 0; i < rows; ++i) AppendFixed(static_cast<int32_t>(text_.size()));
+  } else {
+    fixed_.resize(fixed_.size() + rows * FixedWidth(type_));
   }
-  nulls_.back() = 1;
+  nulls_.resize(nulls_.size() + rows, 1);
   any_null_ = true;
 }
 
@@ -138,22 +148,7 @@ void ColumnData::AppendFrom(const Column& from, size_t row) {
 }
 
 void ColumnData::PopBack() {
-  size_t width = 8;
-  switch (type_) {
-    case Type::kInt:
-    case Type::kText:
-      width = 4;
-      break;
-    case Type::kBool:
-      width = 1;
-      break;
-    case Type::kNumeric:
-      width = 16;
-      break;
-    default:
-      break;
-  }
-  fixed_.resize(fixed_.size() - width);
+  fixed_.resize(fixed_.size() - FixedWidth(type_));
   nulls_.pop_back();
   if (type_ == Type::kText) {
     int32_t end = 0;

@@ -60,17 +60,24 @@ std::string_view Expected(Type type) {
   }
 }
 
+RecordParser::Verdict Unreadable(const char* why) {
+  return {Reason::kUnreadable, std::string("expected one JSON object: ") + why};
+}
+
 class JsonRecordParser : public RecordParser {
  public:
   explicit JsonRecordParser(const StreamSpec& stream) : event_time_(stream.event_time) {
+    names_.reserve(stream.columns.size());
     for (const ColumnSpec& c : stream.columns) {
       // Names that JSON may not write plainly are compared after unescaping only.
       const bool plain =
           c.name.find_first_of("\"\\") == c.name.npos && c.name.find('\0') == c.name.npos;
       const bool is_time = static_cast<int32_t>(slots_.size()) == stream.event_time;
+      if (c.not_null && !is_time) required_.push_back(slots_.size());
       slots_.push_back({State::kAbsent, c.type, c.not_null, is_time, {}, 0, 0, {}, {}, false});
       names_.push_back({c.name, 0, 0, plain});
-      if (!c.quoted) unquoted_.emplace(c.name, names_.size() - 1);
+      index_.emplace(names_.back().text, slots_.size() - 1);
+      if (!c.quoted) unquoted_.emplace(c.name, slots_.size() - 1);
       // With its closing quote, so that one comparison is enough for short names.
       const std::string quoted = c.name + '"';
       const size_t head = std::min<size_t>(quoted.size(), sizeof(uint64_t));
@@ -93,6 +100,10 @@ class JsonRecordParser : public RecordParser {
 
   /// Copies the payload to where simdjson can read past its end. False: no memory for it.
   bool Pad(std::string_view payload);
+  /// Reads an event whose shape was not learned, and learns it if it can.
+  Verdict ParseLong(std::string_view event);
+  /// Appends the values of `slots` to `out`, if any, and makes the slots absent again.
+  void Flush(const std::vector<uint32_t>& slots, BatchBuilder* out);
   /// Each gives nullptr, or why the payload is unreadable.
   const char* Walk(std::string_view event);
   const char* Take(ondemand::value value, Slot* slot);
@@ -107,11 +118,15 @@ class JsonRecordParser : public RecordParser {
   static void Append(const Slot& slot, ColumnData* column);
 
   const int32_t event_time_;
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_;       ///< all absent between two events
+  std::vector<size_t> required_;  ///< NOT NULL and not the event time
   std::vector<Name> names_;
+  std::unordered_map<std::string_view, size_t> index_;  ///< of names_, by their texts
   /// Columns that were not quoted, by their names, which are in lower case.
   std::unordered_map<std::string, size_t> unquoted_;
   Shape shape_;
+  std::vector<uint32_t> learned_;  ///< slots of the shape
+  std::vector<uint32_t> touched_;  ///< slots that an event of no known shape has
   std::vector<Shape::Seen> seen_;
   bool simple_ = true;  ///< no nested or escaped value was seen
   ondemand::parser parser_;
@@ -119,26 +134,43 @@ class JsonRecordParser : public RecordParser {
 };
 
 RecordParser::Verdict JsonRecordParser::Parse(std::string_view payload, BatchBuilder* out) {
-  const auto unreadable = [](const char* why) -> Verdict {
-    return {Reason::kUnreadable, std::string("expected one JSON object: ") + why};
-  };
-  if (payload.empty()) return unreadable("the payload is empty");
-  if (!Pad(payload)) return unreadable("it is too large");
+  if (payload.empty()) return Unreadable("the payload is empty");
+  if (!Pad(payload)) return Unreadable("it is too large");
   const std::string_view event(padded_.data(), payload.size());
-  for (Slot& s : slots_) s.Clear();
-  Verdict verdict;
-  if (!shape_.Read(event, &slots_)) {
-    for (Slot& s : slots_) s.Clear();
-    seen_.clear();
-    simple_ = true;
-    if (const char* why = Walk(event)) return unreadable(why);
-    verdict = Judge();
-    if (verdict.reason != Reason::kNone) return verdict;
-    simple_ ? shape_.Learn(event, seen_) : shape_.Forget();
+  // Everything below goes by the members of the event, not by the columns, which may be a thousand.
+  if (shape_.Read(event, &slots_)) {
+    Flush(learned_, out);
+    return {};
   }
-  auto& columns = out->columns();
-  for (size_t i = 0; i < slots_.size(); ++i) Append(slots_[i], &columns[i]);
+  Flush(learned_, nullptr);
+  touched_.clear();
+  Verdict verdict = ParseLong(event);
+  Flush(touched_, verdict.reason == Reason::kNone ? out : nullptr);
   return verdict;
+}
+
+RecordParser::Verdict JsonRecordParser::ParseLong(std::string_view event) {
+  seen_.clear();
+  simple_ = true;
+  if (const char* why = Walk(event)) return Unreadable(why);
+  Verdict verdict = Judge();
+  if (verdict.reason != Reason::kNone) return verdict;
+  if (simple_) {
+    shape_.Learn(event, seen_);
+    learned_ = touched_;
+  } else {
+    shape_.Forget();
+    learned_.clear();
+  }
+  return verdict;
+}
+
+void JsonRecordParser::Flush(const std::vector<uint32_t>& slots, BatchBuilder* out) {
+  for (const uint32_t i : slots) {
+    Slot& slot = slots_[i];
+    if (out != nullptr && slot.state == State::kValue) Append(slot, &out->column(i));
+    slot.Clear();
+  }
 }
 
 bool JsonRecordParser::Pad(std::string_view payload) {
@@ -178,6 +210,7 @@ const char* JsonRecordParser::Walk(std::string_view event) {
       continue;
     }
     guess = static_cast<size_t>(index) + 1;
+    if (slot->state == State::kAbsent) touched_.push_back(static_cast<uint32_t>(index));
     if (const char* why = Take(value, slot)) return why;
   }
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
@@ -216,24 +249,18 @@ const char* JsonRecordParser::Find(ondemand::field& field, size_t guess, Slot** 
     *slot = &slots_[guess];
     return nullptr;
   }
-  for (size_t i = 0; i < names_.size(); ++i) {
-    if (matches(names_[i])) {
-      *slot = &slots_[i];
-      return nullptr;
-    }
-  }
   const char* end = raw;
   while (*end != '"' && *end != '\\') ++end;
   std::string_view key(raw, end);
-  if (*end != '"') {
-    if (field.unescaped_key().get(key) != simdjson::SUCCESS) return "a broken escape in a name";
-    for (size_t i = 0; i < names_.size(); ++i)
-      if (names_[i].text == key) *slot = &slots_[i];
+  if (*end != '"' && field.unescaped_key().get(key) != simdjson::SUCCESS)
+    return "a broken escape in a name";
+  if (const auto exact = index_.find(key); exact != index_.end()) {
+    *slot = &slots_[exact->second];
+    return nullptr;
   }
-  if (*slot != nullptr) return nullptr;
-  const auto found = unquoted_.find(FoldCase(key));
-  if (found == unquoted_.end()) return nullptr;
-  *slot = &slots_[found->second];
+  const auto fits = unquoted_.find(FoldCase(key));
+  if (fits == unquoted_.end()) return nullptr;
+  *slot = &slots_[fits->second];
   *variant = key;
   return nullptr;
 }
@@ -334,26 +361,31 @@ RecordParser::Verdict JsonRecordParser::Judge() const {
   const auto null_or_absent = [](const Slot& s) {
     return s.state == State::kNull ? "null" : "absent";
   };
-  const auto time = static_cast<size_t>(event_time_);
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& s = slots_[i];
-    if (!s.exact && !s.other_variant.empty())
-      return {Reason::kUnreadable,
-              about(i, "two members fit it and neither has its name, so which one counts? " +
-                           std::string(Excerpt(s.variant)) + ", " +
-                           std::string(Excerpt(s.other_variant)))};
+  size_t ambiguous = slots_.size();
+  for (const uint32_t i : touched_)
+    if (!slots_[i].exact && !slots_[i].other_variant.empty())
+      ambiguous = std::min<size_t>(ambiguous, i);
+  if (ambiguous < slots_.size()) {
+    const Slot& s = slots_[ambiguous];
+    return {Reason::kUnreadable,
+            about(ambiguous, "two members fit it and neither has its name, so which one counts? " +
+                                 std::string(Excerpt(s.variant)) + ", " +
+                                 std::string(Excerpt(s.other_variant)))};
   }
-  for (size_t i = 0; i < slots_.size(); ++i) {
+  const auto time = static_cast<size_t>(event_time_);
+  for (const size_t i : required_) {
     const Slot& s = slots_[i];
-    if (s.not_null && i != time && s.is_null())
+    if (s.is_null())
       return {Reason::kMissingColumn,
               about(i, std::string("is NOT NULL, but is ") + null_or_absent(s))};
   }
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& s = slots_[i];
-    if (s.state == State::kWrongType)
-      return {Reason::kWrongType, about(i, "expected " + std::string(Expected(s.type)) +
-                                               ", found " + std::string(Excerpt(s.text)))};
+  size_t wrong = slots_.size();
+  for (const uint32_t i : touched_)
+    if (slots_[i].state == State::kWrongType) wrong = std::min<size_t>(wrong, i);
+  if (wrong < slots_.size()) {
+    const Slot& s = slots_[wrong];
+    return {Reason::kWrongType, about(wrong, "expected " + std::string(Expected(s.type)) +
+                                                 ", found " + std::string(Excerpt(s.text)))};
   }
   const Slot& t = slots_[time];
   if (t.is_null())
@@ -366,7 +398,6 @@ RecordParser::Verdict JsonRecordParser::Judge() const {
 }
 
 void JsonRecordParser::Append(const Slot& slot, ColumnData* column) {
-  if (slot.state != State::kValue) return column->AppendNull();
   switch (slot.type) {
     case Type::kText:
       return column->AppendText(slot.text);

@@ -98,8 +98,9 @@ Task<> Node::ReconcileLoop() {
     if (changes != reconciled_ || !put_off_.empty()) status = co_await Reconcile();
     if (status.ok()) reconciled_ = changes;
     SnapshotIfDue();
+    if (status.ok()) troubles_.Worked("reconcile");
     if (!status.ok()) {
-      LogWarn("cannot follow the control log", {{"error", status.error().message}});
+      troubles_.Failed("reconcile", "see to the log and its disk", status.error());
       co_await Delay(kRetry);
     } else if (control_.fold().next_offset() == seen) {
       if (put_off_.empty()) {
@@ -147,19 +148,21 @@ Task<Status> Node::Reconcile() {
   std::vector<Incarnation> leaving;
   for (const auto& [incarnation, pipeline] : fold.pipelines()) {
     const bool done = (pipeline.dropped ? dropped_ : served_).contains(incarnation);
-    if (done) put_off_.erase(incarnation);
+    if (done) {
+      put_off_.erase(incarnation);
+      troubles_.Worked(TablesOf(incarnation));
+    }
     if (done || IsPutOff(incarnation)) continue;
     (pipeline.dropped ? leaving : undefined).push_back(incarnation);
   }
   for (const Incarnation& incarnation : leaving) {
     const Status finished = co_await FinishDrop(incarnation);
-    NoteTry(incarnation, finished, "a dropped pipeline is not gone yet, it is tried again");
+    NoteTry(incarnation, finished, "the pipeline is dropped; see to the table store and its disk");
   }
   for (const Incarnation& incarnation : undefined) {
     const Status defined = co_await DefineServing(incarnation);
     NoteTry(incarnation, defined,
-            "a pipeline has no result tables yet, it is tried again; drop the pipeline if that "
-            "does not end");
+            "see to the table store and its disk, or drop the pipeline if that does not end");
   }
 
   std::erase_if(owned_, [&](const auto& owned) {
@@ -208,15 +211,20 @@ bool Node::IsPutOff(const Incarnation& incarnation) const {
 
 /// One pipeline whose stores refuse it must not keep the others, or the process, from starting.
 void Node::NoteTry(const Incarnation& incarnation, const Status& status,
-                   const std::string& failure) {
+                   const std::string& advice) {
   if (status.ok()) {
     put_off_.erase(incarnation);
+    troubles_.Worked(TablesOf(incarnation));
     return;
   }
   PutOff& next = put_off_[incarnation];
   next.delay = std::clamp<Executor::Duration>(next.delay * 2, kRetry, wiring_.options.retry_last);
   next.until = Executor::Current().Monotonic() + next.delay;
-  LogWarn(failure, {{"pipeline", incarnation.ToString()}, {"error", status.error().message}});
+  troubles_.Failed(TablesOf(incarnation), advice, status.error());
+}
+
+std::string Node::TablesOf(const Incarnation& incarnation) {
+  return "tables of " + incarnation.ToString();
 }
 
 Executor::Duration Node::UntilNextTry() const {

@@ -19,21 +19,38 @@ Task<> Node::MetricsLoop() {
   Gauge& leader =
       metrics->GetGauge("millrace_coordinator_leader", "1 while this process is the leader.",
                         {{"node", wiring_.name}});
+  const auto failing = [&](const char* part) -> Gauge& {
+    return metrics->GetGauge("millrace_coordinator_failing",
+                             "1 while a part of the coordinator fails and is tried again.",
+                             {{"part", part}});
+  };
+  Gauge& control_failing = failing("control");
+  Gauge& definitions_failing = failing("definitions");
   std::map<std::string, Gauge*> shards;
   for (const ShardPhase phase : kPhases) {
     const std::string state(PhaseName(phase));
     shards[state] =
         &metrics->GetGauge("millrace_coordinator_shards", "Shards by state.", {{"state", state}});
   }
-  std::map<control::Verdict, int64_t> exported;
+  constexpr std::array kReasons = {control::Verdict::kNotLeader, control::Verdict::kStale,
+                                   control::Verdict::kDuplicate, control::Verdict::kUnknown,
+                                   control::Verdict::kConflict,  control::Verdict::kUnreadable};
+  std::map<control::Verdict, Counter*> skipped;
+  for (const control::Verdict reason : kReasons) {
+    skipped[reason] = &metrics->GetCounter(
+        "millrace_coordinator_control_records_skipped_total",
+        "Records of the control log that were not valid at their place, since the process began.",
+        {{"reason", std::string(control::VerdictName(reason))}});
+  }
+  // What was folded at the start is not of this process.
+  std::map<control::Verdict, int64_t> exported = control_.skipped();
   while (!stopped_) {
+    control_failing.Set(control_.failure().empty() ? 0 : 1);
+    definitions_failing.Set(troubles_.any() ? 1 : 0);
     leader.Set(control_.fold().leader() == wiring_.name ? 1 : 0);
     for (const auto& [verdict, count] : control_.skipped()) {
-      metrics
-          ->GetCounter("millrace_coordinator_control_records_skipped_total",
-                       "Records of the control log that were not valid at their place.",
-                       {{"reason", std::string(control::VerdictName(verdict))}})
-          .Add(static_cast<double>(count - std::exchange(exported[verdict], count)));
+      skipped.at(verdict)->Add(
+          static_cast<double>(count - std::exchange(exported[verdict], count)));
     }
     const auto infos = co_await ListShards();
     if (infos.ok()) {

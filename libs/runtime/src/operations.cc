@@ -77,9 +77,10 @@ Task<Result<std::vector<ShardInfo>>> InfoOf(Worker* worker) { co_return worker->
 
 /// Worst first.
 int Badness(const std::string& state) {
-  if (state == "halted") return 3;
-  if (state == "stopped") return 2;
-  return state == "opening" ? 1 : 0;
+  if (state == "halted") return 4;
+  if (state == "stopped") return 3;
+  if (state == "opening") return 2;
+  return state == "failing" ? 1 : 0;
 }
 
 }  // namespace
@@ -261,6 +262,25 @@ Task<Result<std::vector<ShardInfo>>> Node::ListShards() {
   co_return out;
 }
 
+Task<std::vector<Condition>> Node::Conditions() {
+  std::vector<Condition> conditions = {
+      {"control", control_.failure()}, {"definitions", troubles_.Text()}, {"shards", ""}};
+  const auto shards = co_await ListShards();
+  if (!shards.ok()) {
+    conditions.back().trouble = shards.error().message;
+    co_return conditions;
+  }
+  std::string& trouble = conditions.back().trouble;
+  for (const ShardInfo& shard : *shards) {
+    if (shard.message.empty()) continue;
+    const std::string how = shard.state == "opening"   ? " cannot be opened: "
+                            : shard.state == "running" ? ": "
+                                                       : " " + shard.state + ": ";
+    trouble += (trouble.empty() ? "" : "; ") + shard.shard.ToString() + how + shard.message;
+  }
+  co_return conditions;
+}
+
 Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
   MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
   std::vector<PipelineInfo> out;
@@ -273,7 +293,9 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
     for (const ShardInfo& shard : shards) {
       if (shard.shard.incarnation != incarnation) continue;
       any = true;
-      if (Badness(shard.state) > Badness(worst)) worst = shard.state;
+      const bool failing = shard.state == "running" && !shard.message.empty();
+      const std::string state = failing ? "failing" : shard.state;
+      if (Badness(state) > Badness(worst)) worst = state;
       info.watermark = std::min(info.watermark, shard.watermark);
       info.late += shard.late;
       info.quarantined += shard.quarantined;
@@ -281,6 +303,7 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
     }
     if (any) info.state = worst;
     if (!any) info.watermark = kMinusInfinity;
+    if (!any && troubles_.failing(TablesOf(incarnation))) info.state = "failing";
     out.push_back(std::move(info));
   }
   co_return out;

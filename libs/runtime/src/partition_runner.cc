@@ -98,13 +98,11 @@ Task<> PartitionRunner::ReadLoop() {
       continue;
     }
     const Status read = co_await ReadOnce();
+    NoteLog("log_read", read);
     if (read.ok()) {
       backoff.Reset();
       continue;
     }
-    LogWarn("a partition cannot be read", {{"topic", stream_.topic},
-                                           {"partition", partition_.value},
-                                           {"error", read.error().message}});
     co_await Delay(backoff.Next());
   }
 }
@@ -272,17 +270,24 @@ LogItem PartitionRunner::DecodeRecord(const LogRecord& record) const {
 Task<> PartitionRunner::TickLoop() {
   while (!stopped_) {
     co_await Delay(std::min<Executor::Duration>(kTickCheck, options_.tick_interval));
-    const Status appended = co_await AppendDueTicks();
-    if (!appended.ok()) {
-      LogWarn("a tick was not appended", {{"topic", stream_.topic},
-                                          {"partition", partition_.value},
-                                          {"error", appended.error().message}});
+    const auto appended = co_await AppendDueTicks();
+    if (appended) NoteLog("log_append", *appended);
+  }
+}
+
+/// All shards of a partition stand on the same log.
+void PartitionRunner::NoteLog(std::string_view part, const Status& status) {
+  for (const auto& shard : shards_) {
+    if (status.ok()) {
+      shard->troubles().Worked(part);
+    } else {
+      shard->troubles().Failed(part, "see to the log and its disk", status.error());
     }
   }
 }
 
-/// One record serves all shards that have read the same last valid tick.
-Task<Status> PartitionRunner::AppendDueTicks() {
+/// One record serves all shards that have read the same last valid tick. Nothing: none was due.
+Task<std::optional<Status>> PartitionRunner::AppendDueTicks() {
   const auto now = Executor::Current().Monotonic();
   struct Due {
     Tick tick;
@@ -302,9 +307,10 @@ Task<Status> PartitionRunner::AppendDueTicks() {
     CrashPoint("tick.before_append");
     const auto offset =
         co_await ports_.log->Append(stream_.topic, partition_, EncodeTick(due.tick));
-    if (!offset.ok()) co_return offset.error();
+    if (!offset.ok()) co_return Status(offset.error());
     for (const auto& shard : due.shards) shard->NoteTickAppended(*offset);
   }
+  if (all.empty()) co_return std::nullopt;
   co_return Status();
 }
 

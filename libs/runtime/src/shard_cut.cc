@@ -59,8 +59,14 @@ Task<Status> Shard::Cut(bool force) {
   cut_running_ = false;
   if (!saved.ok()) {
     telemetry_.CutFailed();
-    if (alive())
-      LogWarn("a cut failed", {{"shard", id_.ToString()}, {"error", saved.error().message}});
+    if (alive()) {
+      troubles_.Failed("cut",
+                       "see to the object store, the local state and their disks; until a cut is "
+                       "committed a restart replays more",
+                       saved.error());
+    }
+  } else {
+    troubles_.Worked("cut");
   }
   outbox_.changed().Notify();
   co_return saved;

@@ -5,16 +5,26 @@ namespace {
 
 constexpr double kMicrosPerSecond = 1e6;
 
-/// Which family a counter of the ledger belongs to.
-std::string_view Family(std::string_view counter) {
-  for (const std::string_view pair :
-       {"assigned", "taken", "too_late", "before_start_pairs", "accepted_late"}) {
-    if (counter == pair) return "millrace_worker_pairs_total";
-  }
-  for (const std::string_view row : {"due", "emitted", "withheld", "row_errors"}) {
-    if (counter == row) return "millrace_worker_rows_total";
-  }
-  return "millrace_worker_events_total";
+/// Where a counter of the ledger is exported: as millrace_worker_<name>_total, and as gauge
+/// millrace_worker_ledger_<name>. The sum of one name counts nothing twice, so each total has a
+/// name of its own beside that of its parts, which are told apart by the label `result`.
+struct Place {
+  std::string name;
+  bool part;
+};
+
+Place PlaceOf(std::string_view counter) {
+  if (counter == "read") return {"events_read", false};
+  if (counter == "assigned") return {"pairs_assigned", false};
+  if (counter == "accepted_late") return {"pairs_accepted_late", false};
+  if (counter == "due") return {"rows_due", false};
+  if (counter == "control") return {"control_records", false};
+  if (counter == "ignored_ticks") return {"ignored_ticks", false};
+  for (const std::string_view pair : {"taken", "too_late", "before_start_pairs"})
+    if (counter == pair) return {"pairs", true};
+  for (const std::string_view row : {"emitted", "withheld", "row_errors"})
+    if (counter == row) return {"rows", true};
+  return {"events", true};
 }
 
 double Seconds(Micros t) { return static_cast<double>(t) / kMicrosPerSecond; }
@@ -27,15 +37,19 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
   const MetricLabels labels = {{"namespace", shard.incarnation.name_space},
                                {"pipeline", shard.incarnation.name},
                                {"partition", std::to_string(shard.partition.value)}};
-  const window::Ledger ledger;
-  for (const auto& [name, value] : ledger.Counters()) {
-    MetricLabels with_result = labels;
-    with_result.emplace_back("result", name);
-    ledger_.push_back(
-        {&registry->GetCounter(Family(name), "The ledger of a shard, by result.", with_result)});
+  const auto counted = [&](const std::string& name, const MetricLabels& with) -> Counted {
+    return {&registry->GetCounter("millrace_worker_" + name + "_total",
+                                  "What this process folded, as the ledger counts it.", with),
+            &registry->GetGauge("millrace_worker_ledger_" + name,
+                                "The ledger of a shard, which is part of its state.", with)};
+  };
+  for (const auto& [counter, value] : window::Ledger().Counters()) {
+    const Place place = PlaceOf(counter);
+    MetricLabels with = labels;
+    if (place.part) with.emplace_back("result", counter);
+    ledger_.push_back(counted(place.name, with));
   }
-  skipped_ = {&registry->GetCounter("millrace_worker_skipped_records_total",
-                                    "Records that logged skips have passed over.", labels)};
+  skipped_ = counted("skipped_records", labels);
   labels_ = labels;
   labels_.emplace_back("stream", stream);
   const auto gauge = [&](std::string_view name, std::string_view help) {
@@ -51,6 +65,13 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
                         "How far the last append time read lies ahead of this process's clock.");
   halted_ = gauge("millrace_worker_halted", "1 while the shard is halted.");
   last_cut_ = gauge("millrace_worker_last_cut_number", "Number of the last committed checkpoint.");
+  for (const std::string_view part : kShardParts) {
+    MetricLabels with_part = labels;
+    with_part.emplace_back("part", part);
+    failing_[part] =
+        &registry->GetGauge("millrace_worker_failing",
+                            "1 while a part of the shard fails and is tried again.", with_part);
+  }
   for (int o = 1; o <= kOutputs; ++o) {
     MetricLabels with_sink = labels;
     with_sink.emplace_back("sink", OutputName(static_cast<Output>(o)));
@@ -67,16 +88,25 @@ void ShardMetrics::SetTime(std::string_view name, std::string_view help, Micros 
 
 void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
   halted_->Set(shard.phase() == ShardPhase::kHalted ? 1 : 0);
+  for (const auto& [part, gauge] : failing_) gauge->Set(shard.troubles().failing(part) ? 1 : 0);
   if (shard.phase() == ShardPhase::kOpening || !shard.has_fold()) return;
-  // After a restore from an older checkpoint the ledger runs again over what was exported.
-  const auto raise = [](Counted* counted, int64_t now_at) {
-    if (now_at <= counted->exported) return;
-    counted->counter->Add(static_cast<double>(now_at - counted->exported));
+  const bool opened = opening_.owner_before(shard.weak_from_this()) ||
+                      shard.weak_from_this().owner_before(opening_);
+  opening_ = shard.weak_from_this();
+  // A counter tells what this process did, so it begins where the opened shard does. The gauge is
+  // the ledger itself.
+  const auto count = [&](Counted* counted, int64_t at_opening, int64_t now_at) {
+    const int64_t before = opened ? at_opening : counted->exported;
+    counted->counter->Add(static_cast<double>(now_at - before));
+    counted->gauge->Set(static_cast<double>(now_at));
     counted->exported = now_at;
   };
-  const auto counters = shard.fold().ledger().Counters();
-  for (size_t i = 0; i < counters.size(); ++i) raise(&ledger_[i], counters[i].second);
-  raise(&skipped_, shard.fold().ledger().skipped);
+  const window::Ledger& ledger = shard.fold().ledger();
+  const auto first = shard.ledger_at_opening().Counters();
+  const auto counters = ledger.Counters();
+  for (size_t i = 0; i < counters.size(); ++i)
+    count(&ledger_[i], first[i].second, counters[i].second);
+  count(&skipped_, shard.ledger_at_opening().skipped, ledger.skipped);
   SetTime("millrace_worker_watermark_timestamp_seconds",
           "Watermark of the shard; absent until it is known.", shard.fold().watermark());
   SetTime("millrace_worker_largest_event_timestamp_seconds",
@@ -105,6 +135,9 @@ void ShardMetrics::Clear() {
        {open_windows_, state_bytes_, lag_records_, lag_seconds_, append_ahead_, halted_})
     gauge->Set(0);
   for (const auto& [output, rows] : outbox_rows_) rows->Set(0);
+  for (const auto& [part, gauge] : failing_) gauge->Set(0);
+  for (const Counted& counted : ledger_) counted.gauge->Set(0);
+  skipped_.gauge->Set(0);
 }
 
 }  // namespace millrace::runtime

@@ -43,6 +43,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   tick_read_ = tick_sent_ = cut_at_ = now;
   cut_read_ = fold_->ledger().read;
   telemetry_.Restored(now - begun);
+  ledger_at_opening_ = fold_->ledger();
   phase_ = ShardPhase::kRunning;
   co_return Status();
 }

@@ -26,6 +26,7 @@ void Shard::StartSinks() {
 }
 
 Task<> Shard::ServingLoop(Output output) {
+  const std::string part = "sink_" + std::string(OutputName(output));
   Backoff backoff(options_.retry_first, options_.retry_last);
   auto written = Executor::Current().Monotonic();
   while (alive()) {
@@ -42,13 +43,13 @@ Task<> Shard::ServingLoop(Output output) {
     }
     if (status.ok()) {
       backoff.Reset();
+      troubles_.Worked(part);
       continue;
     }
     if (!alive()) break;
     telemetry_.SinkFailed(output);
-    LogWarn("a serving sink fails, it is tried again", {{"shard", id_.ToString()},
-                                                        {"output", OutputName(output)},
-                                                        {"error", status.error().message}});
+    troubles_.Failed(part, "see to the table store and its disk; rows wait until it takes them",
+                     status.error());
     co_await Delay(backoff.Next());
   }
 }
@@ -128,12 +129,13 @@ Task<> Shard::FileLoop() {
     if (put.ok()) {
       encoded.reset();
       backoff.Reset();
+      troubles_.Worked("sink_files");
       continue;
     }
     if (!alive()) break;
     telemetry_.SinkFailed(Output::kFiles);
-    LogWarn("a result file cannot be written, it is tried again",
-            {{"shard", id_.ToString()}, {"error", put.error().message}});
+    troubles_.Failed("sink_files", "see to the object store and its disk; files wait until then",
+                     put.error());
     co_await Delay(backoff.Next());
   }
 }

@@ -223,6 +223,7 @@ std::vector<ShardInfo> Worker::Info() const {
     if (slot.shard) {
       info.message =
           slot.shard->phase() == ShardPhase::kOpening ? slot.open_failure : slot.shard->message();
+      if (slot.shard->phase() == ShardPhase::kRunning) info.message = slot.shard->troubles().Text();
       info.next_offset =
           slot.shard->has_fold() ? slot.shard->next_offset() : slot.ownership.state.next_offset;
       info.back_to = slot.shard->has_fold() ? slot.shard->back_to() : info.next_offset;

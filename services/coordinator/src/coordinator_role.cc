@@ -29,21 +29,9 @@ void CoordinatorRole::Drain() {
 std::vector<admin::ReadinessCheck> CoordinatorRole::Readiness() {
   if (!started_)
     return {{"control", false, "the control log is not read, or the process is stopping"}};
-  std::vector<admin::ReadinessCheck> checks = {{"control", true, ""}};
-  const auto shards = RunBlocking(*control_, node_.ListShards());
-  if (!shards.ok()) {
-    checks.push_back({"shards", false, shards.error().message});
-    return checks;
-  }
-  admin::ReadinessCheck all{"shards", true, ""};
-  for (const runtime::ShardInfo& shard : *shards) {
-    const bool failing = shard.state == "opening" && !shard.message.empty();
-    if (shard.state != "halted" && !failing) continue;
-    all.ok = false;
-    all.message += (all.message.empty() ? "" : "; ") + shard.shard.ToString() +
-                   (failing ? " cannot be opened: " : " halted: ") + shard.message;
-  }
-  checks.push_back(std::move(all));
+  std::vector<admin::ReadinessCheck> checks;
+  for (runtime::Condition& condition : RunBlocking(*control_, node_.Conditions()))
+    checks.push_back({condition.name, condition.trouble.empty(), std::move(condition.trouble)});
   return checks;
 }
 

@@ -12,8 +12,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "crash_at.h"
@@ -68,12 +70,29 @@ void RaiseOpenFileLimit() {
     LogWarn("the limit of open files cannot be raised", {{"error", std::strerror(errno)}});
 }
 
-/// A task that ended by an exception is a part of the process that is missing from now on, and
-/// nobody can say which waits for it. A new start recovers everything.
-void EndProcess(const std::string& what) {
-  LogError("a task ended by an exception, so the process ends; start it again, and report this",
-           {{"error", what}});
+/// A task or thread that ended by an exception is a part of the process that is missing from now
+/// on, and nobody can say which waits for it. A new start recovers everything.
+[[noreturn]] void EndProcess(const std::string& what) {
+  LogError(
+      "a task or thread ended by an exception, so the process ends; start it again, and report "
+      "this",
+      {{"error", what}});
   std::abort();
+}
+
+/// For what nobody can catch, such as an exception in a thread of the HTTP server.
+[[noreturn]] void EndWithLine() {
+  std::string what = "unknown";
+  if (const std::exception_ptr thrown = std::current_exception()) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& e) {
+      what = e.what();
+    } catch (...) {
+      what = "no std::exception";
+    }
+  }
+  EndProcess(what);
 }
 
 /// SIGINT and SIGTERM. The first one asks for a drain, or ends the process where there is nothing
@@ -220,8 +239,9 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
 
 }  // namespace
 
-int RunDev(const DevOptions& options) {
+int RunDev(const DevOptions& options) try {
   InstallCrashAtFromEnvironment();
+  std::set_terminate(EndWithLine);
   RaiseOpenFileLimit();
   if (const int limit = descriptors::Limit(); limit < descriptors::kLeast)
     return FailConfig(Unavailable(
@@ -235,6 +255,11 @@ int RunDev(const DevOptions& options) {
   const Status opened = front.Open(options, metrics);
   if (!opened.ok()) return FailConfig(opened.error());
   return Run((*data_dir)->path(), front, metrics, signals);
+} catch (const std::system_error& e) {
+  return Fail(
+      Unavailable("the system refused a thread; raise the limits of threads (ulimit -u, pids.max "
+                  "of the cgroup) and of memory error=\"" +
+                  std::string(e.what()) + "\""));
 }
 
 }  // namespace millrace

@@ -96,10 +96,10 @@ TEST_CASE("a batch views the rows that were built, defects and identities includ
   BatchBuilder b(stream);
   b.BeginRecord(Offset(7), 100);
   const int16_t p = b.AddProducer("local", "p", 3);
-  b.columns()[0].AppendInteger(5);
-  b.columns()[1].AppendText("x");
+  b.column(0).AppendInteger(5);
+  b.column(1).AppendText("x");
   b.EndRow(p, 3);
-  b.columns()[0].AppendInteger(6);
+  b.column(0).AppendInteger(6);
   b.DefectRow(p, 4, Reason::kWrongType, "k: expected text", "{\"k\":1}");
   const EventBatch batch = b.Build();
   REQUIRE(batch.rows == 2);

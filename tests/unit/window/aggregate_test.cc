@@ -20,12 +20,12 @@ TEST_CASE("aggregates have the types and the values of the rules") {
   const double values[] = {-0.0, 0.1, 0.2};
   for (int row = 0; row < 3; ++row) {
     builder.BeginRecord(Offset(row), 0);
-    auto& c = builder.columns();
-    c[0].AppendInteger(row);
-    c[1].AppendNull();
-    row == 2 ? c[2].AppendNull() : c[2].AppendInteger(large - row);
-    c[3].AppendInteger(most);
-    c[4].AppendDouble(values[row]);
+    const auto c = [&](size_t column) -> ColumnData& { return builder.column(column); };
+    c(0).AppendInteger(row);
+    c(1).AppendNull();
+    row == 2 ? c(2).AppendNull() : c(2).AppendInteger(large - row);
+    c(3).AppendInteger(most);
+    c(4).AppendDouble(values[row]);
     builder.EndRow(-1, 0);
   }
   fold.Add(builder.Build());
@@ -57,10 +57,10 @@ TEST_CASE("min and max of doubles: NaN is the largest, and the one NaN") {
   BatchBuilder builder(spec.stream);
   builder.BeginRecord(Offset(0), 0);
   for (const double d : {std::nan("7"), -std::nan("9"), -0.0, 0.0}) {
-    auto& c = builder.columns();
-    c[0].AppendInteger(0);
-    for (size_t i = 1; i < 4; ++i) c[i].AppendNull();
-    c[4].AppendDouble(d);
+    const auto c = [&](size_t column) -> ColumnData& { return builder.column(column); };
+    c(0).AppendInteger(0);
+    for (size_t i = 1; i < 4; ++i) c(i).AppendNull();
+    c(4).AppendDouble(d);
     builder.EndRow(-1, 0);
   }
   fold.Add(builder.Build());

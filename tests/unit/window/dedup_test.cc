@@ -50,7 +50,7 @@ class Shard {
     BatchBuilder builder(stream);
     builder.BeginRecord(Offset(offset_++), 0);
     const int16_t producer = builder.AddProducer("local", "p", 0);
-    builder.columns()[0].AppendInteger(0);
+    builder.column(0).AppendInteger(0);
     builder.EndRow(producer, sequence);
     fold_.Add(builder.Build());
   }

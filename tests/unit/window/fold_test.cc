@@ -42,16 +42,16 @@ class Feed {
 
   void Row(const Event& e) {
     builder_.BeginRecord(Offset(offset_++), e.t);
-    auto& c = builder_.columns();
-    c[0].AppendInteger(e.t);
-    c[1].AppendText(e.key);
+    const auto c = [&](size_t column) -> ColumnData& { return builder_.column(column); };
+    c(0).AppendInteger(e.t);
+    c(1).AppendText(e.key);
     if (e.v) {
-      c[2].AppendInteger(*e.v);
+      c(2).AppendInteger(*e.v);
     } else {
-      c[2].AppendNull();
+      c(2).AppendNull();
     }
-    c[3].AppendNull();
-    c[4].AppendNull();
+    c(3).AppendNull();
+    c(4).AppendNull();
     builder_.EndRow(-1, 0);
   }
   void Flush(ShardFold* fold) {
@@ -143,12 +143,12 @@ LogItem RandomItem(const FoldSpec& spec, const ShardFold& fold, int64_t* offset,
       *now += *rc::gen::inRange(0, 4);
       builder.BeginRecord(Offset((*offset)++), *now);
       const int16_t producer = builder.AddProducer("u", *rc::gen::element("p", "q"), *offset / 8);
-      auto& c = builder.columns();
-      c[0].AppendInteger(*now - *rc::gen::inRange(0, 40));
-      c[1].AppendText(*rc::gen::element("a", "b", ""));
-      c[2].AppendInteger(*rc::gen::inRange(-5, 5));
-      c[3].AppendInteger(*rc::gen::element(1, 2, std::numeric_limits<int32_t>::max()));
-      c[4].AppendDouble(*rc::gen::element(0.1, 1e300, -1e-300, 0x1p-1074, -0.0));
+      const auto c = [&](size_t column) -> ColumnData& { return builder.column(column); };
+      c(0).AppendInteger(*now - *rc::gen::inRange(0, 40));
+      c(1).AppendText(*rc::gen::element("a", "b", ""));
+      c(2).AppendInteger(*rc::gen::inRange(-5, 5));
+      c(3).AppendInteger(*rc::gen::element(1, 2, std::numeric_limits<int32_t>::max()));
+      c(4).AppendDouble(*rc::gen::element(0.1, 1e300, -1e-300, 0x1p-1074, -0.0));
       builder.EndRow(producer, *rc::gen::inRange<int64_t>(0, 300));
     }
     return builder.Build();
@@ -392,9 +392,8 @@ TEST_CASE("the hash kept up from changes is the hash of all that is stored, and 
     TakeAll(fold.get());
     BatchBuilder builder(spec.stream);
     builder.BeginRecord(Offset(offset), now + 100);
-    auto& c = builder.columns();
-    c[0].AppendInteger(now + 100);
-    for (size_t i = 1; i < c.size(); ++i) c[i].AppendNull();
+    const auto c = [&](size_t column) -> ColumnData& { return builder.column(column); };
+    c(0).AppendInteger(now + 100);
     builder.EndRow(-1, 0);
     const EventBatch batch = builder.Build();
     fold->Add(batch);

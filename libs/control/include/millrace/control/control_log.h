@@ -58,6 +58,8 @@ class ControlLog {
   /// and snapshots, which are most.
   int64_t ownership_changes() const { return ownership_changes_; }
   const std::map<Verdict, int64_t>& skipped() const { return skipped_; }
+  /// Since when the log cannot be followed, and why; empty: it can.
+  const std::string& failure() const { return failure_; }
 
   static constexpr int kMaxTries = 8;
 
@@ -83,6 +85,7 @@ class ControlLog {
   std::multimap<uint64_t, Awaited*> awaited_;
   int64_t ownership_changes_ = 0;
   std::map<Verdict, int64_t> skipped_;
+  std::string failure_;
 };
 
 }  // namespace millrace::control

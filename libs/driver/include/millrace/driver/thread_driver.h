@@ -23,6 +23,7 @@ class ThreadDriver {
     std::function<void(const std::string& what)> on_failure;
   };
 
+  /// Throws std::system_error if the system gives it too few threads; those it had are ended.
   explicit ThreadDriver(Options options);
   ~ThreadDriver();
 

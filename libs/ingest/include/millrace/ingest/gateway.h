@@ -28,9 +28,12 @@ struct Ports {
 struct Options {
   size_t block_bytes = 64 << 10;            ///< a block closes when its columns hold so much
   std::chrono::microseconds linger{5'000};  ///< or so long after its first event
-  /// Payloads, keys and bookkeeping of requests without an answer; past it kResourceExhausted. A
-  /// request is always taken when there is none other.
+  /// Limit on the bytes of all unanswered requests and of what they became. A request beyond it
+  /// gets kResourceExhausted, unless it is the only one.
   size_t in_flight_bytes = 64 << 20;
+  /// Limit on the blocks and records that the log has not answered yet; as much as the log itself
+  /// keeps waiting. Beyond it packing waits, except for a stream that has none of them.
+  size_t packed_bytes = 32 << 20;
   std::chrono::milliseconds retry_after{100};  ///< told with kResourceExhausted
   /// Started and not yet acknowledged by the log, per partition: enough for its group commits.
   size_t appends_in_flight = 1'024;
@@ -42,11 +45,11 @@ struct Options {
 ///
 /// Threads: one executor calls everything and runs everything. Life: may be destroyed before or
 /// after the tasks of that executor; requests under way then still end.
-/// Order: events of calls started one after another enter each partition in that order. If an
-/// append fails, later events may go past those that it held, but none of the same lane. An event
-/// is acknowledged only after a durable append; an append whose outcome is unknown is not repeated
-/// here, because events without identity would be there twice: its events get UNAVAILABLE, and the
-/// producer sends the same numbers again.
+/// Order: events of calls to one stream, started one after another, enter each partition in that
+/// order. If an append fails, later events may go past those that it held, but none of the same
+/// lane. An event is acknowledged only after a durable append; an append whose outcome is unknown
+/// is not repeated here, because events without identity would be there twice: its events get
+/// UNAVAILABLE, and the producer sends the same numbers again.
 class Gateway {
  public:
   explicit Gateway(Ports ports, Options options = {});
@@ -59,8 +62,10 @@ class Gateway {
   void RemoveStream(const std::string& name_space, const std::string& name);
   std::vector<StreamSpec> Streams() const;
 
-  /// Everything up to the packing happens before the first suspension, so whoever starts calls one
-  /// after another decides the order.
+  /// The order of calls is that in which they first run: a refusal of the whole request, or its
+  /// place in the line of its stream, comes before the first suspension. A large request is packed
+  /// in slices of some milliseconds. Between them the executor does other work, but no other
+  /// request of this stream is packed.
   ///
   /// Whole requests are refused as UNKNOWN_STREAM (kNotFound), BATCH_TOO_LARGE or
   /// PRODUCER_ID_TOO_LONG (kInvalidArgument), or OVERLOADED (kResourceExhausted). Single events,

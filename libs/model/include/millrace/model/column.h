@@ -30,6 +30,9 @@ inline constexpr Int128 kMaxNumeric =
     static_cast<Int128>(10'000'000'000'000'000'000ULL) * 10'000'000'000'000'000'000ULL - 1;
 std::string FormatNumeric(Int128 v);
 
+/// Bytes of a column's `values` in a row: of the value itself, or of the offset into the text.
+size_t FixedWidth(Type type);
+
 /// The values of one column in some rows, as read-only views; whoever gives it keeps the storage
 /// alive. The place of a NULL holds some valid value of the type (text: empty or not, but in
 /// bounds).
@@ -64,7 +67,8 @@ class ColumnData {
   size_t rows() const { return nulls_.size(); }
   void Clear();
 
-  void AppendNull();
+  void AppendNull() { AppendNulls(1); }
+  void AppendNulls(size_t rows);
   /// For kInt, kBigint, kTimestamp, kBool; the value must fit.
   void AppendInteger(int64_t v);
   void AppendDouble(double v);

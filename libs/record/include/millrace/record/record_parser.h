@@ -20,8 +20,8 @@ class RecordParser {
     std::string detail;             ///< for people: which column, what was found, what was expected
   };
 
-  /// Good: one value appended to every column of `out` (the row is not ended yet). Otherwise
-  /// nothing is left appended. Values as docs/formats/json.md says; unknown members are ignored, of
+  /// Good: one value appended to each column of `out` that the event has one for (the row is not
+  /// ended yet). Otherwise nothing is left appended. Values as docs/formats/json.md says; unknown members are ignored, of
   /// equal members the last counts.
   virtual Verdict Parse(std::string_view payload, BatchBuilder* out) = 0;
 };

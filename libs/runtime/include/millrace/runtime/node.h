@@ -56,6 +56,10 @@ class Node : public Operations, public control::ControlClient {
   Task<Status> WaitApplied(std::string name_space, std::string name) override;
   Task<Result<ServingTable>> Query(ServingQuery query) override;
 
+  /// What must hold before results flow: the control log is followed, every pipeline has its
+  /// tables, every shard runs and nothing of it fails. On the control executor.
+  Task<std::vector<Condition>> Conditions();
+
   Task<Result<Committed>> WriteCommit(control::Commit commit) override;
   Task<Result<control::ShardState>> ReadShard(ShardId shard) override;
 
@@ -76,7 +80,9 @@ class Node : public Operations, public control::ControlClient {
   Task<> MetricsLoop();
   Task<Status> Reconcile();
   bool IsPutOff(const Incarnation& incarnation) const;
-  void NoteTry(const Incarnation& incarnation, const Status& status, const std::string& failure);
+  /// How troubles_ calls the tables of a pipeline.
+  static std::string TablesOf(const Incarnation& incarnation);
+  void NoteTry(const Incarnation& incarnation, const Status& status, const std::string& advice);
   Executor::Duration UntilNextTry() const;
   void SnapshotIfDue();
   Task<> WriteSnapshot();
@@ -99,6 +105,7 @@ class Node : public Operations, public control::ControlClient {
   std::set<Incarnation> served_;
   std::set<Incarnation> dropped_;  ///< whose drop is finished
   std::map<Incarnation, PutOff> put_off_;
+  Troubles troubles_{"coordinator"};
   std::set<std::pair<std::string, std::string>> announced_;
   bool following_ = false;
   bool snapshotting_ = false;

@@ -27,7 +27,9 @@ struct StreamInfo {
 struct PipelineInfo {
   Incarnation incarnation;
   PipelineSpec spec;
-  std::string state;  ///< the worst of its shards': halted, stopped, opening, running
+  /// The worst of its shards': halted, stopped, opening, failing (runs, but a sink, a cut or the
+  /// log fails; or its tables cannot be made), running.
+  std::string state;
   Micros watermark = kMinusInfinity;  ///< the least of its shards
   std::string result_files;           ///< pattern for readers of Parquet files
   int64_t late = 0;                   ///< events of its shards that came too late for a window
@@ -40,7 +42,7 @@ struct ShardInfo {
   Epoch epoch;
   std::string worker;
   std::string state;    ///< opening, running, halted, stopped
-  std::string message;  ///< why it halted, or why it could not be opened yet
+  std::string message;  ///< why it halted, could not be opened yet, or what fails while it runs
   Offset next_offset;
   Offset back_to;     ///< the lowest offset that a skip may name
   Offset end_offset;  ///< of its partition
@@ -54,6 +56,12 @@ struct ShardInfo {
 struct ProducerInfo {
   std::string id;
   int64_t end = 0;  ///< the number behind the largest that a shard of the stream has read
+};
+
+/// One thing that must hold before results flow.
+struct Condition {
+  std::string name;
+  std::string trouble;  ///< empty: it holds. Else since when it does not, why, and what to do
 };
 
 /// What operators and dashboards ask of a cluster; the gRPC services and the CLI stand on it.

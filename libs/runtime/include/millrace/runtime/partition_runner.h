@@ -43,7 +43,8 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   std::vector<Offset> Places() const;
   void WarnIfAhead(const LogRecord& last) const;
   Task<Offset> ReadableAfter(Offset damaged);
-  Task<Status> AppendDueTicks();
+  Task<std::optional<Status>> AppendDueTicks();
+  void NoteLog(std::string_view part, const Status& status);
   std::vector<Decoded> Decode(const std::vector<LogRecord>& records) const;
   LogItem DecodeRecord(const LogRecord& record) const;
   bool AddJson(const LogRecord& record, BatchBuilder* builder) const;

@@ -13,6 +13,7 @@
 #include "millrace/runtime/outbox.h"
 #include "millrace/runtime/ports.h"
 #include "millrace/runtime/shard_telemetry.h"
+#include "millrace/runtime/troubles.h"
 #include "millrace/window/shard_fold.h"
 
 namespace millrace::runtime {
@@ -77,6 +78,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void Stop();
   ShardPhase phase() const { return phase_; }
   const std::string& message() const { return message_; }
+  /// What fails while the shard runs: its sinks, its cuts, its log.
+  Troubles& troubles() { return troubles_; }
+  const Troubles& troubles() const { return troubles_; }
   /// A sink went back behind what the outbox holds: the owner must open the shard anew.
   bool reopen() const { return reopen_; }
   bool fenced() const { return fenced_; }
@@ -85,6 +89,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Epoch epoch() const { return epoch_; }
   bool has_fold() const { return fold_ != nullptr; }
   const window::ShardFold& fold() const { return *fold_; }
+  /// The ledger as it was restored; empty for a shard that began at the start.
+  const window::Ledger& ledger_at_opening() const { return ledger_at_opening_; }
   size_t outbox_rows(Output output) const { return outbox_.rows_owed(output); }
   CutNumber last_cut() const { return last_cut_; }
   Offset committed_offset() const { return committed_offset_; }
@@ -145,10 +151,12 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   ShardPhase phase_ = ShardPhase::kOpening;
   std::string message_;
+  Troubles troubles_{id_.ToString()};
   bool reopen_ = false;
   bool fenced_ = false;
 
   std::unique_ptr<window::ShardFold> fold_;
+  window::Ledger ledger_at_opening_;
   Offset next_offset_;
   /// While rows of the last item are still to come: the next offset after it.
   std::optional<Offset> steps_to_;

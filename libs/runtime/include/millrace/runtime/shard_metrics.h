@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,8 @@ class ShardMetrics {
 
  private:
   struct Counted {
-    Counter* counter;
+    Counter* counter = nullptr;
+    Gauge* gauge = nullptr;
     int64_t exported = 0;
   };
 
@@ -33,6 +35,7 @@ class ShardMetrics {
   MetricLabels labels_;
   std::vector<Counted> ledger_;  ///< in the order of Ledger::Counters
   Counted skipped_;
+  std::weak_ptr<const Shard> opening_;  ///< the shard that was exported last
   Gauge* open_windows_;
   Gauge* state_bytes_;
   Gauge* lag_records_;
@@ -40,6 +43,7 @@ class ShardMetrics {
   Gauge* append_ahead_;
   Micros level_at_ = 0;  ///< when the shard was last seen to have read everything; 0: never
   Gauge* halted_;
+  std::map<std::string_view, Gauge*> failing_;
   Gauge* last_cut_;
   std::map<Output, Gauge*> outbox_rows_;
 };

@@ -20,8 +20,7 @@ class CoordinatorRole {
   /// Cuts every shard and stops. Blocks likewise.
   void Drain();
 
-  /// One check per thing that must hold before results flow: the control log is read, no shard is
-  /// halted.
+  /// One check per thing that must hold before results flow: see runtime::Node::Conditions.
   std::vector<admin::ReadinessCheck> Readiness();
   runtime::Operations* operations() { return &node_; }
   Executor* executor() { return control_; }

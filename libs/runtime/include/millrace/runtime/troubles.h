@@ -1,0 +1,44 @@
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "millrace/base/executor.h"
+#include "millrace/base/result.h"
+
+namespace millrace::runtime {
+
+/// The parts of a shard that are tried again without end when they fail.
+inline constexpr std::array<std::string_view, 8> kShardParts = {
+    "sink_results", "sink_provisional", "sink_late", "sink_quarantine", "sink_files",
+    "cut",          "log_read",         "log_append"};
+
+/// What fails at present and is tried again: since when, why, and what to do. One executor.
+class Troubles {
+ public:
+  explicit Troubles(std::string subject) : subject_(std::move(subject)) {}
+
+  /// `part` failed once more. Warns at the first failure of a row of failures, and once a minute.
+  void Failed(std::string_view part, std::string_view advice, const Error& error);
+  /// `part` works, or is not needed any more.
+  void Worked(std::string_view part);
+  bool failing(std::string_view part) const { return failing_.contains(part); }
+  bool any() const { return !failing_.empty(); }
+  /// For people; empty if nothing fails.
+  std::string Text() const;
+
+ private:
+  struct Trouble {
+    Micros since;
+    Executor::Duration warned;
+    std::string advice;
+    std::string error;
+  };
+
+  const std::string subject_;
+  std::map<std::string, Trouble, std::less<>> failing_;
+};
+
+}  // namespace millrace::runtime
