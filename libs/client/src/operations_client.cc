@@ -64,6 +64,9 @@ PipelineDescription FromWire(const wire_control::PipelineDescription& p) {
   return out;
 }
 
+  out.late = p.late();
+  out.quarantined = p.quarantined();
+  out.open_windows = p.open_windows();
 ShardDescription FromWire(const wire_control::ShardDescription& s) {
   return {s.shard(),      s.epoch(),    s.worker(),
           s.state(),      s.message(),  s.next_offset(),

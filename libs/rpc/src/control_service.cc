@@ -71,6 +71,9 @@ void Describe(const runtime::PipelineInfo& info, wire::PipelineDescription* out)
   out->set_semantics_version(p.semantics_version);
   out->set_plan(PlanText(p));
   out->set_result_files(info.result_files);
+  out->set_late(info.late);
+  out->set_quarantined(info.quarantined);
+  out->set_open_windows(info.open_windows);
 }
 
 void Describe(const runtime::ShardInfo& info, wire::ShardDescription* out) {

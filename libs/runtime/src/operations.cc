@@ -239,8 +239,12 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
   std::vector<PipelineInfo> out;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
     if (pipeline.dropped) continue;
-    PipelineInfo info{incarnation, pipeline.spec, "opening", kPlusInfinity,
-                      wiring_.ports.objects->AddressOf(ResultFileGlob(incarnation))};
+    PipelineInfo info;
+    info.incarnation = incarnation;
+    info.spec = pipeline.spec;
+    info.state = "opening";
+    info.watermark = kPlusInfinity;
+    info.result_files = wiring_.ports.objects->AddressOf(ResultFileGlob(incarnation));
     std::string worst = "running";
     bool any = false;
     for (const ShardInfo& shard : shards) {
@@ -248,6 +252,9 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
       any = true;
       if (Badness(shard.state) > Badness(worst)) worst = shard.state;
       info.watermark = std::min(info.watermark, shard.watermark);
+      info.late += shard.late;
+      info.quarantined += shard.quarantined;
+      info.open_windows += shard.open_windows;
     }
     if (any) info.state = worst;
     if (!any) info.watermark = kMinusInfinity;

@@ -173,7 +173,13 @@ std::vector<ShardInfo> Worker::Info() const {
           slot.shard->has_fold() ? slot.shard->next_offset() : slot.ownership.state.next_offset;
       info.back_to = slot.shard->has_fold() ? slot.shard->back_to() : info.next_offset;
       info.last_cut = slot.shard->last_cut();
-      if (slot.shard->has_fold()) info.watermark = slot.shard->fold().watermark();
+      if (slot.shard->has_fold()) {
+        const auto& fold = slot.shard->fold();
+        info.watermark = fold.watermark();
+        info.late = fold.ledger().late;
+        info.quarantined = fold.ledger().quarantined;
+        info.open_windows = static_cast<int64_t>(fold.open_windows());
+      }
     }
     out.push_back(std::move(info));
   }

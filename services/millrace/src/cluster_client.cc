@@ -61,6 +61,9 @@ Result<cli::PipelineDescription> Shown(PipelineDescription p) {
   out.semantics_version = p.semantics_version;
   out.plan = std::move(p.plan);
   out.result_files = std::move(p.result_files);
+  out.late = p.late;
+  out.quarantined = p.quarantined;
+  out.open_windows = p.open_windows;
   return out;
 }
 

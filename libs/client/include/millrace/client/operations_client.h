@@ -66,6 +66,9 @@ struct PipelineDescription {
   int32_t semantics_version = 0;
   std::string plan;
   std::string result_files;  ///< path or URL of its result files: a pattern for readers of Parquet
+  int64_t late = 0;          ///< events that came too late for a window, so far
+  int64_t quarantined = 0;   ///< events that could not be used, so far
+  int64_t open_windows = 0;  ///< windows with events that have not closed
 };
 
 struct ShardDescription {

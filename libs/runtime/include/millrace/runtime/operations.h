@@ -32,6 +32,9 @@ struct PipelineInfo {
   std::string result_files;           ///< pattern for readers of Parquet files
 };
 
+  int64_t late = 0;                   ///< events of its shards that came too late for a window
+  int64_t quarantined = 0;            ///< events of its shards that could not be used
+  int64_t open_windows = 0;           ///< windows of its shards with events that have not closed
 struct ShardInfo {
   ShardId shard;
   Epoch epoch;
@@ -45,6 +48,9 @@ struct ShardInfo {
   Micros watermark = kMinusInfinity;
 };
 
+  int64_t late = 0;
+  int64_t quarantined = 0;
+  int64_t open_windows = 0;
 /// What operators and dashboards ask of a cluster; the gRPC services and the CLI stand on it.
 /// Threads: the control executor. Errors: kNotFound names what does not exist; kConflict says what
 /// to do instead; kUnavailable: the log or a store did not answer, and the outcome is unknown.
