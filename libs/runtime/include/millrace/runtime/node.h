@@ -46,8 +46,8 @@ class Node : public Operations, public control::ControlClient {
   Task<Status> DropPipeline(std::string name_space, std::string name) override;
   Task<Result<std::vector<ShardInfo>>> ListShards() override;
   Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) override;
-  Task<Status> WaitApplied(std::string name_space, std::string name) override;
-  Task<Result<ServingTable>> Query(ServingQuery query) override;
+  Task<Status> WaitApplied(std::string name_space, std::string name, Left left = nullptr) override;
+  Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override;
 
   Task<Result<Committed>> WriteCommit(control::Commit commit) override;
   Task<Result<control::ShardState>> ReadShard(ShardId shard) override;

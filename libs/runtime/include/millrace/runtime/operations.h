@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,7 +10,7 @@
 #include "millrace/base/task.h"
 #include "millrace/model/ids.h"
 #include "millrace/model/spec.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_reader.h"
 
 namespace millrace::runtime {
 
@@ -30,11 +32,11 @@ struct PipelineInfo {
   std::string state;  ///< the worst of its shards': halted, stopped, opening, running
   Micros watermark = kMinusInfinity;  ///< the least of its shards
   std::string result_files;           ///< pattern for readers of Parquet files
-};
-
   int64_t late = 0;                   ///< events of its shards that came too late for a window
   int64_t quarantined = 0;            ///< events of its shards that could not be used
   int64_t open_windows = 0;           ///< windows of its shards with events that have not closed
+};
+
 struct ShardInfo {
   ShardId shard;
   Epoch epoch;
@@ -46,16 +48,19 @@ struct ShardInfo {
   Offset end_offset;  ///< of its partition
   CutNumber last_cut;
   Micros watermark = kMinusInfinity;
-};
-
   int64_t late = 0;
   int64_t quarantined = 0;
   int64_t open_windows = 0;
+};
+
 /// What operators and dashboards ask of a cluster; the gRPC services and the CLI stand on it.
 /// Threads: the control executor. Errors: kNotFound names what does not exist; kConflict says what
 /// to do instead; kUnavailable: the log or a store did not answer, and the outcome is unknown.
 class Operations {
  public:
+  /// Set by a caller that no longer waits for its answer. Null: it waits to the end.
+  using Left = std::shared_ptr<const std::atomic<bool>>;
+
   virtual ~Operations() = default;
 
   /// Plans and applies a script, statement by statement; stops at the first error. A changed
@@ -72,9 +77,10 @@ class Operations {
   /// kInvalidArgument: the log ends before `to`.
   virtual Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) = 0;
   /// Waits until everything appended to the pipeline's stream before the call is in its serving
-  /// tables. kUnavailable: a shard does not run.
-  virtual Task<Status> WaitApplied(std::string name_space, std::string name) = 0;
-  virtual Task<Result<ServingTable>> Query(ServingQuery query) = 0;
+  /// tables, or soon after the caller left. kUnavailable: a shard does not run, or the caller left.
+  virtual Task<Status> WaitApplied(std::string name_space, std::string name,
+                                   Left left = nullptr) = 0;
+  virtual Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) = 0;
 };
 
 }  // namespace millrace::runtime
