@@ -92,7 +92,7 @@ say "Sending the flights over gRPC"
 say "Waiting until every flight is in the results"
 # Rows past the end of the data: the wait alone counts.
 for name in delays_hourly delays_rolling; do
-  "$millrace" results "$name" --wait --from 2101-01-01 --format csv >/dev/null
+  "$millrace" results "$name" --wait --quiet --from 2101-01-01 --format csv >/dev/null
 done
 
 readonly table=$data_dir/serving.db

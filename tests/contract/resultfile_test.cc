@@ -73,3 +73,40 @@ TEST_CASE("a Parquet result file reads back as its rows, with their types") {
     }
   }
 }
+
+TEST_CASE("a reader that verifies page checksums finds a flipped bit in any page") {
+  test::TestExecutor executor;
+  resultfile_parquet::ParquetResultFileWriter writer;
+  const Buffer file =
+      executor
+          .RunUntilDone(writer.Encode(test::FileColumns(),
+                                      std::make_shared<test::VectorRows>(test::FileRows(300))))
+          .value();
+  const auto read = [](std::string bytes) {
+    parquet::ReaderProperties properties;
+    properties.set_page_checksum_verification(true);
+    parquet::arrow::FileReaderBuilder builder;
+    std::unique_ptr<parquet::arrow::FileReader> reader;
+    return builder
+               .Open(std::make_shared<arrow::io::BufferReader>(
+                         arrow::Buffer::FromString(std::move(bytes))),
+                     properties)
+               .ok() &&
+           builder.Build(&reader).ok() && reader->ReadTable().ok();
+  };
+  const std::string good(file.bytes);
+  REQUIRE(read(good));
+  const auto input = std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(good));
+  const auto metadata = parquet::ParquetFileReader::Open(input)->metadata();
+  const auto group = metadata->RowGroup(0);
+  for (int c = 0; c < group->num_columns(); ++c) {
+    // The last byte of a column's bytes is the last of its last page.
+    const auto chunk = group->ColumnChunk(c);
+    const int64_t begin =
+        chunk->has_dictionary_page() ? chunk->dictionary_page_offset() : chunk->data_page_offset();
+    std::string bad = good;
+    bad[static_cast<size_t>(begin + chunk->total_compressed_size() - 1)] ^= 1;
+    INFO(group->schema()->Column(c)->name());
+    CHECK_FALSE(read(bad));
+  }
+}

@@ -7,7 +7,9 @@
 #include <memory>
 #include <random>
 
+#include "millrace/serving/serving_reader.h"
 #include "millrace/serving/serving_store.h"
+#include "support/read_all.h"
 #include "support/test_executor.h"
 
 namespace millrace::test {
@@ -25,6 +27,7 @@ inline PipelineSpec ServingPipeline() {
   PipelineSpec p;
   p.name = "r";
   p.stream = "s";
+  p.window = {WindowKind::kTumble, 10 * kSecond, 10 * kSecond, 0, "", {}, 1};
   GroupColumn k;
   k.expr = {Expr::Op::kColumn, Type::kText, 1, false, 0, 0, "", {}};
   p.group_by = {k};
@@ -89,10 +92,12 @@ inline std::string TableText(const ServingTable& table) {
   return text;
 }
 
-/// What every body of the port `serving` promises. `make` gives an empty store.
-inline void CheckServingContract(TestExecutor& executor,
-                                 const std::function<std::unique_ptr<ServingStore>()>& make) {
-  const std::unique_ptr<ServingStore> store = make();
+/// What every body of the port `serving` promises. `make` gives an empty store, which is its own
+/// reader.
+template <typename Store>
+void CheckServingContract(TestExecutor& executor,
+                          const std::function<std::unique_ptr<Store>()>& make) {
+  const std::unique_ptr<Store> store = make();
   const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
   const ShardId shard = ServingShard();
   const Epoch epoch(3);
@@ -103,7 +108,7 @@ inline void CheckServingContract(TestExecutor& executor,
   };
   const auto query = [&](ServingQuery q = {}) {
     q.name = "r";
-    return run(store->Query(q));
+    return run(ReadAll(store.get(), q));
   };
   const auto counts = [&](ServingQuery q = {}) {
     std::string text;
@@ -139,6 +144,39 @@ inline void CheckServingContract(TestExecutor& executor,
           "it's \"q\"\n\xc3\xa9,1970-01-01T00:00:00.000000Z,1970-01-01T00:00:10.000000Z,3,0.1," +
               FormatNumeric(kMaxNumeric - 3) + ",true\n");
     CHECK(table.rows[0][5].type == Type::kNumeric);
+  }
+
+  SECTION("numbers read back to the last digit and bit") {
+    const Int128 beyond = Int128{std::numeric_limits<int64_t>::max()} + 1;
+    const Int128 numerics[] = {0,       -1,          beyond - 1,  beyond,      beyond + 1,
+                               -beyond, -beyond - 1, kMaxNumeric, -kMaxNumeric};
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const double doubles[] = {0.0,
+                              -0.0,
+                              5e-324,
+                              1e300,
+                              9007199254740993.0,
+                              -kInfinity,
+                              kInfinity,
+                              0.1,
+                              -9223372036854775808.0};
+    std::vector<OutputRow> rows;
+    for (size_t i = 0; i < std::size(numerics); ++i) {
+      const auto seq = static_cast<int64_t>(i) + 1;
+      rows.push_back(ServingRow(seq, "k", seq, 0));
+      rows.back().values[4].data = doubles[i];
+      rows.back().values[5].data = numerics[i];
+    }
+    REQUIRE(apply(0, std::size(numerics), rows).ok());
+    const auto table = query().value();
+    REQUIRE(table.rows.size() == std::size(numerics));
+    for (size_t i = 0; i < std::size(numerics); ++i) {
+      CHECK(FormatNumeric(std::get<Int128>(table.rows[i][5].data)) == FormatNumeric(numerics[i]));
+      CHECK(std::get<double>(table.rows[i][4].data) == doubles[i]);
+      ServingQuery q;
+      q.keys = {{"total", FormatNumeric(numerics[i])}};
+      CHECK(query(q).value().rows.size() == 1);
+    }
   }
 
   SECTION("a row is replaced by one of a larger revision, or of the same and a larger number") {
@@ -242,6 +280,8 @@ inline void CheckServingContract(TestExecutor& executor,
     CHECK(counts(q) == "NULL@10=10 ");
     q = {};
     q.keys = {{"window_start", "1970-01-01T01:00:20+01:00"}, {"n", "3"}, {"flag", "true"}};
+    CHECK(counts(q) == "ab@20=3 ");
+    q.keys = {{"mean", "0.75"}, {"total", FormatNumeric(kMaxNumeric - 3)}};
     CHECK(counts(q) == "ab@20=3 ");
     q.keys = {{"mean", "0.75"}, {"total", "1"}};
     CHECK(counts(q) == "");

@@ -2,8 +2,11 @@
 
 #include <atomic>
 #include <fstream>
+#include <future>
 
 #include "contract/serving_contract.h"
+#include "contract/serving_reader_contract.h"
+#include "millrace/driver/thread_driver.h"
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/serving/table_shape.h"
 #include "millrace/serving_sqlite/sqlite_serving_store.h"
@@ -98,13 +101,27 @@ class CountedSyncs {
 
 TEST_CASE("result tables in memory keep the contract of serving stores") {
   test::TestExecutor executor;
-  test::CheckServingContract(executor, [] { return std::make_unique<InMemoryServingStore>(); });
+  test::CheckServingContract<InMemoryServingStore>(
+      executor, [] { return std::make_unique<InMemoryServingStore>(); });
+}
+
+TEST_CASE("readers of result tables in memory keep the contract of pages") {
+  test::TestExecutor executor;
+  test::CheckServingReaderContract<InMemoryServingStore>(
+      executor, [] { return std::make_unique<InMemoryServingStore>(); });
+}
+
+TEST_CASE("readers of result tables in SQLite keep the contract of pages") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  test::CheckServingReaderContract<SqliteServingStore>(
+      executor, [&] { return SqliteServingStore::Open(dir.Sub("serving.db")).value(); });
 }
 
 TEST_CASE("result tables in SQLite keep the contract of serving stores") {
   const test::TempDir dir;
   test::TestExecutor executor;
-  test::CheckServingContract(
+  test::CheckServingContract<SqliteServingStore>(
       executor, [&] { return SqliteServingStore::Open(dir.Sub("serving.db")).value(); });
 }
 
@@ -116,17 +133,190 @@ TEST_CASE_METHOD(Fixture, "other programs read the view while the store is open"
                     test::Deleted(test::ServingRow(3, "c", 0, 0, 2))})
               .ok());
   CHECK(Sql(path,
-            "SELECT k, window_start, n, mean, total, flag, typeof(mean), typeof(total), "
+            "SELECT k, window_start, n, mean, total__exact, flag, typeof(mean), typeof(total), "
             "_revision, _provisional, _gap, _overflow, _shard, _seq, _updated_at FROM r") ==
         "a|1970-01-01T00:00:00.000000Z|2|0.5|" + FormatNumeric(kMaxNumeric - 2) +
-            "|0|real|text|1|0|0|0|p2|1|2001-09-09T01:46:40.000001Z\n"
+            "|0|real|real|1|0|0|0|p2|1|2001-09-09T01:46:40.000001Z\n"
             "b|1970-01-01T00:00:00.000000Z|3|NaN|" +
             FormatNumeric(kMaxNumeric - 3) +
-            "|1|text|text|1|0|0|0|p2|2|2001-09-09T01:46:40.000002Z\n");
+            "|1|text|real|1|0|0|0|p2|2|2001-09-09T01:46:40.000002Z\n");
   CHECK(Sql(path, "SELECT count(*), sum(_deleted) FROM \"r@17\"") == "3|1\n");
   CHECK(Sql(path, "SELECT count(*) FROM r_late; SELECT count(*) FROM r_quarantine") == "0\n0\n");
-  CHECK(Sql(path, "EXPLAIN QUERY PLAN SELECT * FROM r WHERE k = 'a'").find("r@17_keys") !=
+}
+
+TEST_CASE_METHOD(Fixture, "SQL compares numerics as numbers, whatever their size") {
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  const Int128 beyond = Int128{std::numeric_limits<int64_t>::max()} + 1;
+  const std::vector<std::optional<Int128>> totals = {9,
+                                                     1200,
+                                                     150,
+                                                     -20,
+                                                     0,
+                                                     beyond,
+                                                     -beyond,
+                                                     std::nullopt,
+                                                     -beyond - 1,
+                                                     kMaxNumeric,
+                                                     -kMaxNumeric,
+                                                     beyond - 1,
+                                                     beyond * 1000};
+  std::vector<OutputRow> rows;
+  for (size_t i = 0; i < totals.size(); ++i) {
+    rows.push_back(test::ServingRow(static_cast<int64_t>(i) + 1, "k" + std::to_string(i), 0, 0));
+    rows.back().values[5].data = std::monostate();
+    if (totals[i]) rows.back().values[5].data = *totals[i];
+  }
+  REQUIRE(Apply(0, rows).ok());
+  CHECK(Sql(path, "SELECT coalesce(total__exact, total) FROM r ORDER BY total DESC") ==
+        FormatNumeric(kMaxNumeric) +
+            "\n9223372036854775808000\n9223372036854775808\n"
+            "9223372036854775807\n1200\n150\n9\n0\n-20\n-9223372036854775808\n"
+            "-9223372036854775809\n" +
+            FormatNumeric(-kMaxNumeric) + "\n\n");
+  CHECK(Sql(path, "SELECT k FROM r WHERE total > 1000 AND total < 2000") == "k1\n");
+  CHECK(Sql(path, "SELECT max(total), min(total) FROM r WHERE total BETWEEN -1000 AND 2000") ==
+        "1200|-20\n");
+  CHECK(Sql(path, "SELECT sum(total), avg(total) FROM r WHERE k IN ('k0', 'k3')") == "-11|-5.5\n");
+  CHECK(Sql(path, "SELECT DISTINCT typeof(total), total__exact IS NULL FROM r ORDER BY 1") ==
+        "integer|1\nnull|1\nreal|0\n");
+}
+
+TEST_CASE_METHOD(Fixture, "SQL orders doubles with infinities and NaN as PostgreSQL does") {
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  std::vector<OutputRow> rows;
+  for (const double mean : {std::nan(""), kInfinity, 1.5, -kInfinity, -2.5, 1e300}) {
+    const auto seq = static_cast<int64_t>(rows.size()) + 1;
+    rows.push_back(test::ServingRow(seq, "k" + std::to_string(seq), 0, seq));
+    rows.back().values[4].data = mean;
+  }
+  REQUIRE(Apply(0, rows).ok());
+  CHECK(Sql(path, "SELECT k FROM r ORDER BY mean") == "k4\nk5\nk3\nk6\nk2\nk1\n");
+  CHECK(Sql(path, "SELECT k FROM r WHERE mean < 0 ORDER BY k") == "k4\nk5\n");
+  CHECK(Sql(path, "SELECT k FROM r WHERE mean = 'NaN'") == "k1\n");
+}
+
+TEST_CASE_METHOD(Fixture, "a view's own column that is called as an exact one keeps its name") {
+  PipelineSpec p = test::ServingPipeline();
+  p.select[3].name = "TOTAL__exact";
+  p.select[6].name = "total__exact_";
+  p.select[6].expr.type = Type::kNumeric;
+  const ShardId clash{{"default", "clash", Offset(70)}, PartitionId(0)};
+  REQUIRE(executor.RunUntilDone(store->Define(clash.incarnation, test::ServingStream(), p)).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(clash, Output::kResults, Epoch(1))).ok());
+  OutputRow row = test::ServingRow(1, "a", 0, 7);
+  row.values[6] = {Type::kNumeric, -kMaxNumeric};
+  REQUIRE(
+      executor.RunUntilDone(store->Apply({clash, Output::kResults, Epoch(1), 0, 1, {row}})).ok());
+  CHECK(Sql(path, "SELECT \"TOTAL__exact\", total__exact__, total__exact___exact FROM clash") ==
+        "7|" + FormatNumeric(kMaxNumeric - 7) + "|" + FormatNumeric(-kMaxNumeric) + "\n");
+  ServingQuery q;
+  q.name = "clash";
+  const auto table = executor.RunUntilDone(test::ReadAll(store.get(), q)).value();
+  CHECK(table.names == std::vector<std::string>{"k", "window_start", "window_end", "TOTAL__exact",
+                                                "mean", "total", "total__exact_"});
+  CHECK(ValueText(table.rows.at(0)[5]) == FormatNumeric(kMaxNumeric - 7));
+  CHECK(ValueText(table.rows.at(0)[6]) == FormatNumeric(-kMaxNumeric));
+}
+
+TEST_CASE_METHOD(Fixture, "columns that are called as SQL's constants have their values") {
+  PipelineSpec p = test::ServingPipeline();
+  p.select[3].name = "true";
+  p.select[4].name = "False";
+  p.select[6].name = "null";
+  const ShardId words{{"default", "words", Offset(71)}, PartitionId(0)};
+  REQUIRE(executor.RunUntilDone(store->Define(words.incarnation, test::ServingStream(), p)).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(words, Output::kResults, Epoch(1))).ok());
+  REQUIRE(executor
+              .RunUntilDone(store->Apply(
+                  {words, Output::kResults, Epoch(1), 0, 1, {test::ServingRow(1, "a", 0, 7)}}))
+              .ok());
+  CHECK(Sql(path, "SELECT true_, False_, \"null\" FROM words") == "7|1.75|1\n");
+  ServingQuery q;
+  q.name = "words";
+  const auto table = executor.RunUntilDone(test::ReadAll(store.get(), q)).value();
+  CHECK(table.names.at(3) == "true");
+  CHECK(ValueText(table.rows.at(0)[3]) == "7");
+}
+
+TEST_CASE_METHOD(Fixture, "an index serves the order of every kind of query") {
+  for (const char* where :
+       {"FROM \"r@17\" WHERE NOT _deleted AND _key > ? ORDER BY _key",
+        "FROM \"r@17\" WHERE NOT _deleted AND k = 'a' AND _key > ? ORDER BY _key",
+        "FROM \"r@17\" WHERE NOT _deleted AND k IS NULL AND _key > ? AND _key < ? ORDER BY _key",
+        "FROM \"r_late@17\" WHERE (\"partition\", _seq) > (?, ?) ORDER BY \"partition\", _seq",
+        "FROM \"r_quarantine@17\" WHERE (\"partition\", _seq) > (?, ?) "
+        "ORDER BY \"partition\", _seq"}) {
+    const std::string plan = Sql(path, std::string("EXPLAIN QUERY PLAN SELECT * ") + where);
+    INFO(where << ": " << plan);
+    CHECK(plan.find("SEARCH") != std::string::npos);
+    CHECK(plan.find("TEMP B-TREE") == std::string::npos);
+  }
+  CHECK(Sql(path, "EXPLAIN QUERY PLAN SELECT * FROM r WHERE k = 'a'").find("r@17_key1") !=
         std::string::npos);
+}
+
+TEST_CASE("a lock on the store holds up nothing but its writers") {
+  const test::TempDir dir;
+  const std::string path = dir.Sub("serving.db");
+  const auto store = SqliteServingStore::Open(path).value();
+  // One thread for everything that blocks, as far as an adapter has none of its own.
+  ThreadDriver driver({.cores = 1, .blocking_threads = 1, .on_failure = {}});
+  const ShardId shard = test::ServingShard();
+  const auto run = [&](auto task) { return RunBlocking(driver.core(0), std::move(task)); };
+  REQUIRE(
+      run(store->Define(shard.incarnation, test::ServingStream(), test::ServingPipeline())).ok());
+  REQUIRE(run(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+
+  sqlite3* other = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &other) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+  std::promise<Status> applied;
+  driver.core(0).Spawn(
+      [](SqliteServingStore* s, ServingBatch batch, std::promise<Status>* done) -> Task<void> {
+        auto applying = s->Apply(std::move(batch));
+        const Status status = co_await std::move(applying);
+        done->set_value(status);
+      }(store.get(), {shard, Output::kResults, Epoch(1), 0, 1, {test::ServingRow(1, "a", 0, 1)}},
+                                                                                &applied));
+  // What others offload, and queries, are through before the lock is given back; the batch is not.
+  CHECK(run(Offload([] { return 1; })) == 1);
+  ServingQuery q;
+  q.name = "r";
+  CHECK(run(test::ReadAll(store.get(), q)).value().rows.empty());
+  REQUIRE(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(other);
+  CHECK(applied.get_future().get().ok());
+  driver.Stop();
+}
+
+TEST_CASE("a page that is being read ends when its query is cancelled") {
+  const test::TempDir dir;
+  const std::string path = dir.Sub("serving.db");
+  const auto store = SqliteServingStore::Open(path).value();
+  ThreadDriver driver({.cores = 1, .blocking_threads = 1, .on_failure = {}});
+  const ShardId shard = test::ServingShard();
+  const auto run = [&](auto task) { return RunBlocking(driver.core(0), std::move(task)); };
+  REQUIRE(
+      run(store->Define(shard.incarnation, test::ServingStream(), test::ServingPipeline())).ok());
+  // The table becomes a view of rows without end, so that a page of it never ends by itself.
+  CHECK(Sql(path,
+            "ALTER TABLE \"r@17\" RENAME TO kept; CREATE VIEW \"r@17\" AS WITH RECURSIVE n(i) AS "
+            "(SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+            "SELECT i AS k, CAST(i AS BLOB) AS _key, i > 0 AS _deleted FROM n") == "");
+  ServingQuery q;
+  q.name = "r";
+  const auto cursor = run(store->Open(q)).value();
+  std::promise<Code> ended;
+  driver.core(0).Spawn([](std::shared_ptr<RowCursor> c, std::promise<Code>* done) -> Task<void> {
+    auto reading = c->Next(10, 1 << 20);
+    const auto page = co_await std::move(reading);
+    done->set_value(page.ok() ? Code::kInternal : page.error().code);
+  }(cursor, &ended));
+  for (int i = 0; i < 100; ++i) run(Offload([] { return 1; }));
+  cursor->Cancel();
+  CHECK(ended.get_future().get() == Code::kUnavailable);
+  driver.Stop();
 }
 
 TEST_CASE_METHOD(Fixture, "rows, fences and views are there after the store is opened again") {
@@ -137,7 +327,7 @@ TEST_CASE_METHOD(Fixture, "rows, fences and views are there after the store is o
   REQUIRE(Apply(1, {test::ServingRow(2, "a", 0, 5, 2)}).ok());
   ServingQuery q;
   q.name = "r";
-  CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
+  CHECK(executor.RunUntilDone(test::ReadAll(store.get(), q)).value().rows.size() == 1);
 }
 
 TEST_CASE("a batch is synced to disk before anyone is told that it is applied") {
@@ -194,7 +384,7 @@ TEST_CASE_METHOD(Fixture, "columns that differ only in case are refused with wha
 TEST_CASE_METHOD(Fixture, "a table may be as wide as the limit, and its view and rows too") {
   StreamSpec stream = test::ServingStream();
   PipelineSpec p = test::ServingPipeline();
-  for (int i = 0; ServingColumns(stream, p, Output::kResults).size() < kMaxServingColumns; ++i)
+  for (int i = 0; ServingColumns(stream, p, Output::kResults).size() < kMaxServingColumns - 1; ++i)
     p.select.push_back({"c" + std::to_string(i), p.select[3].expr, -1});
   const ShardId wide{{"default", "wide", Offset(61)}, PartitionId(0)};
   REQUIRE(executor.RunUntilDone(store->Define(wide.incarnation, stream, p)).ok());
@@ -205,7 +395,7 @@ TEST_CASE_METHOD(Fixture, "a table may be as wide as the limit, and its view and
       executor.RunUntilDone(store->Apply({wide, Output::kResults, Epoch(1), 0, 1, {row}})).ok());
   ServingQuery q;
   q.name = "wide";
-  CHECK(executor.RunUntilDone(store->Query(q)).value().rows.size() == 1);
+  CHECK(executor.RunUntilDone(test::ReadAll(store.get(), q)).value().rows.size() == 1);
 }
 
 TEST_CASE("a serving store that cannot be opened for want of descriptors is no wrong file") {

@@ -24,13 +24,16 @@ int Connect(const std::string& address) {
   return s;
 }
 
-/// The whole answer to one GET, as bytes; what there is of it when nothing comes for ten seconds.
-std::string Get(const std::string& address, const std::string& path) {
+void Send(int s, const std::string& bytes) {
+  REQUIRE(send(s, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+}
+
+/// The whole answer to one request, as bytes; what there is of it when nothing comes for ten
+/// seconds.
+std::string Ask(const std::string& address, const std::string& request) {
   const int s = Connect(address);
   const timeval patience{10, 0};
   setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  const std::string request =
-      "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n";
   REQUIRE(write(s, request.data(), request.size()) == static_cast<ssize_t>(request.size()));
   std::string answer;
   char buffer[4096];
@@ -38,6 +41,11 @@ std::string Get(const std::string& address, const std::string& path) {
     answer.append(buffer, static_cast<size_t>(n));
   close(s);
   return answer;
+}
+
+std::string Get(const std::string& address, const std::string& path) {
+  return Ask(address,
+             "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n");
 }
 
 std::unique_ptr<AdminServer> Serve(Callbacks callbacks) {
@@ -96,6 +104,59 @@ TEST_CASE("connections that send nothing do not keep the pages from others") {
     CHECK(Get(server->address(), "/livez").find("HTTP/1.1 200") == 0);
   }
   for (const int s : silent) close(s);
+}
+
+TEST_CASE("a flood of slow connections does not keep the pages from others") {
+  const auto server = Serve(Healthy());
+  std::vector<int> slow;
+  // The page does not wait for those before it: the last of them are still open when it is there.
+  const auto page_comes_first = [&] {
+    CHECK(Get(server->address(), "/readyz").find("HTTP/1.1 200") == 0);
+    char byte = 0;
+    for (size_t i = slow.size() - 12; i < slow.size(); ++i)
+      CHECK(recv(slow[i], &byte, 1, MSG_DONTWAIT) == -1);
+  };
+  for (int i = 0; i < 400; ++i) {
+    slow.push_back(Connect(server->address()));
+    Send(slow.back(), "GET /metrics HTTP");
+  }
+  page_comes_first();
+  // More than the server keeps: the oldest make room.
+  for (int i = 0; i < 300; ++i) slow.push_back(Connect(server->address()));
+  page_comes_first();
+  for (const int s : slow) close(s);
+}
+
+TEST_CASE("watchers that do not take a large answer do not keep the pages from others") {
+  const auto server = Serve(
+      {[] { return std::string(8 << 20, 'm'); }, [] { return std::vector<ReadinessCheck>(); }});
+  std::vector<int> silent;
+  for (int i = 0; i < 40; ++i) {
+    silent.push_back(Connect(server->address()));
+    Send(silent.back(), "GET /metrics HTTP/1.1\r\n\r\n");
+  }
+  CHECK(Get(server->address(), "/livez").find("HTTP/1.1 200") == 0);
+  CHECK(Get(server->address(), "/metrics").size() > (8 << 20));
+  for (const int s : silent) close(s);
+}
+
+TEST_CASE("methods that would change something are 405 on every page, HEAD is GET without a body") {
+  const auto server = Serve(Healthy());
+  for (const std::string method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS"}) {
+    const std::string answer = Ask(server->address(), method +
+                                                          " /metrics HTTP/1.1\r\nContent-Length: "
+                                                          "4\r\n\r\nbody");
+    INFO(method);
+    CHECK(answer.find("HTTP/1.1 405") == 0);
+    CHECK(answer.find("\r\nAllow: GET, HEAD\r\n") != std::string::npos);
+  }
+  const std::string head = Ask(server->address(), "HEAD /metrics?x=1 HTTP/1.1\r\n\r\n");
+  CHECK(head.find("HTTP/1.1 200") == 0);
+  CHECK(head.find("Content-Length: 14\r\n") != std::string::npos);
+  CHECK(head.ends_with("\r\n\r\n"));
+  CHECK(Ask(server->address(), "nonsense\r\n\r\n").find("HTTP/1.1 400") == 0);
+  CHECK(Ask(server->address(), "GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x'))
+            .find("HTTP/1.1 431") == 0);
 }
 
 TEST_CASE("a callback that throws gives 500 and the server goes on") {

@@ -4,6 +4,7 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <functional>
 #include <thread>
 
 #include "integration/rpc_surface.h"
@@ -14,6 +15,7 @@ namespace millrace {
 
 using test::ChannelTo;
 using test::ControlProcess;
+using test::FakeOperations;
 using test::HasDetail;
 
 TEST_CASE("Control gives and takes what Operations does") {
@@ -113,51 +115,149 @@ TEST_CASE("Query streams typed rows after the columns") {
   CHECK(ask().error().code == Code::kNotFound);
 }
 
+namespace {
+
+/// Queries of the table x of a control process, and what they give.
+struct Queries {
+  explicit Queries(rpc::ServerOptions options) : process(options) {
+    process.operations.table.names = {"x"};
+    process.operations.table.types = {Type::kText};
+    process.operations.table.rows.assign(20'000, {Value{Type::kText, std::string(1'000, 'x')}});
+    stub = query::v1::Query::NewStub(ChannelTo(process.server->address()));
+    request.set_name("r");
+  }
+
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<query::v1::QueryReply>> reader;
+    query::v1::QueryReply reply;
+    int64_t rows = 0;
+
+    bool Read() {
+      if (!reader->Read(&reply)) return false;
+      rows += reply.rows_size();
+      return true;
+    }
+    grpc::Status ReadOn() {
+      while (Read()) continue;
+      return reader->Finish();
+    }
+  };
+
+  std::unique_ptr<Call> Begin() {
+    auto call = std::make_unique<Call>();
+    call->reader = stub->Query(&call->context, request);
+    return call;
+  }
+  grpc::Status Ask() { return Begin()->ReadOn(); }
+
+  ControlProcess process;
+  std::unique_ptr<query::v1::Query::Stub> stub;
+  query::v1::QueryRequest request;
+};
+
+void Await(const std::function<bool()>& condition) {
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!condition()) {
+    REQUIRE(std::chrono::steady_clock::now() < patience);
+    std::this_thread::yield();
+  }
+}
+
+}  // namespace
+
 TEST_CASE("queries whose readers stop reading are bounded in number and in time") {
   rpc::ServerOptions options;
   options.queries = 2;
   options.longest_write = std::chrono::seconds(2);
-  ControlProcess process(options);
-  ServingTable& table = process.operations.table;
-  table.names = {"x"};
-  table.types = {Type::kText};
-  table.rows.assign(20'000, {Value{Type::kText, std::string(1'000, 'x')}});
-  const auto stub = query::v1::Query::NewStub(ChannelTo(process.server->address()));
-  query::v1::QueryRequest request;
-  request.set_name("r");
-  query::v1::QueryReply reply;
-  const auto ask = [&] {
-    grpc::ClientContext context;
-    const auto call = stub->Query(&context, request);
-    while (call->Read(&reply)) continue;
-    return call->Finish();
-  };
-
-  std::array<grpc::ClientContext, 2> contexts;
-  std::array<std::unique_ptr<grpc::ClientReader<query::v1::QueryReply>>, 2> stopped;
-  for (size_t i = 0; i < stopped.size(); ++i) {
-    stopped[i] = stub->Query(&contexts[i], request);
-    REQUIRE(stopped[i]->Read(&reply));
+  Queries queries(options);
+  std::array<std::unique_ptr<Queries::Call>, 2> stopped;
+  for (auto& call : stopped) {
+    call = queries.Begin();
+    REQUIRE(call->Read());
   }
-  const grpc::Status busy = ask();
+  const grpc::Status busy = queries.Ask();
   CHECK(busy.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   CHECK(busy.error_message().find("limit=2") != std::string::npos);
   google::rpc::RetryInfo retry;
   CHECK(HasDetail(busy, &retry));
-  // One that waits until results are applied holds no table before.
-  request.set_wait(true);
-  CHECK(ask().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
-  CHECK(process.operations.waited);
+  // One that waits until results are applied holds no rows before.
+  queries.request.set_wait(true);
+  CHECK(queries.Ask().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  CHECK(queries.process.operations.waited);
 
-  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!ask().ok()) REQUIRE(std::chrono::steady_clock::now() < patience);
+  Await([&] { return queries.Ask().ok(); });
   // One has made room; the other may still have time to go on.
   int ended = 0;
-  for (const auto& call : stopped) {
-    while (call->Read(&reply)) continue;
-    ended += call->Finish().error_code() == grpc::StatusCode::CANCELLED;
-  }
+  for (const auto& call : stopped) ended += !call->ReadOn().ok();
   CHECK(ended >= 1);
+}
+
+TEST_CASE("a reader that stops is told so behind the rows that were on their way") {
+  rpc::ServerOptions options;
+  options.longest_write = std::chrono::seconds(3);
+  Queries queries(options);
+  const auto call = queries.Begin();
+  REQUIRE(call->Read());
+  Await([&] { return queries.process.operations.cursors == 0; });
+  const grpc::Status ended = call->ReadOn();
+  CHECK(ended.error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(ended.error_message() ==
+        "the query was ended because its rows were not taken for 3 s; read them as they come, or "
+        "write them to a file first");
+  google::rpc::ErrorInfo info;
+  REQUIRE(HasDetail(ended, &info));
+  CHECK(info.reason() == "NOT_READ");
+  // No more was read from the store than was taken, but for what gRPC's buffers hold.
+  CHECK(queries.process.operations.read < 20'000);
+}
+
+TEST_CASE("a message of rows is one that every client takes, and a large row is one by itself") {
+  Queries queries({});
+  ServingTable& table = queries.process.operations.table;
+  table.rows.assign(10, {Value{Type::kText, std::string(900'000, 'x')}});
+  table.rows[4][0].data = std::string(10'000'000, 'y');
+  // The stub's channel takes 4 MiB, the client library's more.
+  const auto small = queries.Begin();
+  CHECK(small->ReadOn().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  CHECK(small->rows == 4);
+  OperationsClient client(queries.process.server->address());
+  ResultQuery query;
+  query.name = "r";
+  size_t rows = 0;
+  const auto ask = [&] {
+    rows = 0;
+    return client.Query(query, [](const auto&) {}, [&](const auto&) { ++rows; });
+  };
+  CHECK(ask().ok());
+  CHECK(rows == 10);
+  table.rows[4][0].data = std::string(70'000'000, 'y');
+  const Status refused = ask();
+  CHECK(refused.error().code == Code::kResourceExhausted);
+  CHECK(refused.error().message.find("read it in SQL") != std::string::npos);
+}
+
+TEST_CASE("a query whose caller left gives its place back at once") {
+  rpc::ServerOptions options;
+  options.queries = 1;
+  options.waiting_queries = 1;
+  Queries queries(options);
+  queries.request.set_wait(GENERATE(false, true));
+  FakeOperations& operations = queries.process.operations;
+  operations.hang = true;
+  const auto call = queries.Begin();
+  Await([&] { return operations.cursors == 1 || operations.waited; });
+  CHECK(queries.Ask().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  call->context.TryCancel();
+  CHECK(call->ReadOn().error_code() == grpc::StatusCode::CANCELLED);
+  // It would read or wait for ever if it went on: what hangs is not let go. The next one hangs too.
+  Await([&] {
+    Queries::Call next;
+    next.context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(500));
+    next.reader = queries.stub->Query(&next.context, queries.request);
+    return next.ReadOn().error_code() != grpc::StatusCode::RESOURCE_EXHAUSTED;
+  });
+  CHECK(operations.hung == 2);
 }
 
 TEST_CASE("a call that takes too long, is abandoned or breaks is ended") {

@@ -30,19 +30,51 @@ inline StreamSpec Stream() {
 /// Answers of the control side, set by the test.
 class FakeOperations : public runtime::Operations {
  public:
+  /// The rows of `table`, which lives as long.
+  class FakeCursor : public RowCursor {
+   public:
+    explicit FakeCursor(FakeOperations* owner) : owner_(owner) { ++owner_->cursors; }
+    ~FakeCursor() override { --owner_->cursors; }
+
+    const std::vector<std::string>& names() const override { return owner_->table.names; }
+    const std::vector<Type>& types() const override { return owner_->table.types; }
+    Task<Result<ServingRows>> Next(size_t max_rows, size_t max_bytes) override {
+      if (owner_->hang) ++owner_->hung;
+      while (owner_->hang && !cancelled_) co_await Delay(std::chrono::milliseconds(1));
+      if (cancelled_) co_return Unavailable("cancelled");
+      ServingRows rows;
+      for (size_t bytes = 0;
+           at_ < owner_->table.rows.size() && rows.size() < max_rows && bytes < max_bytes; ++at_) {
+        rows.push_back(owner_->table.rows[at_]);
+        bytes += RowBytes(rows.back());
+      }
+      owner_->read = at_;
+      co_return rows;
+    }
+    void Cancel() override { cancelled_ = true; }
+
+   private:
+    FakeOperations* const owner_;
+    size_t at_ = 0;
+    std::atomic<bool> cancelled_ = false;
+  };
+
+  std::atomic<int> cursors{0};
+  std::atomic<int> hung{0};     ///< waits and pages that hang, or did
+  std::atomic<size_t> read{0};  ///< rows, by the last page
   Result<std::vector<runtime::AppliedStatement>> applied = NotFound("unset");
   ServingTable table;
   ServingQuery asked;
-  bool waited = false;
+  std::atomic<bool> waited{false};
   Micros advanced_to = 0;
   ShardId skipped;
-  bool hang = false;
+  std::atomic<bool> hang{false};
   std::atomic<bool> hanging{false};
 
   Task<Result<std::vector<runtime::AppliedStatement>>> Apply(std::string sql) override {
     if (sql == "throw") throw InvariantViolation("broken");
     Completion<bool> never;
-    hanging = hang;
+    hanging = hang.load();
     if (hang) co_await never;
     co_return applied;
   }
@@ -83,14 +115,16 @@ class FakeOperations : public runtime::Operations {
     skipped = shard;
     co_return Status();
   }
-  Task<Status> WaitApplied(std::string, std::string) override {
+  Task<Status> WaitApplied(std::string, std::string, Left left) override {
     waited = true;
+    if (hang) ++hung;
+    while (hang && !*left) co_await Delay(std::chrono::milliseconds(1));
     co_return Status();
   }
-  Task<Result<ServingTable>> Query(ServingQuery query) override {
+  Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override {
     asked = query;
     if (query.name != "r") co_return NotFound("there is no such pipeline name=" + query.name);
-    co_return table;
+    co_return std::make_shared<FakeCursor>(this);
   }
 };
 

@@ -44,7 +44,6 @@ OWNERS = [
     (("librdkafka/",), ["log_kafka"]),
     (("sqlite3",), ["serving_sqlite"]),
     (("libpq", "pg_config"), ["serving_postgres"]),
-    (("httplib",), ["admin"]),
     (("prometheus/",), ["metrics_prometheus"]),
     (("spdlog/", "fmt/", "openssl/"), ["base"]),
     (("yaml-cpp/",), ["config"]),

@@ -8,6 +8,7 @@ Every test talks to a real `millrace dev` on free ports over a data directory of
 import glob
 import json
 import os
+import sqlite3
 
 import duckdb
 import polars
@@ -62,6 +63,14 @@ FROM tumble({name}_events, at, INTERVAL '1 hour') GROUP BY shop, window_start, w
             self.assertEqual(everything.columns[3:3 + len(NAMES)], NAMES)
         dates = duckdb.sql(f"SELECT DISTINCT window_date::text FROM '{pattern}' ORDER BY 1").fetchall()
         self.assertEqual(dates, [('2001-01-01',), ('2001-01-02',)])
+        # The table's reader and SQLite itself have them too. SQLite's view has true_ for true.
+        results = json.loads('[' + ','.join(
+            self.dev.command('results', 'awkward', '--format', 'json').stdout.splitlines()) + ']')
+        self.assertEqual(sorted([int(row[name]) for name in NAMES] for row in results), want)
+        database = sqlite3.connect(f'file:{self.dev.data_dir}/serving.db?mode=ro', uri=True)
+        in_view = columns.replace('"true"', '"true_"')
+        self.assertEqual(sorted(map(list, database.execute(f'SELECT {in_view} FROM awkward'))), want)
+        database.close()
         tables = {
             'pyarrow, a table of the folder': pyarrow.parquet.read_table(folder),
             'pyarrow, a data set': pyarrow.dataset.dataset(folder, partitioning='hive').to_table(),

@@ -77,6 +77,23 @@ class Told(cluster.DevCase):
         path = self.file('like.sql', SQL.replace('GROUP', "WHERE shop LIKE 'n%'\nGROUP").replace('per_minute', 'other'))
         self.refused(CONFLICT, ['apply', path], f'{path}:6:12: LIKE is not available yet')
 
+    def test_results_tell_what_their_rows_do_not_show(self):
+        view = SQL.split('CREATE MATERIALIZED', 1)[0] + '''
+CREATE MATERIALIZED VIEW more WITH (allowed_lateness = '1 minute') AS
+SELECT shop, window_start, window_end, sum(size) AS size FROM tumble(orders, placed, INTERVAL '1 minute')
+GROUP BY shop, window_start, window_end;'''
+        self.command('apply', self.file('more.sql', view))
+        at = [{'placed': f'2001-01-01T00:{minute:02}:00Z', 'shop': 'north', 'size': 1} for minute in (0, 10, 1, 11)]
+        self.produce('out-of-order.jsonl', at)
+        said = self.command('results', 'more', '--wait').stderr
+        self.assertEqual(said, 'millrace: late=1 quarantined=0 open_windows=2 watermark=-infinity\n')
+        self.command('stream', 'advance', 'orders', '--to', '2001-01-01T00:20:00Z')
+        said = self.command('results', 'more', '--wait', '--key', 'shop=nobody').stderr
+        self.assertEqual(said, 'millrace: late=1 quarantined=0 open_windows=0 watermark=2001-01-01T00:20:00.000000Z\n')
+        self.assertEqual(self.command('results', 'more', '--quiet').stderr, '')
+        for verb in ('late', 'quarantine'):
+            self.assertEqual(self.command(verb, 'more').stderr, '')
+
     def test_a_reason_to_skip_is_not_empty(self):
         shard = self.command('shard', 'list', '--format', 'csv').stdout.splitlines()[1].split(',')[0]
         self.refused(USAGE, ['shard', 'skip', shard, '--to', '5', '--reason', ''], '--reason: say why')

@@ -5,6 +5,7 @@
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "support/output_rows.h"
+#include "support/read_all.h"
 #include "support/take_all.h"
 
 namespace millrace::sim {
@@ -36,7 +37,7 @@ void Cluster::StartNode() {
   states_ = std::make_unique<InMemoryStates>();
   runtime::Node::Wiring wiring;
   wiring.name = "node";
-  wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_,
+  wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_, &serving,
                   &files,       &blocks_,         &records_,     &metrics};
   wiring.options = options_;
   wiring.control = process_;
@@ -157,7 +158,7 @@ std::multiset<std::string> Served(Cluster* cluster, const Incarnation& incarnati
                                   size_t columns) {
   ServingQuery query{incarnation.name_space,    incarnation.name, output, {}, {}, {},
                      output == Output::kResults};
-  const auto table = cluster->Outside(cluster->serving.Query(query));
+  const auto table = cluster->Outside(test::ReadAll(&cluster->serving, query));
   std::multiset<std::string> rows;
   if (!table.ok()) return {"no table: " + table.error().message};
   for (const auto& row : table->rows) {

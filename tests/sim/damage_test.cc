@@ -5,6 +5,7 @@
 #include "millrace/base/check.h"
 #include "millrace/base/crash_point.h"
 #include "sim/scenario.h"
+#include "support/read_all.h"
 
 namespace millrace::sim {
 
@@ -212,7 +213,8 @@ TEST_CASE("a pipeline whose tables the store refuses is tried again, and all oth
   serving.Refuse("");
   s.Sleep(seconds(6));
   const ServingQuery query{"default", "good", Output::kResults, {}, {}, {}, false};
-  CHECK(s.cluster.Outside(s.cluster.serving.Query(query)).error().code == Code::kNotFound);
+  CHECK(s.cluster.Outside(test::ReadAll(&s.cluster.serving, query)).error().code ==
+        Code::kNotFound);
   s.Finish();
   CHECK(s.Different() == "");
 }
@@ -225,7 +227,7 @@ TEST_CASE("a bit flipped under the log's checksums makes one unreadable record, 
   s.cluster.StartNode();
   s.Finish();
   ServingQuery query{"default", "r", Output::kQuarantine, {}, {}, {}, false};
-  const auto table = s.cluster.Outside(s.cluster.serving.Query(query)).value();
+  const auto table = s.cluster.Outside(test::ReadAll(&s.cluster.serving, query)).value();
   REQUIRE(table.rows.size() == 1);
   const auto reason =
       std::find(table.names.begin(), table.names.end(), "reason") - table.names.begin();
@@ -240,7 +242,7 @@ TEST_CASE("a replay does not bring back raw events whose retention has ended") {
   Scenario s("json", options);
   const auto quarantined = [&] {
     const ServingQuery query{"default", "r", Output::kQuarantine, {}, {}, {}, false};
-    return s.cluster.Outside(s.cluster.serving.Query(query)).value().rows.size();
+    return s.cluster.Outside(test::ReadAll(&s.cluster.serving, query)).value().rows.size();
   };
   const auto send_broken = [&] {
     REQUIRE(

@@ -294,10 +294,6 @@ class FaultyServingStore : public ServingStore {
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
-  Task<Result<ServingTable>> Query(ServingQuery query) override {
-    auto r = co_await inner_->Query(std::move(query));
-    co_return r;
-  }
   /// From now on no pipeline of this name gets tables or loses them; empty: all do.
   void Refuse(std::string name) {
     refused_ = std::move(name);

@@ -5,6 +5,7 @@
 #include "millrace/sql/planner.h"
 #include "sim/cluster.h"
 #include "sim/history.h"
+#include "support/read_all.h"
 
 namespace millrace::sim {
 namespace {
@@ -166,8 +167,8 @@ History RunThroughGateway(uint64_t seed, double kills_per_request) {
     history.differences = "results are never complete\n";
   // Files follow the rows.
   world.RunUntil([] { return false; }, seconds(5));
-  const auto table =
-      cluster.Outside(cluster.serving.Query({"default", "r", Output::kResults, {}, {}, {}, false}));
+  const auto table = cluster.Outside(
+      test::ReadAll(&cluster.serving, {"default", "r", Output::kResults, {}, {}, {}, false}));
   int64_t counted = 0;
   for (const auto& row : table.value().rows) counted += std::get<int64_t>(row[3].data);
   // What was sent and never acknowledged may be there or not, once. None is late: the events rise

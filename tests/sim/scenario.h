@@ -7,6 +7,7 @@
 #include "millrace/base/log.h"
 #include "millrace/sql/planner.h"
 #include "sim/cluster.h"
+#include "support/read_all.h"
 
 namespace millrace::sim {
 
@@ -103,7 +104,7 @@ struct Scenario {
   int64_t Counted() {
     ServingQuery query{"default", "r", Output::kResults, {}, {}, {}, false};
     int64_t n = 0;
-    for (const auto& row : cluster.Outside(cluster.serving.Query(query)).value().rows)
+    for (const auto& row : cluster.Outside(test::ReadAll(&cluster.serving, query)).value().rows)
       n += std::get<int64_t>(row[3].data);
     return n;
   }

@@ -6,6 +6,7 @@
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "sim/scenario.h"
+#include "support/read_all.h"
 
 namespace millrace::sim {
 
@@ -40,7 +41,7 @@ TEST_CASE(
               .ok());
   s.Finish();
   ServingQuery query{"default", "r", Output::kResults, {{"k", "z"}}, {}, {}, true};
-  const auto table = s.cluster.Outside(s.cluster.serving.Query(query)).value();
+  const auto table = s.cluster.Outside(test::ReadAll(&s.cluster.serving, query)).value();
   REQUIRE(table.rows.size() == 1);
   const auto gap = std::find(table.names.begin(), table.names.end(), "_gap") - table.names.begin();
   CHECK(ValueText(table.rows[0][static_cast<size_t>(gap)]) == "true");

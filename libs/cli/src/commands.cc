@@ -99,6 +99,20 @@ std::string IncarnationText(const PipelineDescription& p) {
   return p.name.name + "@" + std::to_string(p.defined_at);
 }
 
+/// Events without a row, and windows whose rows are still to come. The rows are told already, so
+/// that a failure here is none of the verb.
+void TellWhatRowsDoNotShow(Cluster& cluster, const QualifiedName& name, const Console& console) {
+  const auto pipeline = cluster.DescribePipeline(name);
+  if (!pipeline.ok()) {
+    console.Note("what the rows do not show is not known: " + pipeline.error().message);
+    return;
+  }
+  console.Note("late=" + std::to_string(pipeline->late) +
+               " quarantined=" + std::to_string(pipeline->quarantined) +
+               " open_windows=" + std::to_string(pipeline->open_windows) +
+               " watermark=" + FormatTimestamp(pipeline->watermark));
+}
+
 }  // namespace
 
 int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& console) {
@@ -220,6 +234,9 @@ int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format
   d.Text("stream", p.stream);
   d.Text("state", p.state);
   d.Time("watermark", p.watermark);
+  d.Integer("late", p.late);
+  d.Integer("quarantined", p.quarantined);
+  d.Integer("open_windows", p.open_windows);
   d.Text("window", p.window);
   d.Duration("size", p.size);
   if (p.window == "hop") d.Duration("slide", p.slide);
@@ -319,6 +336,8 @@ int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& conso
     return console.Fail(asked.error());
   }
   writer.End();
+  if (options.output == Output::kResults && !options.quiet)
+    TellWhatRowsDoNotShow(cluster, name, console);
   return console.Finish();
 }
 

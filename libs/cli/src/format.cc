@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "millrace/model/row.h"
 
@@ -9,6 +10,7 @@ namespace millrace::cli {
 namespace {
 
 constexpr size_t kFlushBytes = 64 << 10;
+constexpr size_t kAlignedRows = 10'000;
 constexpr const char* kGap = "  ";
 
 bool IsNumber(Type type) {
@@ -92,6 +94,7 @@ void TableWriter::Row(const std::vector<Value>& values) {
       cells.push_back(Printable(ValueText(values[i])));
       widths_[i] = std::max(widths_[i], Width(cells.back()));
     }
+    if (cells_.size() == kAlignedRows) WriteAligned();
     return;
   }
   if (format_ == Format::kJson) text_ += '{';
@@ -126,7 +129,17 @@ void TableWriter::Flush() {
   text_.clear();
 }
 
+/// The rows that wait, with the header before the first.
 void TableWriter::WriteAligned() {
+  if (!std::exchange(header_written_, true)) WriteHeader();
+  for (const std::vector<std::string>& cells : cells_) {
+    AppendCells(cells);
+    EndLine();
+  }
+  cells_.clear();
+}
+
+void TableWriter::WriteHeader() {
   if (console_.color) text_ += "\x1b[1m";
   AppendCells(names_);
   if (console_.color) text_ += "\x1b[0m";
@@ -136,10 +149,6 @@ void TableWriter::WriteAligned() {
     text_.append(widths_[i], '-');
   }
   EndLine();
-  for (const std::vector<std::string>& cells : cells_) {
-    AppendCells(cells);
-    EndLine();
-  }
 }
 
 /// Numbers to the right; no blanks behind the last column.

@@ -3,6 +3,7 @@
 #include "grpc_status.h"
 #include "millrace/control/v1/operations.grpc.pb.h"
 #include "millrace/query/v1/query.grpc.pb.h"
+#include "stream_reader.h"
 
 namespace millrace {
 namespace {
@@ -11,6 +12,8 @@ namespace wire_control = control::v1;
 namespace wire_query = query::v1;
 
 constexpr auto kLongestWait = std::chrono::hours(1);
+/// Servers allow a minute. A shorter pause is not why a server ends a query.
+constexpr auto kLongPause = std::chrono::seconds(30);
 
 std::vector<ColumnDescription> FromWire(
     const google::protobuf::RepeatedPtrField<wire_control::ColumnDescription>& columns) {
@@ -303,32 +306,35 @@ Status OperationsClient::Query(
     const ResultQuery& query,
     const std::function<void(const std::vector<ResultColumn>&)>& on_columns,
     const std::function<void(const std::vector<Value>&)>& on_row) {
-  grpc::ClientContext context;
-  const std::chrono::milliseconds timeout = query.wait ? kLongestWait : timeout_;
-  context.set_deadline(std::chrono::system_clock::now() + timeout);
-  const auto stream = stubs_->query->Query(&context, ToWire(query));
-  const auto read = [&]() -> Status {
-    wire_query::QueryReply reply;
-    std::vector<ResultColumn> columns;
-    for (bool first = true; stream->Read(&reply); first = false) {
-      for (const auto& c : reply.columns()) {
-        MILLRACE_ASSIGN(const Type type, TypeOf(c.type()));
-        columns.push_back({c.name(), type});
-      }
-      if (first) on_columns(columns);
-      for (const wire_query::Row& row : reply.rows()) {
-        MILLRACE_ASSIGN(const std::vector<Value> values, FromWire(row, columns));
-        on_row(values);
-      }
+  const wire_query::QueryRequest request = ToWire(query);
+  client::StreamReader<wire_query::QueryReply> reader([&](auto* context, auto* reactor) {
+    stubs_->query->async()->Query(context, &request, reactor);
+  });
+  std::vector<ResultColumn> columns;
+  std::chrono::milliseconds patience = query.wait ? kLongestWait : timeout_;
+  for (bool first = true;; first = false) {
+    const std::optional<wire_query::QueryReply> reply = reader.Next(patience);
+    if (!reply) break;
+    patience = timeout_;
+    for (const auto& c : reply->columns()) {
+      MILLRACE_ASSIGN(const Type type, TypeOf(c.type()));
+      columns.push_back({c.name(), type});
     }
-    return {};
-  };
-  const Status done = read();
-  if (!done.ok()) context.TryCancel();
-  const grpc::Status status = stream->Finish();
-  if (!done.ok()) return done;
-  if (!status.ok()) return client::FailureOf(status, server_).error;
-  return {};
+    if (first) on_columns(columns);
+    for (const wire_query::Row& row : reply->rows()) {
+      MILLRACE_ASSIGN(const std::vector<Value> values, FromWire(row, columns));
+      on_row(values);
+    }
+  }
+  const grpc::Status status = reader.Finish();
+  if (status.ok()) return {};
+  // The server ends a query whose rows are not taken, and after a while without further word.
+  if (status.error_code() == grpc::StatusCode::CANCELLED && reader.longest_pause() >= kLongPause)
+    return Unavailable(
+        "the server ended the query because its rows were not taken for too long; read them as "
+        "they come, or write them to a file first seconds=" +
+        std::to_string(reader.longest_pause().count()));
+  return client::FailureOf(status, server_).error;
 }
 
 }  // namespace millrace

@@ -198,10 +198,10 @@ Result<std::vector<Value>> DecodeKey(std::string_view key, const std::vector<Typ
 }
 
 std::string ServingKey(const OutputRow& row) {
-  std::string key = row.key;
-  AppendOrdered(&key, row.window_start);
+  std::string key;
   AppendOrdered(&key, row.window_end);
-  return key;
+  AppendOrdered(&key, row.window_start);
+  return key + row.key;
 }
 
 }  // namespace millrace

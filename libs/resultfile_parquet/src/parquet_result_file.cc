@@ -160,6 +160,7 @@ arrow::Result<std::shared_ptr<arrow::Buffer>> WriteFile(CheckedRows* rows, Statu
                               ->compression_level(kZstdLevel)
                               ->max_row_group_length(kRowGroup)
                               ->created_by("millrace")
+                              ->enable_page_checksum()
                               ->memory_pool(pool)
                               ->build();
   const auto arrow_properties =

@@ -15,8 +15,12 @@ namespace {
 namespace wire = query::v1;
 using runtime::Operations;
 
-/// Rows of one message: some hundred kilobytes at most of what a dashboard shows.
+/// Bounds of one message, and so of the rows in memory for a query. Clients of gRPC take messages
+/// of 4 MiB where nobody told them otherwise.
 constexpr size_t kRowsPerMessage = 1'000;
+constexpr size_t kBytesPerMessage = 1 << 20;
+/// A single row may need more. Our client takes so much.
+constexpr size_t kMaxReplyBytes = 60 << 20;
 
 struct ValueToWire {
   wire::Value* out;
@@ -84,17 +88,41 @@ struct QueryBounds {
         waits(std::make_shared<Places>(options.waiting_queries)),
         longest_query(std::make_shared<Deadlines>(options.longest_call)),
         longest_wait(std::make_shared<Deadlines>(options.longest_wait)),
-        longest_write(std::make_shared<Deadlines>(options.longest_write)) {}
+        longest_write(std::make_shared<Deadlines>(options.longest_write)),
+        longest_write_time(options.longest_write) {}
 
-  const std::shared_ptr<Places> queries;  ///< which hold a table, or will
-  const std::shared_ptr<Places> waits;    ///< which hold none yet
+  const std::shared_ptr<Places> queries;  ///< that read
+  const std::shared_ptr<Places> waits;    ///< that wait until results are applied
   const std::shared_ptr<Deadlines> longest_query;
   const std::shared_ptr<Deadlines> longest_wait;
   const std::shared_ptr<Deadlines> longest_write;
+  const std::chrono::seconds longest_write_time;
 };
 
-/// One Query call: a table, written message by message. While none is taken it may wait so long;
-/// the whole takes what the reader takes.
+std::shared_ptr<wire::QueryReply> ReplyOf(const ServingRows& rows) {
+  auto reply = std::make_shared<wire::QueryReply>();
+  for (const std::vector<Value>& values : rows) {
+    wire::Row* row = reply->add_rows();
+    for (const Value& v : values) std::visit(ValueToWire{row->add_values()}, v.data);
+  }
+  return reply;
+}
+
+void NameColumns(const RowCursor& cursor, wire::QueryReply* reply) {
+  for (size_t i = 0; i < cursor.names().size(); ++i) {
+    wire::Column* column = reply->add_columns();
+    column->set_name(cursor.names()[i]);
+    column->set_type(std::string(TypeName(cursor.types()[i])));
+  }
+}
+
+grpc::Status TooLargeRow(size_t bytes) {
+  return ToStatus(ResourceExhausted(
+      "a row is larger than a message may be: read it in SQL bytes=" + std::to_string(bytes) +
+      " limit=" + std::to_string(kMaxReplyBytes)));
+}
+
+/// One Query call: pages of a cursor, each read when the one before is written.
 class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
  public:
   static grpc::ServerWriteReactor<wire::QueryReply>* Start(const QueryBounds& bounds,
@@ -104,24 +132,56 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
                                                            const wire::QueryRequest& request);
 
  private:
-  /// Outlives the call for those who come too late. Its lock is recursive because gRPC may run a
-  /// reaction inside the call that starts an operation.
+  /// What the call and its task share. It outlives the call for the task, which may come too late.
+  /// The lock is recursive because gRPC may run a reaction inside the call that starts an
+  /// operation.
   struct Link {
     std::recursive_mutex mutex;
     QueryCall* call;
+    std::shared_ptr<void> place;
+    std::shared_ptr<std::atomic<bool>> left = std::make_shared<std::atomic<bool>>(false);
+    std::shared_ptr<RowCursor> cursor;
+    Completion<bool> written;
 
-    /// Nothing once the table is being written: then the writes decide.
+    /// Once, whoever comes first. A write under way ends before the call does.
     void End(const grpc::Status& status) {
       std::lock_guard lock(mutex);
-      if (call != nullptr && !std::exchange(call->decided_, true)) call->Finish(status);
+      if (call == nullptr || std::exchange(call->ended_, true)) return;
+      Leave();
+      call->status_ = status;
+      if (call->writing_ == 0) call->Finish(status);
     }
-    void OnStalled(uint64_t write) {
-      static LogRateLimit limit(10);
+    /// Everything that is held for the caller is given back.
+    void Leave() {
+      *left = true;
+      place.reset();
+      if (cursor) std::exchange(cursor, nullptr)->Cancel();
+      written.Set(false);
+    }
+    /// False: the call is over.
+    bool Hold(std::shared_ptr<void> given) {
       std::lock_guard lock(mutex);
-      if (call == nullptr || call->writing_ != write) return;
-      limit.Warn("a reader does not take the rows of its query; the call is ended",
-                 {{"rows_left", call->table_.rows.size() - call->next_}});
-      call->context_->TryCancel();
+      if (*left) return false;
+      place = std::move(given);
+      return true;
+    }
+    bool Use(std::shared_ptr<RowCursor> opened) {
+      std::lock_guard lock(mutex);
+      if (*left) return false;
+      cursor = std::move(opened);
+      return true;
+    }
+    /// The call may take so long until the next message, or its end, is there.
+    void Limit(const std::shared_ptr<Deadlines>& longest, const std::shared_ptr<Link>& self) {
+      std::lock_guard lock(mutex);
+      if (call != nullptr && !call->ended_) call->Limit(longest, self);
+    }
+    bool Write(std::shared_ptr<wire::QueryReply> reply, const Completion<bool>& done) {
+      std::lock_guard lock(mutex);
+      if (*left) return false;
+      written = done;
+      call->Write(std::move(reply));
+      return true;
     }
   };
   struct Ender {
@@ -134,62 +194,105 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
     }
   };
 
-  QueryCall(const QueryBounds& bounds, Executor* executor, grpc::CallbackServerContext* context,
-            bool wait)
+  QueryCall(const QueryBounds& bounds, Executor* executor, grpc::CallbackServerContext* context)
       : link_(std::make_shared<Link>()),
         executor_(executor),
         context_(context),
-        cap_(wait ? bounds.longest_wait : bounds.longest_query),
-        writes_(bounds.longest_write) {
+        writes_(bounds.longest_write),
+        longest_write_(bounds.longest_write_time) {
     link_->call = this;
-    cap_deadline_ = cap_->Add(executor, [link = link_] {
-      link->End(
+  }
+
+  static Task<void> Run(Ender ender, Operations* operations, bool wait, ServingQuery query,
+                        QueryBounds bounds) {
+    const std::shared_ptr<Link> link = ender.link;
+    try {
+      if (wait) {
+        link->Limit(bounds.longest_wait, link);
+        auto waiting = operations->WaitApplied(query.name_space, query.name, link->left);
+        const Status applied = co_await std::move(waiting);
+        if (!applied.ok()) co_return link->End(ToStatus(applied.error()));
+        std::shared_ptr<void> place = bounds.queries->Take();
+        if (!place) co_return link->End(bounds.queries->FullStatus());
+        if (!link->Hold(std::move(place))) co_return;
+      }
+      link->Limit(bounds.longest_query, link);
+      auto opening = operations->OpenQuery(std::move(query));
+      auto opened = co_await std::move(opening);
+      if (!opened.ok()) co_return link->End(ToStatus(opened.error()));
+      const std::shared_ptr<RowCursor> cursor = std::move(opened).value();
+      if (!link->Use(cursor)) co_return;
+      for (bool first = true;; first = false) {
+        auto reading = cursor->Next(kRowsPerMessage, kBytesPerMessage);
+        auto page = co_await std::move(reading);
+        if (!page.ok()) co_return link->End(ToStatus(page.error()));
+        const bool last = page->empty();
+        if (last && !first) co_return link->End(grpc::Status::OK);
+        auto encoding = Offload([rows = std::move(page).value()] { return ReplyOf(rows); });
+        const std::shared_ptr<wire::QueryReply> reply = co_await std::move(encoding);
+        if (first) NameColumns(*cursor, reply.get());
+        if (const size_t bytes = reply->ByteSizeLong(); bytes > kMaxReplyBytes)
+          co_return link->End(TooLargeRow(bytes));
+        const Completion<bool> written;
+        if (!link->Write(reply, written)) co_return;
+        const bool taken = co_await written;
+        if (!taken) co_return;
+        if (last) co_return link->End(grpc::Status::OK);
+        link->Limit(bounds.longest_query, link);
+      }
+    } catch (const std::exception& e) {
+      link->End(ToStatus(Internal(std::string("the query failed: ") + e.what())));
+    }
+  }
+
+  // The lock is held from here on.
+
+  void Limit(const std::shared_ptr<Deadlines>& longest, const std::shared_ptr<Link>& self) {
+    Unlimit();
+    cap_ = longest;
+    cap_deadline_ = cap_->Add(executor_, [self] {
+      self->End(
           grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than any may"));
     });
   }
-
-  /// `place` is among the waiting ones if the call waits first, else among the queries.
-  static Task<void> Run(Ender ender, Operations* operations, bool wait, ServingQuery query,
-                        std::shared_ptr<void> place, std::shared_ptr<Places> queries) {
-    Result<ServingTable> table = Internal("the query gave nothing");
-    try {
-      if (wait) {
-        auto waiting = operations->WaitApplied(query.name_space, query.name);
-        const Status applied = co_await std::move(waiting);
-        if (!applied.ok()) co_return ender.link->End(ToStatus(applied.error()));
-        place = queries->Take();
-        if (!place) co_return ender.link->End(queries->FullStatus());
-      }
-      auto asking = operations->Query(std::move(query));
-      table = co_await std::move(asking);
-    } catch (const std::exception& e) {
-      table = Internal(std::string("the query failed: ") + e.what());
-    }
-    if (!table.ok()) co_return ender.link->End(ToStatus(table.error()));
-    std::lock_guard lock(ender.link->mutex);
-    QueryCall* call = ender.link->call;
-    if (call == nullptr || std::exchange(call->decided_, true)) co_return;
-    call->place_ = std::move(place);
-    call->table_ = std::move(table).value();
-    call->WriteNext(true);
+  void Unlimit() {
+    if (cap_) cap_->Remove(cap_deadline_);
+    cap_.reset();
   }
 
-  void WriteNext(bool first) {
-    message_.Clear();
-    for (size_t i = 0; first && i < table_.names.size(); ++i) {
-      wire::Column* column = message_.add_columns();
-      column->set_name(table_.names[i]);
-      column->set_type(std::string(TypeName(table_.types[i])));
-    }
-    const size_t end = std::min(next_ + kRowsPerMessage, table_.rows.size());
-    for (; next_ < end; ++next_) {
-      wire::Row* row = message_.add_rows();
-      for (const Value& v : table_.rows[next_]) std::visit(ValueToWire{row->add_values()}, v.data);
-    }
+  void Write(std::shared_ptr<wire::QueryReply> reply) {
+    Unlimit();
+    message_ = std::move(reply);
     writing_ = ++writes_begun_;
+    AwaitReader();
+    StartWrite(message_.get());
+  }
+  void AwaitReader() {
     write_deadline_ =
-        writes_->Add(executor_, [link = link_, write = writing_] { link->OnStalled(write); });
-    StartWrite(&message_);
+        writes_->Add(executor_, [link = link_, write = writing_] { OnStalled(link, write); });
+  }
+
+  /// A reader that takes nothing is told so behind what is on its way. It sees that when it reads
+  /// on. The whole is given up where it still does not.
+  static void OnStalled(const std::shared_ptr<Link>& link, uint64_t write) {
+    static LogRateLimit limit(10);
+    std::lock_guard lock(link->mutex);
+    QueryCall* call = link->call;
+    if (call == nullptr || call->writing_ != write) return;
+    if (std::exchange(call->told_, true)) return call->context_->TryCancel();
+    limit.Warn("a reader does not take the rows of its query; the call is ended",
+               {{"seconds", call->longest_write_.count()}});
+    call->ended_ = true;
+    link->Leave();
+    call->AwaitReader();
+    call->Finish(ToStatus(
+        ingest::RequestError{Code::kUnavailable,
+                             "NOT_READ",
+                             "the query was ended because its rows were not taken for " +
+                                 std::to_string(call->longest_write_.count()) +
+                                 " s; read them as they come, or write them to a file first",
+                             "",
+                             {}}));
   }
 
   // Each keeps the link, because the call may be done, and gone, before it returns.
@@ -198,18 +301,21 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
     std::lock_guard lock(link->mutex);
     writes_->Remove(write_deadline_);
     writing_ = 0;
-    if (!ok) return Finish(grpc::Status::CANCELLED);
-    if (next_ == table_.rows.size()) return Finish(grpc::Status::OK);
-    WriteNext(false);
+    if (told_) return;
+    if (ended_) return Finish(status_);
+    if (!ok) return link->End(grpc::Status::CANCELLED);
+    link->written.Set(true);
   }
   void OnCancel() override {
     const auto link = link_;
     link->End(grpc::Status::CANCELLED);
   }
   void OnDone() override {
-    cap_->Remove(cap_deadline_);
     const auto link = link_;
     std::lock_guard lock(link->mutex);
+    Unlimit();
+    writes_->Remove(write_deadline_);
+    link->Leave();
     link->call = nullptr;
     delete this;
   }
@@ -217,17 +323,17 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
   const std::shared_ptr<Link> link_;
   Executor* const executor_;
   grpc::CallbackServerContext* const context_;
-  const std::shared_ptr<Deadlines> cap_;
   const std::shared_ptr<Deadlines> writes_;
+  const std::chrono::seconds longest_write_;
+  std::shared_ptr<Deadlines> cap_;
   uint64_t cap_deadline_ = 0;
   uint64_t write_deadline_ = 0;
   uint64_t writes_begun_ = 0;
   uint64_t writing_ = 0;  ///< the number of the write under way
-  bool decided_ = false;  ///< the call ends, or writes
-  std::shared_ptr<void> place_;
-  ServingTable table_;
-  size_t next_ = 0;
-  wire::QueryReply message_;
+  bool ended_ = false;    ///< its status is decided
+  bool told_ = false;     ///< that its reader is too slow
+  grpc::Status status_;
+  std::shared_ptr<wire::QueryReply> message_;
 };
 
 /// A call that ends before it has begun.
@@ -247,9 +353,9 @@ grpc::ServerWriteReactor<wire::QueryReply>* QueryCall::Start(const QueryBounds& 
   Places& places = request.wait() ? *bounds.waits : *bounds.queries;
   std::shared_ptr<void> place = places.Take();
   if (!place) return new RefusedQuery(places.FullStatus());
-  auto* call = new QueryCall(bounds, executor, context, request.wait());
-  executor->Spawn(Run(Ender{call->link_}, operations, request.wait(), FromWire(request),
-                      std::move(place), bounds.queries));
+  auto* call = new QueryCall(bounds, executor, context);
+  call->link_->place = std::move(place);
+  executor->Spawn(Run(Ender{call->link_}, operations, request.wait(), FromWire(request), bounds));
   return call;
 }
 

@@ -19,8 +19,10 @@ namespace {
 
 /// Larger messages end the call in gRPC; ours are refused from 8 MiB on, with a reason.
 constexpr int kMaxMessageBytes = 32 << 20;
+/// A client that does not poll while it handles what it has does not answer pings either. Together
+/// these are longer than the pause that a reader is allowed (longest_write), which has a message.
 constexpr int kKeepaliveMs = 30'000;
-constexpr int kKeepaliveTimeoutMs = 10'000;
+constexpr int kKeepaliveTimeoutMs = 40'000;
 /// Clients may ping so often without being sent away.
 constexpr int kMinClientPingMs = 5'000;
 constexpr int kMaxStreamsPerConnection = 1'000;

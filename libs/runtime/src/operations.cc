@@ -286,8 +286,12 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
   std::vector<PipelineInfo> out;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
     if (pipeline.dropped) continue;
-    PipelineInfo info{incarnation, pipeline.spec, "opening", kPlusInfinity,
-                      wiring_.ports.objects->AddressOf(ResultFileGlob(incarnation))};
+    PipelineInfo info;
+    info.incarnation = incarnation;
+    info.spec = pipeline.spec;
+    info.state = "opening";
+    info.watermark = kPlusInfinity;
+    info.result_files = wiring_.ports.objects->AddressOf(ResultFileGlob(incarnation));
     std::string worst = "running";
     bool any = false;
     for (const ShardInfo& shard : shards) {
@@ -397,7 +401,7 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
   co_return written;
 }
 
-Task<Status> Node::WaitApplied(std::string name_space, std::string name) {
+Task<Status> Node::WaitApplied(std::string name_space, std::string name, Left left) {
   const Incarnation* found = control_.fold().Current(name_space, name);
   if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
   const auto deadline = Executor::Current().Monotonic() + kLongestWait;
@@ -413,26 +417,27 @@ Task<Status> Node::WaitApplied(std::string name_space, std::string name) {
   for (int32_t p = 0; p < stream.partitions; ++p) {
     const PartitionId partition(p);
     const ShardId shard{incarnation, partition};
-    while (!owned_.contains(shard) && !stopped_ && Executor::Current().Monotonic() < deadline) {
+    while (!owned_.contains(shard) && !stopped_ && Executor::Current().Monotonic() < deadline &&
+           !(left && *left)) {
       if (!control_.fold().shards().contains(shard))
         co_return NoSuchPipeline(control_.fold(), name_space, name);
       co_await control_.changed().WaitFor(std::chrono::milliseconds(50));
     }
     const size_t i = ExecutorOf(stream.topic, partition, workers_.size());
-    MILLRACE_CO_TRY(
-        co_await RunOn(*wiring_.shards[i],
-                       workers_[i]->WaitApplied(shard, ends[static_cast<size_t>(p)], deadline)));
+    MILLRACE_CO_TRY(co_await RunOn(
+        *wiring_.shards[i],
+        workers_[i]->WaitApplied(shard, ends[static_cast<size_t>(p)], deadline, left)));
   }
   co_return Status();
 }
 
-Task<Result<ServingTable>> Node::Query(ServingQuery query) {
+Task<Result<std::shared_ptr<RowCursor>>> Node::OpenQuery(ServingQuery query) {
   const Incarnation* found = control_.fold().Current(query.name_space, query.name);
   if (found == nullptr) co_return NoSuchPipeline(control_.fold(), query.name_space, query.name);
   if (query.output == Output::kResults)
     MILLRACE_CO_TRY(CheckKeys(control_.fold().pipelines().at(*found).spec, query));
-  auto table = co_await wiring_.ports.serving->Query(std::move(query));
-  co_return table;
+  auto cursor = co_await wiring_.ports.served->Open(std::move(query));
+  co_return cursor;
 }
 
 }  // namespace millrace::runtime

@@ -263,9 +263,11 @@ std::shared_ptr<Shard> Worker::Find(const ShardId& shard) const {
   return at == slots_.end() ? nullptr : at->second.shard;
 }
 
-Task<Status> Worker::WaitApplied(ShardId id, Offset offset, Executor::Duration deadline) {
+Task<Status> Worker::WaitApplied(ShardId id, Offset offset, Executor::Duration deadline,
+                                 Operations::Left left) {
   std::vector<int64_t> made;
   for (;;) {
+    if (left && *left) co_return Unavailable("the caller left");
     const std::shared_ptr<Shard> shard = Find(id);
     if (stopped_ || !shard || shard->phase() == ShardPhase::kHalted) {
       co_return Unavailable("a shard does not run; see `millrace shard list` shard=" +

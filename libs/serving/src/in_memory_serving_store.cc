@@ -1,6 +1,7 @@
 #include "millrace/serving/in_memory_serving_store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <tuple>
 
@@ -32,12 +33,8 @@ struct Defined {
 
 /// Orders results by window end, start and key; the others by partition and sequence.
 std::string OrderKey(const ShardId& shard, const OutputRow& row) {
+  if (TableOf(row.output) == Output::kResults) return ServingKey(row);
   std::string key;
-  if (TableOf(row.output) == Output::kResults) {
-    AppendOrdered(&key, row.window_end);
-    AppendOrdered(&key, row.window_start);
-    return key + row.key;
-  }
   AppendOrdered(&key, shard.partition.value);
   AppendOrdered(&key, row.seq);
   return key;
@@ -145,51 +142,84 @@ Task<Result<int64_t>> InMemoryServingStore::DeleteRaw(Micros appended_before, in
   co_return deleted;
 }
 
-Task<Result<ServingTable>> InMemoryServingStore::Query(ServingQuery query) {
-  const std::string name = ServingViewName(query.name_space, query.name, query.output);
-  const auto view = state_->views.find(name);
-  if (view == state_->views.end())
-    co_return NotFound("the serving store has no view of this pipeline pipeline=" + query.name);
-  if (query.output == Output::kQuarantine && (query.from || query.to))
-    co_return InvalidArgument("quarantined records have no window to filter by");
-  const Defined& defined = state_->defined[view->second.first];
-  const Table& table = defined.tables.at(query.output);
+class InMemoryServingStore::Cursor : public RowCursor {
+ public:
+  Cursor(const Defined* defined, ServingQuery query)
+      : defined_(defined), table_(&defined->tables.at(query.output)), query_(std::move(query)) {
+    for (const ServingColumn& c : table_->columns) {
+      if (c.meta && !query_.meta) continue;
+      names_.push_back(c.name);
+      types_.push_back(c.type);
+    }
+  }
 
-  std::vector<std::pair<size_t, Value>> filters;
-  for (const auto& [column, text] : query.keys) {
-    size_t i = 0;
-    while (i < table.columns.size() && table.columns[i].name != column) ++i;
-    if (i == table.columns.size() || table.columns[i].meta)
-      co_return InvalidArgument("no column has this name column=" + column +
-                                " pipeline=" + query.name);
-    const auto value = ParseKeyText(column, table.columns[i].type, text);
-    if (!value.ok()) co_return value.error();
-    filters.emplace_back(i, *value);
+  Status Filter() {
+    if (query_.output == Output::kQuarantine && (query_.from || query_.to))
+      return InvalidArgument("quarantined records have no window to filter by");
+    for (const auto& [column, text] : query_.keys) {
+      const auto at = std::find_if(table_->columns.begin(), table_->columns.end(),
+                                   [&](const auto& c) { return c.name == column && !c.meta; });
+      if (at == table_->columns.end())
+        return InvalidArgument("no column has this name column=" + column +
+                               " pipeline=" + query_.name);
+      MILLRACE_ASSIGN(Value value, ParseKeyText(column, at->type, text));
+      filters_.emplace_back(at - table_->columns.begin(), std::move(value));
+    }
+    return {};
   }
-  ServingTable out;
-  for (const ServingColumn& c : table.columns) {
-    if (c.meta && !query.meta) continue;
-    out.names.push_back(c.name);
-    out.types.push_back(c.type);
+
+  const std::vector<std::string>& names() const override { return names_; }
+  const std::vector<Type>& types() const override { return types_; }
+  void Cancel() override { cancelled_ = true; }
+
+  Task<Result<ServingRows>> Next(size_t max_rows, size_t max_bytes) override {
+    if (cancelled_) co_return Unavailable("the query was cancelled");
+    ServingRows rows;
+    size_t bytes = 0;
+    for (auto at = table_->rows.upper_bound(after_);
+         at != table_->rows.end() && rows.size() < max_rows && bytes < max_bytes; ++at) {
+      after_ = at->first;
+      const Standing& standing = at->second;
+      if (standing.row.deleted || !InRange(query_, standing.row)) continue;
+      std::vector<Value> cells = ServingCells(defined_->pipeline, standing.shard, standing.row);
+      const bool wanted = std::all_of(filters_.begin(), filters_.end(), [&](const auto& f) {
+        const Value& cell = cells[static_cast<size_t>(f.first)];
+        return cell.is_null() == f.second.is_null() && ValueText(cell) == ValueText(f.second);
+      });
+      if (wanted) bytes += RowBytes(rows.emplace_back(Shown(std::move(cells))));
+    }
+    co_return rows;
   }
-  for (const auto& [order, standing] : table.rows) {
-    if (standing.row.deleted || !InRange(query, standing.row)) continue;
-    std::vector<Value> cells = ServingCells(defined.pipeline, standing.shard, standing.row);
-    const bool wanted = std::all_of(filters.begin(), filters.end(), [&](const auto& f) {
-      const Value& cell = cells[f.first];
-      return cell.is_null() == f.second.is_null() && ValueText(cell) == ValueText(f.second);
-    });
-    if (!wanted) continue;
+
+ private:
+  std::vector<Value> Shown(std::vector<Value> cells) const {
     std::vector<Value> row;
     for (size_t i = 0; i < cells.size(); ++i) {
-      const ServingColumn& c = table.columns[i];
-      if (c.meta && !query.meta) continue;
-      if (c.name == "_key") cells[i].data = Hex(std::get<std::string>(cells[i].data));
+      const ServingColumn& column = table_->columns[i];
+      if (column.meta && !query_.meta) continue;
+      if (column.name == "_key") cells[i].data = Hex(std::get<std::string>(cells[i].data));
       row.push_back(std::move(cells[i]));
     }
-    out.rows.push_back(std::move(row));
+    return row;
   }
-  co_return out;
+
+  const Defined* const defined_;
+  const Table* const table_;
+  const ServingQuery query_;
+  std::vector<std::string> names_;
+  std::vector<Type> types_;
+  std::vector<std::pair<std::ptrdiff_t, Value>> filters_;
+  std::string after_;  ///< the last key that was looked at
+  std::atomic<bool> cancelled_ = false;
+};
+
+Task<Result<std::shared_ptr<RowCursor>>> InMemoryServingStore::Open(ServingQuery query) {
+  const auto view = state_->views.find(ServingViewName(query.name_space, query.name, query.output));
+  if (view == state_->views.end())
+    co_return NotFound("the serving store has no view of this pipeline pipeline=" + query.name);
+  auto cursor = std::make_shared<Cursor>(&state_->defined.at(view->second.first), std::move(query));
+  MILLRACE_CO_TRY(cursor->Filter());
+  co_return std::shared_ptr<RowCursor>(std::move(cursor));
 }
 
 }  // namespace millrace

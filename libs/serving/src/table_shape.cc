@@ -21,9 +21,11 @@ bool Taken(const std::vector<ServingColumn>& columns, const std::string& name) {
 }
 
 Status CheckColumns(const std::vector<ServingColumn>& columns, const std::string& view) {
-  if (columns.size() > kMaxServingColumns) {
+  size_t count = 0;
+  for (const ServingColumn& c : columns) count += c.type == Type::kNumeric ? 2 : 1;
+  if (count > kMaxServingColumns) {
     return InvalidArgument("a result table has too many columns: select fewer view=" + view +
-                           " columns=" + std::to_string(columns.size()) +
+                           " columns=" + std::to_string(count) +
                            " limit=" + std::to_string(kMaxServingColumns));
   }
   std::set<std::string> seen = {"_deleted"};
@@ -98,9 +100,7 @@ std::vector<ServingColumn> ServingColumns(const StreamSpec& stream, const Pipeli
       columns.push_back({"first_missed_end", Type::kTimestamp, false});
       columns.push_back({"last_missed_end", Type::kTimestamp, false});
       for (const ColumnSpec& c : stream.columns) {
-        std::string name = c.name;
-        while (Taken(columns, name)) name += "_";
-        columns.push_back({name, c.type, false});
+        columns.push_back({FreeColumnName(columns, c.name), c.type, false});
       }
     }
   } else {
@@ -129,6 +129,19 @@ Status CheckServingTables(const StreamSpec& stream, const PipelineSpec& pipeline
     MILLRACE_TRY(CheckColumns(ServingColumns(stream, pipeline, output), view));
   }
   return {};
+}
+
+std::string FreeColumnName(const std::vector<ServingColumn>& columns, std::string name) {
+  while (Taken(columns, name)) name += "_";
+  return name;
+}
+
+size_t RowBytes(const std::vector<Value>& row) {
+  size_t bytes = row.size() * sizeof(Value);
+  for (const Value& v : row) {
+    if (const auto* text = std::get_if<std::string>(&v.data)) bytes += text->size();
+  }
+  return bytes;
 }
 
 bool IsServingMeta(std::string_view name) {

@@ -9,17 +9,15 @@
 namespace millrace::serving_sqlite {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr int kBusyMilliseconds = 5'000;
+/// Steps of SQLite's machine between two looks at whether a statement shall stop: some 100 us.
+constexpr int kStepsBetweenLooks = 10'000;
 
 constexpr std::pair<Type, std::string_view> kDeclared[] = {
-    {Type::kInt, "INT"},
-    {Type::kBigint, "BIGINT"},
-    {Type::kDouble, "DOUBLE PRECISION"},
-    {Type::kText, "TEXT"},
-    {Type::kBool, "BOOLEAN"},
-    {Type::kTimestamp, "TIMESTAMPTZ_TEXT"},
-    {Type::kNumeric, "NUMERIC_TEXT"},
+    {Type::kInt, "INT"},         {Type::kBigint, "BIGINT"}, {Type::kDouble, "DOUBLE PRECISION"},
+    {Type::kText, "TEXT"},       {Type::kBool, "BOOLEAN"},  {Type::kTimestamp, "TIMESTAMPTZ_TEXT"},
+    {Type::kNumeric, "NUMERIC"},
 };
 
 bool ParseNumeric(std::string_view text, Int128* out) {
@@ -36,6 +34,12 @@ bool ParseNumeric(std::string_view text, Int128* out) {
 }
 
 }  // namespace
+
+std::optional<std::string> ExactDigits(const Value& numeric) {
+  const auto* v = std::get_if<Int128>(&numeric.data);
+  if (v == nullptr || *v == static_cast<int64_t>(*v)) return std::nullopt;
+  return FormatNumeric(*v);
+}
 
 std::string Quoted(std::string_view name) {
   std::string out = "\"";
@@ -55,7 +59,7 @@ Type TypeOfDeclared(std::string_view declared) {
   return Type::kText;
 }
 
-Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
+Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path, Use use) {
   auto connection = std::make_unique<Connection>();
   connection->path_ = path;
   sqlite3* db = nullptr;
@@ -72,8 +76,11 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
   MILLRACE_TRY(connection->Run("PRAGMA journal_mode = WAL"));
   MILLRACE_TRY(connection->Run("PRAGMA synchronous = FULL"));
   MILLRACE_TRY(connection->Run("PRAGMA journal_size_limit = 67108864"));
-  MILLRACE_TRY(connection->Run("PRAGMA cache_size = -65536"));
+  const bool writes = use == Use::kWrite;
+  MILLRACE_TRY(
+      connection->Run(writes ? "PRAGMA cache_size = -65536" : "PRAGMA cache_size = -4096"));
   MILLRACE_TRY(connection->Run("PRAGMA wal_autocheckpoint = 8192"));
+  if (!writes) MILLRACE_TRY(connection->Run("PRAGMA query_only = ON"));
   MILLRACE_ASSIGN(Statement version, connection->Prepare("PRAGMA user_version"));
   MILLRACE_TRY(version.Step());
   const int64_t found = version.Integer(0);
@@ -83,6 +90,13 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
         "the version that wrote it path=" +
         path + " version=" + std::to_string(found));
   return connection;
+}
+
+void Connection::StopWhen(const std::atomic<bool>* stop) {
+  sqlite3_progress_handler(
+      db_.get(), stop == nullptr ? 0 : kStepsBetweenLooks,
+      [](void* flag) { return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0; },
+      const_cast<std::atomic<bool>*>(stop));
 }
 
 Error Connection::LastError(const std::string& what) const {
@@ -104,6 +118,8 @@ Error Connection::LastError(const std::string& what) const {
     case SQLITE_PERM:
       return InvalidArgument(what + ": give this user the right to write the file and its folder" +
                              facts);
+    case SQLITE_INTERRUPT:
+      return Unavailable("the query was cancelled" + facts);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Unavailable(what + ", another program holds a lock on it: end that program" + facts);
@@ -146,11 +162,18 @@ void Statement::BindValue(int at, const Value& value) {
     case Type::kText:
       return BindText(at, std::get<std::string>(value.data));
     case Type::kDouble:
-      if (const double v = std::get<double>(value.data); std::isfinite(v)) {
+      // SQLite takes a NaN for NULL.
+      if (const double v = std::get<double>(value.data); !std::isnan(v)) {
         sqlite3_bind_double(statement_.get(), at, v);
         return;
       }
       break;
+    case Type::kNumeric: {
+      const Int128 v = std::get<Int128>(value.data);
+      if (v == static_cast<int64_t>(v)) return BindInteger(at, static_cast<int64_t>(v));
+      sqlite3_bind_double(statement_.get(), at, static_cast<double>(v));
+      return;
+    }
     default:
       break;
   }
@@ -166,9 +189,9 @@ Result<bool> Statement::Step() {
   return connection_->LastError("the serving store failed");
 }
 
-Type Statement::DeclaredTypeOf(int column) const {
+std::string Statement::Declared(int column) const {
   const char* declared = sqlite3_column_decltype(statement_.get(), column);
-  return TypeOfDeclared(declared == nullptr ? "" : declared);
+  return declared == nullptr ? "" : declared;
 }
 
 std::string Statement::Text(int column) const {
@@ -211,17 +234,8 @@ Result<Value> Statement::ReadValue(int column, Type type) const {
         v.data = sqlite3_column_double(statement_.get(), column);
         return v;
       }
-      const std::string text = Text(column);
-      constexpr double kInfinity = std::numeric_limits<double>::infinity();
-      if (text == "NaN") {
-        v.data = std::numeric_limits<double>::quiet_NaN();
-      } else if (text == "Infinity") {
-        v.data = kInfinity;
-      } else if (text == "-Infinity") {
-        v.data = -kInfinity;
-      } else {
-        return bad();
-      }
+      if (Text(column) != "NaN") return bad();
+      v.data = std::numeric_limits<double>::quiet_NaN();
       return v;
     }
     default:

@@ -2,7 +2,9 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,18 +16,28 @@ namespace millrace::serving_sqlite {
 /// `name` as an SQL identifier.
 std::string Quoted(std::string_view name);
 
-/// The type a column is declared with. SQLite takes its affinity from parts of it: numerics and
-/// times keep their text, and the type can be read back.
+/// The type a column is declared with. SQLite takes its affinity from parts of it: times keep their
+/// text, and the type can be read back.
 std::string_view DeclaredType(Type type);
 Type TypeOfDeclared(std::string_view declared);
+/// What a column is declared with that has the digits of a numeric which no integer holds.
+inline constexpr std::string_view kExactDeclared = "NUMERIC_EXACT_TEXT";
+/// Digits of a numeric beyond 64 bits: what stands in the exact column. Else nothing.
+std::optional<std::string> ExactDigits(const Value& numeric);
 
 class Statement;
 
 /// A connection. Threads: one at a time.
 class Connection {
  public:
+  /// A reader holds less memory, and changes nothing in the file.
+  enum class Use { kWrite, kRead };
+
   /// Errors as SqliteServingStore::Open.
-  static Result<std::unique_ptr<Connection>> Open(const std::string& path);
+  static Result<std::unique_ptr<Connection>> Open(const std::string& path, Use use);
+
+  /// Until it is set to null, statements end with kUnavailable soon after `stop` is true.
+  void StopWhen(const std::atomic<bool>* stop);
 
   Status Run(const std::string& sql);
   Result<Statement> Prepare(const std::string& sql);
@@ -56,7 +68,8 @@ class Statement {
   void BindBlob(int at, std::string_view v) {
     sqlite3_bind_blob64(statement_.get(), at, v.data(), v.size(), SQLITE_STATIC);
   }
-  /// Copies what it must.
+  void BindNull(int at) { sqlite3_bind_null(statement_.get(), at); }
+  /// Copies what it must. A numeric beyond 64 bits becomes a double.
   void BindValue(int at, const Value& value);
 
   /// True: a row is there to read.
@@ -65,7 +78,7 @@ class Statement {
 
   int Columns() const { return sqlite3_column_count(statement_.get()); }
   std::string Name(int column) const { return sqlite3_column_name(statement_.get(), column); }
-  Type DeclaredTypeOf(int column) const;
+  std::string Declared(int column) const;
   int64_t Integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
   std::string Text(int column) const;
   /// kCorruption: what lies there is no value of `type`.

@@ -18,13 +18,21 @@ TableSql MakeTable(const Incarnation& incarnation, const StreamSpec& stream,
   t.table = TableName(incarnation, output);
   t.output = output;
   t.columns = ServingColumns(stream, pipeline, output);
+  std::vector<ServingColumn> taken = t.columns;
+  for (size_t i = 0; i < t.columns.size(); ++i) {
+    if (t.columns[i].type != Type::kNumeric) continue;
+    t.exact.emplace_back(i, FreeColumnName(taken, t.columns[i].name + "__exact"));
+    taken.push_back({t.exact.back().second, Type::kText, false});
+  }
   if (output == Output::kResults) {
     std::map<int32_t, size_t> by_group;
     for (size_t i = 0; i < pipeline.select.size(); ++i) {
       if (pipeline.select[i].group_column >= 0)
         by_group.try_emplace(pipeline.select[i].group_column, i);
     }
-    for (const auto& [group, column] : by_group) t.keys.push_back(column);
+    for (const auto& [group, column] : by_group) {
+      if (t.keys.size() < kIndexedKeys) t.keys.push_back(column);
+    }
   }
   return t;
 }
@@ -34,9 +42,9 @@ std::string CreateOwnTables() {
          "NOT NULL, output TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY "
          "KEY (incarnation, partition, output)) WITHOUT ROWID;"
          "CREATE TABLE IF NOT EXISTS _millrace_view (view TEXT NOT NULL PRIMARY KEY, namespace "
-         "TEXT "
-         "NOT NULL, name TEXT NOT NULL, defined_at INTEGER NOT NULL) WITHOUT ROWID;"
-         "PRAGMA user_version = 1";
+         "TEXT NOT NULL, name TEXT NOT NULL, defined_at INTEGER NOT NULL, longest_window INTEGER "
+         "NOT NULL) WITHOUT ROWID;"
+         "PRAGMA user_version = 2";
 }
 
 std::string CreateTable(const TableSql& table) {
@@ -47,20 +55,29 @@ std::string CreateTable(const TableSql& table) {
     sql += Quoted(c.name) + " " + std::string(key ? "BLOB" : DeclaredType(c.type)) +
            (c.meta ? " NOT NULL" : "") + ", ";
   }
-  sql += results ? "_deleted BOOLEAN NOT NULL, PRIMARY KEY (_key))"
-                 : "PRIMARY KEY (_shard, _seq)) WITHOUT ROWID";
-  if (table.keys.empty()) return sql;
-  sql += "; CREATE INDEX IF NOT EXISTS " + Quoted(table.table + "_keys") + " ON " +
-         Quoted(table.table) + " (";
-  for (size_t i = 0; i < table.keys.size(); ++i)
-    sql += (i == 0 ? "" : ", ") + Quoted(table.columns[table.keys[i]].name);
-  return sql + ")";
+  for (const auto& [numeric, name] : table.exact)
+    sql += Quoted(name) + " " + std::string(kExactDeclared) + ", ";
+  // The primary keys are the orders in which rows are read. With it at hand an index on one column
+  // gives its rows in that order too.
+  sql += results ? "_deleted BOOLEAN NOT NULL, PRIMARY KEY (_key)) WITHOUT ROWID"
+                 : "PRIMARY KEY (\"partition\", _seq)) WITHOUT ROWID";
+  for (size_t i = 0; i < table.keys.size(); ++i) {
+    sql += "; CREATE INDEX IF NOT EXISTS " + Quoted(table.table + "_key" + std::to_string(i + 1)) +
+           " ON " + Quoted(table.table) + " (" + Quoted(table.columns[table.keys[i]].name) + ")";
+  }
+  return sql;
 }
 
 std::string CreateView(const TableSql& table) {
   std::string sql = "CREATE VIEW " + Quoted(table.view) + " AS SELECT ";
-  for (size_t i = 0; i < table.columns.size(); ++i)
-    sql += (i == 0 ? "" : ", ") + Quoted(table.columns[i].name);
+  for (const ServingColumn& c : table.columns) {
+    sql += (&c == &table.columns.front() ? "" : ", ") + Quoted(c.name);
+    // SQLite gives a view's column of such a name another one, and takes "true" for a constant.
+    if (sqlite3_stricmp(c.name.c_str(), "true") == 0 ||
+        sqlite3_stricmp(c.name.c_str(), "false") == 0)
+      sql += " AS " + Quoted(FreeColumnName(table.columns, c.name));
+  }
+  for (const auto& [numeric, name] : table.exact) sql += ", " + Quoted(name);
   sql += " FROM " + Quoted(table.table);
   return table.output == Output::kResults ? sql + " WHERE NOT _deleted" : sql;
 }
@@ -77,6 +94,7 @@ std::string Upsert(const TableSql& table) {
       sets += std::string(sets.empty() ? "" : ", ") + quoted + " = excluded." + quoted;
   };
   for (const ServingColumn& c : table.columns) add(Quoted(c.name));
+  for (const auto& [numeric, name] : table.exact) add(Quoted(name));
   if (table.output != Output::kResults)
     return sql + ") VALUES (" + marks + ") ON CONFLICT DO NOTHING";
   add("_deleted");
@@ -87,13 +105,14 @@ std::string Upsert(const TableSql& table) {
 
 std::string OldestIsBefore(const std::string& table) {
   return "SELECT EXISTS (SELECT 1 FROM (SELECT _updated_at FROM " + Quoted(table) +
-         " WHERE _shard = ?1 ORDER BY _seq LIMIT ?3) WHERE _updated_at < ?2)";
+         " WHERE \"partition\" = ?1 ORDER BY _seq LIMIT ?3) WHERE _updated_at < ?2)";
 }
 
 std::string DeleteOldest(const std::string& table) {
   return "DELETE FROM " + Quoted(table) +
-         " WHERE _shard = ?1 AND _seq IN (SELECT _seq FROM (SELECT _seq, _updated_at FROM " +
-         Quoted(table) + " WHERE _shard = ?1 ORDER BY _seq LIMIT ?3) WHERE _updated_at < ?2)";
+         " WHERE \"partition\" = ?1 AND _seq IN (SELECT _seq FROM (SELECT _seq, _updated_at FROM " +
+         Quoted(table) +
+         " WHERE \"partition\" = ?1 ORDER BY _seq LIMIT ?3) WHERE _updated_at < ?2)";
 }
 
 }  // namespace millrace::serving_sqlite

@@ -13,9 +13,15 @@ struct TableSql {
   std::string table;  ///< unquoted: "<view>@<offset>"
   Output output = Output::kResults;
   std::vector<ServingColumn> columns;
-  /// Columns of `columns` that make the index of result tables, in GROUP BY order.
+  /// Behind `columns`, for each numeric one: its place there, and the name of the column with the
+  /// digits of those values that no integer holds.
+  std::vector<std::pair<size_t, std::string>> exact;
+  /// Group columns of `columns` that result tables have an index on each, in GROUP BY order.
   std::vector<size_t> keys;
 };
+
+/// Group columns behind these have no index: each costs at every row.
+inline constexpr size_t kIndexedKeys = 4;
 
 /// Unquoted: of the table of any output but kProvisional.
 std::string TableName(const Incarnation& incarnation, Output output);
@@ -25,16 +31,16 @@ TableSql MakeTable(const Incarnation& incarnation, const StreamSpec& stream,
 
 /// The store's own tables. Idempotent.
 std::string CreateOwnTables();
-/// The table and its index. Idempotent.
+/// The table and its indexes. Idempotent.
 std::string CreateTable(const TableSql& table);
 /// Without a view of the name before it.
 std::string CreateView(const TableSql& table);
-/// One row: the cells of ServingCells, then for results `_deleted`.
+/// One row: the cells of ServingCells, those of the exact columns, then for results `_deleted`.
 std::string Upsert(const TableSql& table);
-/// Of a late or quarantine table: whether the first row of shard ?1 is older than ?2. No row: it
-/// has none.
+/// Of a late or quarantine table: whether one of the first ?3 rows of partition ?1 is older
+/// than ?2.
 std::string OldestIsBefore(const std::string& table);
-/// Of a late or quarantine table: deletes those of the first ?3 rows of shard ?1 that are older
+/// Of a late or quarantine table: deletes those of the first ?3 rows of partition ?1 that are older
 /// than ?2.
 std::string DeleteOldest(const std::string& table);
 

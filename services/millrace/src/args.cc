@@ -319,6 +319,9 @@ class CommandLine {
         ->type_name("TIME");
     results->add_option("--to", query_.to, "only windows that start before this time")
         ->type_name("TIME");
+    results->add_flag("--quiet", query_.quiet,
+                      "without the line on standard error that counts what the rows do not show: "
+                      "late and quarantined events, open windows");
     AddQuery("late", Output::kLate, "Show the events that came too late for a window.",
              "  millrace late delays_hourly --format csv");
     AddQuery("quarantine", Output::kQuarantine,

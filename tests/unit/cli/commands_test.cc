@@ -254,6 +254,30 @@ TEST_CASE("a query passes its filters on and waits only if told") {
   CHECK(cluster.query.output == Output::kLate);
 }
 
+TEST_CASE("results tell beside the data what their rows do not show") {
+  FakeCluster cluster;
+  cluster.table = {{"a"}, {Type::kBigint}, {{{Type::kBigint, int64_t{1}}}}};
+  PipelineDescription p;
+  p.name.name = "delays";
+  p.late = 227;
+  p.open_windows = 3;
+  p.watermark = 0;
+  cluster.pipelines = {p};
+  const auto said = [&](QueryOptions options) {
+    Recorded recorded;
+    options.format = Format::kCsv;
+    CHECK(RunQuery(cluster, options, recorded.console) == kExitOk);
+    CHECK(recorded.out.str() == "a\n1\n");
+    return recorded.err.str();
+  };
+  CHECK(said({.name = "delays"}) ==
+        "millrace: late=227 quarantined=0 open_windows=3 watermark=1970-01-01T00:00:00.000000Z\n");
+  CHECK(said({.name = "delays", .quiet = true}).empty());
+  CHECK(said({.name = "delays", .output = Output::kLate}).empty());
+  cluster.pipelines.clear();
+  CHECK(said({.name = "delays"}).starts_with("millrace: what the rows do not show is not known: "));
+}
+
 TEST_CASE("values of keys are written as in CSV") {
   FakeCluster cluster;
   Recorded recorded;

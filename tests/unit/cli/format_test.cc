@@ -88,6 +88,21 @@ TEST_CASE("a table without rows has its header, in csv too, and json nothing") {
   CHECK(Written(empty, Format::kJson).empty());
 }
 
+TEST_CASE("a long table is written while its rows come") {
+  Recorded recorded;
+  TableWriter writer(Format::kTable, recorded.console);
+  writer.Begin({"v", "n"}, {Type::kText, Type::kInt});
+  for (int64_t i = 0; i < 10'000; ++i)
+    writer.Row({{Type::kText, std::string("a good text")}, {Type::kInt, i % 10}});
+  const size_t written = recorded.out.str().size();
+  CHECK(written > 10'000);
+  writer.Row({{Type::kText, std::string("a wider text")}, {Type::kInt, int64_t{7}}});
+  writer.End();
+  const std::string text = recorded.out.str();
+  CHECK(text.starts_with("v            n\n-----------  -\na good text  0\n"));
+  CHECK(text.ends_with("a good text  9\na wider text  7\n"));
+}
+
 TEST_CASE("on a terminal the header may be bold and the rows are counted beside the data") {
   Recorded recorded;
   Console console{recorded.out, recorded.err, true, true, true};

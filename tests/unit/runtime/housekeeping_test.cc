@@ -9,6 +9,7 @@
 #include "millrace/objectstore/in_memory_object_store.h"
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/sql/planner.h"
+#include "support/read_all.h"
 #include "support/test_executor.h"
 #include "support/two_shards_sql.h"
 
@@ -74,8 +75,8 @@ struct Cluster {
 
   Housekeeping::Cleared ClearAll(const std::string& node = "a") {
     Housekeeping housekeeping(
-        {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, &metrics}, options, node,
-        &fold);
+        {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, &metrics},
+        options, node, &fold);
     return executor.RunUntilDone(housekeeping.RunOnce());
   }
   int64_t Clear(const std::string& node = "a") { return ClearAll(node).objects; }
@@ -228,7 +229,7 @@ TEST_CASE_METHOD(Cluster, "raw events are kept for their retention, however many
   };
   const auto rows = [&] {
     const ServingQuery query{"default", "r", Output::kQuarantine, {}, {}, {}, false};
-    return executor.RunUntilDone(serving.Query(query)).value().rows.size();
+    return executor.RunUntilDone(test::ReadAll(&serving, query)).value().rows.size();
   };
   options.raw_rows = 10;
   apply(0, 30);
@@ -250,8 +251,8 @@ TEST_CASE_METHOD(Cluster, "rounds follow each other until it is stopped") {
   options.housekeeping_first = std::chrono::minutes(1);
   options.housekeeping_interval = std::chrono::hours(1);
   Housekeeping housekeeping(
-      {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, &metrics}, options, "a",
-      &fold);
+      {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, &metrics}, options,
+      "a", &fold);
   Put(one, File(1, 1));
   Age();
   executor.Spawn(housekeeping.Loop());

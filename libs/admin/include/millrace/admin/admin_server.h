@@ -22,16 +22,16 @@ struct Callbacks {
   std::function<std::vector<ReadinessCheck>()> readiness;
 };
 
-/// Serves over HTTP, GET only:
+/// Serves over HTTP, read only:
 /// - /metrics: text for Prometheus;
 /// - /livez: 200 as long as the process answers;
 /// - /readyz: 200, or 503 if any check fails; JSON {"ready", "checks": [{"name", "ok",
 /// "message"}]};
 /// - /version: JSON {"version"};
 /// - /: the list of these.
-/// A callback that throws gives 500 with what it threw. Meant for watchers on a trusted network: 32
-/// threads, each for one request, no keep-alive, a second for a request to come. Connections beyond
-/// those and 64 queued ones wait in the kernel.
+/// A callback that throws gives 500 with what it threw, another method than GET and HEAD 405. Meant
+/// for watchers on a trusted network: no keep-alive, a second for a request to come, 512
+/// connections. One that is slow keeps no page from others.
 class AdminServer {
  public:
   /// Listens at HOST:PORT (port 0: the kernel picks) and serves when it returns. kInvalidArgument:

@@ -8,7 +8,7 @@
 #include "millrace/base/result.h"
 #include "millrace/base/time.h"
 #include "millrace/model/column.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_reader.h"
 
 namespace millrace::cli {
 

@@ -51,6 +51,7 @@ struct QueryOptions {
   std::optional<std::string> from{};
   std::optional<std::string> to{};
   bool meta = false;
+  bool quiet = false;  ///< results: without the line about what the rows do not show
   Format format = Format::kTable;
 };
 int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& console);

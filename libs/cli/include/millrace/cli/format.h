@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "millrace/cli/console.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_reader.h"
 
 namespace millrace::cli {
 
@@ -16,7 +16,8 @@ enum class Format { kTable, kCsv, kJson };
 std::optional<Format> ParseFormat(std::string_view name);
 
 /// Writes a table to `console.out`:
-/// - table: aligned columns for people, NULL as NULL, control characters escaped; kept until End();
+/// - table: aligned columns for people, NULL as NULL, control characters escaped; 10,000 rows are
+///   aligned with each other and with those before;
 /// - csv: RFC 4180 with a header line and line feeds; NULL is an empty field, empty text "";
 /// - json: one object a line.
 /// Values as docs/cli.md says. On a terminal a count of rows goes to `console.err`.
@@ -35,6 +36,7 @@ class TableWriter {
   void EndLine();
   void Flush();
   void WriteAligned();
+  void WriteHeader();
   void AppendCells(const std::vector<std::string>& cells);
 
   const Format format_;
@@ -45,6 +47,7 @@ class TableWriter {
   size_t rows_ = 0;
   std::vector<std::vector<std::string>> cells_;  ///< table
   std::vector<size_t> widths_;
+  bool header_written_ = false;
 };
 
 void WriteTable(const ServingTable& table, Format format, const Console& console);

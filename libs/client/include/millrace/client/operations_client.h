@@ -134,7 +134,8 @@ class OperationsClient {
   Status SkipShard(const std::string& shard, int64_t to_offset, const std::string& reason);
 
   /// Calls `on_columns` once, then `on_row` for each row in order, as they arrive; an error may
-  /// come after some rows.
+  /// come after some rows. The timeout is that of the wait for each next message. `on_row` may take
+  /// its time: the server allows a minute before it ends the query.
   Status Query(const ResultQuery& query,
                const std::function<void(const std::vector<ResultColumn>&)>& on_columns,
                const std::function<void(const std::vector<Value>&)>& on_row);

@@ -23,11 +23,12 @@ struct ServerOptions {
   /// sets, and of a Query that waits until results are applied.
   std::chrono::seconds longest_call{60};
   std::chrono::seconds longest_wait{3'600};
-  /// Queries under way, each with its table in memory until the reader has it; and those that wait
-  /// until results are applied. Further ones get RESOURCE_EXHAUSTED with a delay.
+  /// Queries under way, each with a message of rows in memory; and those that wait until results
+  /// are applied. Further ones get RESOURCE_EXHAUSTED with a delay.
   size_t queries = 16;
   size_t waiting_queries = 256;
-  /// A caller that takes no message of a PublishStream or a Query for so long is cut off.
+  /// A caller that takes no message of a PublishStream or a Query for so long is cut off. Of a
+  /// Query it is told so, and what is on its way to it is kept as long again.
   std::chrono::seconds longest_write{60};
   /// Of one PublishStream; past any it is not read: batches without a written answer, bytes of
   /// requests without an answer, and bytes of answers that wait behind the one being written.

@@ -53,8 +53,8 @@ class Node : public Operations, public control::ControlClient {
   Task<Status> DropPipeline(std::string name_space, std::string name) override;
   Task<Result<std::vector<ShardInfo>>> ListShards() override;
   Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) override;
-  Task<Status> WaitApplied(std::string name_space, std::string name) override;
-  Task<Result<ServingTable>> Query(ServingQuery query) override;
+  Task<Status> WaitApplied(std::string name_space, std::string name, Left left = nullptr) override;
+  Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override;
 
   /// What must hold before results flow: the control log is followed, every pipeline has its
   /// tables, every shard runs and nothing of it fails. On the control executor.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,7 +10,7 @@
 #include "millrace/base/task.h"
 #include "millrace/model/ids.h"
 #include "millrace/model/spec.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_reader.h"
 
 namespace millrace::runtime {
 
@@ -69,6 +71,9 @@ struct Condition {
 /// to do instead; kUnavailable: the log or a store did not answer, and the outcome is unknown.
 class Operations {
  public:
+  /// Set by a caller that no longer waits for its answer. Null: it waits to the end.
+  using Left = std::shared_ptr<const std::atomic<bool>>;
+
   virtual ~Operations() = default;
 
   /// Plans and applies a script, statement by statement; stops at the first error. A changed
@@ -93,9 +98,10 @@ class Operations {
   /// kInvalidArgument: the log ends before `to`.
   virtual Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) = 0;
   /// Waits until everything appended to the pipeline's stream before the call is in its serving
-  /// tables. kUnavailable: a shard does not run.
-  virtual Task<Status> WaitApplied(std::string name_space, std::string name) = 0;
-  virtual Task<Result<ServingTable>> Query(ServingQuery query) = 0;
+  /// tables, or soon after the caller left. kUnavailable: a shard does not run, or the caller left.
+  virtual Task<Status> WaitApplied(std::string name_space, std::string name,
+                                   Left left = nullptr) = 0;
+  virtual Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) = 0;
 };
 
 }  // namespace millrace::runtime

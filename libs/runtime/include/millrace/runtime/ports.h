@@ -8,6 +8,7 @@
 #include "millrace/objectstore/object_store.h"
 #include "millrace/record/record_parser.h"
 #include "millrace/resultfile/result_file.h"
+#include "millrace/serving/serving_reader.h"
 #include "millrace/serving/serving_store.h"
 #include "millrace/state/state_store.h"
 
@@ -19,6 +20,7 @@ struct Ports {
   ObjectStore* objects;
   StateStores* states;
   ServingStore* serving;
+  ServingReader* served;  ///< what `serving` wrote
   ResultFileWriter* files;
   const BlockCodec* blocks;
   const RecordParsers* records;

@@ -50,7 +50,8 @@ class Worker {
   std::shared_ptr<Shard> Find(const ShardId& shard) const;
   /// Waits until the shard's serving sinks hold all that the records below `offset` made.
   /// kUnavailable: it does not run, or has not come so far by `deadline` (monotonic).
-  Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline);
+  Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline,
+                           Operations::Left left);
 
  private:
   struct Slot {

@@ -2,13 +2,14 @@
 
 #include <memory>
 
+#include "millrace/serving/serving_reader.h"
 #include "millrace/serving/serving_store.h"
 
 namespace millrace {
 
 /// Tables that are gone with the store. Every call succeeds at once; decorators add the faults.
 /// Threads: one.
-class InMemoryServingStore : public ServingStore {
+class InMemoryServingStore : public ServingStore, public ServingReader {
  public:
   InMemoryServingStore();
   ~InMemoryServingStore() override;
@@ -19,9 +20,11 @@ class InMemoryServingStore : public ServingStore {
   Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override;
   Task<Status> Apply(ServingBatch batch) override;
   Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) override;
-  Task<Result<ServingTable>> Query(ServingQuery query) override;
+  /// The store outlives the cursor.
+  Task<Result<std::shared_ptr<RowCursor>>> Open(ServingQuery query) override;
 
  private:
+  class Cursor;
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -30,23 +30,7 @@ struct ServingBatch {
   std::vector<OutputRow> rows;
 };
 
-struct ServingQuery {
-  std::string name_space = "default";
-  std::string name;
-  Output output = Output::kResults;                       ///< kResults, kLate or kQuarantine
-  std::vector<std::pair<std::string, std::string>> keys;  ///< column = canonical text
-  std::optional<Micros> from;  ///< window_start >= from; of the late output event_time
-  std::optional<Micros> to;    ///< window_start < to; of the late output event_time
-  bool meta = false;           ///< also the `_` columns
-};
-
-struct ServingTable {
-  std::vector<std::string> names;
-  std::vector<Type> types;
-  std::vector<std::vector<Value>> rows;
-};
-
-/// Where dashboards read results: one table per incarnation and output (table_shape.h), views
+/// Writes what dashboards read: one table per incarnation and output (table_shape.h), views
 /// `name`, `name_late`, `name_quarantine` on the current incarnation's, and a fence row per
 /// (incarnation, shard, output). Rows of kResults and kProvisional share a table: of one `_key` the
 /// row with the largest (revision, seq) stands. Threads: any executor. kUnavailable: the outcome is
@@ -79,10 +63,6 @@ class ServingStore {
   /// a clock that stepped back; those come later.
   /// Fences stay where they are, so no owner sends such a row again.
   virtual Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) = 0;
-
-  /// Rows that stand: results by window end, window start, group key; the others by partition and
-  /// sequence. kNotFound: no view has this name. kInvalidArgument: a filter that does not fit.
-  virtual Task<Result<ServingTable>> Query(ServingQuery query) = 0;
 };
 
 }  // namespace millrace

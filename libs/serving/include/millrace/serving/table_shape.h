@@ -8,11 +8,13 @@
 #include "millrace/model/ids.h"
 #include "millrace/model/row.h"
 #include "millrace/model/spec.h"
+#include "millrace/serving/serving_reader.h"
 #include "millrace/serving/serving_store.h"
 
 namespace millrace {
 
-/// Of a table with its `_deleted`, SQLite takes 2,000.
+/// SQLite takes 2,000, and `_deleted` is one. A numeric column counts twice, because a store may
+/// need two for it.
 inline constexpr size_t kMaxServingColumns = 1'999;
 
 struct ServingColumn {
@@ -37,6 +39,9 @@ std::vector<ServingColumn> ServingColumns(const StreamSpec& stream, const Pipeli
 /// Whether every store can have the pipeline's tables. kInvalidArgument: two columns of one cannot
 /// be told apart, there are too many, or the view's name is the store's own.
 Status CheckServingTables(const StreamSpec& stream, const PipelineSpec& pipeline);
+
+/// `name`, with underscores behind it until no column has it, regardless of ASCII case.
+std::string FreeColumnName(const std::vector<ServingColumn>& columns, std::string name);
 
 /// Whether a column of a view is one of those that begin with an underscore above.
 bool IsServingMeta(std::string_view name);

@@ -2,17 +2,17 @@
 
 #include <memory>
 
+#include "millrace/serving/serving_reader.h"
 #include "millrace/serving/serving_store.h"
 
 namespace millrace::serving_sqlite {
 
-/// Result tables in one SQLite file. Values (docs/formats/serving.md): timestamptz
-/// `YYYY-MM-DDTHH:MM:SS.ffffffZ`, numeric as text, doubles REAL but NaN and infinities as text,
-/// booleans 0 and 1, `_key` a blob.
+/// Result tables in one SQLite file. docs/formats/serving.md says what stands in them.
 ///
-/// Threads: two connections, one that writes and one that reads, each used by one offloaded call at
-/// a time. Another program's lock is waited for up to five seconds, then kUnavailable.
-class SqliteServingStore : public ServingStore {
+/// Threads: its own, one that writes and four that read, each with a connection. Another program's
+/// lock is waited for up to five seconds, then kUnavailable. Must outlive every call; a cursor may
+/// outlive it, and then gives kUnavailable.
+class SqliteServingStore : public ServingStore, public ServingReader {
  public:
   /// kInvalidArgument: the file cannot be made or written, or is of another version. kCorruption:
   /// it is no database or damaged.
@@ -26,13 +26,13 @@ class SqliteServingStore : public ServingStore {
   Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override;
   Task<Status> Apply(ServingBatch batch) override;
   Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) override;
-  Task<Result<ServingTable>> Query(ServingQuery query) override;
+  Task<Result<std::shared_ptr<RowCursor>>> Open(ServingQuery query) override;
 
  private:
-  struct Core;
-  explicit SqliteServingStore(std::shared_ptr<Core> core);
+  struct Lanes;
+  explicit SqliteServingStore(std::unique_ptr<Lanes> lanes);
 
-  std::shared_ptr<Core> core_;
+  const std::unique_ptr<Lanes> lanes_;
 };
 
 }  // namespace millrace::serving_sqlite

@@ -1,0 +1,42 @@
+#include "lane.h"
+
+namespace millrace::serving_sqlite {
+
+Lane::Lane(std::vector<std::unique_ptr<Connection>> connections)
+    : connections_(std::move(connections)) {
+  for (const auto& connection : connections_)
+    threads_.emplace_back([this, c = connection.get()] { Loop(*c); });
+}
+
+Lane::~Lane() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  ready_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Lane::Post(Work work) {
+  {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(work));
+  }
+  ready_.notify_one();
+}
+
+void Lane::Loop(Connection& connection) {
+  for (;;) {
+    Work work;
+    {
+      std::unique_lock lock(mutex_);
+      ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      work = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    work(connection);
+  }
+}
+
+}  // namespace millrace::serving_sqlite
