@@ -1,6 +1,5 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -9,6 +8,7 @@
 #include "millrace/block/block_codec.h"
 #include "millrace/model/batch_builder.h"
 #include "millrace/model/row.h"
+#include "support/catch.h"
 
 namespace millrace::test {
 

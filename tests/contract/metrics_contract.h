@@ -1,10 +1,10 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <sstream>
 
 #include "millrace/base/check.h"
 #include "millrace/metrics/metrics.h"
+#include "support/catch.h"
 
 namespace millrace::test {
 

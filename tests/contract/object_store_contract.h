@@ -1,8 +1,7 @@
 #pragma once
 
-#include <catch2/catch.hpp>
-
 #include "millrace/objectstore/object_store.h"
+#include "support/catch.h"
 #include "support/test_executor.h"
 
 namespace millrace::test {

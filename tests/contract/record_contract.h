@@ -1,11 +1,11 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
 
 #include "millrace/model/row.h"
 #include "millrace/record/record_parser.h"
+#include "support/catch.h"
 
 namespace millrace::test {
 

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <cmath>
 
 #include "millrace/resultfile/result_file.h"
+#include "support/catch.h"
 #include "support/test_executor.h"
 #include "support/vector_rows.h"
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -9,6 +8,7 @@
 
 #include "millrace/serving/serving_reader.h"
 #include "millrace/serving/serving_store.h"
+#include "support/catch.h"
 #include "support/read_all.h"
 #include "support/test_executor.h"
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
 #include <tuple>
 
 #include "contract/serving_contract.h"
+#include "support/catch.h"
 
 namespace millrace::test {
 

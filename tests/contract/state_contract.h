@@ -1,11 +1,11 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <map>
 #include <random>
 
 #include "millrace/base/hash.h"
 #include "millrace/state/state_store.h"
+#include "support/catch.h"
 #include "support/state_files.h"
 #include "support/test_executor.h"
 

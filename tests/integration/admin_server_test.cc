@@ -4,11 +4,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <stdexcept>
 
 #include "millrace/base/host_port.h"
 #include "millrace/base/version.h"
+#include "support/catch.h"
 
 namespace millrace::admin {
 namespace {

@@ -7,9 +7,10 @@
 #include <openssl/ssl.h>
 #include <parquet/properties.h>
 
-#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
+
+#include "support/catch.h"
 
 namespace {
 

@@ -1,6 +1,5 @@
 // Client, gRPC server, gateway and embedded log together.
 #include <grpcpp/grpcpp.h>
-#include <catch2/catch.hpp>
 
 #include <atomic>
 #include <set>
@@ -9,6 +8,7 @@
 #include "integration/ingest_cluster.h"
 #include "millrace/client/client.h"
 #include "millrace/ingest/v1/ingest.grpc.pb.h"
+#include "support/catch.h"
 #include "support/temp_dir.h"
 
 namespace millrace {

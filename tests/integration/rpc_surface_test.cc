@@ -3,13 +3,13 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <thread>
 
 #include "integration/ingest_cluster.h"
 #include "integration/rpc_surface.h"
 #include "millrace/client/operations_client.h"
 #include "millrace/ingest/v1/ingest.grpc.pb.h"
+#include "support/catch.h"
 #include "support/temp_dir.h"
 
 namespace millrace {

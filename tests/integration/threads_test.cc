@@ -2,11 +2,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <fstream>
 #include <system_error>
 
 #include "millrace/driver/thread_driver.h"
+#include "support/catch.h"
 
 namespace millrace {
 namespace {

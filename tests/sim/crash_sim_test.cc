@@ -1,4 +1,3 @@
-#include <catch2/catch.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -6,6 +5,7 @@
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
 #include "sim/history.h"
+#include "support/catch.h"
 
 namespace millrace::sim {
 namespace {

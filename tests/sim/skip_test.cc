@@ -1,11 +1,10 @@
-#include <catch2/catch.hpp>
-
 #include <algorithm>
 
 #include "millrace/checkpoint/manifest.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "sim/scenario.h"
+#include "support/catch.h"
 #include "support/read_all.h"
 
 namespace millrace::sim {
@@ -23,14 +22,14 @@ TEST_CASE(
   s.Sleep(seconds(5));
   const runtime::ShardInfo halted = s.Shard();
   REQUIRE(halted.state == "halted");
-  CHECK_THAT(halted.message, Catch::Contains("the log ends below the last commit") &&
-                                 Catch::Contains("--to " + std::to_string(end.value) + " "));
+  CHECK_THAT(halted.message, ContainsText("the log ends below the last commit") &&
+                                 ContainsText("--to " + std::to_string(end.value) + " "));
   CHECK(s.Skip(Offset(1'000'000)).error().code == Code::kInvalidArgument);
   // What is still there counts already.
   const Status twice = s.Skip(Offset(end.value - 1));
   REQUIRE(twice.error().code == Code::kInvalidArgument);
-  CHECK_THAT(twice.error().message, Catch::Contains("count twice") &&
-                                        Catch::Contains("lowest=" + std::to_string(end.value)));
+  CHECK_THAT(twice.error().message,
+             ContainsText("count twice") && ContainsText("lowest=" + std::to_string(end.value)));
   REQUIRE(s.Skip(end).ok());
   s.Sleep(seconds(3));
   CHECK(s.Shard().state == "running");

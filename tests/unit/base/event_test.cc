@@ -1,5 +1,4 @@
-#include <catch2/catch.hpp>
-
+#include "support/catch.h"
 #include "support/test_executor.h"
 
 using namespace millrace;

@@ -1,7 +1,8 @@
 #include "millrace/base/hash.h"
 
-#include <catch2/catch.hpp>
 #include <string>
+
+#include "support/catch.h"
 
 using namespace millrace;
 

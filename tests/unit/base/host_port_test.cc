@@ -1,6 +1,5 @@
 #include "millrace/base/host_port.h"
-
-#include <catch2/catch.hpp>
+#include "support/catch.h"
 
 namespace millrace {
 namespace {

@@ -1,6 +1,5 @@
 #include "millrace/base/nearest.h"
-
-#include <catch2/catch.hpp>
+#include "support/catch.h"
 
 namespace millrace {
 namespace {

@@ -1,6 +1,5 @@
 #include "millrace/base/time.h"
-
-#include <catch2/catch.hpp>
+#include "support/catch.h"
 
 using namespace millrace;
 

@@ -1,7 +1,8 @@
 #include "millrace/base/utf8.h"
 
-#include <catch2/catch.hpp>
 #include <string>
+
+#include "support/catch.h"
 
 namespace millrace {
 namespace {

@@ -1,9 +1,9 @@
 #include "args.h"
 
-#include <catch2/catch.hpp>
 #include <map>
 
 #include "cli_test_support.h"
+#include "support/catch.h"
 
 namespace millrace {
 namespace {

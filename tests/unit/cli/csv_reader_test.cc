@@ -1,7 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "cli_test_support.h"
 #include "millrace/cli/records.h"
+#include "support/catch.h"
 
 namespace millrace::cli {
 namespace {

@@ -1,8 +1,7 @@
 #include "millrace/cli/csv_to_json.h"
 
-#include <catch2/catch.hpp>
-
 #include "cli_test_support.h"
+#include "support/catch.h"
 
 namespace millrace::cli {
 namespace {

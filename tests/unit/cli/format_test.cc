@@ -1,9 +1,9 @@
 #include "millrace/cli/format.h"
 
-#include <catch2/catch.hpp>
 #include <limits>
 
 #include "cli_test_support.h"
+#include "support/catch.h"
 
 namespace millrace::cli {
 namespace {

@@ -1,10 +1,10 @@
 #include "millrace/cli/produce.h"
 
-#include <catch2/catch.hpp>
 #include <fstream>
 #include <regex>
 
 #include "cli_test_support.h"
+#include "support/catch.h"
 
 namespace millrace::cli {
 namespace {

@@ -1,8 +1,7 @@
 #include "millrace/control/control_log.h"
 
-#include <catch2/catch.hpp>
-
 #include "millrace/log/in_memory_log.h"
+#include "support/catch.h"
 #include "support/test_executor.h"
 
 namespace millrace::control {

@@ -1,9 +1,9 @@
 // What "nothing overtakes" needs of a gateway.
-#include <catch2/catch.hpp>
 #include <set>
 
 #include "fixture.h"
 #include "millrace/record/record_headers.h"
+#include "support/catch.h"
 
 namespace millrace::ingest {
 namespace {

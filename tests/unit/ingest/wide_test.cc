@@ -1,9 +1,9 @@
 // What requests become: streams with a thousand columns, records with long headers, large requests.
 
-#include <catch2/catch.hpp>
 #include <numeric>
 
 #include "fixture.h"
+#include "support/catch.h"
 
 namespace millrace::ingest {
 namespace {

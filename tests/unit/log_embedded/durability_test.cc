@@ -2,11 +2,11 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <string>
 
 #include "millrace/log_embedded/embedded_log.h"
+#include "support/catch.h"
 #include "support/temp_dir.h"
 #include "support/test_executor.h"
 

@@ -3,12 +3,12 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
 #include <thread>
 
 #include "millrace/base/crash_point.h"
+#include "support/catch.h"
 #include "support/temp_dir.h"
 #include "support/test_executor.h"
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -7,6 +6,7 @@
 
 #include "frame.h"
 #include "millrace/log_embedded/embedded_log.h"
+#include "support/catch.h"
 #include "support/temp_dir.h"
 #include "support/test_executor.h"
 

@@ -1,6 +1,5 @@
 #include "millrace/model/object_keys.h"
-
-#include <catch2/catch.hpp>
+#include "support/catch.h"
 
 using namespace millrace;
 

@@ -1,10 +1,10 @@
 #include "millrace/model/row.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 
 #include "millrace/model/batch_builder.h"
+#include "support/catch.h"
 
 using namespace millrace;
 

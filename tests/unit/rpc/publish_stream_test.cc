@@ -4,10 +4,10 @@
 
 #include <malloc.h>
 
-#include <catch2/catch.hpp>
 #include <optional>
 
 #include "millrace/ingest/v1/ingest.pb.h"
+#include "support/catch.h"
 #include "support/test_executor.h"
 #include "unit/ingest/fixture.h"
 

@@ -3,7 +3,7 @@
 #include <google/rpc/error_details.pb.h>
 #include <google/rpc/status.pb.h>
 
-#include <catch2/catch.hpp>
+#include "support/catch.h"
 
 namespace millrace::rpc {
 

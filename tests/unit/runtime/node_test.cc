@@ -1,7 +1,8 @@
 #include "millrace/runtime/node.h"
 
-#include <catch2/catch.hpp>
 #include <set>
+
+#include "support/catch.h"
 
 namespace millrace::runtime {
 

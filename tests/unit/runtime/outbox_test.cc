@@ -1,9 +1,8 @@
 #include "millrace/runtime/outbox.h"
 
-#include <catch2/catch.hpp>
-
 #include "millrace/model/object_keys.h"
 #include "millrace/objectstore/in_memory_object_store.h"
+#include "support/catch.h"
 #include "support/test_executor.h"
 
 namespace millrace::runtime {

@@ -1,7 +1,6 @@
 #include "millrace/runtime/troubles.h"
 
-#include <catch2/catch.hpp>
-
+#include "support/catch.h"
 #include "support/test_executor.h"
 
 namespace millrace::runtime {

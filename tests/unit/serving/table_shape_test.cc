@@ -1,7 +1,8 @@
 #include "millrace/serving/table_shape.h"
 
-#include <catch2/catch.hpp>
 #include <limits>
+
+#include "support/catch.h"
 
 namespace millrace {
 namespace {
@@ -82,16 +83,16 @@ TEST_CASE("tables that a store cannot have are refused before there are any") {
             (name == "_Key" ? "_key" : name) + " view=per_shop");
   PipelineSpec own = PerShop();
   own.name = "sqlite_sales";
-  CHECK_THAT(message(own), Catch::EndsWith("choose another name for the view view=sqlite_sales"));
+  CHECK_THAT(message(own), EndsWith("choose another name for the view view=sqlite_sales"));
   PipelineSpec wide = PerShop();
   for (size_t i = wide.select.size(); i < kMaxServingColumns - 7; ++i)
     wide.select.push_back({"c" + std::to_string(i), {}, -1});
-  CHECK_THAT(message(wide), Catch::EndsWith("columns=2000 limit=1999"));
+  CHECK_THAT(message(wide), EndsWith("columns=2000 limit=1999"));
   wide.select.pop_back();
   CHECK(CheckServingTables({}, wide).ok());
   // A store may need a second column for the digits of a numeric one.
   wide.select.back().expr.type = Type::kNumeric;
-  CHECK_THAT(message(wide), Catch::EndsWith("columns=2000 limit=1999"));
+  CHECK_THAT(message(wide), EndsWith("columns=2000 limit=1999"));
 }
 
 TEST_CASE("a key that is no value of its column names both and what was expected") {

@@ -1,10 +1,10 @@
-#include <catch2/catch.hpp>
 #include <functional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "sql_test_support.h"
+#include "support/catch.h"
 
 using namespace millrace;
 using namespace millrace::sql_test;

@@ -1,9 +1,9 @@
-#include <catch2/catch.hpp>
 #include <fstream>
 #include <iterator>
 #include <string>
 
 #include "millrace/sql/planner.h"
+#include "support/catch.h"
 
 using namespace millrace;
 

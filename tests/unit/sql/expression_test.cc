@@ -1,8 +1,8 @@
-#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
 #include "sql_test_support.h"
+#include "support/catch.h"
 
 using namespace millrace;
 using namespace millrace::sql_test;

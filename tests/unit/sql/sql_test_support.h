@@ -1,12 +1,12 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <string>
 #include <utility>
 
 #include "millrace/sql/plan_codec.h"
 #include "millrace/sql/plan_text.h"
 #include "millrace/sql/planner.h"
+#include "support/catch.h"
 
 namespace millrace::sql_test {
 

@@ -3,7 +3,6 @@
 #include <rapidcheck.h>
 
 #include <bit>
-#include <catch2/catch.hpp>
 #include <cfloat>
 #include <cmath>
 #include <limits>
@@ -11,6 +10,7 @@
 #include <variant>
 
 #include "millrace/model/row.h"
+#include "support/catch.h"
 
 using namespace millrace;
 using namespace millrace::window;

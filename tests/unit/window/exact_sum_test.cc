@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <catch2/catch.hpp>
 #include <cfloat>
 #include <cmath>
 #include <numeric>
+
+#include "support/catch.h"
 
 using namespace millrace;
 using namespace millrace::window;

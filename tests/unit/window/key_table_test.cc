@@ -3,9 +3,10 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <map>
 #include <set>
+
+#include "support/catch.h"
 
 using namespace millrace::window;
 

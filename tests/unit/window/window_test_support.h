@@ -1,6 +1,5 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <map>
 #include <string>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "millrace/model/row.h"
 #include "millrace/sql/planner.h"
 #include "millrace/window/shard_fold.h"
+#include "support/catch.h"
 #include "support/output_rows.h"
 #include "support/take_all.h"
 
