@@ -1,11 +1,11 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "millrace/log/log.h"
+#include "support/catch.h"
 #include "support/test_executor.h"
 
 namespace millrace::test {
@@ -34,6 +34,56 @@ inline void CheckLogContract(TestExecutor& executor,
     REQUIRE(topics.size() == 2);
     CHECK(topics[0].name == "a");
     CHECK(topics[1].partitions == 2);
+  }
+
+  SECTION("a removed topic is gone with its records, and its name is free") {
+    append(p0, "old").value();
+    const auto topic = [&] { return run(log->ListTopics()).value().at(0); };
+    const TopicSpec first = topic();
+    Completion<bool> told;
+    executor.Spawn([](EventLog& l, Completion<bool> out) -> Task<> {
+      const auto read = co_await l.Read("t", PartitionId(0), Offset(1), 1, std::chrono::hours(24));
+      out.Set(!read.ok());
+    }(*log, told));
+    executor.RunFor(microseconds(10));
+
+    REQUIRE(run(log->RemoveTopic(first)).ok());
+    CHECK(run(log->ListTopics()).value().empty());
+    CHECK_FALSE(append(p0, "too late").ok());
+    CHECK_FALSE(run(log->Range("t", p0)).ok());
+    CHECK(run([](Completion<bool> c) -> Task<bool> {
+      const bool b = co_await c;
+      co_return b;
+    }(told)));
+
+    REQUIRE(run(log->CreateTopic({"t", 1})).ok());
+    CHECK(topic().id != first.id);
+    CHECK(run(log->Range("t", p0)).value().end == Offset(0));
+    CHECK(append(p0, "new").value() == Offset(0));
+    // Whoever is told late to remove the first one must not take the second one.
+    REQUIRE(run(log->RemoveTopic(first)).ok());
+    CHECK(run(log->Read("t", p0, Offset(0), kAll, kNoWait)).value().at(0).value == "new");
+    CHECK(run(log->RemoveTopic({"never", 1, "1"})).ok());
+  }
+
+  SECTION("appends that a removal overtakes never reach the next topic of the name") {
+    const TopicSpec first = run(log->ListTopics()).value().at(0);
+    constexpr int kWriters = 100;
+    int answered = 0;
+    for (int i = 0; i < kWriters; ++i) {
+      executor.Spawn([](EventLog& l, int& n) -> Task<> {
+        LogEntry entry{"", std::string(10'000, 'x'), {}};
+        const auto offset = co_await l.Append("t", PartitionId(0), std::move(entry));
+        offset.Ignore("written or not, it is no record of the next topic");
+        ++n;
+      }(*log, answered));
+    }
+    executor.RunFor(microseconds(1));
+    REQUIRE(run(log->RemoveTopic(first)).ok());
+    REQUIRE(run(log->CreateTopic({"t", 2})).ok());
+    CHECK(append(p0, "new").value() == Offset(0));
+    while (answered < kWriters) executor.RunFor(microseconds(10));
+    CHECK(run(log->Range("t", p0)).value().end == Offset(1));
   }
 
   SECTION("what was never created is not found") {

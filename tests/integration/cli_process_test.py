@@ -49,10 +49,13 @@ HOURLY = (
 class Dev:
     """One `millrace dev` on free ports."""
 
-    def __init__(self, directory, listen="127.0.0.1:0"):
+    def __init__(self, directory, listen="127.0.0.1:0", crash_at=""):
+        environment = dict(os.environ)
+        if crash_at:
+            environment["MILLRACE_CRASH_AT"] = crash_at
         self.process = subprocess.Popen(
             [MILLRACE, "dev", "--data-dir", directory, "--listen", listen, "--admin", "127.0.0.1:0"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
         words = self.process.stdout.readline().split()
         assert words and words[0] == "ready", words
         facts = dict(word.split("=", 1) for word in words[1:])
@@ -338,6 +341,41 @@ class Events(Base):
         self.err("results", "hourly", code=3)
         self.assertEqual("unchanged stream trips\ncreated pipeline hourly\n", self.apply())
         self.assertEqual(HOURLY, self.results())
+
+    def test_a_dropped_stream_frees_its_name_also_if_the_server_dies_in_between(self):
+        self.produce(TRIPS, "--end")
+        self.assertEqual(HOURLY, self.results())
+        drop = self.file("drop.sql", "DROP TABLE trips;")
+        said = self.err("apply", drop, "--yes", code=4)
+        self.assertIn("stream=trips", said)
+        self.assertIn("views=hourly", said)
+        both = self.file("both.sql", "DROP MATERIALIZED VIEW hourly; DROP TABLE trips;")
+        said = self.err("apply", both, code=2)
+        self.assertIn("pipeline hourly, stream trips with its events", said)
+        self.assertIn("--yes", said)
+        for point in ("stream.drop.recorded", "log_embedded.topic.before_remove",
+                      "log_embedded.topic.removed", "stream.drop.topic_removed"):
+            with self.subTest(point):
+                self.dev.stop()
+                self.dev = Dev(self.dev.data_dir, crash_at=point + ":1")
+                self.err("apply", both, "--yes", code=5)
+                self.assertEqual(-signal.SIGKILL, self.dev.process.wait(DEADLINE_S))
+                self.dev.process.stdout.close()
+                self.dev = Dev(self.dev.data_dir)
+                self.err("stream", "describe", "trips", code=3)
+                self.err("pipeline", "describe", "hourly", code=3)
+                self.assertEqual("created stream trips\ncreated pipeline hourly\n", self.apply())
+                self.assertEqual(HEADER, self.results())
+                self.assertEqual([0, 0, 0, 0], json.loads(
+                    self.out("stream", "describe", "trips", "--format", "json"))["end_offsets"])
+                # The same file, of the same ID: the stream has none of its events yet.
+                self.produce(TRIPS, "--end")
+                self.assertEqual(HOURLY, self.results())
+        self.assertEqual("dropped pipeline hourly\ndropped stream trips\n",
+                         self.out("apply", both, "--yes"))
+        gone = "absent stream trips\n"
+        self.assertEqual(gone, self.out("apply", self.file("again.sql", "DROP TABLE IF EXISTS trips;")))
+        self.err("apply", drop, "--yes", code=3)
 
     def test_killing_the_producer_and_the_server_changes_nothing(self):
         rows = "".join(f"2001-01-01T{i // 3600 % 4:02d}:{i // 60 % 60:02d}:{i % 60:02d}Z,"

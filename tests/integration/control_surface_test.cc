@@ -2,7 +2,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <array>
-#include <catch2/catch.hpp>
 #include <chrono>
 #include <functional>
 #include <thread>
@@ -10,6 +9,7 @@
 #include "integration/rpc_surface.h"
 #include "millrace/client/operations_client.h"
 #include "millrace/query/v1/query.grpc.pb.h"
+#include "support/catch.h"
 
 namespace millrace {
 
@@ -22,11 +22,15 @@ TEST_CASE("Control gives and takes what Operations does") {
   ControlProcess process;
   OperationsClient client(process.server->address());
   process.operations.applied =
-      std::vector<runtime::AppliedStatement>{{"stream", "default", "s", true}};
+      runtime::ApplyReport{{{"stream", "default", "s", runtime::Outcome::kDropped}}, true};
   const auto applied = client.Apply("CREATE TABLE s");
   REQUIRE(applied.ok());
-  CHECK(applied->at(0).kind == "stream");
-  CHECK(applied->at(0).created);
+  CHECK(applied->needs_consent);
+  CHECK(applied->statements.at(0).kind == "stream");
+  CHECK(applied->statements.at(0).outcome == "dropped");
+  CHECK_FALSE(process.operations.may_drop);
+  CHECK(client.Apply("DROP TABLE s", true).ok());
+  CHECK(process.operations.may_drop);
   process.operations.applied = Conflict("the stream has another definition");
   const auto conflict = client.Apply("CREATE TABLE s");
   CHECK(conflict.error().code == Code::kConflict);
@@ -278,7 +282,7 @@ TEST_CASE("calls under way end when their executor stops first") {
   auto process = std::make_unique<ControlProcess>();
   process->operations.hang = true;
   OperationsClient client(process->server->address());
-  Result<std::vector<AppliedStatement>> answer = Internal("none");
+  Result<ApplyReport> answer = Internal("none");
   std::thread caller([&] { answer = client.Apply("x"); });
   while (!process->operations.hanging) std::this_thread::yield();
   process->driver.Stop();

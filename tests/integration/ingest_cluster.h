@@ -27,6 +27,9 @@ class TroubledLog : public EventLog {
     return inner_->CreateTopic(std::move(topic));
   }
   Task<Result<std::vector<TopicSpec>>> ListTopics() override { return inner_->ListTopics(); }
+  Task<Status> RemoveTopic(TopicSpec topic) override {
+    return inner_->RemoveTopic(std::move(topic));
+  }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
     if (!take_ || take_(appends_++)) {
       auto append = inner_->Append(std::move(topic), partition, std::move(entry));

@@ -62,7 +62,8 @@ class FakeOperations : public runtime::Operations {
   std::atomic<int> cursors{0};
   std::atomic<int> hung{0};     ///< waits and pages that hang, or did
   std::atomic<size_t> read{0};  ///< rows, by the last page
-  Result<std::vector<runtime::AppliedStatement>> applied = NotFound("unset");
+  Result<runtime::ApplyReport> applied = NotFound("unset");
+  bool may_drop = false;
   ServingTable table;
   ServingQuery asked;
   std::atomic<bool> waited{false};
@@ -71,7 +72,8 @@ class FakeOperations : public runtime::Operations {
   std::atomic<bool> hang{false};
   std::atomic<bool> hanging{false};
 
-  Task<Result<std::vector<runtime::AppliedStatement>>> Apply(std::string sql) override {
+  Task<Result<runtime::ApplyReport>> Apply(std::string sql, bool drop) override {
+    may_drop = drop;
     if (sql == "throw") throw InvariantViolation("broken");
     Completion<bool> never;
     hanging = hang.load();

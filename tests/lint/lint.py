@@ -95,6 +95,7 @@ REGISTRY = re.compile(
 SLEEP = re.compile(r"\bsleep_(?:for|until)\b|\bu?sleep\s*\(|\bnanosleep\b")
 SHELL_SLEEP = re.compile(r"^\s*sleep\s+[\d$]")
 MAY_SLEEP = ("tests/e2e/", "tests/bench/")
+CATCH = "tests/support/catch.h"
 FAST_MATH = re.compile(r"-ffast-mat" r"h|-Ofas" r"t\b|-ffp-contract=(?!off\b)\w+")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
@@ -103,7 +104,7 @@ NOISE = re.compile(
     r'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.S)
 
 RULES = ("rank", "module", "owner", "public", "unowned", "generated", "one-file", "pure", "order",
-         "once", "long", "sleep", "unfinished", "outside", "registry", "fast-math")
+         "once", "long", "sleep", "unfinished", "outside", "registry", "fast-math", "catch")
 
 
 def blank(match):
@@ -236,6 +237,7 @@ class Lint:
         if file.is_header and "#pragma once" not in file.text:
             self.report(file.name, 1, "once", "a header starts with #pragma once")
         if file.module is None:
+            self.check_catch(file)
             return
         for number, line in enumerate(without_comments(file.text).split("\n"), 1):
             match = INCLUDE.match(line)
@@ -250,6 +252,13 @@ class Lint:
                 "clocks, randomness or the environment: take it as an argument or an effect"))
         if file.module in ORDERED:
             self.check_order(file, code)
+
+    # Catch2 2 and 3 have other headers; one file knows both.
+    def check_catch(self, file):
+        for number, line in enumerate(file.lines, 1):
+            match = INCLUDE.match(line)
+            if match and (match.group(1) or "").startswith("catch2/") and file.name != CATCH:
+                self.report(file.name, number, "catch", f"include {CATCH}, which fits both Catch2 2 and 3")
 
     # Iteration over hash tables has no order that two machines share.
     def check_order(self, file, code):

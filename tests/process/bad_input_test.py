@@ -268,7 +268,7 @@ class BadSql(ServerCase):
                                 ('CREATE STREAM x (a int);', 'hint: write CREATE TABLE'),
                                 ('CREATE SINK x FROM y;', 'hint: leave it out'),
                                 ('SELECT 1;', 'hint: write CREATE MATERIALIZED VIEW'),
-                                ('DROP TABLE orders;', 'hint: run: millrace pipeline drop'),
+                                ('DROP INDEX orders;', 'hint: write DROP TABLE'),
                                 ('INSERT INTO orders VALUES (1);', 'hint: send them over gRPC')):
             self.script_is_refused(statement, FAILED, 1, 1, hint)
 

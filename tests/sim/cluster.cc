@@ -45,6 +45,10 @@ void Cluster::StartNode() {
   gateway_ =
       std::make_unique<ingest::Gateway>(ingest::Ports{&faulty_log_, &blocks_, &records_, &metrics});
   wiring.on_stream = [this](const StreamSpec& stream) { gateway_->SetStream(stream); };
+  wiring.on_stream_dropped = [this](StreamSpec stream) -> Task<> {
+    gateway_->RemoveStream(stream);
+    co_return;
+  };
   node_ = std::make_unique<runtime::Node>(std::move(wiring));
   started_ = false;
   process_->Spawn([](runtime::Node* node, bool* done) -> Task<void> {

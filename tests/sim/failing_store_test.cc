@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <catch2/catch.hpp>
 
 #include "sim/scenario.h"
+#include "support/catch.h"
 
 namespace millrace::sim {
 
@@ -109,7 +109,7 @@ TEST_CASE("of many shards a few open at a time, and all of them open") {
   sql.replace(sql.find("VIEW r "), 7, "VIEW q ");
   sql.replace(sql.find("tumble(s"), 8, "tumble(t");
   sql.replace(sql.find("partitions = 1"), 14, "partitions = 40");
-  REQUIRE(s.cluster.Call(s.cluster.node().Apply(sql), seconds(60))->ok());
+  REQUIRE(s.cluster.Call(s.cluster.node().Apply(sql, false), seconds(60))->ok());
   const auto all_run = [&] {
     const auto shards = s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value();
     return shards.size() == 41 && std::all_of(shards.begin(), shards.end(), [](const auto& shard) {
@@ -132,11 +132,11 @@ TEST_CASE("the same new script applied by many at once is created once and refus
   sql.replace(sql.find("TABLE s ("), 9, "TABLE t (");
   sql.replace(sql.find("VIEW r "), 7, "VIEW q ");
   sql.replace(sql.find("tumble(s"), 8, "tumble(t");
-  using Applied = Result<std::vector<runtime::AppliedStatement>>;
+  using Applied = Result<runtime::ApplyReport>;
   std::vector<Applied> answers;
   const auto apply = [](runtime::Node* node, std::string text,
                         std::vector<Applied>* out) -> Task<void> {
-    auto answer = co_await node->Apply(std::move(text));
+    auto answer = co_await node->Apply(std::move(text), false);
     out->push_back(std::move(answer));
   };
   for (int i = 0; i < 5; ++i) s.cluster.process().Spawn(apply(&s.cluster.node(), sql, &answers));
@@ -146,7 +146,8 @@ TEST_CASE("the same new script applied by many at once is created once and refus
   for (const Applied& answer : answers) {
     INFO((answer.ok() ? std::string() : answer.error().message));
     REQUIRE(answer.ok());
-    for (const runtime::AppliedStatement& one : *answer) created += one.created ? 1 : 0;
+    for (const runtime::AppliedStatement& one : answer->statements)
+      created += one.outcome == runtime::Outcome::kCreated ? 1 : 0;
   }
   CHECK(created == 2);
 }
@@ -157,7 +158,7 @@ TEST_CASE("an error of a later statement names those applied before it") {
   sql.replace(sql.find("%s"), 2, "json");
   sql.replace(sql.find("TABLE s ("), 9, "TABLE t (");
   sql.replace(sql.find("tumble(s"), 8, "tumble(t");
-  const auto applied = *s.cluster.Call(s.cluster.node().Apply(sql), seconds(60));
+  const auto applied = *s.cluster.Call(s.cluster.node().Apply(sql, false), seconds(60));
   REQUIRE_FALSE(applied.ok());
   CHECK(applied.error().message.find("the pipeline exists with another definition") == 0);
   CHECK(applied.error().message.ends_with("\napplied before it: stream t"));

@@ -57,7 +57,14 @@ class FaultyLog : public EventLog {
     co_return r;
   }
   Task<Result<std::vector<TopicSpec>>> ListTopics() override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
     auto r = co_await inner_->ListTopics();
+    co_return r;
+  }
+  Task<Status> RemoveTopic(TopicSpec topic) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->RemoveTopic(std::move(topic));
+    MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
@@ -255,6 +262,8 @@ class FaultyServingStore : public ServingStore {
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     if (incarnation.name == refused_) co_return Refused();
+    ++defines_begun_;
+    while (hold_defines_) co_await Delay(std::chrono::milliseconds(1));
     auto r =
         co_await inner_->Define(std::move(incarnation), std::move(stream), std::move(pipeline));
     MILLRACE_CO_TRY(co_await trouble_.After());
@@ -300,6 +309,9 @@ class FaultyServingStore : public ServingStore {
     refusals_ = 0;
   }
   int refusals() const { return refusals_; }
+  /// While they are held, tables that are asked for are not made yet.
+  void HoldDefines(bool hold) { hold_defines_ = hold; }
+  int defines_begun() const { return defines_begun_; }
   /// The most calls of TakeOver that were under way at once.
   int most_take_overs() const { return most_take_overs_; }
   /// While it is away nothing is applied, nobody takes over, and fences cannot be read.
@@ -320,6 +332,8 @@ class FaultyServingStore : public ServingStore {
   int refusals_ = 0;
   int take_overs_ = 0;
   int most_take_overs_ = 0;
+  bool hold_defines_ = false;
+  int defines_begun_ = 0;
 };
 
 }  // namespace millrace::sim

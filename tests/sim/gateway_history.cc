@@ -1,10 +1,10 @@
-#include <catch2/catch.hpp>
 #include <deque>
 #include <set>
 
 #include "millrace/sql/planner.h"
 #include "sim/cluster.h"
 #include "sim/history.h"
+#include "support/catch.h"
 #include "support/read_all.h"
 
 namespace millrace::sim {
@@ -30,7 +30,7 @@ class Producer {
 
   /// Some requests one after another.
   void Send() {
-    const size_t requests = 1 + world_->Random(3);
+    const size_t requests = 1 + world_->Random(8);
     while (unsettled_.size() < requests * kBatch) {
       const Micros t = SimExecutor::kEpoch + world_->now().count();
       unsettled_.emplace_back(next_++, "{\"ts\":\"" + FormatTimestamp(t) + "\",\"k\":\"" +
@@ -61,7 +61,8 @@ class Producer {
   using Events = std::deque<std::pair<int64_t, std::string>>;
   static constexpr size_t kBatch = 8;
 
-  /// Starts the requests at the same moment, as the gateway meets those of one call.
+  /// Starts the requests shortly after each other, so that some wait behind others in every place
+  /// where they can: in a block that is open, and in appends under way.
   static Task<std::vector<ingest::PublishReply>> SendAll(Cluster* cluster, size_t requests,
                                                          Events events,
                                                          std::shared_ptr<ingest::Lane> lane) {
@@ -80,6 +81,7 @@ class Producer {
       request.owner = payloads;
       Executor::Current().Spawn(
           SendOne(cluster->gateway().Accept(Principal{}, std::move(request), lane), answers[r]));
+      co_await Delay(milliseconds(Executor::Current().Random() % 8));
     }
     std::vector<ingest::PublishReply> replies;
     for (const auto& answer : answers) {
@@ -135,7 +137,7 @@ History RunThroughGateway(uint64_t seed, double kills_per_request) {
   options.cut_interval = milliseconds(700);
   Cluster cluster(&world, Faults(), options);
   cluster.StartNode();
-  REQUIRE(cluster.Call(cluster.node().Apply(kSql), seconds(60))->ok());
+  REQUIRE(cluster.Call(cluster.node().Apply(kSql, false), seconds(60))->ok());
   const StreamSpec stream = cluster.StreamNow("s");
   cluster.faults = kTroubled;
   const auto statements = PlanScript(kSql).value();

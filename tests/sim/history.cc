@@ -1,10 +1,10 @@
 #include "sim/history.h"
 
-#include <catch2/catch.hpp>
 #include <cstdio>
 
 #include "millrace/sql/planner.h"
 #include "sim/cluster.h"
+#include "support/catch.h"
 
 namespace millrace::sim {
 namespace {
@@ -134,8 +134,12 @@ std::string Sql(const char* format) {
 void Define(Cluster* cluster, const char* format) {
   cluster->StartNode();
   for (;;) {
-    const auto applied = cluster->Call(cluster->node().Apply(Sql(format)), seconds(60));
-    REQUIRE(applied.has_value());
+    const auto applied = cluster->Call(cluster->node().Apply(Sql(format), false), seconds(60));
+    if (!applied) {
+      cluster->KillNode();
+      cluster->StartNode();
+      continue;
+    }
     if (applied->ok()) break;
     REQUIRE(applied->error().code == Code::kUnavailable);
   }

@@ -1,9 +1,9 @@
-#include <catch2/catch.hpp>
 #include <cstdio>
 
 #include "millrace/base/log.h"
 #include "millrace/base/planted.h"
 #include "sim/history.h"
+#include "support/catch.h"
 
 namespace millrace::sim {
 
@@ -26,7 +26,7 @@ TEST_CASE("the simulation finds every planted mistake") {
 TEST_CASE("the simulation finds every mistake planted in the gateway") {
   SetLogLevel(LogLevel::kOff);
   constexpr uint64_t kPatience = 200;
-  const char* bug = GENERATE("ack_before_append", "order_forgotten");
+  const char* bug = GENERATE("ack_before_append", "order_forgotten", "chain_forgotten");
   planted_bug = bug;
   uint64_t seed = 1;
   while (seed <= kPatience && RunThroughGateway(seed, 0.2).differences.empty()) ++seed;

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
 #include "millrace/base/log.h"
 #include "millrace/sql/planner.h"
 #include "sim/cluster.h"
+#include "support/catch.h"
 #include "support/read_all.h"
 
 namespace millrace::sim {
@@ -35,7 +35,7 @@ struct Scenario {
     const auto statements = PlanScript(sql).value();
     pipeline = std::get<PipelineSpec>(statements[1]);
     cluster.StartNode();
-    REQUIRE(cluster.Call(cluster.node().Apply(sql), seconds(60))->ok());
+    REQUIRE(cluster.Call(cluster.node().Apply(sql, false), seconds(60))->ok());
     stream = cluster.StreamNow("s");
     incarnation = cluster.Call(cluster.node().ListPipelines(), seconds(60))->value()[0].incarnation;
   }

@@ -10,7 +10,7 @@ TEST_CASE("a new pipeline's backlog does not keep the others of its stream waiti
   const std::string sql = kSql;
   std::string view = sql.substr(sql.find("CREATE MATERIALIZED"));
   view.replace(view.find(" r "), 3, " again ");
-  REQUIRE(s.cluster.Call(s.cluster.node().Apply(view), seconds(60))->ok());
+  REQUIRE(s.cluster.Call(s.cluster.node().Apply(view, false), seconds(60))->ok());
   const auto shard_of = [&](const std::string& name) {
     for (;;) {
       const auto shards = s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value();

@@ -25,6 +25,10 @@ class TrimmedLog : public EventLog {
     auto r = co_await inner_->ListTopics();
     co_return r;
   }
+  Task<Status> RemoveTopic(TopicSpec topic) override {
+    auto r = co_await inner_->RemoveTopic(std::move(topic));
+    co_return r;
+  }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
     auto r = co_await inner_->Append(std::move(topic), partition, std::move(entry));
     co_return r;

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <mutex>
 
+#include "millrace/base/facts.h"
+
 namespace millrace {
 namespace {
 
@@ -34,24 +36,13 @@ spdlog::level::level_enum Level(LogLevel level) {
   return spdlog::level::info;
 }
 
-/// Quotes what a reader of key=value lines could not split again.
-std::string Quoted(const std::string& value) {
-  if (!value.empty() && value.find_first_of(" \"=\n\t") == value.npos) return value;
-  std::string out = "\"";
-  for (const char c : value) {
-    if (c == '"' || c == '\\') out.push_back('\\');
-    out += c == '\n' ? std::string("\\n") : std::string(1, c);
-  }
-  return out + "\"";
-}
-
 }  // namespace
 
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!Logger().should_log(Level(level))) return;
   std::string line(message);
   for (const LogField& f : fields)
-    line.append(" ").append(f.key).append("=").append(Quoted(f.value));
+    line.append(" ").append(f.key).append("=").append(FactText(f.value));
   Logger().log(Level(level), "{}", line);
 }
 

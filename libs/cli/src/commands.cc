@@ -113,6 +113,16 @@ void TellWhatRowsDoNotShow(Cluster& cluster, const QualifiedName& name, const Co
                " watermark=" + FormatTimestamp(pipeline->watermark));
 }
 
+/// "stream a with its events, pipeline b".
+std::string Dropped(const ApplyReport& report) {
+  std::string text;
+  for (const AppliedStatement& s : report.statements) {
+    text += (text.empty() ? "" : ", ") + s.kind + " " + s.name.ToString();
+    if (s.kind == "stream") text += " with its events";
+  }
+  return text;
+}
+
 }  // namespace
 
 int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& console) {
@@ -120,17 +130,28 @@ int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& conso
   if (!sql.ok()) return console.Fail(sql.error());
   const Status text = CheckUtf8(options.file, *sql);
   if (!text.ok()) return console.Fail(text.error());
-  const auto applied = cluster.Apply(*sql);
+  auto applied = cluster.Apply(*sql, options.yes);
+  if (applied.ok() && applied->needs_consent) {
+    const std::string drops = Dropped(*applied);
+    // A script that comes from the terminal itself leaves nobody to ask.
+    if (console.answers == nullptr || options.file == "-")
+      return console.FailUsage("the script drops " + drops + "; to do that, add --yes");
+    if (!console.Confirm("the script drops " + drops + ". Go on?")) {
+      console.Note("nothing was applied");
+      return kExitRuntime;
+    }
+    applied = cluster.Apply(*sql, true);
+  }
   if (!applied.ok()) {
     Error error = applied.error();
     const bool of_script = error.code == Code::kInvalidArgument || error.code == Code::kConflict;
     if (of_script) error.message = PlacedInFile(options.file, error.message);
     return console.Fail(error);
   }
-  if (applied->empty()) console.Note("nothing to do: the script holds no statement");
-  for (const AppliedStatement& statement : *applied) {
-    console.out << (statement.created ? "created " : "unchanged ") << statement.kind << ' '
-                << statement.name.ToString() << '\n';
+  if (applied->statements.empty()) console.Note("nothing to do: the script holds no statement");
+  for (const AppliedStatement& statement : applied->statements) {
+    console.out << statement.outcome << ' ' << statement.kind << ' ' << statement.name.ToString()
+                << '\n';
   }
   return console.Finish();
 }

@@ -32,6 +32,14 @@ int Console::FailUsage(std::string_view message) const {
   return kExitUsage;
 }
 
+bool Console::Confirm(std::string_view question) const {
+  if (answers == nullptr) return false;
+  err << "millrace: " << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(*answers, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
 int Console::Finish() const {
   out.flush();
   if (out.good()) return kExitOk;

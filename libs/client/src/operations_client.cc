@@ -119,7 +119,7 @@ Result<Int128> ParseNumeric(std::string_view text) {
     good = digits[i] >= '0' && digits[i] <= '9';
     v = v * 10 + (digits[i] - '0');
   }
-  if (!good) return Internal("the server sent a numeric that is none value=" + std::string(text));
+  if (!good) return Internal("the server sent a value that is not a numeric value=" + std::string(text));
   return negative ? -v : v;
 }
 
@@ -192,15 +192,17 @@ OperationsClient::OperationsClient(const std::string& server, std::chrono::milli
     : server_(server), timeout_(timeout), stubs_(std::make_unique<Stubs>(server)) {}
 OperationsClient::~OperationsClient() = default;
 
-Result<std::vector<AppliedStatement>> OperationsClient::Apply(const std::string& sql) {
+Result<ApplyReport> OperationsClient::Apply(const std::string& sql, bool may_drop) {
   wire_control::ApplyRequest request;
   request.set_sql(sql);
+  request.set_may_drop(may_drop);
   MILLRACE_ASSIGN(
       const wire_control::ApplyReply reply,
       Call(stubs_->control.get(), &wire_control::Control::Stub::Apply, request, server_, timeout_));
-  std::vector<AppliedStatement> out;
+  ApplyReport out;
+  out.needs_consent = reply.needs_consent();
   for (const auto& s : reply.statements())
-    out.push_back({s.kind(), s.namespace_(), s.name(), s.created()});
+    out.statements.push_back({s.kind(), s.namespace_(), s.name(), s.outcome()});
   return out;
 }
 

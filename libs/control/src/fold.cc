@@ -62,6 +62,16 @@ const StreamSpec* Fold::StreamOfTopic(const std::string& topic) const {
   return at == streams_.end() ? nullptr : &at->second;
 }
 
+std::vector<std::string> Fold::ReadersOf(const std::string& name_space,
+                                         const std::string& stream) const {
+  std::vector<std::string> names;
+  for (const auto& [name, incarnation] : names_) {
+    if (name.first == name_space && pipelines_.at(incarnation).spec.stream == stream)
+      names.push_back(name.second);
+  }
+  return names;
+}
+
 const Incarnation* Fold::Current(const std::string& name_space, const std::string& name) const {
   const auto at = names_.find({name_space, name});
   return at == names_.end() ? nullptr : &at->second;
@@ -84,7 +94,8 @@ Verdict Fold::Check(const Define& r) const {
   if (r.n != leader_number_) return Verdict::kNotLeader;
   if (request_ids_.contains(r.request_id)) return Verdict::kDuplicate;
   const StreamSpec* stream = FindStream(r.spec.name_space, r.spec.stream);
-  if (stream == nullptr || r.start_offsets.size() != static_cast<size_t>(stream->partitions))
+  if (stream == nullptr || stream->generation != r.stream_generation ||
+      r.start_offsets.size() != static_cast<size_t>(stream->partitions))
     return Verdict::kUnknown;
   // A shard finds the columns of its stream by the numbers in this plan.
   if (!CheckPipeline(r.spec, *stream).ok()) return Verdict::kUnreadable;
@@ -96,6 +107,13 @@ Verdict Fold::Check(const Drop& r) const {
   if (r.n != leader_number_) return Verdict::kNotLeader;
   const auto at = pipelines_.find(r.incarnation);
   return at == pipelines_.end() || at->second.dropped ? Verdict::kUnknown : Verdict::kValid;
+}
+
+Verdict Fold::Check(const DropStream& r) const {
+  if (r.n != leader_number_) return Verdict::kNotLeader;
+  const StreamSpec* stream = FindStream(r.name_space, r.name);
+  if (stream == nullptr || stream->generation != r.generation) return Verdict::kUnknown;
+  return ReadersOf(r.name_space, r.name).empty() ? Verdict::kValid : Verdict::kConflict;
 }
 
 Verdict Fold::CheckOwner(int64_t n, const ShardId& shard, Epoch epoch) const {
@@ -158,6 +176,13 @@ void Fold::Take(Offset, Micros, const Drop& r) {
   names_.erase({r.incarnation.name_space, r.incarnation.name});
   std::erase_if(shards_,
                 [&](const auto& shard) { return shard.first.incarnation == r.incarnation; });
+}
+
+void Fold::Take(Offset, Micros, const DropStream& r) {
+  const auto at = streams_.find({r.name_space, r.name});
+  const StreamSpec& stream = at->second;
+  dropped_topics_[stream.generation] = {stream.topic, stream.partitions, r.topic_id};
+  streams_.erase(at);
 }
 
 void Fold::Take(Offset, Micros, const Assign& r) {

@@ -43,6 +43,7 @@ void Put(const Define& r, v1::Record* out) {
   m->set_request_id(r.request_id);
   m->set_spec(EncodePipeline(r.spec));
   for (const Offset o : r.start_offsets) m->add_start_offsets(o.value);
+  m->set_stream_generation(r.stream_generation.value);
 }
 
 void Put(const Drop& r, v1::Record* out) {
@@ -51,6 +52,15 @@ void Put(const Drop& r, v1::Record* out) {
   m->set_namespace_(r.incarnation.name_space);
   m->set_pipeline(r.incarnation.name);
   m->set_defined_at(r.incarnation.defined_at.value);
+}
+
+void Put(const DropStream& r, v1::Record* out) {
+  auto* m = out->mutable_drop_stream();
+  m->set_n(r.n);
+  m->set_namespace_(r.name_space);
+  m->set_name(r.name);
+  m->set_generation(r.generation.value);
+  m->set_topic_id(r.topic_id);
 }
 
 void Put(const Assign& r, v1::Record* out) {
@@ -96,7 +106,7 @@ void Put(const Snapshot& r, v1::Record* out) {
 
 Result<Record> Get(const v1::Define& m) {
   MILLRACE_ASSIGN(PipelineSpec spec, DecodePipeline(m.spec()));
-  Define r{m.n(), m.request_id(), std::move(spec), {}};
+  Define r{m.n(), m.request_id(), std::move(spec), {}, Offset(m.stream_generation())};
   for (const int64_t o : m.start_offsets()) r.start_offsets.emplace_back(o);
   return Record(std::move(r));
 }
@@ -129,6 +139,11 @@ Result<Record> Decode(std::string_view value) {
     case v1::Record::kDrop: {
       const auto& m = in.drop();
       return Record(Drop{m.n(), {m.namespace_(), m.pipeline(), Offset(m.defined_at())}});
+    }
+    case v1::Record::kDropStream: {
+      const auto& m = in.drop_stream();
+      return Record(
+          DropStream{m.n(), m.namespace_(), m.name(), Offset(m.generation()), m.topic_id()});
     }
     case v1::Record::kAssign: {
       const auto& m = in.assign();

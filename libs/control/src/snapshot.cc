@@ -7,7 +7,7 @@
 namespace millrace::control {
 namespace {
 
-constexpr uint8_t kVersion = 3;
+constexpr uint8_t kVersion = 4;
 using Names = std::pair<std::string, std::string>;
 
 void Put(ByteWriter* w, const Incarnation& i) {
@@ -99,6 +99,13 @@ std::string Fold::Encode() const {
     w.Fixed(spec.generation.value);
     w.Text(EncodeStream(spec));
   }
+  w.Varint(dropped_topics_.size());
+  for (const auto& [generation, topic] : dropped_topics_) {
+    w.Fixed(generation.value);
+    w.Text(topic.name);
+    w.Fixed(topic.partitions);
+    w.Text(topic.id);
+  }
   w.Varint(pipelines_.size());
   for (const auto& [incarnation, p] : pipelines_) {
     Put(&w, incarnation);
@@ -134,6 +141,12 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
     spec.generation = generation;
     const Names name(spec.name_space, spec.name);
     fold.streams_[name] = std::move(spec);
+  }
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    TopicSpec& topic = fold.dropped_topics_[Offset(r.Fixed<int64_t>())];
+    topic.name = r.Text();
+    topic.partitions = r.Fixed<int32_t>();
+    topic.id = r.Text();
   }
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
     const Incarnation incarnation = GetIncarnation(&r);

@@ -71,6 +71,10 @@ struct Stream {
     return std::ranges::all_of(partitions, [](const auto& p) { return p->idle(); });
   }
 
+  void Close() {
+    for (const auto& p : partitions) p->Close();
+  }
+
   // A request looks at them anew after each suspension: Redefine may have changed them.
   std::shared_ptr<const StreamSpec> spec;
   std::unique_ptr<RecordParser> parser;
@@ -183,16 +187,21 @@ Gateway::~Gateway() = default;
 void Gateway::SetStream(StreamSpec stream) {
   std::shared_ptr<Stream>& known = core_->streams[{stream.name_space, stream.name}];
   if (known && *known->spec == stream) return;
+  const bool same = known && known->spec->generation == stream.generation;
+  if (known && !same) known->Close();
   // The writers stay, so that what was packed before stays before what comes.
-  if (known && known->spec->topic == stream.topic && known->spec->partitions == stream.partitions) {
+  if (same && known->spec->topic == stream.topic && known->spec->partitions == stream.partitions) {
     known->Redefine(*core_->context, std::move(stream));
   } else {
     known = std::make_shared<Stream>(core_->context, std::move(stream));
   }
 }
 
-void Gateway::RemoveStream(const std::string& name_space, const std::string& name) {
-  core_->streams.erase({name_space, name});
+void Gateway::RemoveStream(const StreamSpec& stream) {
+  const auto at = core_->streams.find({stream.name_space, stream.name});
+  if (at == core_->streams.end() || at->second->spec->generation != stream.generation) return;
+  at->second->Close();
+  core_->streams.erase(at);
 }
 
 std::vector<StreamSpec> Gateway::Streams() const {

@@ -30,6 +30,12 @@ size_t BytesOf(const LogEntry& entry) {
   return bytes;
 }
 
+std::shared_ptr<const EventError> StreamGone(const StreamSpec& stream) {
+  return std::make_shared<const EventError>(EventError{
+      Code::kNotFound, "UNKNOWN_STREAM",
+      "the stream was dropped before the event was written stream=" + stream.name, false});
+}
+
 EventError AppendError(const Error& error, const std::string& topic, PartitionId partition) {
   const std::string where =
       " topic=" + topic + " partition=" + std::to_string(partition.value) + ": " + error.message;
@@ -56,6 +62,13 @@ void PartitionWriter::SetStream(std::shared_ptr<const StreamSpec> stream) {
   Seal();
   stream_ = std::move(stream);
   builder_ = BatchBuilder(*stream_);
+}
+
+void PartitionWriter::Close() {
+  closed_ = true;
+  Seal();
+  // A later stream may have the topic by the time that an append would begin.
+  for (const Pack& pack : std::exchange(sealed_, {})) Refuse(pack, StreamGone(*stream_));
 }
 
 void PartitionWriter::Join(const std::shared_ptr<PendingRequest>& request, uint32_t event,
@@ -122,13 +135,15 @@ void PartitionWriter::Seal() {
 
 void PartitionWriter::Enqueue(Pack pack) {
   pack.stream = stream_;
+  // A request is packed in slices, so the stream may have been dropped since its first one.
+  if (closed_) return Refuse(pack, StreamGone(*stream_));
   sealed_.push_back(std::move(pack));
   StartAppends();
 }
 
 void PartitionWriter::StartAppends() {
   // Tasks start in the order in which they are spawned, and the log keeps the order of starts.
-  while (!sealed_.empty() && in_flight_ < context_->options.appends_in_flight) {
+  while (!closed_ && !sealed_.empty() && in_flight_ < context_->options.appends_in_flight) {
     Pack pack = WithoutBrokenLanes(std::move(sealed_.front()));
     sealed_.pop_front();
     if (pack.events.empty() || !MakeEntry(&pack)) continue;
@@ -191,11 +206,18 @@ bool PartitionWriter::MakeEntry(Pack* pack) {
     pack->entry.value = std::move(block).value();
     pack->held.Set(BytesOf(pack->entry));
   }
-  pack->entry.chain = chain_;
+  if (!Planted("chain_forgotten")) pack->entry.chain = chain_;
   return true;
 }
 
 Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack pack) {
+  // The stream may have been dropped between the start of this task and now.
+  if (self->closed_) {
+    --self->in_flight_;
+    pack.held.Set(0);
+    self->Refuse(pack, StreamGone(*self->stream_));
+    co_return;
+  }
   CrashPoint("ingest.before_append");
   if (Planted("ack_before_append")) self->Finish(pack, Offset(0));
   Result<Offset> appended = Unavailable("the append ended without an answer");
@@ -218,7 +240,6 @@ Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack p
 }
 
 void PartitionWriter::Finish(const Pack& pack, const Result<Offset>& appended) {
-  std::shared_ptr<const EventError> error;
   if (!appended.ok()) {
     context_->metrics.log_errors.at(appended.error().code)->Add();
     static LogRateLimit limit(10);
@@ -226,19 +247,23 @@ void PartitionWriter::Finish(const Pack& pack, const Result<Offset>& appended) {
                                     {"partition", partition_.value},
                                     {"events", pack.events.size()},
                                     {"error", appended.error().ToString()}});
-    error = std::make_shared<EventError>(AppendError(appended.error(), stream_->topic, partition_));
+    return Refuse(pack, std::make_shared<EventError>(
+                            AppendError(appended.error(), stream_->topic, partition_)));
   }
   for (size_t m = 0; m < pack.members.size(); ++m) {
     PendingRequest& request = *pack.members[m].request;
-    if (error && error->retryable && request.lane) request.lane->broken = true;
-    for (size_t row = pack.members[m].first_row; row < pack.EndOf(m); ++row) {
-      EventResult& result = request.results[pack.events[row]];
-      if (error) {
-        result = {-1, -1, -1, error};
-      } else {
-        result.offset = appended->value;
-      }
-    }
+    for (size_t row = pack.members[m].first_row; row < pack.EndOf(m); ++row)
+      request.results[pack.events[row]].offset = appended->value;
+    request.Release();
+  }
+}
+
+void PartitionWriter::Refuse(const Pack& pack, const std::shared_ptr<const EventError>& error) {
+  for (size_t m = 0; m < pack.members.size(); ++m) {
+    PendingRequest& request = *pack.members[m].request;
+    if (error->retryable && request.lane) request.lane->broken = true;
+    for (size_t row = pack.members[m].first_row; row < pack.EndOf(m); ++row)
+      request.results[pack.events[row]] = {-1, -1, -1, error};
     request.Release();
   }
 }

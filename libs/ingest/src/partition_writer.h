@@ -109,6 +109,9 @@ class PartitionWriter : public std::enable_shared_from_this<PartitionWriter> {
   /// Seals what is open under the old definition.
   void SetStream(std::shared_ptr<const StreamSpec> stream);
 
+  /// The stream is gone: what was not handed to the log yet never is, and is answered.
+  void Close();
+
   /// Event `event` of `request` joins the open block as a copy of row `row` of `from`, whose
   /// columns other than `filled` are NULL in every row.
   void AddRow(const std::shared_ptr<PendingRequest>& request, uint32_t event,
@@ -149,7 +152,9 @@ class PartitionWriter : public std::enable_shared_from_this<PartitionWriter> {
   static Pack WithoutBrokenLanes(Pack pack);
   bool MakeEntry(Pack* pack);
   static Task<void> Append(std::shared_ptr<PartitionWriter> self, Pack pack);
+  /// Answers the events of a pack with where they are in the log, or with the log's error.
   void Finish(const Pack& pack, const Result<Offset>& appended);
+  void Refuse(const Pack& pack, const std::shared_ptr<const EventError>& error);
 
   std::shared_ptr<const WriterContext> context_;
   std::shared_ptr<const StreamSpec> stream_;
@@ -160,6 +165,7 @@ class PartitionWriter : public std::enable_shared_from_this<PartitionWriter> {
   size_t open_text_bytes_ = 0;  ///< texts and payloads of the open block
   uint64_t open_number_ = 0;    ///< of the open block, so that a timer knows its own
 
+  bool closed_ = false;
   std::deque<Pack> sealed_;
   size_t in_flight_ = 0;
   /// Of the appends that start now; a new one after each failure.

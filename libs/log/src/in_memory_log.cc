@@ -33,15 +33,20 @@ Error NoSuchPartition(const std::string& topic, PartitionId partition) {
 }  // namespace
 
 struct InMemoryLog::State {
-  std::map<std::string, std::vector<Partition>> topics;
+  struct Topic {
+    std::string id;
+    std::vector<Partition> partitions;
+  };
+  std::map<std::string, Topic> topics;
+  int64_t topics_made = 0;
 
   Partition* Find(const std::string& topic, PartitionId partition) {
     const auto it = topics.find(topic);
     if (it == topics.end() || partition.value < 0 ||
-        static_cast<size_t>(partition.value) >= it->second.size()) {
+        static_cast<size_t>(partition.value) >= it->second.partitions.size()) {
       return nullptr;
     }
-    return &it->second[static_cast<size_t>(partition.value)];
+    return &it->second.partitions[static_cast<size_t>(partition.value)];
   }
 };
 
@@ -51,19 +56,32 @@ InMemoryLog::~InMemoryLog() = default;
 Task<Status> InMemoryLog::CreateTopic(TopicSpec topic) {
   if (topic.partitions < 1 || topic.name.empty())
     co_return InvalidArgument("a topic needs a name and at least one partition name=" + topic.name);
-  const auto [it, created] = state_->topics.try_emplace(topic.name, topic.partitions);
-  if (!created && it->second.size() != static_cast<size_t>(topic.partitions))
+  const auto [it, created] = state_->topics.try_emplace(topic.name);
+  if (created) {
+    it->second.id = std::to_string(++state_->topics_made);
+    it->second.partitions.resize(static_cast<size_t>(topic.partitions));
+  }
+  if (it->second.partitions.size() != static_cast<size_t>(topic.partitions))
     co_return Conflict("the topic exists with another number of partitions topic=" + topic.name +
-                       " has=" + std::to_string(it->second.size()) +
+                       " has=" + std::to_string(it->second.partitions.size()) +
                        " wanted=" + std::to_string(topic.partitions));
   co_return Status();
 }
 
 Task<Result<std::vector<TopicSpec>>> InMemoryLog::ListTopics() {
   std::vector<TopicSpec> topics;
-  for (const auto& [name, partitions] : state_->topics)
-    topics.push_back({name, static_cast<int32_t>(partitions.size())});
+  for (const auto& [name, topic] : state_->topics)
+    topics.push_back({name, static_cast<int32_t>(topic.partitions.size()), topic.id});
   co_return topics;
+}
+
+Task<Status> InMemoryLog::RemoveTopic(TopicSpec topic) {
+  const auto it = state_->topics.find(topic.name);
+  if (it == state_->topics.end() || it->second.id != topic.id) co_return Status();
+  for (const Partition& p : it->second.partitions)
+    for (const auto& w : p.waiting) w.Set(true);
+  state_->topics.erase(it);
+  co_return Status();
 }
 
 Task<Result<Offset>> InMemoryLog::Append(std::string topic, PartitionId partition, LogEntry entry) {
@@ -89,9 +107,14 @@ Task<Result<std::vector<LogRecord>>> InMemoryLog::Read(std::string topic, Partit
                                                        std::chrono::microseconds max_wait) {
   Executor& executor = Executor::Current();
   const auto deadline = executor.Monotonic() + max_wait;
+  std::string id;
   for (;;) {
     Partition* p = state_->Find(topic, partition);
     if (p == nullptr) co_return NoSuchPartition(topic, partition);
+    // A topic that was removed while this waited, and made again, is another one.
+    const std::string& found = state_->topics.at(topic).id;
+    if (id.empty()) id = found;
+    if (id != found) co_return NoSuchPartition(topic, partition);
     const auto end = static_cast<int64_t>(p->records.size());
     if (from.value < 0 || from.value > end)
       co_return Corruption("the position lies outside the log topic=" + topic +
@@ -109,7 +132,9 @@ Task<Result<std::vector<LogRecord>>> InMemoryLog::Read(std::string topic, Partit
     p->waiting.push_back(appended);
     executor.PostAfter(left, [appended] { appended.Set(false); });
     const bool woken = co_await appended;
-    if (!woken) std::erase_if(p->waiting, [&](const auto& w) { return w.SameAs(appended); });
+    p = state_->Find(topic, partition);
+    if (!woken && p != nullptr)
+      std::erase_if(p->waiting, [&](const auto& w) { return w.SameAs(appended); });
   }
 }
 

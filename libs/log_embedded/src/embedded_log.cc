@@ -32,9 +32,17 @@ struct EmbeddedLog::Core {
     std::vector<Completion<bool>> waiting;
   };
   struct Topic {
+    uint32_t id = 0;
     std::deque<Partition> partitions;
+    bool removed = false;
+  };
+  /// A partition, and the topic that keeps it when that is removed.
+  struct Place {
+    std::shared_ptr<Topic> topic;
+    Partition* partition = nullptr;  ///< nullptr: there is none
   };
   struct Request {
+    std::shared_ptr<Topic> topic;
     Partition* partition = nullptr;
     LogEntry entry;
     Micros now = 0;
@@ -51,7 +59,7 @@ struct EmbeddedLog::Core {
   std::unique_ptr<Store> store;
   std::mutex mutex;
   std::condition_variable queued;
-  std::map<std::string, Topic> topics;
+  std::map<std::string, std::shared_ptr<Topic>> topics;
   std::deque<std::shared_ptr<Request>> queue;
   size_t queue_bytes = 0;
   /// An append past the bound. Its caller owns it: if that one goes away it is not written.
@@ -64,10 +72,11 @@ struct EmbeddedLog::Core {
   std::mutex creating;
   std::thread committer;
 
-  Partition* Find(const std::string& topic, PartitionId partition);
+  Place Find(const std::string& topic, PartitionId partition);
   void Load();
   void Add(const std::string& name, const log_embedded::Topic& topic);
   Result<bool> Create(const TopicSpec& spec);
+  Status Remove(const TopicSpec& spec);
   Status Enqueue(const std::string& topic, PartitionId partition,
                  const std::shared_ptr<Request>& request);
   bool Full() const { return queue_bytes >= kMaxQueuedBytes || queue.size() >= kMaxQueuedRecords; }
@@ -79,14 +88,13 @@ struct EmbeddedLog::Core {
   void Stop();
 };
 
-EmbeddedLog::Core::Partition* EmbeddedLog::Core::Find(const std::string& topic,
-                                                      PartitionId partition) {
+EmbeddedLog::Core::Place EmbeddedLog::Core::Find(const std::string& topic, PartitionId partition) {
   const auto it = topics.find(topic);
   if (it == topics.end() || partition.value < 0 ||
-      static_cast<size_t>(partition.value) >= it->second.partitions.size()) {
-    return nullptr;
+      static_cast<size_t>(partition.value) >= it->second->partitions.size()) {
+    return {};
   }
-  return &it->second.partitions[static_cast<size_t>(partition.value)];
+  return {it->second, &it->second->partitions[static_cast<size_t>(partition.value)]};
 }
 
 void EmbeddedLog::Core::Load() {
@@ -97,10 +105,12 @@ void EmbeddedLog::Core::Add(const std::string& name, const log_embedded::Topic& 
   std::lock_guard lock(mutex);
   const auto [at, fresh] = topics.try_emplace(name);
   if (!fresh) return;
+  at->second = std::make_shared<Topic>();
+  at->second->id = topic.id;
   for (int32_t p = 0; p < topic.partitions; ++p) {
     const PartitionKey key{topic.id, p};
     const Store::Extent extent = store->FindExtent(key);
-    at->second.partitions.push_back({key, extent, extent, {}});
+    at->second->partitions.push_back({key, extent, extent, {}});
   }
 }
 
@@ -115,7 +125,7 @@ Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
   {
     std::lock_guard lock(mutex);
     const auto it = topics.find(spec.name);
-    if (it != topics.end()) return exists(it->second.partitions.size());
+    if (it != topics.end()) return exists(it->second->partitions.size());
   }
   MILLRACE_ASSIGN(const log_embedded::Topic topic, store->PutTopic(spec.name, spec.partitions));
   CrashPoint("log_embedded.topic.durable");
@@ -124,11 +134,39 @@ Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
   return true;
 }
 
+Status EmbeddedLog::Core::Remove(const TopicSpec& spec) {
+  std::lock_guard one_at_a_time(creating);
+  std::shared_ptr<Topic> topic;
+  {
+    std::lock_guard lock(mutex);
+    const auto it = topics.find(spec.name);
+    if (it == topics.end() || std::to_string(it->second->id) != spec.id) return {};
+    topic = it->second;
+  }
+  CrashPoint("log_embedded.topic.before_remove");
+  MILLRACE_TRY(store->RemoveTopic(spec.name, topic->id));
+  CrashPoint("log_embedded.topic.removed");
+  std::vector<Completion<bool>> woken;
+  {
+    std::lock_guard lock(mutex);
+    topics.erase(spec.name);
+    topic->removed = true;
+    for (Partition& p : topic->partitions) {
+      woken.insert(woken.end(), p.waiting.begin(), p.waiting.end());
+      p.waiting.clear();
+    }
+  }
+  for (const auto& w : woken) w.Set(true);
+  return {};
+}
+
 Status EmbeddedLog::Core::Enqueue(const std::string& topic, PartitionId partition,
                                   const std::shared_ptr<Request>& request) {
   std::lock_guard lock(mutex);
-  request->partition = Find(topic, partition);
-  if (request->partition == nullptr) return Unavailable(NoSuchPartition(topic, partition).message);
+  Place place = Find(topic, partition);
+  if (place.partition == nullptr) return Unavailable(NoSuchPartition(topic, partition).message);
+  request->topic = std::move(place.topic);
+  request->partition = place.partition;
   if (Full() || !beyond.empty()) {
     beyond.push_back({request, request->entry.chain});
     return {};
@@ -181,6 +219,18 @@ Status EmbeddedLog::Core::Write(const std::vector<std::shared_ptr<Request>>& gro
 }
 
 void EmbeddedLog::Core::CommitGroup(std::vector<std::shared_ptr<Request>> group) {
+  std::vector<std::shared_ptr<Request>> removed;
+  {
+    std::lock_guard lock(mutex);
+    std::erase_if(group, [&](const auto& r) {
+      if (r->topic->removed) removed.push_back(r);
+      return r->topic->removed;
+    });
+  }
+  for (const auto& r : removed) {
+    Break(r->entry.chain);
+    r->done.Set(Unavailable("the topic was removed before the record was written"));
+  }
   std::erase_if(group, [](const auto& r) {
     const bool behind = Broken(r->entry.chain);
     if (behind) r->done.Set(BehindFailedAppend());
@@ -253,8 +303,14 @@ Task<Result<std::vector<TopicSpec>>> EmbeddedLog::ListTopics() {
   std::lock_guard lock(core_->mutex);
   std::vector<TopicSpec> topics;
   for (const auto& [name, t] : core_->topics)
-    topics.push_back({name, static_cast<int32_t>(t.partitions.size())});
+    topics.push_back({name, static_cast<int32_t>(t->partitions.size()), std::to_string(t->id)});
   co_return topics;
+}
+
+Task<Status> EmbeddedLog::RemoveTopic(TopicSpec topic) {
+  auto work = Offload([core = core_, topic] { return core->Remove(topic); });
+  auto removed = co_await std::move(work);
+  co_return removed;
 }
 
 Task<Result<Offset>> EmbeddedLog::Append(std::string topic, PartitionId partition, LogEntry entry) {
@@ -278,15 +334,20 @@ Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, Partit
                                                        std::chrono::microseconds max_wait) {
   Executor& executor = Executor::Current();
   const auto deadline = executor.Monotonic() + max_wait;
+  Core::Place place;
+  {
+    std::lock_guard lock(core_->mutex);
+    place = core_->Find(topic, partition);
+  }
+  if (place.partition == nullptr) co_return NoSuchPartition(topic, partition);
+  Core::Partition* const p = place.partition;
   for (;;) {
     Completion<bool> appended;
     Store::Extent extent;
-    Core::Partition* p = nullptr;
     const auto left = deadline - executor.Monotonic();
     {
       std::lock_guard lock(core_->mutex);
-      p = core_->Find(topic, partition);
-      if (p == nullptr) co_return NoSuchPartition(topic, partition);
+      if (place.topic->removed) co_return NoSuchPartition(topic, partition);
       extent = p->extent;
       if (from.value == extent.end && left.count() > 0) p->waiting.push_back(appended);
     }
@@ -296,10 +357,13 @@ Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, Partit
                            std::to_string(from.value) + " start=" + std::to_string(extent.start) +
                            " end=" + std::to_string(extent.end));
     if (from.value < extent.end) {
-      auto work = Offload([core = core_, p, from, end = extent.end, max_bytes] {
-        return core->store->Scan(p->key, from.value, end, max_bytes);
+      auto work = Offload([core = core_, key = p->key, from, end = extent.end, max_bytes] {
+        return core->store->Scan(key, from.value, end, max_bytes);
       });
       auto records = co_await std::move(work);
+      std::lock_guard lock(core_->mutex);
+      // Records that are not there any more are no damage then.
+      if (place.topic->removed) co_return NoSuchPartition(topic, partition);
       co_return records;
     }
     if (left.count() <= 0) co_return std::vector<LogRecord>();
@@ -314,7 +378,7 @@ Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, Partit
 
 Task<Result<OffsetRange>> EmbeddedLog::Range(std::string topic, PartitionId partition) {
   std::lock_guard lock(core_->mutex);
-  const Core::Partition* p = core_->Find(topic, partition);
+  const Core::Partition* p = core_->Find(topic, partition).partition;
   if (p == nullptr) co_return NoSuchPartition(topic, partition);
   co_return OffsetRange{Offset(p->extent.start), Offset(p->extent.end)};
 }
@@ -325,7 +389,7 @@ Task<Result<Offset>> EmbeddedLog::OffsetForTime(std::string topic, PartitionId p
   int64_t end = 0;
   {
     std::lock_guard lock(core_->mutex);
-    const Core::Partition* p = core_->Find(topic, partition);
+    const Core::Partition* p = core_->Find(topic, partition).partition;
     if (p == nullptr) co_return NoSuchPartition(topic, partition);
     key = p->key;
     end = p->extent.end;

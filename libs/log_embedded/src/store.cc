@@ -167,6 +167,9 @@ Status Store::LoadLast(uint64_t segment) {
 
 Status Store::AddRun(uint64_t segment, PartitionKey key, const Span& span) {
   if (span.count == 0) return {};
+  const auto is_it = [&](const auto& topic) { return topic.second.id == key.topic; };
+  // Records of a topic that was removed are nobody's.
+  if (std::none_of(topics_.by_name.begin(), topics_.by_name.end(), is_it)) return {};
   std::vector<Run>& runs = runs_[key];
   if (!runs.empty() && span.first < runs.back().span.end())
     return Corruption("two files of the log hold the same offsets path=" +
@@ -195,6 +198,48 @@ Result<Topic> Store::PutTopic(const std::string& name, int32_t partitions) {
   std::lock_guard lock(mutex_);
   topics_ = std::move(changed);
   return topic;
+}
+
+Status Store::RemoveTopic(const std::string& name, uint32_t id) {
+  std::lock_guard one_at_a_time(making_topic_);
+  Topics changed;
+  {
+    std::lock_guard lock(mutex_);
+    const auto there = topics_.by_name.find(name);
+    if (there == topics_.by_name.end() || there->second.id != id) return {};
+    changed = topics_;
+  }
+  changed.by_name.erase(name);
+  MILLRACE_TRY(changed.Save(directory_));
+  {
+    std::lock_guard lock(mutex_);
+    topics_ = std::move(changed);
+    std::erase_if(runs_, [&](const auto& partition) { return partition.first.topic == id; });
+  }
+  RemoveUnusedSegments();
+  return {};
+}
+
+/// The newest segment stays, whatever it holds: its number must not be given again.
+void Store::RemoveUnusedSegments() {
+  const auto numbers = SegmentsIn(directory_);
+  if (!numbers.ok() || numbers->empty()) return;
+  std::set<uint64_t> unused(numbers->begin(), std::prev(numbers->end()));
+  {
+    std::lock_guard lock(mutex_);
+    unused.erase(open_segment_);
+    for (const auto& [key, runs] : runs_)
+      for (const Run& run : runs) unused.erase(run.segment);
+  }
+  for (const uint64_t segment : unused) {
+    std::error_code error;
+    std::filesystem::remove(SegmentPath(directory_, segment), error);
+    if (!error) std::filesystem::remove(IndexPath(directory_, segment), error);
+    if (error) {
+      LogWarn("a file of the log that holds nothing any more was not removed",
+              {{"path", SegmentPath(directory_, segment)}, {"error", error.message()}});
+    }
+  }
 }
 
 Store::Extent Store::FindExtent(PartitionKey key) const {

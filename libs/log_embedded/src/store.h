@@ -16,7 +16,7 @@ namespace millrace::log_embedded {
 /// last segment only and reads none, so damage of what is there already never keeps it from
 /// writing. Every call blocks.
 ///
-/// Threads: Commit one at a time; PutTopic one at a time, beside it; the rest any, at any time.
+/// Threads: Commit one at a time; the rest any, at any time.
 class Store {
  public:
   /// Where a partition stands: records [start, end).
@@ -38,6 +38,9 @@ class Store {
   std::map<std::string, Topic> topics() const;
   /// What is stored under the name, or else a new topic whose id no other ever had.
   Result<Topic> PutTopic(const std::string& name, int32_t partitions);
+  /// Takes the topic away, and the segments that hold nothing of any other. Nothing if the name
+  /// belongs to another id.
+  Status RemoveTopic(const std::string& name, uint32_t id);
   Extent FindExtent(PartitionKey key) const;
   /// Bytes behind the last whole write that Open found and dropped.
   uint64_t dropped_bytes() const { return dropped_bytes_; }
@@ -72,6 +75,7 @@ class Store {
   Status LoadLast(uint64_t segment);
   Result<SegmentIndex> LoadIndex(uint64_t segment);
   Status AddRun(uint64_t segment, PartitionKey key, const Span& span);
+  void RemoveUnusedSegments();
 
   Status MakeWritable();
   Status BeginSegment();

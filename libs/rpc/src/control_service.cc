@@ -99,19 +99,20 @@ Answer<Reply> AnswerOf(const Status& done) {
 }
 
 Task<Answer<wire::ApplyReply>> Apply(Operations* operations, wire::ApplyRequest request) {
-  auto work = operations->Apply(request.sql());
+  auto work = operations->Apply(request.sql(), request.may_drop());
   const auto applied = co_await std::move(work);
   Answer<wire::ApplyReply> answer;
   if (!applied.ok()) {
     answer.status = ToStatus(applied.error());
     co_return answer;
   }
-  for (const runtime::AppliedStatement& s : *applied) {
+  answer.reply.set_needs_consent(applied->needs_consent);
+  for (const runtime::AppliedStatement& s : applied->statements) {
     wire::AppliedStatement* statement = answer.reply.add_statements();
     statement->set_kind(s.kind);
     statement->set_namespace_(s.name_space);
     statement->set_name(s.name);
-    statement->set_created(s.created);
+    statement->set_outcome(std::string(runtime::OutcomeName(s.outcome)));
   }
   co_return answer;
 }
@@ -271,7 +272,8 @@ class ControlService final : public wire::Control::CallbackService, public Drain
  public:
   ControlService(const ServerOptions& options, const Serving* serving)
       : cap_{std::make_shared<Deadlines>(options.longest_call),
-             {grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than any may"}},
+             {grpc::StatusCode::DEADLINE_EXCEEDED,
+              "the call took longer than the longest one may take"}},
         serving_(serving) {}
 
   grpc::Service* service() override { return this; }

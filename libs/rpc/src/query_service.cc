@@ -252,7 +252,7 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
     cap_ = longest;
     cap_deadline_ = cap_->Add(executor_, [self] {
       self->End(
-          grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than any may"));
+          grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than the longest one may take"));
     });
   }
   void Unlimit() {

@@ -19,6 +19,8 @@ Task<Status> DrainWorker(Worker* worker) {
   co_return Status();
 }
 
+Task<bool> Passed() { co_return true; }
+
 }  // namespace
 
 Node::Node(Wiring wiring)
@@ -136,42 +138,32 @@ Task<> Node::WriteSnapshot() {
 /// Makes the workers run what the fold says, no more.
 Task<Status> Node::Reconcile() {
   const control::Fold& fold = control_.fold();
-  for (const auto& [name, spec] : fold.streams()) {
-    if (announced_.contains(name)) continue;
-    const StreamSpec stream = spec;
-    TopicSpec topic{stream.topic, stream.partitions};
-    MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
-    announced_.insert({stream.name_space, stream.name});
-    wiring_.on_stream(stream);
-  }
+  MILLRACE_CO_TRY(co_await AnnounceStreams());
   std::vector<Incarnation> undefined;
   std::vector<Incarnation> leaving;
   for (const auto& [incarnation, pipeline] : fold.pipelines()) {
     const bool done = (pipeline.dropped ? dropped_ : served_).contains(incarnation);
+    const std::string tables = TablesOf(incarnation);
     if (done) {
-      put_off_.erase(incarnation);
-      troubles_.Worked(TablesOf(incarnation));
+      put_off_.erase(tables);
+      troubles_.Worked(tables);
     }
-    if (done || IsPutOff(incarnation)) continue;
+    if (done || IsPutOff(tables)) continue;
     (pipeline.dropped ? leaving : undefined).push_back(incarnation);
   }
   for (const Incarnation& incarnation : leaving) {
     const Status finished = co_await FinishDrop(incarnation);
-    NoteTry(incarnation, finished, "the pipeline is dropped; see to the table store and its disk");
+    NoteTry(TablesOf(incarnation), finished,
+            "the pipeline is dropped; see to the table store and its disk");
   }
   for (const Incarnation& incarnation : undefined) {
     const Status defined = co_await DefineServing(incarnation);
-    NoteTry(incarnation, defined,
+    NoteTry(TablesOf(incarnation), defined,
             "see to the table store and its disk, or drop the pipeline if that does not end");
   }
 
-  std::erase_if(owned_, [&](const auto& owned) {
-    const auto at = fold.shards().find(owned.first);
-    if (at != fold.shards().end() && at->second.worker == wiring_.name) return false;
-    const size_t i = owned.second.worker;
-    wiring_.shards[i]->Post([worker = workers_[i].get(), id = owned.first] { worker->Disown(id); });
-    return true;
-  });
+  co_await DisownLost();
+  co_await RemoveDroppedTopics();
   std::vector<Task<Status>> unassigned;
   for (const auto& [id, shard] : fold.shards()) {
     const auto pipeline = fold.pipelines().find(id.incarnation);
@@ -204,23 +196,40 @@ Task<Status> Node::AssignUnowned(control::Assign assign) {
   co_return Status();
 }
 
-bool Node::IsPutOff(const Incarnation& incarnation) const {
-  const auto at = put_off_.find(incarnation);
+/// Stops the shards that this process does not own any more.
+Task<> Node::DisownLost() {
+  const control::Fold& fold = control_.fold();
+  bool any = false;
+  std::erase_if(owned_, [&](const auto& owned) {
+    const auto at = fold.shards().find(owned.first);
+    if (at != fold.shards().end() && at->second.worker == wiring_.name) return false;
+    const size_t i = owned.second.worker;
+    wiring_.shards[i]->Post([worker = workers_[i].get(), id = owned.first] { worker->Disown(id); });
+    return any = true;
+  });
+  // Behind what was posted, so that no shard reads a topic that goes with its stream.
+  for (size_t i = 0; any && i < wiring_.shards.size(); ++i) {
+    const bool passed = co_await RunOn(*wiring_.shards[i], Passed());
+    static_cast<void>(passed);
+  }
+}
+
+bool Node::IsPutOff(const std::string& what) const {
+  const auto at = put_off_.find(what);
   return at != put_off_.end() && at->second.until > Executor::Current().Monotonic();
 }
 
 /// One pipeline whose stores refuse it must not keep the others, or the process, from starting.
-void Node::NoteTry(const Incarnation& incarnation, const Status& status,
-                   const std::string& advice) {
+void Node::NoteTry(const std::string& what, const Status& status, const std::string& advice) {
   if (status.ok()) {
-    put_off_.erase(incarnation);
-    troubles_.Worked(TablesOf(incarnation));
+    put_off_.erase(what);
+    troubles_.Worked(what);
     return;
   }
-  PutOff& next = put_off_[incarnation];
+  PutOff& next = put_off_[what];
   next.delay = std::clamp<Executor::Duration>(next.delay * 2, kRetry, wiring_.options.retry_last);
   next.until = Executor::Current().Monotonic() + next.delay;
-  troubles_.Failed(TablesOf(incarnation), advice, status.error());
+  troubles_.Failed(what, advice, status.error());
 }
 
 std::string Node::TablesOf(const Incarnation& incarnation) {
@@ -229,18 +238,9 @@ std::string Node::TablesOf(const Incarnation& incarnation) {
 
 Executor::Duration Node::UntilNextTry() const {
   Executor::Duration wait = wiring_.options.retry_last;
-  for (const auto& [incarnation, next] : put_off_)
+  for (const auto& [what, next] : put_off_)
     wait = std::min(wait, next.until - Executor::Current().Monotonic());
   return std::max(wait, Executor::Duration(0));
-}
-
-Task<Status> Node::DefineServing(Incarnation incarnation) {
-  const control::Fold& fold = control_.fold();
-  const PipelineSpec spec = fold.pipelines().at(incarnation).spec;
-  const StreamSpec stream = *fold.FindStream(incarnation.name_space, spec.stream);
-  MILLRACE_CO_TRY(co_await wiring_.ports.serving->Define(incarnation, stream, spec));
-  served_.insert(incarnation);
-  co_return Status();
 }
 
 Task<Result<control::ControlClient::Committed>> Node::WriteCommit(control::Commit commit) {

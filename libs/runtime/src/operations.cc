@@ -3,66 +3,14 @@
 #include <algorithm>
 #include <optional>
 
-#include "millrace/base/log.h"
-#include "millrace/base/nearest.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "millrace/runtime/node.h"
 #include "millrace/serving/table_shape.h"
-#include "millrace/sql/planner.h"
+#include "names.h"
 
 namespace millrace::runtime {
 namespace {
-
-std::string Qualified(const std::string& name_space, const std::string& name) {
-  return name_space == "default" ? name : name_space + "." + name;
-}
-
-std::vector<std::string> StreamNames(const control::Fold& fold) {
-  std::vector<std::string> names;
-  for (const auto& [name, spec] : fold.streams())
-    names.push_back(Qualified(name.first, name.second));
-  return names;
-}
-
-Error NoSuchStream(const control::Fold& fold, const std::string& name_space,
-                   const std::string& name) {
-  return NoSuch("stream", Qualified(name_space, name), StreamNames(fold));
-}
-
-Error NoSuchPipeline(const control::Fold& fold, const std::string& name_space,
-                     const std::string& name) {
-  std::vector<std::string> names;
-  for (const auto& [incarnation, pipeline] : fold.pipelines()) {
-    if (!pipeline.dropped) names.push_back(Qualified(incarnation.name_space, incarnation.name));
-  }
-  return NoSuch("pipeline", Qualified(name_space, name), names);
-}
-
-Error TopicTaken(const StreamSpec& first, const StreamSpec& second) {
-  return Conflict(
-      "the topic belongs to another stream, and a topic has one stream; add views to that stream, "
-      "or give the new one a topic of its own topic=" +
-      first.topic + " stream=" + Qualified(first.name_space, first.name) +
-      " refused=" + Qualified(second.name_space, second.name));
-}
-
-/// The definitions are the same: which generation of the stream has it is no part of it.
-bool SameDefinition(StreamSpec a, const StreamSpec& b) {
-  a.generation = b.generation;
-  return a == b;
-}
-
-/// What an error of a later statement says about those before it.
-std::string Before(const std::vector<AppliedStatement>& applied) {
-  std::string text;
-  for (const AppliedStatement& one : applied) {
-    text += text.empty() ? "\napplied before it: " : ", ";
-    text += one.kind + " " + Qualified(one.name_space, one.name);
-    if (!one.created) text += " (unchanged)";
-  }
-  return text;
-}
 
 /// Of a caller that waits for rows; after that nobody listens any more.
 constexpr auto kLongestWait = std::chrono::hours(1);
@@ -84,116 +32,6 @@ int Badness(const std::string& state) {
 }
 
 }  // namespace
-
-Task<Result<std::vector<AppliedStatement>>> Node::Apply(std::string sql) {
-  const auto lookup = [this](std::string_view name_space, std::string_view name) {
-    return control_.fold().FindStream(std::string(name_space), std::string(name));
-  };
-  PlannerOptions options;
-  for (const auto& [name, spec] : control_.fold().streams())
-    options.stream_names.push_back(name.first + "." + name.second);
-  MILLRACE_CO_ASSIGN(const std::vector<Statement> statements, PlanScript(sql, lookup, options));
-  std::vector<AppliedStatement> applied;
-  for (const Statement& statement : statements) {
-    std::optional<Result<AppliedStatement>> one;
-    if (const auto* stream = std::get_if<StreamSpec>(&statement)) {
-      one = co_await ApplyStream(*stream);
-    } else {
-      one = co_await ApplyPipeline(std::get<PipelineSpec>(statement));
-    }
-    if (!one->ok()) {
-      Error error = one->error();
-      error.message += Before(applied);
-      co_return error;
-    }
-    applied.push_back(std::move(**one));
-  }
-  co_return applied;
-}
-
-Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
-  AppliedStatement applied{"stream", spec.name_space, spec.name, false};
-  const std::string name = Qualified(spec.name_space, spec.name);
-  if (const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name)) {
-    if (SameDefinition(*there, spec)) co_return applied;
-    co_return Conflict(
-        "the stream exists with another definition, and a definition does not change; declare the "
-        "new one "
-        "under another name stream=" +
-        name);
-  }
-  if (control_.fold().Current(spec.name_space, spec.name) != nullptr) {
-    co_return Conflict("a pipeline has this name; choose another for the stream name=" + name);
-  }
-  if (const StreamSpec* first = control_.fold().StreamOfTopic(spec.topic))
-    co_return TopicTaken(*first, spec);
-  TopicSpec topic{spec.topic, spec.partitions};
-  MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
-  control::DefineStream define{control_.fold().leader_number(), RequestId(), spec};
-  const Status written = co_await WriteValid(std::move(define), "define stream " + name);
-  if (!written.ok()) {
-    // Another call may have declared the same meanwhile.
-    const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name);
-    if (there != nullptr && SameDefinition(*there, spec)) co_return applied;
-    if (const StreamSpec* first = control_.fold().StreamOfTopic(spec.topic))
-      co_return TopicTaken(*first, spec);
-    co_return written.error();
-  }
-  // The reconciling may be about to announce it too, but whoever applied it may produce at once.
-  announced_.insert({spec.name_space, spec.name});
-  wiring_.on_stream(*control_.fold().FindStream(spec.name_space, spec.name));
-  applied.created = true;
-  co_return applied;
-}
-
-Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
-  AppliedStatement applied{"pipeline", spec.name_space, spec.name, false};
-  const std::string name = Qualified(spec.name_space, spec.name);
-  if (const Incarnation* there = control_.fold().Current(spec.name_space, spec.name)) {
-    if (control_.fold().pipelines().at(*there).spec == spec) co_return applied;
-    co_return Conflict(
-        "the pipeline exists with another definition, and a definition does not change; drop it "
-        "first "
-        "(`millrace pipeline drop " +
-        name + "`) or create the new one under another name pipeline=" + name);
-  }
-  const StreamSpec* found = control_.fold().FindStream(spec.name_space, spec.stream);
-  if (found == nullptr) co_return NoSuchStream(control_.fold(), spec.name_space, spec.stream);
-  if (control_.fold().FindStream(spec.name_space, spec.name) != nullptr) {
-    co_return Conflict("a stream has this name; choose another for the pipeline name=" + name);
-  }
-  const StreamSpec stream = *found;
-  MILLRACE_CO_TRY(CheckServingTables(stream, spec));
-  MILLRACE_CO_ASSIGN(std::vector<Offset> offsets, co_await StartOffsets(spec, stream));
-  control::Define define{control_.fold().leader_number(), RequestId(), spec, std::move(offsets)};
-  const Status written = co_await WriteValid(std::move(define), "define pipeline " + name);
-  if (!written.ok()) {
-    // Another call may have defined the same meanwhile.
-    const Incarnation* there = control_.fold().Current(spec.name_space, spec.name);
-    if (there != nullptr && control_.fold().pipelines().at(*there).spec == spec) co_return applied;
-    co_return written.error();
-  }
-  const Incarnation* incarnation = control_.fold().Current(spec.name_space, spec.name);
-  if (incarnation != nullptr) MILLRACE_CO_TRY(co_await DefineServing(*incarnation));
-  applied.created = true;
-  co_return applied;
-}
-
-Task<Result<std::vector<Offset>>> Node::StartOffsets(PipelineSpec spec, StreamSpec stream) {
-  std::vector<Offset> offsets;
-  for (int32_t p = 0; p < stream.partitions; ++p) {
-    if (spec.start == StartKind::kTime) {
-      MILLRACE_CO_ASSIGN(const Offset at, co_await wiring_.ports.log->OffsetForTime(
-                                              stream.topic, PartitionId(p), spec.start_time));
-      offsets.push_back(at);
-      continue;
-    }
-    MILLRACE_CO_ASSIGN(const OffsetRange range,
-                       co_await wiring_.ports.log->Range(stream.topic, PartitionId(p)));
-    offsets.push_back(spec.start == StartKind::kLatest ? range.end : range.start);
-  }
-  co_return offsets;
-}
 
 Task<Result<std::vector<StreamInfo>>> Node::ListStreams() {
   std::vector<StreamInfo> out;
@@ -253,6 +91,8 @@ Task<Result<std::vector<ShardInfo>>> Node::ListShards() {
     if (at == control_.fold().pipelines().end()) continue;
     const StreamSpec* stream =
         control_.fold().FindStream(info.shard.incarnation.name_space, at->second.spec.stream);
+    // Dropped, and its shard is about to stop.
+    if (stream == nullptr) continue;
     MILLRACE_CO_ASSIGN(const OffsetRange range,
                        co_await wiring_.ports.log->Range(stream->topic, info.shard.partition));
     info.end_offset = range.end;
@@ -311,32 +151,6 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
     out.push_back(std::move(info));
   }
   co_return out;
-}
-
-Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
-  const Incarnation* found = control_.fold().Current(name_space, name);
-  if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
-  const Incarnation incarnation = *found;
-  control::Drop drop{control_.fold().leader_number(), incarnation};
-  MILLRACE_CO_TRY(co_await WriteValid(std::move(drop), "drop pipeline " + name));
-  auto finished = co_await FinishDrop(incarnation);
-  co_return finished;
-}
-
-/// What follows from a Drop record, at once or, if the process ended in between, at the next start.
-Task<Status> Node::FinishDrop(Incarnation incarnation) {
-  MILLRACE_CO_TRY(co_await wiring_.ports.serving->DropViews(incarnation));
-  // No shard of a dropped incarnation is ever opened again, so nothing needs its state.
-  MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
-                     co_await wiring_.ports.objects->List(StateFolder(incarnation)));
-  for (const ObjectInfo& object : objects) {
-    const Status deleted = co_await wiring_.ports.objects->Delete(object.key);
-    if (!deleted.ok()) {
-      LogWarn("state of a dropped pipeline was not deleted", {{"object", object.key}});
-    }
-  }
-  dropped_.insert(incarnation);
-  co_return Status();
 }
 
 /// The largest number that some result file of the shard ends with.

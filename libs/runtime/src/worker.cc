@@ -288,7 +288,7 @@ Task<Status> Worker::WaitApplied(ShardId id, Offset offset, Executor::Duration d
     }
     if (Executor::Current().Monotonic() >= deadline) {
       co_return Unavailable(
-          "the shard has not come so far in time; see `millrace shard list` shard=" +
+          "the shard did not reach the offset in time; see `millrace shard list` shard=" +
           id.ToString() + " offset=" + std::to_string(offset.value));
     }
     co_await Delay(kPoll);

@@ -38,7 +38,7 @@ std::string_view ClauseName(Clause clause) {
 /// What to write where an operand of arithmetic is no number.
 std::string_view NumberHint(const Typed& operand, std::string_view op) {
   if (operand.open) return operand.expr.is_null ? "" : "write the number without quotes";
-  if (operand.expr.type == Type::kBool) return "write CASE WHEN x THEN 1 ELSE 0 END";
+  if (operand.expr.type == Type::kBool) return "write CASE WHEN x THEN 1 WHEN NOT x THEN 0 END";
   if (operand.expr.type == Type::kTimestamp)
     return "compare times with times; windows are made in FROM";
   return op == "+" ? "write CAST(... AS bigint) or CAST(... AS double precision); texts are joined "
@@ -218,6 +218,8 @@ Error ExpressionPlanner::UnknownColumn(const Syntax& syntax) const {
   std::string hint;
   if (std::find(aliases_.begin(), aliases_.end(), syntax.text) != aliases_.end()) {
     hint = "a name given in SELECT is not known here: write its expression";
+  } else if (syntax.text == "window_time") {
+    hint = "the end of a window is window_end, the first moment behind it";
   } else {
     std::vector<std::string> names;
     for (const ColumnSpec& column : stream_.columns) names.push_back(column.name);

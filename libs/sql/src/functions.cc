@@ -43,9 +43,25 @@ constexpr std::string_view kNondeterministic[] = {
 };
 
 constexpr std::string_view kAggregatesToCome[] = {
-    "stddev",  "stddev_samp",           "stddev_pop",        "variance",     "var_samp",
-    "var_pop", "first_value",           "last_value",        "bool_and",     "bool_or",
-    "every",   "approx_count_distinct", "approx_percentile", "approx_top_k",
+    "stddev",
+    "stddev_samp",
+    "stddev_pop",
+    "variance",
+    "var_samp",
+    "var_pop",
+    "first_value",
+    "last_value",
+    "bool_and",
+    "bool_or",
+    "every",
+    "approx_count_distinct",
+    "approx_percentile",
+    "approx_top_k",
+    "percentile_cont",
+    "percentile_disc",
+    "mode",
+    "earliest_by_offset",
+    "latest_by_offset",
 };
 
 constexpr std::string_view kScalarsToCome[] = {
@@ -119,8 +135,10 @@ struct Instead {
 
 constexpr Instead kInstead[] = {
     {"mod", "write a % b"},
-    {"abs", "write CASE WHEN x < 0 THEN -x ELSE x END"},
-    {"sign", "write CASE WHEN x < 0 THEN -1 WHEN x > 0 THEN 1 ELSE 0 END"},
+    {"abs", "write CASE WHEN x <= 0 THEN 0 - x ELSE x END"},
+    {"sign",
+     "write CASE WHEN x < 0 THEN -1 WHEN x > 0 THEN 1 WHEN x = 0 THEN 0 END (a NaN has sign 0 in "
+     "PostgreSQL, and 1 here)"},
     {"extract", kTimeHint},
     {"date_part", kTimeHint},
     {"date_trunc", kTimeHint},
@@ -156,16 +174,13 @@ constexpr Known kKnown[] = {
     {"time_bucket", "time_bucket() is not a function here", kWindowHint},
     {"array_agg", "array_agg() is not supported: arrays are not", ""},
     {"string_agg", "string_agg() is not supported", ""},
-    {"greatest", "greatest() is not available", "write CASE WHEN a > b THEN a ELSE b END"},
-    {"least", "least() is not available", "write CASE WHEN a < b THEN a ELSE b END"},
     {"ifnull", "ifnull() is not a function here", "write coalesce(a, b)"},
     {"nvl", "nvl() is not a function here", "write coalesce(a, b)"},
     {"iif", "iif() is not a function here", "write CASE WHEN a THEN b ELSE c END"},
     {"collect_list", "collect_list() is not supported: arrays are not", ""},
-    {"earliest_by_offset", "earliest_by_offset() is not a function here", "write min(x)"},
-    {"latest_by_offset", "latest_by_offset() is not a function here", "write max(x)"},
+    {"window", "window() is not a function here", kWindowHint},
     {"count_distinct", "count_distinct() is not a function here", ""},
-    {"overlaps", "OVERLAPS is not supported", "write a.start < b.end AND b.start < a.end"},
+    {"overlaps", "OVERLAPS is not supported", "compare the four times with < and AND"},
     {"is_normalized", "IS NORMALIZED is not supported", ""},
     {"pg_collation_for", "COLLATION FOR is not supported", ""},
 };

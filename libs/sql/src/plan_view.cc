@@ -111,6 +111,14 @@ class ViewPlanner {
     const std::string time = stream_.columns[static_cast<size_t>(stream_.event_time)].name;
     const std::string hint =
         "write " + view_.from.text + "(" + stream_.name + ", " + time + ", ...)";
+    const bool zoned = view_.from.args.size() > 1 && view_.from.args[1].kind == Kind::kCall &&
+                       view_.from.args[1].text == "timezone";
+    if (zoned) {
+      return source_.At(view_.from.args[1].location,
+                        "the event time of a window takes no AT TIME ZONE",
+                        "for local days write tumble(" + stream_.name + ", " + time +
+                            ", INTERVAL '1 day', timezone => 'Europe/Berlin')");
+    }
     if (view_.from.args.size() < 2 || view_.from.args[1].kind != Kind::kColumn) {
       return source_.At(view_.from.location,
                         view_.from.text + "() takes the event time as its second argument", hint);

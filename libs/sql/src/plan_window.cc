@@ -162,8 +162,8 @@ Result<WindowSpec> PlanWindow(const Source& source, const Syntax& from) {
     }
     if (out.size % kDay != 0) {
       return source.At(size.location, "a window with a time zone is whole days long",
-                       "write INTERVAL '1 day', or leave the time zone out: hours are the same "
-                       "everywhere but in zones off by part of an hour");
+                       "for windows of hours give the zone's distance from UTC as the offset: "
+                       "tumble(stream, time, INTERVAL '12 hours', INTERVAL '-8 hours') for UTC+8");
     }
     auto starts = LocalDayStarts(zone.text);
     if (!starts.ok()) {

@@ -1,6 +1,8 @@
 #include "millrace/sql/planner.h"
 
-#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "plan_statement.h"
 #include "syntax.h"
@@ -14,74 +16,88 @@ class ScriptPlanner {
       : source_(source), streams_(streams), options_(options) {}
 
   Status Add(const StatementSyntax& statement) {
-    const bool table = std::holds_alternative<TableSyntax>(statement);
-    const NameSyntax& name =
-        table ? std::get<TableSyntax>(statement).name : std::get<ViewSyntax>(statement).name;
-    const std::string space = name.name_space.empty() ? options_.name_space : name.name_space;
-    if (Stream(space, name.name) != nullptr || View(space, name.name) != nullptr ||
-        (!table && streams_ && streams_(space, name.name) != nullptr)) {
-      return source_.At(name.location, Quoted(space + "." + name.name) + " is defined already",
-                        "streams and views of a namespace have different names");
-    }
-    if (table) {
-      MILLRACE_ASSIGN(StreamSpec stream,
-                      PlanTable(source_, std::get<TableSyntax>(statement), options_));
-      if (const StreamSpec* first = StreamOfTopic(stream.topic)) {
-        Error taken = source_.At(name.location,
-                                 "the topic " + Quoted(stream.topic) + " belongs to " +
-                                     Quoted(first->name_space + "." + first->name),
-                                 "a topic has one stream; give this one a topic of its own");
-        taken.code = Code::kConflict;
-        return taken;
-      }
-      out_.emplace_back(std::move(stream));
-      return {};
-    }
-    const auto lookup = [this](std::string_view ns, std::string_view n) { return Find(ns, n); };
-    PlannerOptions options = options_;
-    for (const Statement& before : out_) {
-      if (const auto* stream = std::get_if<StreamSpec>(&before))
-        options.stream_names.push_back(stream->name_space + "." + stream->name);
-    }
-    MILLRACE_ASSIGN(PipelineSpec view,
-                    PlanView(source_, std::get<ViewSyntax>(statement), lookup, options));
-    out_.emplace_back(std::move(view));
-    return {};
+    return std::visit([this](const auto& syntax) { return Plan(syntax); }, statement);
   }
 
   std::vector<Statement> Take() { return std::move(out_); }
 
  private:
+  using Names = std::pair<std::string, std::string>;
+
+  Names NameOf(const NameSyntax& name) const {
+    return {name.name_space.empty() ? options_.name_space : name.name_space, name.name};
+  }
+
+  Status Plan(const TableSyntax& table) {
+    const Names name = NameOf(table.name);
+    if (defined_.contains(name)) return DefinedAlready(table.name, name);
+    MILLRACE_ASSIGN(StreamSpec stream, PlanTable(source_, table, options_));
+    if (const auto first = topics_.find(stream.topic); first != topics_.end()) {
+      Error taken = source_.At(table.name.location,
+                               "the topic " + Quoted(stream.topic) + " belongs to " +
+                                   Quoted(first->second.first + "." + first->second.second),
+                               "a topic has one stream; give this one a topic of its own");
+      taken.code = Code::kConflict;
+      return taken;
+    }
+    topics_[stream.topic] = name;
+    Define(name, std::move(stream));
+    return {};
+  }
+
+  Status Plan(const ViewSyntax& view) {
+    const Names name = NameOf(view.name);
+    if (defined_.contains(name) || Find(name.first, name.second) != nullptr)
+      return DefinedAlready(view.name, name);
+    const auto lookup = [this](std::string_view ns, std::string_view n) { return Find(ns, n); };
+    PlannerOptions options = options_;
+    for (const auto& [topic, stream] : topics_)
+      options.stream_names.push_back(stream.first + "." + stream.second);
+    MILLRACE_ASSIGN(PipelineSpec spec, PlanView(source_, view, lookup, options));
+    Define(name, std::move(spec));
+    return {};
+  }
+
+  Status Plan(const DropSyntax& drop) {
+    for (const NameSyntax& syntax : drop.names) {
+      const Names name = NameOf(syntax);
+      if (const auto at = defined_.find(name); at != defined_.end()) {
+        if (const auto* stream = std::get_if<StreamSpec>(&out_[at->second]))
+          topics_.erase(stream->topic);
+        defined_.erase(at);
+      }
+      dropped_.insert(name);
+      out_.emplace_back(DropStatement{drop.view, name.first, name.second, drop.if_exists});
+    }
+    return {};
+  }
+
   template <typename Spec>
-  const Spec* Defined(std::string_view name_space, std::string_view name) const {
-    for (const Statement& statement : out_) {
-      const Spec* spec = std::get_if<Spec>(&statement);
-      if (spec != nullptr && spec->name_space == name_space && spec->name == name) return spec;
-    }
-    return nullptr;
+  void Define(const Names& name, Spec spec) {
+    defined_[name] = out_.size();
+    out_.emplace_back(std::move(spec));
   }
-  const StreamSpec* Stream(std::string_view name_space, std::string_view name) const {
-    return Defined<StreamSpec>(name_space, name);
+
+  Error DefinedAlready(const NameSyntax& syntax, const Names& name) const {
+    return source_.At(syntax.location,
+                      Quoted(name.first + "." + name.second) + " is defined already",
+                      "streams and views of a namespace have different names");
   }
-  const PipelineSpec* View(std::string_view name_space, std::string_view name) const {
-    return Defined<PipelineSpec>(name_space, name);
-  }
-  const StreamSpec* StreamOfTopic(std::string_view topic) const {
-    for (const Statement& statement : out_) {
-      const auto* stream = std::get_if<StreamSpec>(&statement);
-      if (stream != nullptr && stream->topic == topic) return stream;
-    }
-    return nullptr;
-  }
+
   const StreamSpec* Find(std::string_view name_space, std::string_view name) const {
-    if (const StreamSpec* own = Stream(name_space, name)) return own;
-    return streams_ ? streams_(name_space, name) : nullptr;
+    const Names names(name_space, name);
+    const auto at = defined_.find(names);
+    if (at != defined_.end()) return std::get_if<StreamSpec>(&out_[at->second]);
+    return streams_ && !dropped_.contains(names) ? streams_(name_space, name) : nullptr;
   }
 
   const Source& source_;
   const StreamLookup& streams_;
   const PlannerOptions& options_;
   std::vector<Statement> out_;
+  std::map<Names, size_t> defined_;      ///< what the script defines and has not dropped since
+  std::map<std::string, Names> topics_;  ///< of the streams among these
+  std::set<Names> dropped_;
 };
 
 }  // namespace
@@ -92,6 +108,8 @@ Result<std::vector<Statement>> PlanScript(std::string_view text, const StreamLoo
     return InvalidArgument("a script has at most 65,536 bytes; split it bytes=" +
                            std::to_string(text.size()));
   }
+  // Some editors put a mark before the text that says it is UTF-8.
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   const size_t valid = TextPrefix(text);
   const Source source{std::string(text.substr(0, valid))};
   if (valid < text.size()) {

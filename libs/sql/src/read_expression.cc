@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cctype>
+#include <span>
 
+#include "functions.h"
 #include "reader.h"
 
 namespace millrace {
@@ -33,10 +35,6 @@ constexpr Refusal kRefusals[] = {
     {"A_Indirection", "arrays and composite values are not supported", ""},
     {"RowExpr", "row values are not supported", "compare the columns one by one"},
     {"ParamRef", "parameters are not supported", "write the value"},
-    {"BooleanTest", "IS TRUE and IS FALSE are not supported",
-     "write coalesce(x, false) or coalesce(NOT x, false)"},
-    {"MinMaxExpr", "greatest() and least() are not available",
-     "write CASE WHEN a > b THEN a ELSE b END"},
     {"CollateClause", "COLLATE is not supported: text is compared by its UTF-8 bytes",
      "leave it out"},
     {"GroupingFunc", "GROUPING is not supported", ""},
@@ -46,6 +44,36 @@ constexpr Refusal kRefusals[] = {
     {"SetToDefault", "DEFAULT has no meaning here", ""},
     {"CurrentOfExpr", "CURRENT OF has no meaning here", ""},
 };
+
+/// Forms that the parser tells apart by a member of their node. Each hint has the value of the
+/// form, also where an operand is NULL.
+struct Variant {
+  std::string_view value;
+  std::string_view what;
+  std::string_view hint;
+};
+
+constexpr Variant kBooleanTests[] = {
+    {"IS_TRUE", "IS TRUE is not supported", "write coalesce(x, false)"},
+    {"IS_NOT_TRUE", "IS NOT TRUE is not supported", "write NOT coalesce(x, false)"},
+    {"IS_FALSE", "IS FALSE is not supported", "write NOT coalesce(x, true)"},
+    {"IS_NOT_FALSE", "IS NOT FALSE is not supported", "write coalesce(x, true)"},
+    {"IS_UNKNOWN", "IS UNKNOWN is not supported", "write x IS NULL"},
+    {"IS_NOT_UNKNOWN", "IS NOT UNKNOWN is not supported", "write x IS NOT NULL"},
+};
+
+constexpr Variant kMinMax[] = {
+    {"IS_GREATEST", "greatest() is not available",
+     "write CASE WHEN a > b OR b IS NULL THEN a ELSE b END"},
+    {"IS_LEAST", "least() is not available",
+     "write CASE WHEN a < b OR b IS NULL THEN a ELSE b END"},
+};
+
+const Variant* FindVariant(std::span<const Variant> variants, std::string_view value) {
+  const auto at = std::find_if(variants.begin(), variants.end(),
+                               [&](const Variant& v) { return v.value == value; });
+  return at == variants.end() ? nullptr : &*at;
+}
 
 /// Functions that PostgreSQL's grammar makes of other words.
 struct SqlForm {
@@ -131,6 +159,12 @@ Result<Syntax> SyntaxReader::Expression(const Json& node, int64_t parent, int de
   }
   for (const Refusal& refusal : kRefusals) {
     if (tag == refusal.node) return source_.At(at, refusal.what, refusal.hint);
+  }
+  const Variant* variant = nullptr;
+  if (tag == "BooleanTest") variant = FindVariant(kBooleanTests, body.Text("booltesttype"));
+  if (tag == "MinMaxExpr") variant = FindVariant(kMinMax, body.Text("op"));
+  if (variant != nullptr) {
+    return source_.At(at, variant->what, variant->hint);
   }
   return source_.At(at, "this expression is not supported");
 }
@@ -225,14 +259,17 @@ Result<Syntax> SyntaxReader::Operator(const Json& body, int64_t at, int depth) {
                                                           : "SIMILAR TO";
     return source_.NotYet(at, std::string(like) + " is not available yet",
                           "compare with =, <> or IN (...)");
-  } else if (kind == "AEXPR_DISTINCT" || kind == "AEXPR_NOT_DISTINCT") {
+  } else if (kind == "AEXPR_DISTINCT") {
     return source_.At(at, "IS DISTINCT FROM is not supported",
-                      "write a <> b OR (a IS NULL) <> (b IS NULL)");
+                      "write coalesce(a <> b, (a IS NULL) <> (b IS NULL))");
+  } else if (kind == "AEXPR_NOT_DISTINCT") {
+    return source_.At(at, "IS NOT DISTINCT FROM is not supported",
+                      "write coalesce(a = b, (a IS NULL) = (b IS NULL))");
   } else if (kind == "AEXPR_OP_ANY" || kind == "AEXPR_OP_ALL") {
     return source_.At(at, "ANY and ALL are not supported", "write x IN (1, 2, 3)");
   } else if (kind == "AEXPR_BETWEEN_SYM" || kind == "AEXPR_NOT_BETWEEN_SYM") {
     return source_.At(at, "BETWEEN SYMMETRIC is not supported",
-                      "write BETWEEN with the smaller value first");
+                      "write x BETWEEN a AND b OR x BETWEEN b AND a");
   } else {
     return source_.At(at, "this operator is not supported");
   }
@@ -268,6 +305,11 @@ Result<Syntax> SyntaxReader::Call(const Json& body, int64_t at, int depth) {
                       "window_start, window_end");
   }
   if (body.Has("agg_order") || body.Bool("agg_within_group")) {
+    if (!FindAggregate(out.text)) {
+      const FunctionRefusal refusal = RefuseFunction(out.text, out.written);
+      return refusal.not_yet ? source_.NotYet(at, refusal.what, refusal.hint)
+                             : source_.At(at, refusal.what, refusal.hint);
+    }
     return source_.At(at, "ORDER BY inside an aggregate is not supported",
                       "leave it out: count, sum, avg, min and max do not depend on order");
   }

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cctype>
+#include <set>
 #include <tuple>
 
 #include "reader.h"
-#include "tokens.h"
 
 namespace millrace {
 namespace {
@@ -26,7 +26,6 @@ constexpr Refusal kStatements[] = {
      "send them over gRPC, or from a file with: millrace produce STREAM --input FILE"},
     {"UpdateStmt", "events are never changed: UPDATE is not supported", ""},
     {"DeleteStmt", "events are never deleted one by one: DELETE is not supported", ""},
-    {"DropStmt", "DROP is not a statement of a script", "run: millrace pipeline drop NAME"},
     {"AlterTableStmt", "a definition is never changed in place",
      "create a new one under another name"},
     {"RenameStmt", "a definition is never changed in place", "create a new one under another name"},
@@ -41,8 +40,8 @@ constexpr Refusal kStatements[] = {
 };
 
 constexpr std::string_view kStatementHint =
-    "a script has CREATE TABLE name (...) WITH (...) and CREATE MATERIALIZED VIEW name AS SELECT "
-    "...";
+    "a script has CREATE TABLE name (...) WITH (...), CREATE MATERIALIZED VIEW name AS SELECT ..., "
+    "DROP TABLE name and DROP MATERIALIZED VIEW name";
 
 bool IsPlainCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
@@ -70,6 +69,7 @@ Result<StatementSyntax> SyntaxReader::Statement(const Json& raw) {
     }
     return View(body);
   }
+  if (tag == "DropStmt") return Drop(body);
   for (const Refusal& refusal : kStatements) {
     if (tag == refusal.node) return source_.At(statement_, refusal.what, refusal.hint);
   }
@@ -84,14 +84,17 @@ Result<NameSyntax> SyntaxReader::Name(const Json& relation, std::string_view wha
   if (relation.Has("catalogname")) {
     return source_.At(out.location, "a name has at most two parts: namespace.name");
   }
-  if (!IsPlainName(out.name) || (!out.name_space.empty() && !IsPlainName(out.name_space))) {
-    return source_.At(
-        out.location,
-        "not a name for a " + std::string(what) + ": " +
-            Quoted(IsPlainName(out.name) ? out.name_space : out.name),
-        "use a letter, then letters, digits and _, all lower case, at most 62 in all");
-  }
+  MILLRACE_TRY(CheckName(out, what));
   return out;
+}
+
+Status SyntaxReader::CheckName(const NameSyntax& name, std::string_view what) const {
+  const bool good = IsPlainName(name.name);
+  if (good && (name.name_space.empty() || IsPlainName(name.name_space))) return {};
+  return source_.At(
+      name.location,
+      "not a name for a " + std::string(what) + ": " + Quoted(good ? name.name_space : name.name),
+      "use a letter, then letters, digits and _, all lower case, at most 62 in all");
 }
 
 TypeSyntax SyntaxReader::Type(const Json& body) const {
@@ -109,6 +112,7 @@ TypeSyntax SyntaxReader::Type(const Json& body) const {
 
 Result<std::vector<OptionSyntax>> SyntaxReader::Options(const std::vector<Json>& list) {
   std::vector<OptionSyntax> out;
+  std::set<std::string> names;
   for (const Json& node : list) {
     const Json& body = node["DefElem"];
     OptionSyntax option;
@@ -135,11 +139,8 @@ Result<std::vector<OptionSyntax>> SyntaxReader::Options(const std::vector<Json>&
       return source_.At(option.location, "not a value for option " + Quoted(option.name),
                         "write a quoted text, a number, or on/off");
     }
-    for (const OptionSyntax& earlier : out) {
-      if (earlier.name == option.name) {
-        return source_.At(option.location, "option " + Quoted(option.name) + " is given twice");
-      }
-    }
+    if (!names.insert(option.name).second)
+      return source_.At(option.location, "option " + Quoted(option.name) + " is given twice");
     out.push_back(std::move(option));
   }
   return out;
@@ -204,10 +205,14 @@ Result<ColumnSyntax> SyntaxReader::TableColumn(const Json& body) {
     if (kind == "CONSTR_NOTNULL") {
       out.not_null = true;
     } else if (kind == "CONSTR_PRIMARY" || kind == "CONSTR_UNIQUE") {
+      // Nobody wants the events of one moment in one partition.
+      const bool time = out.type.name == "timestamptz";
       return source_.At(at, "PRIMARY KEY and UNIQUE have no meaning for a stream",
-                        "a producer's own numbers keep its events single; to keep a key together "
-                        "write WITH (partition_key = '" +
-                            out.name + "')");
+                        "leave it out: an event that is sent twice under its number counts once" +
+                            (time ? ""
+                                  : "; to keep the events of a key together write WITH "
+                                    "(partition_key = '" +
+                                        out.name + "')"));
     } else if (kind == "CONSTR_DEFAULT") {
       return source_.At(at, "DEFAULT is not supported: an absent column is NULL",
                         "write coalesce(" + out.name + ", value) in the view");
@@ -249,13 +254,42 @@ Result<StatementSyntax> SyntaxReader::View(const Json& body) {
   return StatementSyntax(std::move(out));
 }
 
-int64_t SyntaxReader::WordAfter(int64_t from, std::string_view word) const {
-  for (const Token& token : Tokenize(source_, static_cast<size_t>(from))) {
-    if (token.kind != Token::Kind::kString && token.text == word) {
-      return static_cast<int64_t>(token.offset);
-    }
+Result<StatementSyntax> SyntaxReader::Drop(const Json& body) {
+  DropSyntax out;
+  const std::string_view kind = body.Text("removeType");
+  out.view = kind == "OBJECT_MATVIEW";
+  if (!out.view && kind != "OBJECT_TABLE") {
+    return source_.At(statement_, "only streams and views are dropped",
+                      "write DROP TABLE stream or DROP MATERIALIZED VIEW view");
   }
-  return from;
+  if (body.Text("behavior") == "DROP_CASCADE") {
+    return source_.At(WordAfter(statement_, "cascade"), "CASCADE is not supported",
+                      "drop the views by their names, then the stream");
+  }
+  out.if_exists = body.Bool("missing_ok");
+  // The parser gives the names no places.
+  int64_t at = WordAfter(statement_, out.view ? "view" : "table");
+  for (const Json& object : body.Items("objects")) {
+    const std::vector<Json>& parts = object["List"].Items("items");
+    if (parts.size() > 2) return source_.At(at, "a name has at most two parts: namespace.name");
+    NameSyntax name;
+    if (parts.size() == 2) name.name_space = parts[0]["String"].Text("sval");
+    if (!parts.empty()) name.name = parts.back()["String"].Text("sval");
+    at = WordAfter(at, name.name_space.empty() ? name.name : name.name_space);
+    name.location = at;
+    MILLRACE_TRY(CheckName(name, out.view ? "view" : "stream"));
+    out.names.push_back(std::move(name));
+  }
+  return StatementSyntax(std::move(out));
+}
+
+int64_t SyntaxReader::WordAfter(int64_t from, std::string_view word) const {
+  auto token = std::lower_bound(tokens_.begin(), tokens_.end(), static_cast<size_t>(from),
+                                [](const Token& t, size_t offset) { return t.offset < offset; });
+  token = std::find_if(token, tokens_.end(), [&](const Token& t) {
+    return t.kind != Token::Kind::kString && t.text == word;
+  });
+  return token == tokens_.end() ? from : static_cast<int64_t>(token->offset);
 }
 
 Status SyntaxReader::RefuseClauses(const Json& body) {

@@ -6,13 +6,14 @@
 
 #include "json.h"
 #include "syntax.h"
+#include "tokens.h"
 
 namespace millrace {
 
 /// Turns the parser's tree into our syntax and refuses, with its place, what we do not have.
 class SyntaxReader {
  public:
-  explicit SyntaxReader(const Source& source) : source_(source) {}
+  explicit SyntaxReader(const Source& source) : source_(source), tokens_(Tokenize(source)) {}
 
   /// One element of the tree's `stmts`.
   Result<StatementSyntax> Statement(const Json& raw);
@@ -21,10 +22,12 @@ class SyntaxReader {
   Result<StatementSyntax> Table(const Json& body);
   Result<ColumnSyntax> TableColumn(const Json& body);
   Result<StatementSyntax> View(const Json& body);
+  Result<StatementSyntax> Drop(const Json& body);
   Status ReadSelect(const Json& body, ViewSyntax* view);
   Status RefuseClauses(const Json& body);
   Status From(const Json& body, ViewSyntax* view);
   Result<NameSyntax> Name(const Json& relation, std::string_view what);
+  Status CheckName(const NameSyntax& name, std::string_view what) const;
   Result<std::vector<OptionSyntax>> Options(const std::vector<Json>& list);
   TypeSyntax Type(const Json& body) const;
 
@@ -43,6 +46,7 @@ class SyntaxReader {
   int64_t WordAfter(int64_t from, std::string_view word) const;
 
   const Source& source_;
+  const std::vector<Token> tokens_;
   int64_t statement_ = 0;
 };
 

@@ -109,7 +109,14 @@ struct ViewSyntax {
   std::optional<Syntax> having;
 };
 
-using StatementSyntax = std::variant<TableSyntax, ViewSyntax>;
+/// DROP TABLE or DROP MATERIALIZED VIEW.
+struct DropSyntax {
+  bool view = false;
+  bool if_exists = false;
+  std::vector<NameSyntax> names;
+};
+
+using StatementSyntax = std::variant<TableSyntax, ViewSyntax, DropSyntax>;
 
 /// Deepest nesting of an expression, in the syntax and in the plan.
 inline constexpr int kMaxExprDepth = 100;

@@ -54,6 +54,16 @@ constexpr TypeHint kTypeHints[] = {
     {"float4", "write double precision"},
     {"double", "write double precision"},
     {"float", "write double precision"},
+    {"uint64", "write bigint: it holds up to 9223372036854775807; a text holds more"},
+    {"uint32", "write bigint"},
+    {"uint16", "write int"},
+    {"uint8", "write int"},
+    {"uint", "write bigint"},
+    {"int64", "write bigint"},
+    {"long", "write bigint"},
+    {"int32", "write int"},
+    {"int16", "write int"},
+    {"number", "write bigint or double precision"},
     {"int2", "write int"},
     {"smallint", "write int"},
     {"tinyint", "write int"},
@@ -270,7 +280,8 @@ Result<Typed> TypeRules::Explicit(Typed value, const TypeSyntax& syntax, int64_t
   }
   if (!CanCast(from, type)) {
     std::string hint;
-    if (from == Type::kBool && IsNumber(type)) hint = "write CASE WHEN x THEN 1 ELSE 0 END";
+    if (from == Type::kBool && IsNumber(type))
+      hint = "write CASE WHEN x THEN 1 WHEN NOT x THEN 0 END";
     if (IsNumber(from) && type == Type::kBool) hint = "write x <> 0";
     return source_.At(
         location,

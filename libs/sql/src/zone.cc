@@ -257,6 +257,15 @@ Error UnknownZone(std::string_view name) {
   }
   if (names.empty()) return NotFound("this machine has no time zones; install tzdata");
   std::sort(names.begin(), names.end());
+  // GMT+8 means UTC-8 to some and UTC+8 to others, so no near name will do.
+  const bool distance = (name.starts_with("GMT") || name.starts_with("UTC")) && name.size() > 4 &&
+                        (name[3] == '+' || name[3] == '-');
+  if (distance) {
+    const std::string hours(name.substr(4));
+    return NotFound("unknown time zone " + Quoted(name) + "; for a day that begins " + hours +
+                    " hours before that of UTC (UTC+" + hours + ") write 'Etc/GMT-" + hours +
+                    "', for UTC-" + hours + " 'Etc/GMT+" + hours + "'");
+  }
   return NotFound("unknown time zone " + Quoted(name) + "; " +
                   DidYouMean(name, names, "write a name like 'Europe/Berlin'"));
 }

@@ -148,7 +148,7 @@ class CommandLine {
 
   void AddApply() {
     CLI::App* apply = ClusterVerbOf(
-        &app_, "apply", "Create the streams and pipelines of a SQL script.",
+        &app_, "apply", "Create and drop the streams and pipelines of a SQL script.",
         "  millrace apply flights.sql\n\n"
         "What is there already with the same definition stays as it is. A script with an error in\n"
         "its SQL creates nothing. A changed definition is a conflict (exit code 4); statements\n"
@@ -157,7 +157,7 @@ class CommandLine {
     apply->add_option("FILE", apply_.file, "SQL script; - is standard input")
         ->required()
         ->type_name("");
-    apply->add_flag("--yes", apply_.yes, "answer every question with yes (CREATE asks none)");
+    apply->add_flag("--yes", apply_.yes, "drop what the script drops, without a question");
   }
 
   void AddProduce() {

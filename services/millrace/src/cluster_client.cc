@@ -80,11 +80,12 @@ Result<std::vector<Out>> AllShown(Result<std::vector<In>> items) {
 
 }  // namespace
 
-Result<std::vector<cli::AppliedStatement>> ClusterClient::Apply(const std::string& sql) {
-  MILLRACE_ASSIGN(const std::vector<AppliedStatement> applied, client_.Apply(sql));
-  std::vector<cli::AppliedStatement> out;
-  for (const AppliedStatement& s : applied)
-    out.push_back({s.kind, {s.name_space, s.name}, s.created});
+Result<cli::ApplyReport> ClusterClient::Apply(const std::string& sql, bool may_drop) {
+  MILLRACE_ASSIGN(const ApplyReport applied, client_.Apply(sql, may_drop));
+  cli::ApplyReport out;
+  out.needs_consent = applied.needs_consent;
+  for (const AppliedStatement& s : applied.statements)
+    out.statements.push_back({s.kind, {s.name_space, s.name}, s.outcome});
   return out;
 }
 

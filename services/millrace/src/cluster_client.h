@@ -12,7 +12,7 @@ class ClusterClient : public cli::Cluster {
  public:
   explicit ClusterClient(const std::string& server) : client_(server) {}
 
-  Result<std::vector<cli::AppliedStatement>> Apply(const std::string& sql) override;
+  Result<cli::ApplyReport> Apply(const std::string& sql, bool may_drop) override;
   Result<std::vector<cli::StreamDescription>> ListStreams() override;
   Result<cli::StreamDescription> DescribeStream(const cli::QualifiedName& name) override;
   Result<std::vector<cli::ProducerDescription>> ListProducers(

@@ -217,6 +217,9 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
   wiring.control = &driver.core(kControlCore);
   for (int i = 0; i < shard_cores; ++i) wiring.shards.push_back(&driver.core(kFirstShardCore + i));
   wiring.on_stream = [&gateway](const StreamSpec& stream) { gateway.SetStream(stream); };
+  wiring.on_stream_dropped = [&gateway](const StreamSpec& stream) {
+    return gateway.RemoveStream(stream);
+  };
   service::CoordinatorRole coordinator(wiring.control, wiring);
   const Closing closing{front, driver};
 

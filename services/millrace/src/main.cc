@@ -26,9 +26,12 @@ bool DumbTerminal() {
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   const bool out_is_terminal = isatty(STDOUT_FILENO) != 0;
-  const millrace::cli::Console console{std::cout, std::cerr, out_is_terminal,
+  const millrace::cli::Console console{std::cout,
+                                       std::cerr,
+                                       out_is_terminal,
                                        isatty(STDERR_FILENO) != 0 && !DumbTerminal(),
-                                       out_is_terminal && !Set("NO_COLOR") && !DumbTerminal()};
+                                       out_is_terminal && !Set("NO_COLOR") && !DumbTerminal(),
+                                       isatty(STDIN_FILENO) != 0 ? &std::cin : nullptr};
   const millrace::Wiring wiring{
       [](const std::string& server) { return std::make_unique<millrace::ClusterClient>(server); },
       millrace::ClientSinks, millrace::RunDev};

@@ -71,15 +71,16 @@ class FakeCluster : public Cluster {
   std::vector<ShardDescription> shards;
   std::vector<ProducerDescription> producers;
   std::vector<AppliedStatement> applied;
+  bool drops = false;  ///< the script does, so it needs consent
   ServingTable table;
   Status answer;  ///< an error: of every call
   std::vector<std::string> calls;
   ServingQuery query;
 
-  Result<std::vector<AppliedStatement>> Apply(const std::string& sql) override {
-    calls.push_back("apply " + sql);
+  Result<ApplyReport> Apply(const std::string& sql, bool may_drop) override {
+    calls.push_back((may_drop ? "apply with drops " : "apply ") + sql);
     MILLRACE_TRY(answer);
-    return applied;
+    return ApplyReport{applied, drops && !may_drop};
   }
   Result<std::vector<StreamDescription>> ListStreams() override {
     MILLRACE_TRY(answer);

@@ -1,10 +1,9 @@
 #include "millrace/cli/commands.h"
 
-#include <catch2/catch.hpp>
-
 #include "cli_test_support.h"
 #include "millrace/base/version.h"
 #include "millrace/model/spec.h"
+#include "support/catch.h"
 
 namespace millrace::cli {
 namespace {
@@ -47,14 +46,48 @@ TEST_CASE("durations are told in their largest units") {
 TEST_CASE("apply says on standard output what came of each statement") {
   const test::TempDir dir;
   FakeCluster cluster;
-  cluster.applied = {{"stream", {"default", "flights"}, true},
-                     {"pipeline", {"air", "delays"}, false}};
+  cluster.applied = {{"stream", {"default", "flights"}, "created"},
+                     {"pipeline", {"air", "delays"}, "unchanged"}};
   Recorded recorded;
   const std::string file = test::WriteFile(dir.Sub("a.sql"), "CREATE TABLE ...");
   CHECK(RunApply(cluster, {file}, recorded.console) == kExitOk);
   CHECK(cluster.calls == std::vector<std::string>{"apply CREATE TABLE ..."});
   CHECK(recorded.out.str() == "created stream flights\nunchanged pipeline air.delays\n");
   CHECK(recorded.err.str().empty());
+}
+
+TEST_CASE("a script that drops something asks on a terminal, and elsewhere needs --yes") {
+  const test::TempDir dir;
+  const std::string file = test::WriteFile(dir.Sub("a.sql"), "DROP ...");
+  FakeCluster cluster;
+  cluster.drops = true;
+  cluster.applied = {{"pipeline", {"air", "delays"}, "dropped"},
+                     {"stream", {"default", "flights"}, "dropped"}};
+  Recorded recorded;
+  CHECK(RunApply(cluster, {file}, recorded.console) == kExitUsage);
+  CHECK(
+      recorded.Said("the script drops pipeline air.delays, stream flights with its events; to do "
+                    "that, add --yes"));
+  CHECK(cluster.calls == std::vector<std::string>{"apply DROP ..."});
+  CHECK(recorded.out.str().empty());
+
+  for (const char* answer : {"no\n", "\n", ""}) {
+    std::istringstream no(answer);
+    Console terminal{recorded.out, recorded.err};
+    terminal.answers = &no;
+    CHECK(RunApply(cluster, {file}, terminal) == kExitRuntime);
+    CHECK(recorded.Said("nothing was applied"));
+    CHECK(cluster.calls.back() == "apply DROP ...");
+  }
+  std::istringstream yes("y\n");
+  Console terminal{recorded.out, recorded.err};
+  terminal.answers = &yes;
+  CHECK(RunApply(cluster, {file}, terminal) == kExitOk);
+  CHECK(cluster.calls.back() == "apply with drops DROP ...");
+  CHECK(recorded.out.str() == "dropped pipeline air.delays\ndropped stream flights\n");
+  cluster.calls.clear();
+  CHECK(RunApply(cluster, {file, true}, recorded.console) == kExitOk);
+  CHECK(cluster.calls == std::vector<std::string>{"apply with drops DROP ..."});
 }
 
 TEST_CASE("an error in a script names the file; a changed definition is a conflict") {

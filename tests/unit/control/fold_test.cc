@@ -1,9 +1,8 @@
 #include "millrace/control/fold.h"
 
-#include <catch2/catch.hpp>
-
 #include "millrace/sql/plan_codec.h"
 #include "millrace/sql/planner.h"
+#include "support/catch.h"
 #include "support/two_shards_sql.h"
 
 namespace millrace::control {
@@ -16,7 +15,7 @@ struct Defined {
     CHECK(Apply(Claim{1, "a"}) == Verdict::kValid);
     CHECK(Apply(DefineStream{1, "stream", std::get<StreamSpec>(statements[0])}) == Verdict::kValid);
     pipeline = std::get<PipelineSpec>(statements[1]);
-    CHECK(Apply(Define{1, "view", pipeline, {Offset(0), Offset(5)}}) == Verdict::kValid);
+    CHECK(Apply(Define{1, "view", pipeline, {Offset(0), Offset(5)}, Offset(1)}) == Verdict::kValid);
     incarnation = *fold.Current("default", "r");
     shard = {incarnation, PartitionId(1)};
   }
@@ -63,13 +62,16 @@ TEST_CASE("the first claim of a number wins, and only the leader's records count
 TEST_CASE(
     "a definition counts once, and its name is free again after a drop under another incarnation") {
   Defined d;
-  CHECK(d.Apply(Define{1, "view", d.pipeline, {Offset(0), Offset(0)}}) == Verdict::kDuplicate);
-  CHECK(d.Apply(Define{1, "other", d.pipeline, {Offset(0), Offset(0)}}) == Verdict::kConflict);
-  CHECK(d.Apply(Define{1, "short", d.pipeline, {Offset(0)}}) == Verdict::kUnknown);
+  CHECK(d.Apply(Define{1, "view", d.pipeline, {Offset(0), Offset(0)}, Offset(1)}) ==
+        Verdict::kDuplicate);
+  CHECK(d.Apply(Define{1, "other", d.pipeline, {Offset(0), Offset(0)}, Offset(1)}) ==
+        Verdict::kConflict);
+  CHECK(d.Apply(Define{1, "short", d.pipeline, {Offset(0)}, Offset(1)}) == Verdict::kUnknown);
   CHECK(d.Apply(Drop{1, d.incarnation}) == Verdict::kValid);
   CHECK(d.Apply(Drop{1, d.incarnation}) == Verdict::kUnknown);
   CHECK(d.fold.shards().empty());
-  CHECK(d.Apply(Define{1, "again", d.pipeline, {Offset(7), Offset(7)}}) == Verdict::kValid);
+  CHECK(d.Apply(Define{1, "again", d.pipeline, {Offset(7), Offset(7)}, Offset(1)}) ==
+        Verdict::kValid);
   CHECK(*d.fold.Current("default", "r") != d.incarnation);
 }
 
@@ -92,10 +94,11 @@ TEST_CASE("a view that does not fit the columns of its stream does not count") {
   Defined d;
   PipelineSpec other = d.pipeline;
   other.name = "other";
-  CHECK(d.Apply(Define{1, "fits", other, {Offset(0), Offset(0)}}) == Verdict::kValid);
+  CHECK(d.Apply(Define{1, "fits", other, {Offset(0), Offset(0)}, Offset(1)}) == Verdict::kValid);
   other.name = "wrong";
   other.group_by.at(0).expr.index = GENERATE(0, 900);
-  CHECK(d.Apply(Define{1, "wrong", other, {Offset(0), Offset(0)}}) == Verdict::kUnreadable);
+  CHECK(d.Apply(Define{1, "wrong", other, {Offset(0), Offset(0)}, Offset(1)}) ==
+        Verdict::kUnreadable);
   CHECK(d.fold.Current("default", "wrong") == nullptr);
 }
 
@@ -110,6 +113,32 @@ TEST_CASE("a snapshot whose view does not fit the columns of its stream is damag
   CHECK(Fold::Decode(bytes)->Encode() == bytes);
   bytes.replace(bytes.find(good), good.size(), bad);
   CHECK(Fold::Decode(bytes).error().code == Code::kCorruption);
+}
+
+TEST_CASE("a stream is dropped when no view reads it, and its name and topic are free") {
+  Defined d;
+  const StreamSpec first = *d.fold.FindStream("default", "s");
+  const DropStream drop{1, "default", "s", first.generation, "7"};
+  CHECK(d.Apply(drop) == Verdict::kConflict);
+  CHECK(d.fold.ReadersOf("default", "s") == std::vector<std::string>{"r"});
+  CHECK(d.Apply(Drop{1, d.incarnation}) == Verdict::kValid);
+  CHECK(d.Apply(DropStream{0, "default", "s", first.generation, "7"}) == Verdict::kNotLeader);
+  CHECK(d.Apply(DropStream{1, "default", "s", Offset(99), "7"}) == Verdict::kUnknown);
+  CHECK(d.Apply(drop) == Verdict::kValid);
+  CHECK(d.Apply(drop) == Verdict::kUnknown);
+  CHECK(d.fold.FindStream("default", "s") == nullptr);
+  CHECK(d.fold.dropped_topics().at(first.generation).id == "7");
+
+  StreamSpec again = first;
+  CHECK(d.Apply(DefineStream{1, "again", again}) == Verdict::kValid);
+  CHECK(d.fold.FindStream("default", "s")->generation > first.generation);
+  // What was decided about the first stream does not touch the second.
+  CHECK(d.Apply(drop) == Verdict::kUnknown);
+  CHECK(d.Apply(Define{1, "late", d.pipeline, {Offset(3), Offset(4)}, first.generation}) ==
+        Verdict::kUnknown);
+  const std::string bytes = d.fold.Encode();
+  CHECK(Fold::Decode(bytes)->Encode() == bytes);
+  CHECK(Fold::Decode(bytes)->dropped_topics().at(first.generation).name == first.topic);
 }
 
 TEST_CASE("an epoch rises by one, and commits of any other epoch are skipped") {

@@ -1,12 +1,12 @@
 #include "millrace/control/snapshot.h"
 
-#include <catch2/catch.hpp>
 #include <random>
 
 #include "millrace/base/log.h"
 #include "millrace/control/control_log.h"
 #include "millrace/log/in_memory_log.h"
 #include "millrace/sql/planner.h"
+#include "support/catch.h"
 #include "support/test_executor.h"
 #include "support/trimmed_log.h"
 #include "support/two_shards_sql.h"
@@ -24,9 +24,10 @@ struct Logged {
     REQUIRE(executor.RunUntilDone(log.CreateTopic(topic)).ok());
     const auto statements = PlanScript(test::kTwoShardsSql).value();
     pipeline = std::get<PipelineSpec>(statements[1]);
+    stream_spec = std::get<StreamSpec>(statements[0]);
     Append(Claim{1, "a"});
     Append(DefineStream{1, "stream", std::get<StreamSpec>(statements[0])});
-    Append(Define{1, "view", pipeline, {Offset(0), Offset(5)}});
+    Append(Define{1, "view", pipeline, {Offset(0), Offset(5)}, Offset(1)});
     shard = {*fold.Current("default", "r"), PartitionId(1)};
     Append(Assign{1, shard, "a", Epoch(1)});
   }
@@ -68,6 +69,7 @@ struct Logged {
   InMemoryLog log;
   Fold fold;
   PipelineSpec pipeline;
+  StreamSpec stream_spec;
   ShardId shard;
 };
 
@@ -91,7 +93,11 @@ class RandomLog : public Logged {
       case 3: {
         PipelineSpec spec = pipeline;
         spec.name += std::to_string(random_() % 3);
-        Append(Define{n, std::to_string(random_() % 30), spec, {Offset(1), Offset(2)}});
+        const StreamSpec* stream = fold.FindStream("default", "s");
+        const Offset generation = stream == nullptr ? Offset(1) : stream->generation;
+        Append(Define{n, std::to_string(random_() % 30), spec, {Offset(1), Offset(2)}, generation});
+        if (stream == nullptr) Append(DefineStream{n, std::to_string(random_() % 30), stream_spec});
+        Append(DropStream{n, "default", "s", generation, "1"});
         break;
       }
       case 4: {

@@ -35,6 +35,7 @@ class ScriptedLog : public EventLog {
 
   Task<Status> CreateTopic(TopicSpec topic) override { return log_.CreateTopic(std::move(topic)); }
   Task<Result<std::vector<TopicSpec>>> ListTopics() override { return log_.ListTopics(); }
+  Task<Status> RemoveTopic(TopicSpec topic) override { return log_.RemoveTopic(std::move(topic)); }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
     const int number = static_cast<int>(append_sizes.size());
     append_sizes.push_back(entry.value.size());

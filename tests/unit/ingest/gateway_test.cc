@@ -1,8 +1,7 @@
-#include <catch2/catch.hpp>
-
 #include "fixture.h"
 #include "millrace/base/hash.h"
 #include "millrace/record/record_headers.h"
+#include "support/catch.h"
 
 namespace millrace::ingest {
 namespace {
@@ -353,15 +352,54 @@ TEST_CASE("a changed definition takes effect between blocks, and order stays") {
   CHECK(second->columns[3].Integer(0) == 9);
 }
 
-TEST_CASE("requests under way end though their stream is removed") {
+TEST_CASE("a stream that is dropped takes nothing more, and requests under way end") {
   Fixture f;
-  f.Add(Fixture::Stream());
+  StreamSpec stream = Fixture::Stream();
+  if (GENERATE(true, false)) stream.format = RecordFormat::kJson;
+  stream.generation = Offset(7);
+  f.Add(stream);
+  f.log.hold = true;
+  const auto with_the_log = f.Start(f.Request(Events(1)));
+  f.executor.RunFor(milliseconds(10));
+  // Not started, or in an open block.
+  const auto behind = f.Start(f.Request(Events(1), 1));
+  f.executor.RunFor(milliseconds(0));
+  StreamSpec other = stream;
+  other.generation = Offset(8);
+  f.gateway.RemoveStream(other);
+  CHECK(f.gateway.Streams().size() == 1);
+  f.gateway.RemoveStream(stream);
+  CHECK(f.gateway.Streams().empty());
+  f.executor.RunFor(milliseconds(10));
+  const size_t handed_over = f.log.append_sizes.size();
+  f.log.Release();
+  f.executor.RunFor(milliseconds(10));
+  CHECK(f.log.append_sizes.size() == handed_over);
+  REQUIRE(with_the_log->has_value());
+  CHECK((*with_the_log)->results[0].ok());
+  REQUIRE(behind->has_value());
+  const EventResult& late = (*behind)->results[0];
+  if (handed_over == 1) {
+    REQUIRE_FALSE(late.ok());
+    CHECK(late.error->reason == "UNKNOWN_STREAM");
+    CHECK_FALSE(late.error->retryable);
+  }
+  CHECK(f.Publish(f.Request(Events(1), 2)).error->reason == "UNKNOWN_STREAM");
+}
+
+TEST_CASE("events for a dropped stream never go to the stream that takes its name and topic") {
+  Fixture f;
+  StreamSpec stream = Fixture::Stream();
+  stream.generation = Offset(7);
+  f.Add(stream);
   const auto reply = f.Start(f.Request(Events(1)));
   f.executor.RunFor(milliseconds(1));
-  f.gateway.RemoveStream("default", "s");
+  stream.generation = Offset(9);
+  f.Add(stream);
   f.executor.RunFor(milliseconds(10));
   REQUIRE(reply->has_value());
-  CHECK((*reply)->results[0].ok());
+  CHECK((*reply)->results[0].error->reason == "UNKNOWN_STREAM");
+  CHECK(f.Records().empty());
 }
 
 TEST_CASE("events, bytes and durations are counted by stream and result") {

@@ -1,8 +1,7 @@
-#include <catch2/catch.hpp>
-
 #include <limits>
 
 #include "fixture.h"
+#include "support/catch.h"
 
 namespace millrace::ingest {
 namespace {
@@ -161,7 +160,7 @@ TEST_CASE("a request for an unknown stream is refused as a whole") {
   CHECK(Contains(reply.error->message, "`millrace stream list` shows what there is stream=other"));
   CHECK(reply.results.empty());
 
-  f.gateway.RemoveStream("default", "s");
+  f.gateway.RemoveStream(Fixture::Stream());
   CHECK(f.Publish(f.Request({Fixture::Json("a", 1)})).error->reason == "UNKNOWN_STREAM");
 }
 

@@ -1,7 +1,5 @@
 #include "millrace/runtime/housekeeping.h"
 
-#include <catch2/catch.hpp>
-
 #include "millrace/base/log.h"
 #include "millrace/checkpoint/manifest.h"
 #include "millrace/metrics/in_memory_metrics.h"
@@ -9,6 +7,7 @@
 #include "millrace/objectstore/in_memory_object_store.h"
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/sql/planner.h"
+#include "support/catch.h"
 #include "support/read_all.h"
 #include "support/test_executor.h"
 #include "support/two_shards_sql.h"
@@ -24,7 +23,7 @@ struct Cluster {
     const auto statements = PlanScript(test::kTwoShardsSql).value();
     Fold(control::Claim{1, "a"});
     Fold(control::DefineStream{1, "stream", std::get<StreamSpec>(statements[0])});
-    Fold(control::Define{1, "view", std::get<PipelineSpec>(statements[1]), {{}, {}}});
+    Fold(control::Define{1, "view", std::get<PipelineSpec>(statements[1]), {{}, {}}, Offset(1)});
     for (ShardId* shard : {&one, &other}) {
       *shard = {*fold.Current("default", "r"), PartitionId(shard == &one ? 0 : 1)};
       Fold(control::Assign{1, *shard, "a", Epoch(1)});

@@ -1,7 +1,7 @@
-#include <catch2/catch.hpp>
 #include <string>
 
 #include "sql_test_support.h"
+#include "support/catch.h"
 
 using namespace millrace;
 using namespace millrace::sql_test;
@@ -22,6 +22,16 @@ void Check(const std::string& sql, const Foreign& c) {
   CHECK(error.message.find(c.place + ": ") == 0);
   CHECK(error.message.find(c.what) != std::string::npos);
   CHECK(error.message.find("\nhint: " + c.hint) != std::string::npos);
+}
+
+/// Whatever the code and the place are.
+void CheckSays(const std::string& sql, const std::string& what, const std::string& hint) {
+  const Error error = ErrorOf(sql);
+  CAPTURE(error.message);
+  CHECK(error.message.find(what) != std::string::npos);
+  const size_t at = error.message.find("\nhint: ");
+  REQUIRE(at != std::string::npos);
+  CHECK(error.message.find(hint, at) != std::string::npos);
 }
 
 }  // namespace
@@ -99,4 +109,48 @@ TEST_CASE("a form is looked for in the statement that is wrong, and not in strin
         std::string::npos);
   CHECK(ErrorOf("CREATE TABEL y -- EMIT CHANGES\n WITH (a = 'EMIT CHANGES')")
             .message.find("EMIT is") == std::string::npos);
+}
+
+TEST_CASE("forms that other systems have say what to write, and never what has another value") {
+  CheckSays(
+      WithFrom("TABLE(CUMULATE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '1' HOUR))")
+          .Sql(),
+      "windows of this kind are not available yet", "windows are tumble(");
+  CheckSays(
+      WithFrom("TABLE(SESSION(TABLE s PARTITION BY k, DESCRIPTOR(ts), INTERVAL '5' MINUTE))").Sql(),
+      "windows of this kind are not available yet", "windows are tumble(");
+  CheckSays(WithGroup("window(ts, '10 minutes')").Sql(), "window() is not a function here",
+            "write FROM tumble(");
+  CheckSays(WithFrom("(SELECT * FROM s)").Sql(), "subqueries are not supported", "filter in WHERE");
+  CheckSays(WithFrom("tumble(s, ts, INTERVAL '1 day', offset => INTERVAL '6 hours')").Sql(),
+            "OFFSET is a word of SQL", "write \"offset\" => ");
+  CheckSays(WithFrom("tumble(s, ts AT TIME ZONE 'Asia/Shanghai', INTERVAL '1 day')").Sql(),
+            "takes no AT TIME ZONE", "timezone => 'Europe/Berlin'");
+  CheckSays(WithFrom("tumble(s, ts, INTERVAL '12 hours', timezone => 'Asia/Shanghai')").Sql(),
+            "whole days long", "distance from UTC as the offset");
+  CheckSays(WithFrom("tumble(s, ts, INTERVAL '1 day', timezone => 'GMT+8')").Sql(),
+            "unknown time zone \"GMT+8\"", "'Etc/GMT-8'");
+  CheckSays(WithSelect("window_time").Sql(), "unknown column \"window_time\"",
+            "the first moment behind it");
+  CheckSays(WithSelect("percentile_cont(0.95) WITHIN GROUP (ORDER BY v) AS p").Sql(),
+            "percentile_cont() is not available yet", "aggregates are count");
+  CheckSays(WithSelect("latest_by_offset(v) AS p").Sql(), "latest_by_offset() is not available yet",
+            "aggregates are count");
+}
+
+TEST_CASE("columns of other systems say what to write, and never what holds less") {
+  const std::string with = ") WITH (event_time = 't', watermark_delay = '1 s');";
+  CheckSays("CREATE TABLE s (t timestamptz, n BIGINT UNSIGNED" + with,
+            "UNSIGNED is not part of a type", "write bigint: it holds up to");
+  CheckSays("CREATE TABLE s (t timestamptz, n uint64" + with, "type \"uint64\" is not supported",
+            "write bigint: it holds up");
+  CheckSays("CREATE TABLE s (t timestamptz, user text" + with, "syntax error",
+            "\"user\" is a word of SQL");
+  CheckSays("CREATE TABLE s (t timestamptz PRIMARY KEY" + with, "no meaning for a stream",
+            "an event that is sent twice under its number counts once");
+  const auto marked = PlanScript(
+      "\xef\xbb\xbf"
+      "CREATE TABLE s (t timestamptz" +
+      with);
+  CHECK(marked.ok());
 }

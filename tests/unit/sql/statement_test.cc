@@ -1,7 +1,7 @@
-#include <catch2/catch.hpp>
 #include <string>
 
 #include "sql_test_support.h"
+#include "support/catch.h"
 
 using namespace millrace;
 using namespace millrace::sql_test;
@@ -222,4 +222,54 @@ TEST_CASE("two streams of a script never have one topic, however they name it") 
   const bool first_is_b = script.find("TABLE b") < script.find("TABLE a");
   CHECK(plans.error().message.find(first_is_b ? "belongs to \"default.b\""
                                               : "belongs to \"default.a\"") != std::string::npos);
+}
+
+TEST_CASE("a script drops streams and views by name, several in one statement") {
+  const auto plans =
+      PlanScript("DROP TABLE a, other.b; DROP MATERIALIZED VIEW IF EXISTS v RESTRICT;");
+  REQUIRE(plans.ok());
+  REQUIRE(plans->size() == 3);
+  CHECK(std::get<DropStatement>(plans->at(0)) == DropStatement{false, "default", "a", false});
+  CHECK(std::get<DropStatement>(plans->at(1)) == DropStatement{false, "other", "b", false});
+  CHECK(std::get<DropStatement>(plans->at(2)) == DropStatement{true, "default", "v", true});
+}
+
+TEST_CASE("what a script dropped is gone for the statements behind it") {
+  const std::string with =
+      "(t timestamptz) WITH (event_time = 't', watermark_delay = '1 s', partitions = 1);\n";
+  const std::string view =
+      "CREATE MATERIALIZED VIEW v AS SELECT window_start, window_end, count(*) AS n FROM tumble(s, "
+      "t, INTERVAL '1 s') GROUP BY window_start, window_end;\n";
+  const StreamSpec known = PlanStream("CREATE TABLE s " + with);
+  const auto lookup = [&](std::string_view, std::string_view name) {
+    return name == "s" ? &known : nullptr;
+  };
+  CHECK(PlanScript(view, lookup).ok());
+  CHECK_FALSE(PlanScript("DROP TABLE s;" + view, lookup).ok());
+  CHECK(PlanScript("DROP TABLE s; CREATE TABLE s " + with + view, lookup).ok());
+  CHECK(PlanScript("CREATE TABLE s " + with + "DROP TABLE s; CREATE TABLE s " + with + view).ok());
+  // The topic is free too.
+  CHECK(PlanScript("CREATE TABLE s " + with +
+                   "DROP TABLE s; CREATE TABLE x (t timestamptz) WITH "
+                   "(event_time = 't', watermark_delay = '1 s', topic = 'default.s');")
+            .ok());
+}
+
+TEST_CASE("runs of operators that would cost the parser minutes are refused") {
+  const std::string head = "CREATE TABLE s (t timestamptz) ";
+  std::string nested;
+  std::string beside;
+  for (int i = 0; i < 15'000; ++i) {
+    nested += "/*";
+    beside += "/**/";
+  }
+  CHECK(PlanScript(head + nested).error().message.find("more than 64 comments") !=
+        std::string::npos);
+  CHECK(PlanScript(head + beside).error().message.find("more than 64 comments") !=
+        std::string::npos);
+  CHECK(PlanScript(head + std::string(60'000, '+')).error().message.find("more than 64 signs +") !=
+        std::string::npos);
+  const std::string banner =
+      "/*" + std::string(200, '*') + "*/ /* a /* b */ c */ --" + std::string(200, '=') + "\n";
+  CHECK(PlanScript(banner + head + "WITH (event_time = 't', watermark_delay = '1 s')").ok());
 }

@@ -26,7 +26,13 @@ struct QualifiedName {
 struct AppliedStatement {
   std::string kind;  ///< "stream" or "pipeline"
   QualifiedName name;
-  bool created = false;  ///< false: the same definition was there already
+  std::string outcome;  ///< "created", "unchanged", "dropped", "absent"
+};
+
+struct ApplyReport {
+  std::vector<AppliedStatement> statements;
+  /// Nothing was applied: the script drops `statements`, and may_drop was not given.
+  bool needs_consent = false;
 };
 
 struct ColumnDescription {
@@ -100,7 +106,7 @@ class Cluster {
  public:
   virtual ~Cluster() = default;
 
-  virtual Result<std::vector<AppliedStatement>> Apply(const std::string& sql) = 0;
+  virtual Result<ApplyReport> Apply(const std::string& sql, bool may_drop) = 0;
   virtual Result<std::vector<StreamDescription>> ListStreams() = 0;
   virtual Result<StreamDescription> DescribeStream(const QualifiedName& name) = 0;
   /// Producers of the stream whose ids begin with `id_prefix`, as far as the pipelines that read it

@@ -16,7 +16,7 @@ namespace millrace::cli {
 
 struct ApplyOptions {
   std::string file;  ///< "-": standard input
-  bool yes = false;  ///< no statement of today asks a question
+  bool yes = false;  ///< drop what the script drops, without a question
 };
 int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& console);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <istream>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -29,7 +30,8 @@ struct Console {
   std::ostream& err;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
-  bool color = false;  ///< of `out`: a terminal without NO_COLOR
+  bool color = false;               ///< of `out`: a terminal without NO_COLOR
+  std::istream* answers = nullptr;  ///< standard input, if somebody sits there to answer
 
   /// "millrace: <text>" on `err`.
   void Note(std::string_view text) const;
@@ -37,6 +39,8 @@ struct Console {
   int Fail(const Error& error) const;
   /// The same with kExitUsage.
   int FailUsage(std::string_view message) const;
+  /// Asks on `err` and reads a line of `answers`: y or yes. False without somebody to answer.
+  bool Confirm(std::string_view question) const;
   /// kExitOk, or kExitRuntime and a message where not all data could be written.
   int Finish() const;
 };

@@ -18,7 +18,13 @@ struct AppliedStatement {
   std::string kind;  ///< "stream" or "pipeline"
   std::string name_space;
   std::string name;
-  bool created = false;  ///< false: the same definition was there already
+  std::string outcome;  ///< "created", "unchanged", "dropped", "absent"
+};
+
+struct ApplyReport {
+  std::vector<AppliedStatement> statements;
+  /// Nothing was applied: the script drops `statements`, and may_drop was not given.
+  bool needs_consent = false;
 };
 
 struct ColumnDescription {
@@ -116,7 +122,7 @@ class OperationsClient {
                             std::chrono::milliseconds timeout = std::chrono::seconds(60));
   ~OperationsClient();
 
-  Result<std::vector<AppliedStatement>> Apply(const std::string& sql);
+  Result<ApplyReport> Apply(const std::string& sql, bool may_drop = false);
   Result<std::vector<StreamDescription>> ListStreams(const std::string& name_space = {});
   Result<StreamDescription> DescribeStream(const std::string& name_space, const std::string& name);
   /// Producers whose ids begin with `id_prefix`, as the shards of the stream remember them, at most

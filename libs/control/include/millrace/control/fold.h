@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "millrace/control/records.h"
+#include "millrace/log/log.h"
 
 namespace millrace::control {
 
@@ -72,8 +73,9 @@ std::string_view VerdictName(Verdict verdict);
 ///   Claim{n}               n = current + 1
 ///   DefineStream           n is current, the request id is new, name and topic are free
 ///   Define                 n is current, the request id is new, the name is free, the plan fits
-///                          the columns of its stream
+///                          the columns of its stream, which has the generation named
 ///   Drop{n}                n is current, the incarnation stands
+///   DropStream{n}          n is current, the stream of this generation stands, no view reads it
 ///   Assign{n, epoch}       n is current, epoch = epoch[shard] + 1
 ///   Skip{n, epoch}         as Assign, with one number for each output
 ///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below it
@@ -96,12 +98,18 @@ class Fold {
   const std::map<std::pair<std::string, std::string>, StreamSpec>& streams() const {
     return streams_;
   }
+  /// Topics of dropped streams, by generation: the leader removes each by its id. One whose stream
+  /// was dropped long ago stays here, and removing it again does nothing.
+  const std::map<Offset, TopicSpec>& dropped_topics() const { return dropped_topics_; }
   const std::map<Incarnation, PipelineState>& pipelines() const { return pipelines_; }
   const std::map<ShardId, ShardState>& shards() const { return shards_; }
 
   const StreamSpec* FindStream(const std::string& name_space, const std::string& name) const;
   /// The stream that has the topic: a topic belongs to one, or nullptr.
   const StreamSpec* StreamOfTopic(const std::string& topic) const;
+  /// The standing views that read a stream, by name.
+  std::vector<std::string> ReadersOf(const std::string& name_space,
+                                     const std::string& stream) const;
   /// The incarnation that has the name now, or nullptr.
   const Incarnation* Current(const std::string& name_space, const std::string& name) const;
 
@@ -114,6 +122,7 @@ class Fold {
   Verdict Check(const DefineStream& r) const;
   Verdict Check(const Define& r) const;
   Verdict Check(const Drop& r) const;
+  Verdict Check(const DropStream& r) const;
   Verdict Check(const Assign& r) const;
   Verdict Check(const Skip& r) const;
   Verdict Check(const Commit& r) const;
@@ -122,6 +131,7 @@ class Fold {
   void Take(Offset offset, Micros at, const DefineStream& r);
   void Take(Offset offset, Micros at, const Define& r);
   void Take(Offset offset, Micros at, const Drop& r);
+  void Take(Offset offset, Micros at, const DropStream& r);
   void Take(Offset offset, Micros at, const Assign& r);
   void Take(Offset offset, Micros at, const Skip& r);
   void Take(Offset offset, Micros at, const Commit& r);
@@ -133,6 +143,7 @@ class Fold {
   std::string leader_;
   std::set<std::string> request_ids_;
   std::map<std::pair<std::string, std::string>, StreamSpec> streams_;
+  std::map<Offset, TopicSpec> dropped_topics_;
   std::map<Incarnation, PipelineState> pipelines_;
   std::map<std::pair<std::string, std::string>, Incarnation> names_;
   std::map<ShardId, ShardState> shards_;

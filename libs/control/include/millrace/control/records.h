@@ -32,10 +32,20 @@ struct Define {
   std::string request_id;
   PipelineSpec spec;
   std::vector<Offset> start_offsets;
+  /// Of the stream whose offsets these are: another of its name may have taken its place.
+  Offset stream_generation;
 };
 struct Drop {
   int64_t n = 0;
   Incarnation incarnation;
+};
+/// The stream goes; the leader then removes its topic, the one that had this id.
+struct DropStream {
+  int64_t n = 0;
+  std::string name_space = "default";
+  std::string name;
+  Offset generation;
+  std::string topic_id;
 };
 struct Assign {
   int64_t n = 0;
@@ -75,7 +85,8 @@ struct Snapshot {
   std::string state;  ///< this piece of the fold's bytes
 };
 
-using Record = std::variant<Claim, DefineStream, Define, Drop, Assign, Skip, Commit, Snapshot>;
+using Record =
+    std::variant<Claim, DefineStream, Define, Drop, DropStream, Assign, Skip, Commit, Snapshot>;
 
 /// The value of a control record (proto/millrace/control/v1).
 std::string Encode(const Record& record);

@@ -58,8 +58,10 @@ class Gateway {
   /// Makes the stream known, or changes its definition; what is packed so far goes out under the
   /// old one. Its topic must exist.
   void SetStream(StreamSpec stream);
-  /// Later requests get UNKNOWN_STREAM; requests under way end as they would have.
-  void RemoveStream(const std::string& name_space, const std::string& name);
+  /// The stream of this generation is gone: nothing that is not with the log yet is appended any
+  /// more. Requests under way end, their events without an append as UNKNOWN_STREAM, like later
+  /// requests. Nothing happens to a later stream of the name.
+  void RemoveStream(const StreamSpec& stream);
   std::vector<StreamSpec> Streams() const;
 
   /// The order of calls is that in which they first run: a refusal of the whole request, or its

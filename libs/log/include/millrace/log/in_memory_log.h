@@ -19,6 +19,7 @@ class InMemoryLog : public EventLog {
 
   Task<Status> CreateTopic(TopicSpec topic) override;
   Task<Result<std::vector<TopicSpec>>> ListTopics() override;
+  Task<Status> RemoveTopic(TopicSpec topic) override;
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
   Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
                                             size_t max_bytes,

@@ -61,6 +61,8 @@ struct LogRecord {
 struct TopicSpec {
   std::string name;
   int32_t partitions = 1;
+  /// Given by the log, which never gives one twice: it tells a topic from a later one of its name.
+  std::string id{};
 };
 
 /// Offsets [start, end) are there to read.
@@ -78,9 +80,14 @@ class EventLog {
  public:
   virtual ~EventLog() = default;
 
-  /// Idempotent. kConflict: the topic exists with other partitions.
+  /// Idempotent; `id` means nothing here. kConflict: the topic exists with other partitions.
   virtual Task<Status> CreateTopic(TopicSpec topic) = 0;
   virtual Task<Result<std::vector<TopicSpec>>> ListTopics() = 0;
+  /// Removes the topic of this name and id with all of its records. Does nothing if the name is
+  /// free or belongs to a topic of another id. Afterwards the name is free, and calls that were
+  /// made for this topic and still run end as calls for an unknown topic do: none of them touches
+  /// a later topic of the name. kUnavailable: the outcome is unknown.
+  virtual Task<Status> RemoveTopic(TopicSpec topic) = 0;
 
   /// Done when the record is durable; gives its offset. There are three errors.
   /// kInvalidArgument: the record is larger than the log takes, and nothing else; it is final.

@@ -40,6 +40,7 @@ class EmbeddedLog : public EventLog {
 
   Task<Status> CreateTopic(TopicSpec topic) override;
   Task<Result<std::vector<TopicSpec>>> ListTopics() override;
+  Task<Status> RemoveTopic(TopicSpec topic) override;
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
   Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
                                             size_t max_bytes,

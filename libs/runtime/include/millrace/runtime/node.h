@@ -10,7 +10,9 @@
 #include "millrace/control/control_log.h"
 #include "millrace/runtime/housekeeping.h"
 #include "millrace/runtime/operations.h"
+#include "millrace/runtime/turns.h"
 #include "millrace/runtime/worker.h"
+#include "millrace/sql/planner.h"
 
 namespace millrace::runtime {
 
@@ -32,6 +34,8 @@ class Node : public Operations, public control::ControlClient {
     std::vector<Executor*> shards;  ///< for ExecutorOf to choose from
     std::function<void(const StreamSpec&)>
         on_stream;  ///< called on `control` for every stream, at least once
+    /// Ends when no gateway of this process appends to the stream any more.
+    std::function<Task<>(StreamSpec)> on_stream_dropped;
   };
 
   explicit Node(Wiring wiring);
@@ -43,7 +47,7 @@ class Node : public Operations, public control::ControlClient {
   /// Cuts every shard and stops. On the control executor.
   Task<> Drain();
 
-  Task<Result<std::vector<AppliedStatement>>> Apply(std::string sql) override;
+  Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) override;
   Task<Result<std::vector<StreamInfo>>> ListStreams() override;
   Task<Result<std::vector<ProducerInfo>>> ListProducers(std::string name_space, std::string stream,
                                                         Principal principal,
@@ -64,7 +68,7 @@ class Node : public Operations, public control::ControlClient {
   Task<Result<control::ShardState>> ReadShard(ShardId shard) override;
 
  private:
-  /// Tables to define or a drop to finish, after a try that failed.
+  /// Tables to define or a drop to finish, after a try that failed, by what it is about.
   struct PutOff {
     Executor::Duration until{0};
     Executor::Duration delay{0};
@@ -72,22 +76,30 @@ class Node : public Operations, public control::ControlClient {
 
   Task<Result<Committed>> WriteCommitHere(control::Commit commit);
   Task<Result<control::ShardState>> ReadShardHere(ShardId shard);
+  Task<Result<AppliedStatement>> ApplyStatement(Statement statement);
   Task<Result<AppliedStatement>> ApplyStream(StreamSpec spec);
   Task<Result<AppliedStatement>> ApplyPipeline(PipelineSpec spec);
+  Task<Result<AppliedStatement>> ApplyDrop(DropStatement drop);
+  Task<Status> DropStream(std::string name_space, std::string name);
   Task<Result<std::vector<Offset>>> StartOffsets(PipelineSpec spec, StreamSpec stream);
   Task<Status> WriteValid(control::Record record, std::string what);
   Task<> ReconcileLoop();
   Task<> MetricsLoop();
   Task<Status> Reconcile();
-  bool IsPutOff(const Incarnation& incarnation) const;
-  /// How troubles_ calls the tables of a pipeline.
+  Task<Status> AnnounceStreams();
+  Task<Status> Announce(StreamSpec stream);
+  Task<> RemoveDroppedTopics();
+  Task<> DisownLost();
+  /// How put_off_ and troubles_ call the tables of a pipeline.
   static std::string TablesOf(const Incarnation& incarnation);
-  void NoteTry(const Incarnation& incarnation, const Status& status, const std::string& advice);
+  bool IsPutOff(const std::string& what) const;
+  void NoteTry(const std::string& what, const Status& status, const std::string& advice);
   Executor::Duration UntilNextTry() const;
   void SnapshotIfDue();
   Task<> WriteSnapshot();
   Task<Status> DefineServing(Incarnation incarnation);
   Task<Status> FinishDrop(Incarnation incarnation);
+  Task<Status> FinishStreamDrop(Offset generation);
   Task<Result<int64_t>> LastFileSeq(ShardId shard);
   Task<Status> AssignUnowned(control::Assign assign);
   std::string RequestId();
@@ -103,10 +115,14 @@ class Node : public Operations, public control::ControlClient {
   std::map<ShardId, Owned> owned_;
   int64_t reconciled_ = -1;  ///< ControlLog::ownership_changes() that were seen to
   std::set<Incarnation> served_;
-  std::set<Incarnation> dropped_;  ///< whose drop is finished
-  std::map<Incarnation, PutOff> put_off_;
+  std::set<Incarnation> dropped_;    ///< whose drop is finished
+  std::set<Offset> removed_topics_;  ///< of dropped streams, by generation
+  std::map<std::string, PutOff> put_off_;
   Troubles troubles_{"coordinator"};
-  std::set<std::pair<std::string, std::string>> announced_;
+  std::map<Offset, StreamSpec> announced_;  ///< streams that gateways were told of, by generation
+  /// A table and its views are made and dropped in turn, so is a topic: a step that was decided
+  /// before a drop must not take effect after it.
+  Turns turns_;
   bool following_ = false;
   bool snapshotting_ = false;
   Executor::Duration snapshot_not_before_{0};

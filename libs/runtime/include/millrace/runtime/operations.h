@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/base/result.h"
@@ -14,11 +15,38 @@
 
 namespace millrace::runtime {
 
+enum class Outcome {
+  kCreated,
+  kUnchanged,  ///< the same definition was there already
+  kDropped,
+  kAbsent,  ///< DROP ... IF EXISTS of what does not exist
+};
+/// "created", "unchanged", "dropped", "absent". Here, because rpc takes this header alone.
+inline std::string_view OutcomeName(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kCreated:
+      return "created";
+    case Outcome::kUnchanged:
+      return "unchanged";
+    case Outcome::kDropped:
+      return "dropped";
+    case Outcome::kAbsent:
+      return "absent";
+  }
+  return "unchanged";
+}
+
 struct AppliedStatement {
   std::string kind;  ///< "stream" or "pipeline"
   std::string name_space;
   std::string name;
-  bool created = false;  ///< false: the same definition was there already
+  Outcome outcome = Outcome::kUnchanged;
+};
+
+struct ApplyReport {
+  std::vector<AppliedStatement> statements;
+  /// Nothing was applied: the script drops `statements`, and the caller did not say that it may.
+  bool needs_consent = false;
 };
 
 struct StreamInfo {
@@ -76,10 +104,12 @@ class Operations {
 
   virtual ~Operations() = default;
 
-  /// Plans and applies a script, statement by statement; stops at the first error. A changed
-  /// definition, and SQL that is not available yet: kConflict. Other SQL errors: kInvalidArgument,
-  /// and nothing was applied.
-  virtual Task<Result<std::vector<AppliedStatement>>> Apply(std::string sql) = 0;
+  /// Plans and applies a script, statement by statement; stops at the first error. A script that
+  /// drops what exists is applied only with `may_drop`. A changed definition, SQL that is not
+  /// available yet, and a DROP of a stream that a view reads: kConflict. A DROP of what does not
+  /// exist: kNotFound. Other SQL errors: kInvalidArgument. After an error about SQL or a DROP
+  /// nothing was applied.
+  virtual Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) = 0;
   virtual Task<Result<std::vector<StreamInfo>>> ListStreams() = 0;
   /// Most that ListProducers gives.
   static constexpr size_t kMostProducers = 100;

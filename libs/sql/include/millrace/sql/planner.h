@@ -11,8 +11,19 @@
 
 namespace millrace {
 
-/// What one statement of a script defines.
-using Statement = std::variant<StreamSpec, PipelineSpec>;
+/// A name that goes. Whether it is there, and whether a view still reads it, is for whoever applies
+/// the script.
+struct DropStatement {
+  bool view = false;  ///< else a stream
+  std::string name_space = "default";
+  std::string name;
+  bool if_exists = false;
+
+  friend bool operator==(const DropStatement&, const DropStatement&) = default;
+};
+
+/// What one statement of a script defines or drops. A DROP of several names is several statements.
+using Statement = std::variant<StreamSpec, PipelineSpec, DropStatement>;
 
 /// The stream of this namespace and name, or nullptr. The pointer is used during the call of
 /// PlanScript only.
@@ -33,9 +44,9 @@ struct PlannerOptions {
 /// keeps it inside 8 MiB of stack.
 inline constexpr size_t kMaxScriptBytes = 64 * 1024;
 
-/// Plans a script of CREATE TABLE and CREATE MATERIALIZED VIEW statements (docs/sql.md), in order.
-/// A view may name a stream of an earlier statement, or one that `streams` gives; the script's
-/// wins.
+/// Plans a script of CREATE TABLE, CREATE MATERIALIZED VIEW and DROP statements (docs/sql.md), in
+/// order. A view may name a stream of an earlier statement, or one that `streams` gives; the
+/// script's wins, and one that the script drops is not there any more.
 ///
 /// Reads no clock and no environment; of the outside only the zone files of the system, for views
 /// with a `timezone`, and copies what they say into the plan.

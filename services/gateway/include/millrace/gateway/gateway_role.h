@@ -14,10 +14,21 @@ class GatewayRole {
   void SetStream(const StreamSpec& stream) {
     executor_->Post([this, stream] { gateway_.SetStream(stream); });
   }
+  /// Ends when nothing of the stream is appended any more. On any executor.
+  Task<> RemoveStream(StreamSpec stream) {
+    auto work = Remove(&gateway_, std::move(stream));
+    const bool removed = co_await RunOn(*executor_, std::move(work));
+    static_cast<void>(removed);
+  }
   Executor* executor() { return executor_; }
   ingest::Gateway* gateway() { return &gateway_; }
 
  private:
+  static Task<bool> Remove(ingest::Gateway* gateway, StreamSpec stream) {
+    gateway->RemoveStream(stream);
+    co_return true;
+  }
+
   Executor* executor_;
   ingest::Gateway gateway_;
 };

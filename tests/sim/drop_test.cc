@@ -1,0 +1,155 @@
+#include <algorithm>
+
+#include "millrace/base/crash_point.h"
+#include "sim/scenario.h"
+
+namespace millrace::sim {
+namespace {
+
+constexpr const char* kDropAndMake = "DROP MATERIALIZED VIEW r; DROP TABLE s;";
+
+std::string Sql(const char* format) {
+  std::string sql = kSql;
+  sql.replace(sql.find("%s"), 2, format);
+  return sql;
+}
+
+Result<runtime::ApplyReport> Apply(Scenario* s, const std::string& sql, bool may_drop = true) {
+  auto applied = s->cluster.Call(s->cluster.node().Apply(sql, may_drop), seconds(60));
+  if (!applied) return Unavailable("the node died");
+  return *applied;
+}
+
+std::vector<std::string> Topics(Scenario* s) {
+  std::vector<std::string> names;
+  const auto topics = s->cluster.Outside(s->cluster.log.ListTopics()).value();
+  for (const TopicSpec& topic : topics) names.push_back(topic.name);
+  return names;
+}
+
+bool HasView(Scenario* s) {
+  const ServingQuery query{"default", "r", Output::kResults, {}, {}, {}, false};
+  return s->cluster.Outside(s->cluster.serving.Open(query)).ok();
+}
+
+/// Dies at the named point, once.
+std::string die_at;
+void DieThere(std::string_view name) {
+  if (name != die_at) return;
+  die_at.clear();
+  throw SimCrash{std::string(name)};
+}
+
+}  // namespace
+
+TEST_CASE("a stream that a view reads is not dropped, and the error names the view") {
+  Scenario s;
+  const auto refused = Apply(&s, "DROP TABLE s;");
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Code::kConflict);
+  CHECK(refused.error().message.find("stream=s views=r") != std::string::npos);
+  CHECK(Apply(&s, "DROP TABLE r;").error().message.find("write DROP MATERIALIZED VIEW") !=
+        std::string::npos);
+  CHECK(Apply(&s, "DROP MATERIALIZED VIEW s;").error().message.find("write DROP TABLE") !=
+        std::string::npos);
+  CHECK(Apply(&s, "DROP TABLE t;").error().code == Code::kNotFound);
+  // Nothing of a script is applied that cannot be applied whole.
+  CHECK(Apply(&s, "DROP MATERIALIZED VIEW r; DROP TABLE t;").error().code == Code::kNotFound);
+  CHECK(HasView(&s));
+  const auto absent = Apply(&s, "DROP TABLE IF EXISTS t; DROP MATERIALIZED VIEW IF EXISTS t;");
+  REQUIRE(absent.ok());
+  CHECK(absent->statements.at(0).outcome == runtime::Outcome::kAbsent);
+  CHECK(absent->statements.at(1).outcome == runtime::Outcome::kAbsent);
+}
+
+TEST_CASE("a script that drops something is applied only by who says that it may") {
+  Scenario s;
+  const auto asked = Apply(&s, kDropAndMake + Sql("json"), false);
+  REQUIRE(asked.ok());
+  CHECK(asked->needs_consent);
+  REQUIRE(asked->statements.size() == 2);
+  CHECK(asked->statements[1].name == "s");
+  CHECK(HasView(&s));
+  CHECK_FALSE(Apply(&s, "DROP TABLE IF EXISTS other;", false)->needs_consent);
+}
+
+TEST_CASE("a dropped stream takes its topic along, and one of its name begins with nothing") {
+  const char* format = GENERATE("arrow", "json");
+  Scenario s(format);
+  s.Send(10);
+  const StreamSpec old = s.stream;
+  REQUIRE(Apply(&s, kDropAndMake).ok());
+  CHECK(Topics(&s) == std::vector<std::string>{std::string(control::kControlTopic)});
+  CHECK(s.cluster.gateway().Streams().empty());
+  CHECK_FALSE(HasView(&s));
+  const auto again = Apply(&s, Sql(format));
+  REQUIRE(again.ok());
+  CHECK(again->statements[0].outcome == runtime::Outcome::kCreated);
+  s.stream = s.cluster.StreamNow("s");
+  CHECK(s.stream.generation > old.generation);
+  s.incarnation =
+      s.cluster.Call(s.cluster.node().ListPipelines(), seconds(60))->value().at(0).incarnation;
+  s.Send(5);
+  s.Finish();
+  CHECK(s.Counted() == 5);
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a crash anywhere in a drop loses nothing but what is dropped") {
+  const std::string point =
+      GENERATE("stream.drop.recorded", "stream.drop.topic_removed", "", "faults");
+  Scenario s("arrow");
+  s.Send(5);
+  die_at = point;
+  InstallCrashPointHandler(DieThere);
+  if (point == "faults") s.cluster.faults = Faults{milliseconds(20), 0.2, 0.2};
+  // As somebody would who sees the call fail: again, until it is done.
+  for (int tries = 0;; ++tries) {
+    REQUIRE(tries < 100);
+    const auto dropped =
+        Apply(&s, "DROP MATERIALIZED VIEW IF EXISTS r; DROP TABLE IF EXISTS s; " + Sql("arrow"));
+    if (dropped.ok()) break;
+    if (s.cluster.node_alive()) continue;
+    s.cluster.KillNode();
+    s.cluster.StartNode();
+  }
+  InstallCrashPointHandler(nullptr);
+  s.cluster.faults = Faults();
+  if (!point.empty() && point != "faults") CHECK(die_at.empty());
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  s.stream = s.cluster.StreamNow("s");
+  s.Send(7);
+  s.incarnation =
+      s.cluster.Call(s.cluster.node().ListPipelines(), seconds(60))->value().at(0).incarnation;
+  s.Finish();
+  CHECK(s.Counted() == 7);
+  CHECK(s.Different() == "");
+  CHECK(Topics(&s).size() == 2);
+}
+
+TEST_CASE("a view that is dropped while its tables are made does not come back") {
+  Scenario s;
+  REQUIRE(Apply(&s, "DROP MATERIALIZED VIEW r;").ok());
+  CHECK_FALSE(HasView(&s));
+  s.cluster.faulty_serving().HoldDefines(true);
+  const int begun = s.cluster.faulty_serving().defines_begun();
+  s.cluster.process().Spawn([](runtime::Node* node) -> Task<void> {
+    const auto applied = co_await node->Apply(Sql("json"), false);
+    applied.Ignore("the view may be gone before its tables are there");
+  }(&s.cluster.node()));
+  s.world.RunUntil([&] { return s.cluster.faulty_serving().defines_begun() > begun; }, seconds(10));
+  bool dropped = false;
+  s.cluster.process().Spawn([](runtime::Node* node, bool* done) -> Task<void> {
+    const Status status = co_await node->DropPipeline("default", "r");
+    *done = status.ok();
+  }(&s.cluster.node(), &dropped));
+  s.Sleep(seconds(2));
+  s.cluster.faulty_serving().HoldDefines(false);
+  s.world.RunUntil([&] { return dropped; }, seconds(60));
+  s.Sleep(seconds(2));
+  CHECK(dropped);
+  CHECK_FALSE(HasView(&s));
+}
+
+}  // namespace millrace::sim
