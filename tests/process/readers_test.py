@@ -42,16 +42,19 @@ FROM tumble({name}_events, at, INTERVAL '1 hour') GROUP BY shop, window_start, w
         lines = ''.join(EVENT % (at, json.dumps(shop), n) for at, shop, n in events)
         self.dev.command('produce', f'{name}_events', '--input', self.file(f'{name}.jsonl', lines), *args)
 
-    def wait(self, name):
+    def wait(self, name, rows):
+        """Until every row is in a file: files come a moment after the table, metrics after both."""
         self.dev.command('results', name, '--wait')
-        cluster.wait_until('no row is owed to a sink', lambda: cluster.owed(self.dev) == 0)
+        pattern = files_of(self.dev, name)
+        cluster.wait_until('every row is in a file', lambda: rows == sum(
+            pyarrow.parquet.read_metadata(path).num_rows for path in glob.glob(pattern)))
 
     def test_a_column_of_any_name_is_read_as_it_is(self):
         quoted = [name.replace('"', '""') for name in NAMES]
         self.view('awkward', ', '.join(f'sum(n) + {i} AS "{q}"' for i, q in enumerate(quoted)))
         self.send('awkward', [('2001-01-01T00:30:00Z', 'north', 100), ('2001-01-02T00:30:00Z', 'south', 1000),
                               ('2001-01-02T01:30:00Z', None, -1000)], '--end')
-        self.wait('awkward')
+        self.wait('awkward', 3)
         pattern = files_of(self.dev, 'awkward')
         folder = os.path.dirname(os.path.dirname(pattern))
         want = sorted([n + i for i in range(len(NAMES))] for n in (100, 1000, -1000))
@@ -98,11 +101,11 @@ FROM tumble(dated, at, INTERVAL '1 day') GROUP BY window_date, window_start, win
     def test_a_view_that_was_dropped_and_created_again_has_files_of_its_own(self):
         self.view('again', 'sum(n) AS n')
         self.send('again', [('2001-01-01T00:30:00Z', 'north', 1), ('2001-01-02T00:30:00Z', 'south', 2)], '--end')
-        self.wait('again')
+        self.wait('again', 2)
         first = files_of(self.dev, 'again')
         self.dev.command('pipeline', 'drop', 'again')
         self.view('again', 'sum(n) AS n', " WITH (allowed_lateness = '1 second')")
-        self.wait('again')
+        self.wait('again', 2)
         second = files_of(self.dev, 'again')
         self.assertNotEqual(first, second)
         for pattern in (first, second):
@@ -113,7 +116,7 @@ FROM tumble(dated, at, INTERVAL '1 day') GROUP BY window_date, window_start, win
         self.view('days', 'sum(n) AS n')
         events = [(f'2001-{month:02}-{day:02}T12:00:00Z', f'shop {day}', day) for month in (1, 2) for day in range(1, 28)]
         self.send('days', events, '--end')
-        self.wait('days')
+        self.wait('days', len(events))
         pattern = files_of(self.dev, 'days')
         sql = f"SELECT window_date::text, count(*), sum(n) FROM '{pattern}' GROUP BY 1 ORDER BY 1"
         self.assertEqual(duckdb.sql(sql).fetchall(), [(at[:10], 1, n) for at, _, n in events])

@@ -183,12 +183,12 @@ TEST_CASE("a pipeline whose tables the store refuses is tried again, and all oth
   CHECK_FALSE(apply("bad"));
   CHECK(apply("good"));
   s.Sleep(seconds(2));
-  CHECK(states() == "bad opening; good running; r running; ");
+  CHECK(states() == "bad failing; good running; r running; ");
   for (int restart = 0; restart < 2; ++restart) {
     s.cluster.KillNode();
     s.cluster.StartNode();
     s.Sleep(seconds(2));
-    CHECK(states() == "bad opening; good running; r running; ");
+    CHECK(states() == "bad failing; good running; r running; ");
   }
   // Once every 200 ms at first, every 5 s at last.
   s.Sleep(seconds(60));

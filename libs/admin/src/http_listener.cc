@@ -126,15 +126,17 @@ class HttpListener::Loop {
  public:
   Loop(Descriptor listening, Descriptor wake, Handler handler)
       : listening_(std::move(listening)), wake_(std::move(wake)), handler_(std::move(handler)) {
-    for (int i = 0; i < kWorkers; ++i) workers_.emplace_back([this] { Work(); });
-    sockets_ = std::thread([this] { Run(); });
+    // The system may refuse a thread. Those that run would end the process if nobody waited for
+    // them.
+    try {
+      for (int i = 0; i < kWorkers; ++i) workers_.emplace_back([this] { Work(); });
+      sockets_ = std::thread([this] { Run(); });
+    } catch (...) {
+      End();
+      throw;
+    }
   }
-  ~Loop() {
-    Locked([this] { stopping_ = true; });
-    sockets_.join();
-    Locked([this] { no_more_ = true; });
-    for (std::thread& worker : workers_) worker.join();
-  }
+  ~Loop() { End(); }
 
  private:
   using State = Connection::State;
@@ -142,6 +144,13 @@ class HttpListener::Loop {
     uint64_t connection;
     Request request;
   };
+
+  void End() {
+    Locked([this] { stopping_ = true; });
+    if (sockets_.joinable()) sockets_.join();
+    Locked([this] { no_more_ = true; });
+    for (std::thread& worker : workers_) worker.join();
+  }
 
   template <typename F>
   void Locked(F change) {
