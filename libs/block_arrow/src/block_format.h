@@ -25,7 +25,8 @@ static_assert(sizeof(FixedHeader) == 24);
 
 inline constexpr size_t kFixedBytes = kChecked + sizeof(FixedHeader);
 
-/// Of the bitmap behind the fixed header: a bit for each declared column, 0 = NULL in every row.
+/// Size of the bitmap behind the fixed header. It has a bit for each declared column; 0 means that
+/// the column is NULL in every row.
 constexpr size_t BitmapBytes(size_t columns) { return (columns + 7) / 8; }
 
 constexpr size_t RoundUp8(size_t n) { return (n + 7) & ~size_t{7}; }

@@ -99,8 +99,8 @@ std::string IncarnationText(const PipelineDescription& p) {
   return p.name.name + "@" + std::to_string(p.defined_at);
 }
 
-/// Events without a row, and windows whose rows are still to come. The rows are told already, so
-/// that a failure here is none of the verb.
+/// Events without a row, and windows whose rows are still to come. The rows are printed
+/// already, so a failure here does not fail the verb.
 void TellWhatRowsDoNotShow(Cluster& cluster, const QualifiedName& name, const Console& console) {
   const auto pipeline = cluster.DescribePipeline(name);
   if (!pipeline.ok()) {

@@ -20,9 +20,9 @@ namespace millrace {
 /// All of a Client.
 ///
 /// Batches stand in `open_` in the order of their numbers until they are settled. One thread sends
-/// them over the connection of the day; the connection's reader settles them. A third gives up what
-/// is too old, because a write may hold the sender up. acked_below is the first unsettled number, so
-/// it needs no memory of its own.
+/// them over the current connection; the connection's reader settles them. A third gives up what
+/// is too old, because a write may hold the sender up. acked_below is the first unsettled number,
+/// so it needs no memory of its own.
 class Client::Core {
  public:
   explicit Core(ClientOptions options);
@@ -48,7 +48,7 @@ class Client::Core {
     size_t bytes = 0;
     Clock::time_point created;
     bool sealed = false;
-    bool sent = false;  ///< on the connection of the day, or there is nothing to send
+    bool sent = false;  ///< on the current connection, or there is nothing to send
     bool ever_sent = false;
     bool doubtful = false;  ///< an attempt has an unknown outcome
     bool given_up = false;  ///< its last events are being settled, so it is not sent again
@@ -98,7 +98,7 @@ class Client::Core {
   ClientStats stats_;
   std::optional<Error> failed_;
   bool closing_ = false;
-  grpc::ClientContext* call_ = nullptr;  ///< of the connection of the day
+  grpc::ClientContext* call_ = nullptr;  ///< of the current connection
   Clock::time_point retry_at_{};
   std::chrono::milliseconds last_delay_{0};
   int64_t next_batch_ = 1;

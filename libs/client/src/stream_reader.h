@@ -35,8 +35,8 @@ class StreamReader final : private grpc::ClientReadReactor<Reply> {
     Finish();
   }
 
-  /// The next message. Nothing: there is none, and Finish tells why; or none came within
-  /// `patience`, and the call was cancelled.
+  /// The next message. It is empty if the stream has ended, and then Finish tells why. It is also
+  /// empty if no message came within `patience`; the call is then cancelled.
   std::optional<Reply> Next(std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, patience, [this] { return ready_ || ended_; })) {

@@ -75,7 +75,7 @@ struct Stream {
     for (const auto& p : partitions) p->Close();
   }
 
-  // A request looks at them anew after each suspension: Redefine may have changed them.
+  // A request reads them again after each suspension, because Redefine may have changed them.
   std::shared_ptr<const StreamSpec> spec;
   std::unique_ptr<RecordParser> parser;
   StreamMetrics metrics;

@@ -62,8 +62,8 @@ std::string Encode(const Manifest& manifest);
 /// kCorruption: not a manifest, or one of a version that is not known.
 Result<Manifest> Decode(std::string_view bytes);
 
-/// The epoch of whoever uploaded an object, from its name below the shard's StateFolder. Nothing:
-/// not a name that a Checkpointer gives.
+/// The epoch of the owner that uploaded an object, from its name below the shard's StateFolder.
+/// Empty if no Checkpointer gives such a name.
 std::optional<Epoch> UploadEpoch(std::string_view name);
 
 /// State files and owed rows of `old` that none of the kept manifests names: what cleaning rule (a)

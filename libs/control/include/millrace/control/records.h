@@ -32,7 +32,7 @@ struct Define {
   std::string request_id;
   PipelineSpec spec;
   std::vector<Offset> start_offsets;
-  /// Of the stream whose offsets these are: another of its name may have taken its place.
+  /// The generation of the stream whose offsets these are. Another stream may have taken its name.
   Offset stream_generation;
 };
 struct Drop {
