@@ -207,8 +207,8 @@ std::string Compare(const std::string& what, const std::multiset<std::string>& e
 
 std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarnation& incarnation,
                         const PipelineSpec& pipeline) {
-  // What the serving store must hold in the end: of each group and window the row with the largest
-  // (revision, seq).
+  // What the serving store must hold in the end: of each group and window the last result, or the
+  // last provisional row where there is none.
   std::map<std::string, OutputRow> last;
   std::map<std::string, std::string> files;
   int64_t late = 0;
@@ -220,9 +220,8 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
         case Output::kResults:
         case Output::kProvisional: {
           auto [at, added] = last.emplace(ServingKey(row), row);
-          if (!added &&
-              std::pair(at->second.revision, at->second.seq) < std::pair(row.revision, row.seq))
-            at->second = row;
+          const auto version = [](const OutputRow& r) { return std::pair(r.revision > 0, r.seq); };
+          if (!added && version(at->second) < version(row)) at->second = row;
           break;
         }
         case Output::kFiles:

@@ -117,7 +117,7 @@ Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
   fence->second.seq = batch.high;
   Table& table = defined->second.tables[TableOf(batch.output)];
   for (OutputRow& row : batch.rows) {
-    const auto version = [](const OutputRow& r) { return std::tuple(r.revision, r.seq); };
+    const auto version = [](const OutputRow& r) { return std::tuple(r.revision > 0, r.seq); };
     const std::string key = OrderKey(batch.shard, row);
     const auto it = table.rows.find(key);
     if (it == table.rows.end()) {

@@ -98,9 +98,10 @@ std::string Upsert(const TableSql& table) {
   if (table.output != Output::kResults)
     return sql + ") VALUES (" + marks + ") ON CONFLICT DO NOTHING";
   add("_deleted");
+  const std::string stands = Quoted(table.table);
   return sql + ") VALUES (" + marks + ") ON CONFLICT (_key) DO UPDATE SET " + sets + " WHERE " +
-         Quoted(table.table) + "._shard = excluded._shard AND (" + Quoted(table.table) +
-         "._revision, " + Quoted(table.table) + "._seq) < (excluded._revision, excluded._seq)";
+         stands + "._shard = excluded._shard AND (" + stands + "._revision > 0, " + stands +
+         "._seq) < (excluded._revision > 0, excluded._seq)";
 }
 
 std::string OldestIsBefore(const std::string& table) {

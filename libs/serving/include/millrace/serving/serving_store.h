@@ -33,8 +33,9 @@ struct ServingBatch {
 /// Writes what dashboards read: one table per incarnation and output (table_shape.h), views
 /// `name`, `name_late`, `name_quarantine` on the current incarnation's, and a fence row per
 /// (incarnation, shard, output). Rows of kResults and kProvisional share a table: of one `_key` the
-/// row with the largest (revision, seq) stands. Threads: any executor. kUnavailable: the outcome is
-/// unknown.
+/// result of the largest seq stands, or, before there is a result, the provisional row of the
+/// largest seq. Revisions decide nothing: after a skip they begin at a lower one.
+/// Threads: any executor. kUnavailable: the outcome is unknown.
 class ServingStore {
  public:
   virtual ~ServingStore() = default;
