@@ -1,4 +1,4 @@
-"""Types, casts, expressions and aggregates of the oracle: NULL is None, an error is EvalError.
+"""Types, casts and expressions of the oracle: NULL is None, an error is EvalError.
 
 `compile_expression` turns a tuple of minisql into (type, function of a row). Arithmetic is Python's
 exact arithmetic with the range of the type checked afterwards.
@@ -6,29 +6,41 @@ exact arithmetic with the range of the type checked afterwards.
 import math
 import re
 import struct
-from fractions import Fraction
 
-from minisql import EPOCH, SqlError, parse_time
+from minisql import EPOCH, SqlError, TimeOutOfRange, parse_time
 from datetime import timedelta
 
 INTEGER_BITS = {'int': 32, 'bigint': 64}
 RANK = {'int': 0, 'bigint': 1, 'numeric': 2, 'double': 3}
-DOUBLE_UNIT = 2**1074  # every finite double is a whole number of 2^-1074
 SPACES = ' \t\n\v\f\r'
 NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', re.ASCII)
 INFINITIES = {'infinity': math.inf, '+infinity': math.inf, '-infinity': -math.inf,
               'inf': math.inf, '+inf': math.inf, '-inf': -math.inf}
 
 
+RANGE, ZERO = 'value out of range', 'division by zero'
+BAD_TEXT = 'text cannot be read as the type it is cast to'
+
+
 class EvalError(Exception):
     """Overflow, division by zero, failed cast: what rule 2 calls EVALUATION_ERROR."""
+
+    def __init__(self, what):
+        super().__init__(what)
+        self.what, self.clause, self.text = what, None, None
+
+    def detail(self):
+        text = self.text
+        if len(text.encode()) > 200:
+            text = text.encode()[:200].decode(errors='ignore') + '...'
+        return f'{self.what} in {self.clause}: {text}'
 
 
 def checked(kind, value):
     """`value`, if an integer type of this name holds it."""
     limit = 10**38 if kind == 'numeric' else 2**(INTEGER_BITS[kind] - 1)
     if not -limit <= value < limit or value == -10**38:
-        raise EvalError(f'{kind} out of range')
+        raise EvalError(RANGE)
     return value
 
 
@@ -61,14 +73,6 @@ def key_bytes(kind, value):
     return b'\1' + (value + (1 << 8 * size - 1)).to_bytes(size, 'big')
 
 
-def round_once(exact):
-    """The double nearest to a fraction, ties to even; an infinity beyond the range."""
-    try:
-        return exact.numerator / exact.denominator
-    except OverflowError:
-        return math.inf if exact > 0 else -math.inf
-
-
 # Casts.
 
 def double_text(value):
@@ -98,7 +102,7 @@ def time_text(value):
     try:
         moment = EPOCH + timedelta(microseconds=value)
     except OverflowError:
-        raise EvalError('timestamptz out of range') from None
+        raise EvalError(RANGE) from None
     return moment.replace(tzinfo=None).isoformat(timespec='microseconds') + 'Z'
 
 
@@ -106,13 +110,15 @@ def from_text(kind, text):
     text = text.strip(SPACES)
     if kind in ('int', 'bigint', 'numeric'):
         if not re.fullmatch(r'[+-]?\d+', text, re.ASCII):
-            raise EvalError(f'bad text for {kind}')
+            raise EvalError(BAD_TEXT)
         return checked(kind, int(text))
     if kind == 'double':
         if text.lower() in INFINITIES:
             return INFINITIES[text.lower()]
-        if text.lower() != 'nan' and not NUMBER.fullmatch(text) or math.isinf(float(text)):
-            raise EvalError('bad text for double precision')
+        if text.lower() != 'nan' and not NUMBER.fullmatch(text):
+            raise EvalError(BAD_TEXT)
+        if math.isinf(float(text)):
+            raise EvalError(RANGE)
         return float(text)
     if kind == 'boolean':
         word = text.lower()
@@ -120,17 +126,19 @@ def from_text(kind, text):
                              (False, ('false', 'no', 'off', '0'))):
             if any(full.startswith(word) for full in words) and word not in ('', 'o'):
                 return value
-        raise EvalError('bad text for boolean')
+        raise EvalError(BAD_TEXT)
     try:
         return parse_time(text)
-    except ValueError as error:
-        raise EvalError(str(error)) from None
+    except TimeOutOfRange:
+        raise EvalError(RANGE) from None
+    except ValueError:
+        raise EvalError(BAD_TEXT) from None
 
 
 def double_to_integer(kind):
     def cast(value):
         if value != value or math.isinf(value):
-            raise EvalError(f'{kind} out of range')
+            raise EvalError(RANGE)
         return checked(kind, round(value))
     return cast
 
@@ -163,7 +171,7 @@ def cast_function(source, target):
 def integer_arithmetic(op, kind):
     def divide(a, b):
         if b == 0:
-            raise EvalError('division by zero')
+            raise EvalError(ZERO)
         return -(abs(a) // abs(b)) if (a < 0) != (b < 0) else abs(a) // abs(b)
 
     def remainder(a, b):
@@ -176,7 +184,7 @@ def integer_arithmetic(op, kind):
 def double_arithmetic(op):
     def divide(a, b):
         if b == 0:
-            raise EvalError('division by zero')
+            raise EvalError(ZERO)
         return a / b
     rounded = {'+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b,
                '/': divide}[op]
@@ -184,7 +192,7 @@ def double_arithmetic(op):
     def calculate(a, b):
         result = rounded(a, b)
         if math.isinf(result) and not math.isinf(a) and not math.isinf(b):
-            raise EvalError('double precision out of range')
+            raise EvalError(RANGE)
         return result
     return calculate
 
@@ -212,25 +220,67 @@ def common_type(kinds):
     return known[0]
 
 
-def coerce(typed, target):
-    """The function of `typed` = (type, function) with its values in the type `target`."""
-    kind, function = typed
-    if kind == target:
-        return function
-    if kind == 'unknown':
-        text = function(None)
+class Term:
+    """A function of a row, and its SQL (semantics, "The detail of EVALUATION_ERROR")."""
+
+    def __init__(self, function, text, compound=False):
+        self.function, self.text = function, text
+        self.operand = f'({text})' if compound else text
+
+    def __call__(self, row):
         try:
-            value = None if text is None else cast_function('text', target)(text)
+            return self.function(row)
+        except EvalError as error:
+            error.text = error.text or self.text  # the innermost term is the one that failed
+            raise
+
+
+def name_text(name):
+    return name if re.fullmatch('[a-z_][a-z0-9_]*', name) else '"' + name.replace('"', '""') + '"'
+
+
+class Literal(Term):
+    def __init__(self, kind, value):
+        if value is None:
+            text = 'NULL'
+        elif kind == 'timestamptz':
+            text = f"TIMESTAMPTZ '{time_text(value)}'"
+        elif kind in ('text', 'unknown'):
+            text = "'" + value.replace("'", "''") + "'"
+        else:
+            text = cast_function(kind, 'text')(value)
+        super().__init__(lambda row: value, text)
+
+
+def cast_term(source, target, inner):
+    if source == target:
+        return inner
+    if (source, target) == ('numeric', 'int'):
+        source, inner = 'bigint', cast_term('numeric', 'bigint', inner)
+    name = 'double precision' if target == 'double' else target
+    return Term(strict(cast_function(source, target), inner), f'CAST({inner.text} AS {name})')
+
+
+def coerce(typed, target):
+    """The term of `typed` = (type, term) with its values in the type `target`."""
+    kind, term = typed
+    if kind == target:
+        return term
+    if kind == 'unknown':
+        text = term(None)
+        try:
+            return Literal(target, None if text is None else cast_function('text', target)(text))
         except EvalError as error:
             raise SqlError(f'literal {text!r}: {error}') from None
-        return lambda row: value
     if kind in RANK and target in RANK and RANK[kind] < RANK[target]:
-        return strict(cast_function(kind, target), function)
+        if isinstance(term, Literal) and target != 'numeric':
+            return Literal(target, cast_function(kind, target)(term(None)))
+        return cast_term(kind, target, term)
     raise SqlError(f'{kind} where {target} is needed')
 
 
 def compile_expression(node, leaf):
-    """(type, function of a row). `leaf(node)` knows what a row offers: (type, function) or None."""
+    """(type, term). `leaf(node)` knows what a row offers: (type, term) or None."""
     def typed(inner):
         return compile_expression(inner, leaf)
 
@@ -241,17 +291,33 @@ def compile_expression(node, leaf):
         left, right = typed(left), typed(right)
         kind = common_type([left[0], right[0]])
         relation = COMPARE[op]
-        return strict(lambda a, b: relation(sort_key(kind, a), sort_key(kind, b)),
-                      coerce(left, kind), coerce(right, kind))
+        a, b = coerce(left, kind), coerce(right, kind)
+        return Term(strict(lambda a, b: relation(sort_key(kind, a), sort_key(kind, b)), a, b),
+                    f'{a.operand} {op} {b.operand}', True)
 
-    def connect(left, right, decisive):
+    def connect(parts, decisive):
         def evaluate(row):
-            first = left(row)
-            if first is decisive:
-                return decisive
-            second = right(row)
-            return decisive if second is decisive else None if None in (first, second) else first
-        return evaluate
+            result = not decisive
+            for part in parts:
+                value = part(row)
+                if value is decisive:
+                    return decisive
+                result = None if value is None else result
+            return result
+        word = ' OR ' if decisive else ' AND '
+        return Term(evaluate, word.join(part.operand for part in parts), True)
+
+    def flat(what, inner):
+        """The parts of a AND b AND c."""
+        if inner[0] != what:
+            return [truth(inner)]
+        return flat(what, inner[1]) + [truth(inner[2])]
+
+    def choose(kind, whens, thens, last):
+        cases = ''.join(f' WHEN {when.text} THEN {then.text}' for when, then in zip(whens, thens))
+        return kind, Term(lambda row: next((then for when, then in zip(whens, thens)
+                                            if when(row) is True), last)(row),
+                          f'CASE{cases} ELSE {last.text} END')
 
     found = leaf(node)
     if found:
@@ -260,14 +326,15 @@ def compile_expression(node, leaf):
     if what == 'lit':
         if node[1] == 'huge' or node[1] == 'double' and math.isinf(node[2]):
             raise SqlError('literal out of range')
-        return node[1], lambda row: node[2]
+        return node[1], Literal(node[1], node[2])
     if what == 'neg':
         inner = typed(node[1])
         kind = common_type([inner[0]])
         if kind not in RANK:
             raise SqlError(f'no minus for {kind}')
-        return kind, strict((lambda a: -a) if kind == 'double' else lambda a: checked(kind, -a),
-                            coerce(inner, kind))
+        inner = coerce(inner, kind)
+        return kind, Term(strict((lambda a: -a) if kind == 'double' else
+                                 lambda a: checked(kind, -a), inner), f'-{inner.operand}', True)
     if what == 'bin' and node[1] in COMPARE:
         return 'boolean', compare(*node[1:])
     if what == 'bin':
@@ -276,19 +343,25 @@ def compile_expression(node, leaf):
         if kind not in RANK or (kind, node[1]) in (('double', '%'), ('numeric', '/'),
                                                    ('numeric', '%')):
             raise SqlError(f'no {node[1]} for {kind}')
-        return kind, strict(double_arithmetic(node[1]) if kind == 'double' else
-                            integer_arithmetic(node[1], kind), coerce(left, kind),
-                            coerce(right, kind))
+        left, right = coerce(left, kind), coerce(right, kind)
+        function = (double_arithmetic(node[1]) if kind == 'double' else
+                    integer_arithmetic(node[1], kind))
+        return kind, Term(strict(function, left, right),
+                          f'{left.operand} {node[1]} {right.operand}', True)
     if what in ('and', 'or'):
-        return 'boolean', connect(truth(node[1]), truth(node[2]), what == 'or')
+        return 'boolean', connect(flat(what, node), what == 'or')
+    if what == 'between':
+        return 'boolean', connect([truth(node[1]), truth(node[2])], False)
     if what == 'not':
-        return 'boolean', strict(lambda a: not a, truth(node[1]))
+        inner = truth(node[1])
+        return 'boolean', Term(strict(lambda a: not a, inner), f'NOT {inner.operand}', True)
     if what == 'isnull':
-        inner = typed(node[1])[1]
-        return 'boolean', lambda row: inner(row) is None
+        inner, negated = typed(node[1])[1], node[2]
+        return 'boolean', Term(lambda row: (inner(row) is None) is not negated,
+                               f"{inner.operand} IS {'NOT ' if negated else ''}NULL", True)
     if what == 'istrue':
         inner = truth(node[1])
-        return 'boolean', lambda row: inner(row) is node[2]
+        return 'boolean', Term(lambda row: inner(row) is node[2], '', True)
     if what == 'distinct':
         left, right = typed(node[1])[1], typed(node[2])[1]
         differ = compare('<>', node[1], node[2])
@@ -296,29 +369,34 @@ def compile_expression(node, leaf):
         def distinct(row):
             first, second = left(row), right(row)
             return first is not second if None in (first, second) else differ(row)
-        return 'boolean', distinct
+        return 'boolean', Term(distinct, '', True)
     if what == 'in':
         tests = [compare('=', node[1], element) for element in node[2]]
-        chain = tests[0]
-        for test in tests[1:]:
-            chain = connect(chain, test, True)
-        return 'boolean', chain
+        return 'boolean', tests[0] if len(tests) == 1 else connect(tests, True)
     if what == 'cast':
-        inner = typed(node[1])
-        if inner[0] == 'unknown':
-            return node[2], coerce(inner, node[2])
-        return node[2], strict(cast_function(inner[0], node[2]), inner[1])
+        kind, inner = typed(node[1])
+        if kind != 'unknown':
+            return node[2], cast_term(kind, node[2], inner)
+        whole = coerce((kind, inner), node[2])
+        if node[2] in ('text', 'timestamptz') or inner(None) is None:
+            return node[2], whole
+        name = 'double precision' if node[2] == 'double' else node[2]
+        return node[2], Term(whole, f'CAST({inner.text} AS {name})')
     if what == 'nullif':
-        inner = typed(node[1])
-        kind = common_type([inner[0]])
-        value, equal = coerce(inner, kind), compare('=', node[1], node[2])
-        return kind, lambda row: None if equal(row) is True else value(row)
+        first, second = typed(node[1]), typed(node[2])
+        kind, common = common_type([first[0]]), common_type([first[0], second[0]])
+        value, equal = coerce(first, kind), compare('=', node[1], node[2])
+        if first[0] not in ('unknown', common):
+            return choose(kind, [equal], [Literal(kind, None)], value)
+        return kind, Term(lambda row: None if equal(row) is True else value(row),
+                          f'nullif({coerce(first, common).text}, {coerce(second, common).text})')
     if what == 'coalesce':
         inner = [typed(argument) for argument in node[1]]
         kind = common_type([argument[0] for argument in inner])
-        functions = [coerce(argument, kind) for argument in inner]
-        return kind, lambda row: next((value for value in (f(row) for f in functions)
-                                       if value is not None), None)
+        terms = [coerce(argument, kind) for argument in inner]
+        return kind, Term(lambda row: next((value for value in (f(row) for f in terms)
+                                            if value is not None), None),
+                          f"coalesce({', '.join(term.text for term in terms)})")
     if what == 'case':
         _, operand, branches, otherwise = node
         results = [typed(then) for _, then in branches]
@@ -326,91 +404,5 @@ def compile_expression(node, leaf):
         kind = common_type([result[0] for result in results])
         *thens, last = [coerce(result, kind) for result in results]
         whens = [compare('=', operand, when) if operand else truth(when) for when, _ in branches]
-        return kind, lambda row: next((then for when, then in zip(whens, thens)
-                                       if when(row) is True), last)(row)
+        return choose(kind, whens, thens, last)
     raise SqlError(f'not allowed here: {node[1] if what in ("agg", "col") else what}')
-
-
-# Aggregates: one state for each (window, group), fed with values that are not NULL.
-
-class Count:
-    def __init__(self, kind):
-        self.n = 0
-
-    def add(self, value):
-        self.n += 1
-
-    def merge(self, other):
-        self.n += other.n
-
-    def value(self):
-        return self.n
-
-
-class Extreme:
-    def __init__(self, kind, better):
-        self.kind, self.better, self.best = kind, better, None
-
-    def add(self, value):
-        if self.best is None or self.better(sort_key(self.kind, value),
-                                            sort_key(self.kind, self.best)):
-            self.best = canonical(self.kind, value)
-
-    def merge(self, other):
-        if other.best is not None:
-            self.add(other.best)
-
-    def value(self):
-        return self.best
-
-
-class Sum:
-    """Exact: integers as they are, doubles as whole numbers of 2^-1074."""
-
-    def __init__(self, kind):
-        self.kind, self.n, self.total, self.special = kind, 0, 0, 0.0
-
-    def add(self, value):
-        self.n += 1
-        if self.kind != 'double':
-            self.total += value
-        elif value - value == 0:
-            numerator, denominator = value.as_integer_ratio()
-            self.total += numerator * (DOUBLE_UNIT // denominator)
-        else:
-            self.special += value  # an infinity, or NaN once there is a NaN or both infinities
-
-    def merge(self, other):
-        self.n += other.n
-        self.total += other.total
-        self.special += other.special
-
-    def rounded(self, count):
-        unit = DOUBLE_UNIT if self.kind == 'double' else 1
-        return self.special or round_once(Fraction(self.total, unit * count))
-
-    def value(self):
-        if self.n == 0:
-            return None
-        if self.kind == 'double':
-            return self.rounded(1)
-        return checked('bigint' if self.kind == 'int' else 'numeric', self.total)
-
-
-class Average(Sum):
-    def value(self):
-        return self.rounded(self.n) if self.n else None
-
-
-def aggregate(function, kind):
-    """(type of the result, a function that makes an empty state) for an argument of type `kind`."""
-    if function == 'count':
-        return 'bigint', lambda: Count(kind)
-    if function in ('min', 'max') and kind in ('int', 'bigint', 'double', 'text', 'timestamptz'):
-        better = COMPARE['<' if function == 'min' else '>']
-        return kind, lambda: Extreme(kind, better)
-    if function in ('sum', 'avg') and kind in ('int', 'bigint', 'double'):
-        if function == 'avg':
-            return 'double', lambda: Average(kind)
-        return {'int': 'bigint', 'bigint': 'numeric', 'double': 'double'}[kind], lambda: Sum(kind)
-    raise SqlError(f'no {function} for {kind}')

@@ -1,8 +1,8 @@
 """A parser for the two statements of a case: text in, plain Python values out.
 
 Expressions are nested tuples, so that two of them are the same expression if they are equal:
-  ('lit', type, value)  ('col', name)  ('neg', a)  ('bin', op, a, b)  ('and', a, b)  ('or', a, b)
-  ('not', a)  ('isnull', a)  ('istrue', a, value)  ('case', operand, ((when, then), ..), otherwise)
+  ('lit', type, value)  ('col', name)  ('neg', a)  ('bin', op, a, b)  ('and', a, b)  ('between', a, b)  ('or', a, b)
+  ('not', a)  ('isnull', a, not)  ('istrue', a, value)  ('case', operand, ((when, then), ..), otherwise)
   ('coalesce', (..))  ('nullif', a, b)  ('in', a, (..))  ('distinct', a, b)  ('cast', a, type)
   ('agg', function, argument, filter)
 The type 'unknown' is that of NULL and of a string literal whose place decides what it is.
@@ -63,6 +63,10 @@ def parse_interval(text):
     return int(total)
 
 
+class TimeOutOfRange(ValueError):
+    """A time outside the years 1 to 9999."""
+
+
 def parse_time(text):
     """Microseconds since the epoch of an RFC 3339 time with a zone; ValueError if it is none."""
     found = re.fullmatch(r'(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?'
@@ -77,7 +81,7 @@ def parse_time(text):
             raise ValueError(f'not an RFC 3339 time: {text!r}')
         micros -= (-1 if found[8][0] == '-' else 1) * (hours * 60 + minutes) * 60 * 10**6
     if not FIRST_TIME <= micros <= LAST_TIME:
-        raise ValueError(f'not between the years 1 and 9999: {text!r}')
+        raise TimeOutOfRange(f'not between the years 1 and 9999: {text!r}')
     return micros
 
 
@@ -177,7 +181,8 @@ class Parser:
         while self.take('is'):
             negated = self.take('not')
             if self.take('null') or self.take('unknown'):
-                left = ('isnull', left)
+                left = ('isnull', left, negated)
+                continue
             elif self.take('distinct', 'from'):
                 left = ('distinct', left, self.comparison())
             elif self.see('true') or self.see('false'):
@@ -203,7 +208,7 @@ class Parser:
         elif self.take('between'):
             low = self.sum()
             self.need('and')
-            left = ('and', ('bin', '>=', left, low), ('bin', '<=', left, self.sum()))
+            left = ('between', ('bin', '>=', left, low), ('bin', '<=', left, self.sum()))
         return ('not', left) if negated else left
 
     def sum(self):

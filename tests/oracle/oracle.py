@@ -111,8 +111,8 @@ class Fold:
             if not self.view.accepts(row):
                 return 'filtered'
             key, additions = self.view.key(row), self.view.additions(row)
-        except EvalError:
-            return self.refuse('EVALUATION_ERROR')
+        except EvalError as error:
+            return self.refuse('EVALUATION_ERROR', detail=error.detail())
         take = self.take_session if self.sessions else self.take_windows
         taken, missed, before = take(t, key, additions)
         self.count('assigned', taken + len(missed) + before)
@@ -124,8 +124,8 @@ class Fold:
                               'first_missed_end': min(missed), 'last_missed_end': max(missed)})
         return 'aggregated' if taken else 'late' if missed else 'before_start'
 
-    def refuse(self, reason):
-        self.quarantine.append({'offset': self.offset, 'reason': reason})
+    def refuse(self, reason, **detail):
+        self.quarantine.append({'offset': self.offset, 'reason': reason, **detail})
         return 'quarantined'
 
     def is_duplicate(self, record, seq):
@@ -285,9 +285,10 @@ class Fold:
         lone, group.provisional_stands = group.provisional_stands, False
         try:
             result = self.view.result(group)
-        except EvalError:
+        except EvalError as error:
             self.count('row_errors')
-            self.row_errors.append({**group.named(), 'at_offset': self.offset})
+            self.row_errors.append({**group.named(), 'at_offset': self.offset,
+                                    'detail': error.detail()})
             return lone
         if result is None and not group.stands:
             self.count('withheld')

@@ -2,7 +2,9 @@
 import math
 import re
 
-from expressions import aggregate, canonical, coerce, common_type, compile_expression, key_bytes
+from aggregates import aggregate
+from expressions import (EvalError, Literal, Term, canonical, coerce, common_type,
+                         compile_expression, key_bytes, name_text)
 from minisql import SqlError
 
 
@@ -36,6 +38,15 @@ def shown(kind, value):
     return str(value) if kind in ('bigint', 'numeric') and abs(value or 0) > 2**53 else value
 
 
+def within(clause, term, row):
+    """The value; an error then names the clause."""
+    try:
+        return term(row)
+    except EvalError as error:
+        error.clause = clause
+        raise
+
+
 class View:
     """The compiled expressions of the view: of an event, and of a finished group."""
 
@@ -49,8 +60,8 @@ class View:
         self.keys = keys  # (name, type, function of an event)
         if any(kind == 'numeric' for _, kind, _ in keys):
             raise SqlError('a group key cannot be numeric')
-        self.having = self.truth(spec.having, self.group_leaf)
         self.items = [(name, *self.value(node, self.group_leaf)) for name, node in spec.items]
+        self.having = self.truth(spec.having, self.group_leaf)
 
     @staticmethod
     def truth(node, leaf):
@@ -64,17 +75,20 @@ class View:
 
     def event_leaf(self, node):
         if node[0] == 'col' and node[1] in self.spec.columns:
-            return self.spec.columns[node[1]][0], lambda row: row[node[1]]
+            return (self.spec.columns[node[1]][0],
+                    Term(lambda row: row[node[1]], name_text(node[1])))
         return None
 
     def group_leaf(self, node):
         """What HAVING and SELECT see: group columns, the window's bounds, aggregates."""
         for number, (_, key) in enumerate(self.spec.keys):
             if node == key:
-                return self.keys[number][1], lambda group: group.key[number]
+                _, kind, term = self.keys[number]
+                return kind, Term(lambda group: group.key[number], term.text,
+                                  term.operand != term.text)
         if node in (('col', 'window_start'), ('col', 'window_end')):
             bound = node[1].removeprefix('window_')
-            return 'timestamptz', lambda group: getattr(group, bound)
+            return 'timestamptz', Term(lambda group: getattr(group, bound), node[1])
         if node[0] != 'agg':
             return None
         if node not in self.known:
@@ -82,16 +96,23 @@ class View:
             kind, value = (None, None) if argument is None else self.value(argument,
                                                                            self.event_leaf)
             result, make = aggregate(function, kind)
-            self.known[node] = result, len(self.aggregates)
-            self.aggregates.append((self.truth(condition, self.event_leaf), value, make))
-        result, number = self.known[node]
-        return result, lambda group: group.states[number].value()
+            condition = self.truth(condition, self.event_leaf)
+            every = value is None or function == 'count' and value.text != 'NULL' and isinstance(
+                value, Literal)
+            text = f"{function}({'*' if every else value.text})"
+            if condition is not None:
+                text += f' FILTER (WHERE {condition.text})'
+            self.known[node] = result, len(self.aggregates), text
+            self.aggregates.append((condition, value, make))
+        result, number, text = self.known[node]
+        return result, Term(lambda group: group.states[number].value(), text)
 
     def accepts(self, row):
-        return self.where is None or self.where(row) is True
+        return self.where is None or within('WHERE', self.where, row) is True
 
     def key(self, row):
-        return tuple(canonical(kind, value(row)) for _, kind, value in self.keys)
+        return tuple(canonical(kind, within('GROUP BY', value, row))
+                     for _, kind, value in self.keys)
 
     def key_bytes(self, key):
         return b''.join(key_bytes(kind, value) for (_, kind, _), value in zip(self.keys, key))
@@ -100,17 +121,18 @@ class View:
         """What the event adds: (number of the aggregate, value), FILTER before the argument."""
         result = []
         for number, (condition, argument, _) in enumerate(self.aggregates):
-            if condition is None or condition(row) is True:
-                value = True if argument is None else argument(row)
+            if condition is None or within('FILTER', condition, row) is True:
+                value = True if argument is None else within('an argument', argument, row)
                 if value is not None:
                     result.append((number, value))
         return result
 
     def result(self, group):
         """The SELECT list of a group as a case writes it; None if HAVING is not true."""
-        if self.having is not None and self.having(group) is not True:
+        if self.having is not None and within('HAVING', self.having, group) is not True:
             return None
-        return {name: shown(kind, value(group)) for name, kind, value in self.items}
+        return {name: shown(kind, within('SELECT', value, group))
+                for name, kind, value in self.items}
 
 
 class Group:

@@ -28,7 +28,7 @@ void ShardFold::State::Evaluate(const EventBatch& batch) {
     for (size_t i = 0; i < n; ++i) {
       if (v.Error(i) == 0 || (filter != nullptr && !filter->True(i))) continue;
       if (row_errors.empty()) row_errors.resize(n, 0);
-      if (row_errors[i] == 0) row_errors[i] = v.Error(i);
+      row_errors[i] = 1;
     }
   };
   if (where) where_rows = where->Run(batch.columns, n);
@@ -198,8 +198,7 @@ void ShardFold::State::ApplyRow(const EventBatch& batch, const RecordSpan& recor
       gaps.back().until = std::max(heard, gaps.back().from);
     if (where) {
       if (where_rows.Error(row) != 0) {
-        return Quarantine(batch, row, Reason::kEvaluationError,
-                          EvalErrorText(where_rows.Error(row)));
+        return Quarantine(batch, row, Reason::kEvaluationError, EventFailure(row));
       }
       if (!where_rows.True(row)) {
         ++ledger.filtered;
@@ -207,7 +206,7 @@ void ShardFold::State::ApplyRow(const EventBatch& batch, const RecordSpan& recor
       }
     }
     if (!row_errors.empty() && row_errors[row] != 0) {
-      return Quarantine(batch, row, Reason::kEvaluationError, EvalErrorText(row_errors[row]));
+      return Quarantine(batch, row, Reason::kEvaluationError, EventFailure(row));
     }
     Assign(batch, row);
   };

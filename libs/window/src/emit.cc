@@ -235,13 +235,11 @@ void ShardFold::State::Evaluate(const Span& window, const KeyTable::Id* ids, siz
   input.clear();
   for (const ColumnData& c : out->group) input.push_back(c.View());
   out->status.assign(n, GroupRows::kHolds);
-  out->error.assign(n, kNoError);
   if (having) {
     const Vec v = having->Run(input, n);
     for (size_t i = 0; i < n; ++i) {
       if (v.Error(i) != 0) {
         out->status[i] = GroupRows::kFailed;
-        out->error[i] = v.Error(i);
       } else if (!v.True(i)) {
         out->status[i] = GroupRows::kWithheld;
       }
@@ -258,7 +256,6 @@ void ShardFold::State::Evaluate(const Span& window, const KeyTable::Id* ids, siz
     for (size_t i = 0; i < n && v.errors != nullptr; ++i) {
       if (v.Error(i) == 0 || out->status[i] != GroupRows::kHolds) continue;
       out->status[i] = GroupRows::kFailed;
-      out->error[i] = v.Error(i);
     }
     out->select.push_back(ToColumn(v, n, &out->storage[c]));
   }
@@ -275,7 +272,7 @@ void ShardFold::State::EmitResult(const Work& work, Micros interval_start, KeyTa
   if (status != GroupRows::kHolds && work.closes) DeleteProvisional(work.window, key);
   if (status == GroupRows::kFailed) {
     ++ledger.row_errors;
-    return RowFailed(work.window, key, EvalErrorText(group.error[row]));
+    return RowFailed(work.window, key, GroupFailure(row));
   }
   if (status == GroupRows::kWithheld && !state->stands) {
     ++ledger.withheld;

@@ -1,57 +1,11 @@
-#include "eval.h"
-
-#include <bit>
-#include <charconv>
 #include <cmath>
-#include <deque>
 #include <functional>
-#include <limits>
 
 #include "cast.h"
+#include "eval_node.h"
 #include "millrace/base/check.h"
 
 namespace millrace::window {
-
-std::string_view EvalErrorText(uint8_t error) {
-  switch (error) {
-    case kOverflow:
-      return "value out of range";
-    case kDivisionByZero:
-      return "division by zero";
-    case kBadCast:
-      return "text cannot be read as the type it is cast to";
-    default:
-      return "no error";
-  }
-}
-
-/// A node with its operands and the storage of its last result.
-struct Evaluator::Node {
-  explicit Node(const Expr& e) : expr(e) {
-    for (const Expr& a : e.args) args.emplace_back(a);
-    expr.args.clear();
-  }
-
-  Expr expr;
-  std::vector<Node> args;
-  std::vector<Int128> fixed;  ///< backing of any fixed-width type
-  std::vector<std::string_view> texts;
-  std::deque<std::string> owned;
-  std::vector<uint8_t> nulls;
-  std::vector<uint8_t> errors;
-
-  template <typename T>
-  T* Values(size_t rows) {
-    if constexpr (std::is_same_v<T, std::string_view>) {
-      texts.resize(rows);
-      return texts.data();
-    } else {
-      fixed.resize((rows * sizeof(T) + sizeof(Int128) - 1) / sizeof(Int128) + 1);
-      return reinterpret_cast<T*>(fixed.data());
-    }
-  }
-  Vec Eval(const std::vector<Column>& input, size_t rows);
-};
 
 namespace {
 
@@ -419,7 +373,7 @@ Vec EvalNot(Node* node, const Vec& a, size_t rows) {
 
 }  // namespace
 
-Vec Evaluator::Node::Eval(const std::vector<Column>& input, size_t rows) {
+Vec Evaluator::Node::Compute(const std::vector<Column>& input, size_t rows) {
   using Op = Expr::Op;
   if (expr.op == Op::kColumn) return FromColumn(this, input[static_cast<size_t>(expr.index)], rows);
   if (expr.op == Op::kLiteral) return FromLiteral(this);

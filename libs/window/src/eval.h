@@ -13,9 +13,6 @@ namespace millrace::window {
 /// Why a row's expression failed; 0 is "did not".
 enum EvalError : uint8_t { kNoError = 0, kOverflow, kDivisionByZero, kBadCast };
 
-/// Text for people.
-std::string_view EvalErrorText(uint8_t error);
-
 /// The value of an expression in each row of a batch. `stride` 0: one value stands for all rows. A
 /// row with an error or a NULL holds some valid value. Text is views into the input or into the
 /// node's own storage.
@@ -49,6 +46,12 @@ class Evaluator {
   Evaluator& operator=(Evaluator&&) noexcept;
 
   Vec Run(const std::vector<Column>& input, size_t rows);
+
+  /// What the last Run gave; without errors before the first one.
+  const Vec& last() const;
+  /// The part of `expr` that failed in a row in which the last Run gave an error: all of its own
+  /// operands have values. `expr` is what this was made of.
+  const Expr& Culprit(const Expr& expr, size_t row) const;
 
   struct Node;
 

@@ -65,7 +65,6 @@ struct Provisional {
 struct GroupRows {
   enum Status : uint8_t { kHolds, kWithheld, kFailed };
   std::vector<Status> status;
-  std::vector<uint8_t> error;     ///< EvalError of a kFailed row
   std::vector<Column> select;     ///< one per SELECT column
   std::vector<ColumnData> group;  ///< group columns, window_start, window_end, aggregates
   std::vector<ColumnData> storage;
@@ -117,6 +116,13 @@ struct ShardFold::State {
   void Late(const EventBatch& batch, uint32_t row, int64_t missed, Micros first_end,
             Micros last_end);
   void ApplyPending();
+  /// Why an event, a group of the chunk at hand, failed: the first expression in the order of
+  /// docs/semantics.md.
+  std::string EventFailure(size_t row);
+  std::string GroupFailure(size_t row);
+  template <typename Text>
+  std::string Failure(std::string_view clause, const Evaluator& evaluator, const Expr& expr,
+                      size_t row, Text&& text);
 
   // Output (emit.cc).
   /// What one record makes due for one window.
@@ -235,7 +241,7 @@ struct ShardFold::State {
   std::vector<uint32_t> key_ends;
   std::vector<uint64_t> key_hashes;
   std::vector<KeyTable::Id> key_ids;  ///< kNone: not interned when the batch began
-  std::vector<uint8_t> row_errors;    ///< of keys, filters and arguments; empty: none
+  std::vector<uint8_t> row_errors;    ///< 1: a key, filter or argument failed; empty: none
   /// What becomes of a row unless it is a duplicate or too far ahead; kApart: judged apart.
   enum Outcome : uint8_t { kApart, kFiltered, kTaken };
   std::vector<Outcome> outcomes;
@@ -243,6 +249,8 @@ struct ShardFold::State {
   bool some_filtered = false;  ///< an outcome may be kFiltered
   std::vector<ProducerState*> batch_producers;
   RowWriter row_writer;
+  /// Of parts of `spec` that have failed: made once, since every failed row shows one.
+  std::map<const Expr*, std::string> failed_texts;
 
   // Per emitted window.
   std::vector<KeyTable::Id> added;         ///< groups new in a slice

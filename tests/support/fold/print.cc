@@ -48,9 +48,10 @@ class Printer {
                                    ",\"last_missed_end\":" + CaseTime(row.last_missed_end));
       case Output::kQuarantine:
         if (row.is_row)
-          return Element("row_errors", Span(row) + Group(row) + ",\"at_offset\":" + At(row));
-        return Element("quarantine", "\"offset\":" + At(row) +
-                                         ",\"reason\":" + JsonQuote(ReasonName(row.reason)));
+          return Element("row_errors",
+                         Span(row) + Group(row) + ",\"at_offset\":" + At(row) + Detail(row));
+        return Element("quarantine", "\"offset\":" + At(row) + ",\"reason\":" +
+                                         JsonQuote(ReasonName(row.reason)) + Detail(row));
     }
   }
 
@@ -73,6 +74,11 @@ class Printer {
  private:
   static std::string At(const OutputRow& row) {
     return std::to_string(row.cause.value + row.cause_row);
+  }
+
+  /// Only where the rules fix the text.
+  static std::string Detail(const OutputRow& row) {
+    return row.reason == Reason::kEvaluationError ? ",\"detail\":" + JsonQuote(row.detail) : "";
   }
 
   void Element(const std::string& list, const std::string& members) {
