@@ -4,6 +4,7 @@ import struct
 from datetime import datetime, timedelta, timezone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+HOUR = 3_600_000_000
 FIRST_TIME, LAST_TIME = -62_135_596_800_000_000, 253_402_300_799_999_999
 TEXTS = ['a', 'a', 'b', 'b', 'c', '', 'Z', 'aa', 'é', '日本', '\0', 'a\0', 'a\0b', 'ﬀ', '\uffff', '😀',
          '12', ' 7 ', '-3', '2147483648', '1e3', 'NaN', 'true', 'x' * 40, '\n', '"\\']
@@ -42,6 +43,8 @@ class Log:
         shape = 'revising' if self.case.revising else shape
         if self.case.feature('repeat', 0.04):
             shape = 'repeat'
+        elif self.case.feature('silence', 0.08):
+            shape = 'silence'
         length = rng.randrange(10, 70)
         ticks, advances, bursts = {'events': (0.02, 0.02, [1]), 'ticks': (0.3, 0.06, [1, 1, 2, 6]),
                                    'revising': (0.15, 0.02, [1])}.get(
@@ -50,6 +53,8 @@ class Log:
             action = rng.random()
             if shape == 'repeat' and number in (length // 3, length // 2):
                 result.append(self.event(repeat=rng.choice([9_990, 9_999, 10_000, 10_001])))
+            elif shape == 'silence' and number == length // 2:
+                result += self.silence()
             elif action < ticks:
                 result += [self.tick() for _ in range(rng.choice(bursts))]
             elif action < ticks + advances:
@@ -88,6 +93,14 @@ class Log:
             self.last_tick = record['offset']
         self.ticks.append(record['offset'])
         return record
+
+    def silence(self):
+        """Seven days or nearly, in which clocks jump; what was sent before is sent again later."""
+        ticks = []
+        for _ in range(self.rng.choice([168, 175, 190])):
+            self.now += self.rng.choice([HOUR] * 60 + [HOUR - 1, 9 * HOUR, -HOUR])
+            ticks.append(self.tick())
+        return ticks
 
     def advance(self):
         to = self.bound() if self.rng.random() < 0.8 else self.now + self.rng.randrange(

@@ -6,9 +6,9 @@
 What has to come out is written here by hand; no program computed it. Input, a word each (times in
 milliseconds since the epoch, to three decimals, or RFC 3339):
   a@12        an event of key a; `-@12` has a NULL key; members may follow in the same string: `v=5`
-              `j=1` `seq=3` `acked=2` `at=20` (append time; else as late as needed)
+              `j=1` `seq=3` `acked=2` `at=20` (append time; else as late as needed) `by=q` (the producer; else p)
   tick        a valid tick of half a second; `tick prev=3 elapsed=2000` says it otherwise
-  advance 12  / end           an Advance; `end` goes to infinity
+  advance 12  / end           an Advance; `end` goes to infinity. Both, and ticks, take `at=`
 Output: rows `[0,10) a r1 n=2 @3` (revision, aggregates or `deleted`,
                                    offset of the causing record), late
 `@4 1 10 10` (missed, first and last missed end), quarantine `@4 REASON`, file_rows `1 1 @4`
@@ -51,15 +51,18 @@ def records(words):
     for offset, line in enumerate(words):
         what, *rest = line.split()
         members = dict(word.split('=', 1) for word in rest if '=' in word)
+        if '@' not in what and 'at' in members:
+            now = micros(members['at'])
         if '@' in what:
             key, _, time = what.partition('@')
             seq = int(members.pop('seq', seq + 1))
             acked = int(members.pop('acked', 0))
+            producer = members.pop('by', 'p')
             append = members.pop('at', None)
             now = micros(append) if append else max(now, micros(time))
             values = {'ts': micros(time), 'k': None if key == '-' else key.strip("'"), 'v': 1}
             values |= {name: scalar(value) for name, value in members.items()}
-            record = {'kind': 'event', 'append_time': now, 'producer': 'p', 'seq': seq,
+            record = {'kind': 'event', 'append_time': now, 'producer': producer, 'seq': seq,
                       'acked_below': acked, 'values': values}
         elif what == 'tick':
             prev = int(members['prev']) if 'prev' in members else last_tick
@@ -318,6 +321,36 @@ vector('V29-span', 'tumble 10',
        quarantine=['@1 SEQUENCE_SPAN', '@2 SEQUENCE_SPAN', '@5 SEQUENCE_SPAN'],
        counters={'read': 6, 'duplicate': 1, 'quarantined': 3, 'aggregated': 2, 'assigned': 2,
                  'taken': 2, 'due': 1, 'emitted': 1, 'control': 1})
+
+# Producers that are forgotten: 7 days of logged time are 168 hours.
+HOUR = 3_600_000
+
+
+def silence(name, appended, counted, **options):
+    """Event 1 of p, one of q at each time of `appended`, and event 1 of p again: counted or not."""
+    events = (['a@0 seq=1 at=0'] + [f'a@0 by=q seq={n} at={at}' for n, at in enumerate(appended)] +
+              [f'a@0 seq=1 at={appended[-1]}', f'end at={appended[-1]}'])
+    n = len(appended) + 1 + counted
+    vector(name, 'tumble 10', events, [f'[0,10) a r1 n={n} @{len(appended) + 2}'], B=FAR,
+           counters={'read': len(appended) + 2, 'aggregated': n, 'assigned': n, 'taken': n,
+                     'due': 1, 'emitted': 1, 'control': 1}
+           | ({} if counted else {'duplicate': 1}), **options)
+
+
+HOURS = [n * HOUR for n in range(1, 169)]
+for label, table in ('', ''), ('-no-ticks', ", ticks = 'off'"):
+    silence('V45' + label, HOURS, True, table=table)
+    silence(f'V45-before{label}', HOURS[:-1] + [f'{168 * HOUR - 1}.999'], False, table=table)
+silence('V45-full-hour', ['0.001'] + HOURS[:-1] + [168 * HOUR - 1], False)
+silence('V45-jump', HOURS[:100] + [1_000 * HOUR], False)
+silence('V45-jump-and-on', HOURS[:100] + [n * HOUR for n in range(1_000, 1_068)], True)
+silence('V45-jump-and-on-before', HOURS[:100] + [n * HOUR for n in range(1_000, 1_067)], False)
+silence('V45-to-and-fro', [n % 2 * 500 * HOUR for n in range(1, 400)], False)
+silence('V45-two-clocks', [n * HOUR // 4 + n % 2 * 2_000 for n in range(1, 4 * 167)], False)
+silence('V45-behind', [HOUR // 2 * (n % 2) for n in range(6)] + HOURS, True)
+vector('V45-duplicate-is-read', 'tumble 10',
+       ['a@0 seq=1 at=0', f'a@0 seq=1 at={HOUR}'] + [f'tick at={at}' for at in HOURS[1:]] +
+       [f'a@0 seq=1 at={168 * HOUR}', 'end'], ['[0,10) a r1 n=1 @170'], B=FAR)
 
 # Ticks.
 SECOND = 'tick elapsed=1000'

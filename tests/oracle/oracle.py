@@ -20,6 +20,7 @@ from windows import assigner
 PULSE_EVENTS = 10_000
 SEQUENCE_SPAN = 65_536
 FORGET_PRODUCER = 7 * 86_400 * 10**6
+HOUR = 3600 * 10**6
 MAX_ELAPSED = 2 * 10**6
 FILE_ROWS = 1_000_000
 FIRST_TIME = -62_135_596_800_000_000  # 0001-01-01
@@ -57,7 +58,8 @@ class Fold:
         if spec.start is not None:
             self.start = case['defined_at'] if spec.start == 'latest' else parse_time(spec.start)
         self.largest_time, self.watermark = MINUS_INFINITY, MINUS_INFINITY  # T, W
-        self.last_tick, self.logged, self.idle, self.fresh = None, 0, 0, False
+        self.last_tick, self.idle, self.fresh = None, 0, False
+        self.logged, self.appended, self.stepped_back = 0, None, 0
         self.events_since_pulse, self.producers = 0, {}
         self.windows, self.due = {}, []   # (end, start) -> Window; heap of (W, end, start)
         self.pending = {}                 # closed groups with a revision due, by order
@@ -76,6 +78,8 @@ class Fold:
     def step(self, record, offset, seq):
         """Rules 1 to 5 and 7, then what the new W and the pulse bring about."""
         self.offset, pulse, ends_quiet_file = offset, False, False
+        if not self.create_time:
+            self.pass_time(self.since_last(record['append_time']))
         if record['kind'] == 'event':
             self.count('read')
             self.count(self.event(record, seq))
@@ -172,16 +176,33 @@ class Fold:
             return False
         elapsed = 0 if first else min(max(record['elapsed'], 0), MAX_ELAPSED)
         self.last_tick = self.offset
-        self.logged += elapsed
         self.idle += 0 if self.fresh else elapsed
         self.fresh = False
-        self.producers = {name: p for name, p in self.producers.items()
-                          if self.logged - p.last_read < FORGET_PRODUCER}
+        if self.create_time:
+            self.pass_time(elapsed)
         if self.idle >= self.spec.idle_timeout and self.windows:
             held_until = max(end for end, _ in self.windows) + self.spec.lateness
             self.watermark = max(self.watermark, min(
                 self.largest_time + self.idle - self.spec.delay, held_until))
         return True
+
+    def since_last(self, append_time):
+        """Rule 4: what a record adds to logged time."""
+        last, self.appended = self.appended, append_time
+        step = 0 if last is None else append_time - last
+        if step < 0:
+            self.stepped_back = min(self.stepped_back + min(-step, HOUR), HOUR)
+            return 0
+        step = min(step, HOUR)
+        made_up = min(step, self.stepped_back)
+        self.stepped_back -= made_up
+        return step - made_up
+
+    def pass_time(self, elapsed):
+        hour, self.logged = self.logged // HOUR, self.logged + elapsed
+        if self.logged // HOUR > hour:
+            self.producers = {name: p for name, p in self.producers.items()
+                              if self.logged - p.last_read < FORGET_PRODUCER}
 
     # Windows.
 

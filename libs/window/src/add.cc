@@ -130,6 +130,7 @@ bool ShardFold::State::AddRows(const EventBatch& batch, Place* at) {
   for (; at->record < batch.records.size(); ++at->record) {
     const RecordSpan& record = batch.records[at->record];
     if (at->row <= record.first_row) {
+      BeginRecord(record.append_time);
       for (uint32_t p = record.first_producer; p < record.first_producer + record.producer_count;
            ++p) {
         const Producer& producer = batch.producers[p];

@@ -69,12 +69,26 @@ void ProducerState::Mark(int64_t first, uint64_t n) {
 void ProducerState::Grow(uint64_t ahead) {
   size_t words = bits_.size();
   while (words * 64 <= ahead) words *= 2;
-  std::vector<uint64_t> grown(words, 0);
-  for (uint64_t i = 0; i < capacity(); ++i) {
+  Resize(words);
+}
+
+void ProducerState::Shrink() {
+  if (bits_.size() == kLeastWords) return;
+  const auto needed = static_cast<uint64_t>(End() - acked_below_);
+  size_t words = kLeastWords;
+  while (words * 64 < needed) words *= 2;
+  if (words < bits_.size()) Resize(words);
+}
+
+void ProducerState::Resize(size_t words) {
+  std::vector<uint64_t> resized(words, 0);
+  const uint64_t kept = std::min<uint64_t>(capacity(), words * 64);
+  for (uint64_t i = 0; i < kept; ++i) {
     const uint64_t s = static_cast<uint64_t>(acked_below_) + i;
-    if (Bit(bits_, s)) grown[(s / 64) & (words - 1)] |= uint64_t{1} << (s % 64);
+    if (Bit(bits_, s)) resized[(s / 64) & (words - 1)] |= uint64_t{1} << (s % 64);
   }
-  bits_ = std::move(grown);
+  if (counted_in != nullptr) *counted_in += (words - bits_.size()) * sizeof(uint64_t);
+  bits_ = std::move(resized);
 }
 
 // acked_below, last_read, then the seen sequences as distances from acked_below in ascending order,
@@ -109,24 +123,28 @@ ProducerState* ProducerTable::Find(std::string_view principal, std::string_view 
   std::string key;
   ByteWriter(&key).Text(principal);
   key.append(id);
-  auto at = producers_.find(key);
-  if (at == producers_.end()) {
-    if (producers_.empty()) next_forget_ = SaturatingAdd(logged_time, kForgetAfter);
-    at = producers_.emplace(std::move(key), ProducerState()).first;
-    at->second.last_read = logged_time;
-  }
+  const auto at = producers_.find(key);
+  if (at != producers_.end()) return &at->second;
+  ProducerState* const made = Insert(std::move(key));
+  made->last_read = logged_time;
+  return made;
+}
+
+ProducerState* ProducerTable::Insert(std::string key) {
+  const auto at = producers_.emplace(std::move(key), ProducerState()).first;
+  at->second.counted_in = &bytes_;
+  bytes_ += kEntryBytes + at->first.size() + at->second.ring_bytes();
   return &at->second;
 }
 
 void ProducerTable::Forget(Micros logged_time) {
-  if (logged_time < next_forget_ || producers_.empty()) return;
-  next_forget_ = kPlusInfinity;
   for (auto at = producers_.begin(); at != producers_.end();) {
     if (logged_time - at->second.last_read >= kForgetAfter) {
+      bytes_ -= kEntryBytes + at->first.size() + at->second.ring_bytes();
       forgotten_.push_back(at->first);
       at = producers_.erase(at);
     } else {
-      next_forget_ = std::min(next_forget_, at->second.last_read + kForgetAfter);
+      at->second.Shrink();
       ++at;
     }
   }
@@ -147,12 +165,7 @@ void ProducerTable::TakeChanges(bool everything,
 
 bool ProducerTable::Restore(std::string_view key, std::string_view value) {
   ByteReader in(value);
-  ProducerState state;
-  if (!state.Decode(&in)) return false;
-  if (producers_.empty()) next_forget_ = kPlusInfinity;
-  next_forget_ = std::min(next_forget_, state.last_read + kForgetAfter);
-  producers_.insert_or_assign(std::string(key), std::move(state));
-  return true;
+  return producers_.find(key) == producers_.end() && Insert(std::string(key))->Decode(&in);
 }
 
 }  // namespace millrace::window

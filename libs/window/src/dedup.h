@@ -14,8 +14,9 @@ namespace millrace::window {
 /// Sequences from `acked_below` on that are at most this far up may be in flight (semantics rule
 /// 1).
 inline constexpr uint64_t kSequenceSpan = 65'536;
-/// Logged time after which a silent producer is forgotten.
+/// Logged time after which a silent producer is forgotten, at the next multiple of kForgetEvery.
 inline constexpr Micros kForgetAfter = 7 * kDay;
+inline constexpr Micros kForgetEvery = 3'600 * kSecond;
 
 /// What a shard knows of one producer: all below acked_below is settled; of the sequences at or
 /// above it, which were seen.
@@ -50,11 +51,20 @@ class ProducerState {
   void Encode(std::string* out) const;
   bool Decode(ByteReader* in);
 
+  /// Gives back the room that the sequences remembered now do not need.
+  void Shrink();
+  size_t ring_bytes() const { return bits_.size() * sizeof(uint64_t); }
+
   Micros last_read = 0;  ///< logged time of its last event
   bool dirty = true;     ///< changed since the last freeze
+  /// Where the bytes of its ring are counted, if anywhere.
+  size_t* counted_in = nullptr;
 
  private:
+  static constexpr size_t kLeastWords = 4;
+
   uint64_t capacity() const { return bits_.size() * 64; }
+  void Resize(size_t words);
   void Grow(uint64_t ahead);
   /// Calls f(word, mask) for the words that hold the bits of [first, first + n).
   template <typename F>
@@ -62,17 +72,26 @@ class ProducerState {
 
   int64_t acked_below_ = 0;
   /// A ring: the bit of sequence s is bit s modulo the capacity, a power of two.
-  std::vector<uint64_t> bits_ = std::vector<uint64_t>(4, 0);
+  std::vector<uint64_t> bits_ = std::vector<uint64_t>(kLeastWords, 0);
 };
 
-/// The producers of a shard, by (principal, id).
+/// The producers of a shard, by (principal, id). Stays where it is: its producers point into it.
 class ProducerTable {
  public:
+  /// What a producer costs beside its key and its ring: a place in the map, and what the allocator
+  /// adds to the three.
+  static constexpr size_t kEntryBytes = 160;
+
+  ProducerTable() = default;
+  ProducerTable(const ProducerTable&) = delete;
+
   /// The producer, made if unknown. The pointer lives until it is forgotten.
   ProducerState* Find(std::string_view principal, std::string_view id, Micros logged_time);
-  /// At a valid tick.
+  /// Forgets those that were silent for kForgetAfter. Walks all of them.
   void Forget(Micros logged_time);
   size_t size() const { return producers_.size(); }
+  /// For each producer kEntryBytes, its key and its ring.
+  size_t bytes() const { return bytes_; }
   /// Calls `f(id, producer)` for the principal's producers whose ids begin with `prefix`, in the
   /// order of their ids, until it gives false.
   template <typename F>
@@ -92,9 +111,11 @@ class ProducerTable {
   bool Restore(std::string_view key, std::string_view value);
 
  private:
+  ProducerState* Insert(std::string key);
+
   std::map<std::string, ProducerState, std::less<>> producers_;
   std::vector<std::string> forgotten_;
-  Micros next_forget_ = 0;
+  size_t bytes_ = 0;
 };
 
 }  // namespace millrace::window

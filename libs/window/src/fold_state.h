@@ -87,6 +87,10 @@ struct Cause {
 struct ShardFold::State {
   explicit State(FoldSpec s);
 
+  // Logged time, moved on by each record before the record itself counts (shard_fold.cc).
+  void BeginRecord(Micros append_time);
+  void PassTime(Micros elapsed);
+
   // Input, one batch at a time (add.cc).
   struct Columns;
   /// Where the folding of a batch stands.

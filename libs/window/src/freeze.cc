@@ -8,9 +8,8 @@
 namespace millrace::window {
 namespace {
 
-/// Of the stored entries (docs/formats/state.md). A reader supports this version and the one
-/// before.
-constexpr uint8_t kStateVersion = 1;
+/// Of the stored entries (docs/formats/state.md). A reader supports this version only.
+constexpr uint8_t kStateVersion = 2;
 /// Entries that are made for their hash alone and dropped.
 constexpr size_t kHashedAtOnce = 1 << 20;
 constexpr std::string_view kMetaKey = "M";

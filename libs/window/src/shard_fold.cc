@@ -78,16 +78,29 @@ void ShardFold::Add(const EventBatch& batch) {
 bool ShardFold::emitting() const { return state_->Emitting(); }
 void ShardFold::Continue() { state_->Continue(); }
 
+void ShardFold::State::BeginRecord(Micros append_time) {
+  if (spec.stream.append_times) PassTime(time.SinceLastRecord(append_time));
+}
+
+/// Forgetting walks the whole table, so it comes once an hour and not at each record.
+void ShardFold::State::PassTime(Micros elapsed) {
+  const Micros hours = time.logged / kForgetEvery;
+  time.logged += elapsed;
+  if (time.logged / kForgetEvery != hours) producers.Forget(time.logged);
+}
+
 void ShardFold::Apply(const Tick& tick) {
   MILLRACE_CHECK(!emitting(), kStillEmitting);
   State& s = *state_;
   ++s.ledger.control;
-  if (!s.time.Accept(tick)) {
+  s.BeginRecord(tick.append_time);
+  const std::optional<Micros> elapsed = s.time.Accept(tick);
+  if (!elapsed) {
     ++s.ledger.ignored_ticks;
     return;
   }
   s.cause = {tick.offset, 0, tick.append_time};
-  s.producers.Forget(s.time.logged);
+  if (!s.spec.stream.append_times) s.PassTime(*elapsed);
   const Micros before = s.time.watermark;
   if (s.time.idle >= s.spec.stream.idle_timeout && !s.slices.empty()) {
     const Micros idle_watermark =
@@ -102,6 +115,7 @@ void ShardFold::Apply(const Advance& advance) {
   MILLRACE_CHECK(!emitting(), kStillEmitting);
   State& s = *state_;
   ++s.ledger.control;
+  s.BeginRecord(advance.append_time);
   s.cause = {advance.offset, 0, advance.append_time};
   const Micros before = s.time.watermark;
   s.time.watermark = std::max(before, advance.to);
@@ -150,7 +164,7 @@ size_t ShardFold::open_windows() const {
 }
 
 size_t ShardFold::state_bytes() const {
-  size_t n = state_->keys.bytes();
+  size_t n = state_->keys.bytes() + state_->producers.bytes();
   for (const auto& [start, slice] : state_->slices) n += slice.table.bytes();
   return n;
 }

@@ -36,39 +36,54 @@ ProducerState Restored(const ProducerState& state) {
   return restored;
 }
 
-/// One fold of events (k, sequence) of one producer and of ticks of 2 s.
+/// One fold of events of producer p, and of time that passes.
 class Shard {
  public:
-  Shard()
-      : fold_(Plan("ts timestamptz NOT NULL", "watermark_delay = '0 seconds'",
+  explicit Shard(const std::string& options = "", bool append_times = true)
+      : fold_([&] {
+          FoldSpec spec =
+              Plan("ts timestamptz NOT NULL", "watermark_delay = '0 seconds'" + options,
                    "CREATE MATERIALIZED VIEW r AS SELECT window_start, window_end, count(*) AS n "
-                   "FROM tumble(s, ts, INTERVAL '1 hour') GROUP BY window_start, window_end;")) {}
+                   "FROM tumble(s, ts, INTERVAL '1 hour') GROUP BY window_start, window_end;");
+          spec.stream.append_times = append_times;
+          return spec;
+        }()) {}
 
-  void Event(int64_t sequence) {
+  void Event(int64_t sequence) { Event("p", sequence); }
+  void Event(const std::string& id, int64_t sequence) {
     StreamSpec stream;
     stream.columns = {{"ts", Type::kTimestamp, true}};
     BatchBuilder builder(stream);
-    builder.BeginRecord(Offset(offset_++), 0);
-    const int16_t producer = builder.AddProducer("local", "p", 0);
+    builder.BeginRecord(Offset(offset_++), now_);
+    const int16_t producer = builder.AddProducer("local", id, 0);
     builder.column(0).AppendInteger(0);
     builder.EndRow(producer, sequence);
     fold_.Add(builder.Build());
   }
+  /// Records of which no append time is more than an hour after the one before.
+  void Pass(Micros time) {
+    for (; time > 0; time -= kForgetEvery) {
+      now_ += std::min(time, kForgetEvery);
+      fold_.Apply(Advance{Offset(offset_++), now_, kMinusInfinity});
+    }
+  }
   void Ticks(int n) {
     for (int i = 0; i < n; ++i) {
-      fold_.Apply(Tick{Offset(offset_), 0, fold_.last_tick(), 2 * kSecond});
+      fold_.Apply(Tick{Offset(offset_), now_, fold_.last_tick(), 2 * kSecond});
       ++offset_;
     }
   }
   int64_t duplicates() const { return fold_.ledger().duplicate; }
+  size_t state_bytes() const { return fold_.state_bytes(); }
 
  private:
   ShardFold fold_;
   int64_t offset_ = 0;
+  Micros now_ = 0;
 };
 
-/// Ticks until 7 days of logged time have passed; the first tick adds nothing.
-constexpr int kSevenDays = 7 * 24 * 1800 + 1;
+/// Ticks of 2 s until they have counted for 7 days; the first one counts for nothing.
+constexpr int kSevenDaysOfTicks = 7 * 24 * 1800 + 1;
 
 }  // namespace
 
@@ -181,18 +196,66 @@ TEST_CASE("changes of producers are told once, and what is forgotten is deleted"
   CHECK(deletes[0] == std::string(1, '\0') + "a");
 }
 
-TEST_CASE("a shard forgets a producer at the tick at which seven days of logged time have passed") {
-  Shard before;
-  Shard after;
+TEST_CASE("a shard forgets a producer by append times, with ticks and without") {
+  const std::string options = GENERATE("", ", ticks = 'off'");
+  Shard before(options);
+  Shard after(options);
   for (Shard* shard : {&before, &after}) shard->Event(7);
-  before.Ticks(kSevenDays - 1);
+  before.Pass(7 * kDay - 1);
   before.Event(7);
   CHECK(before.duplicates() == 1);
-  after.Ticks(kSevenDays);
+  after.Pass(7 * kDay);
   after.Event(7);
   CHECK(after.duplicates() == 0);
   // A duplicate is an event that was read: seven more days begin with it.
-  before.Ticks(kSevenDays - 2);
+  before.Pass(7 * kDay - 1);
   before.Event(7);
   CHECK(before.duplicates() == 2);
+}
+
+TEST_CASE("without append times ticks pass, and nothing else does") {
+  Shard shard("", false);
+  shard.Event(7);
+  shard.Pass(30 * kDay);
+  shard.Ticks(kSevenDaysOfTicks - 1);
+  shard.Event(7);
+  CHECK(shard.duplicates() == 1);
+  shard.Ticks(kSevenDaysOfTicks);
+  shard.Event(7);
+  CHECK(shard.duplicates() == 1);
+}
+
+TEST_CASE("the producers of a shard count in its state_bytes until they are forgotten") {
+  Shard shard;
+  shard.Event(1);
+  const size_t one = shard.state_bytes();
+  for (int i = 0; i < 1'000; ++i) shard.Event(std::to_string(10'000 + i), 1);
+  // An entry, the principal "local" with its length, the id, and a ring of 256 sequences.
+  CHECK(shard.state_bytes() == one + 1'000 * (ProducerTable::kEntryBytes + 6 + 5 + 32));
+  shard.Pass(8 * kDay);
+  shard.Event(1);
+  CHECK(shard.state_bytes() == one);
+}
+
+TEST_CASE(
+    "a table's bytes follow the rings of its producers, through growth, restart and silence") {
+  ProducerTable table;
+  ProducerState* const state = table.Find("local", "p", 0);
+  const size_t least = ProducerTable::kEntryBytes + 7;
+  CHECK(table.bytes() == least + 32);
+  state->Check(65'535);
+  CHECK(table.bytes() == least + 8'192);
+  std::vector<std::pair<std::string, std::string>> puts;
+  std::vector<std::string> deletes;
+  table.TakeChanges(true, &puts, &deletes);
+  ProducerTable restored;
+  REQUIRE(restored.Restore(puts.at(0).first, puts.at(0).second));
+  CHECK(restored.bytes() == table.bytes());
+  state->RaiseAckedBelow(65'000);
+  table.Forget(0);
+  CHECK(table.bytes() == least + 128);
+  CHECK(state->Check(65'535) == Seen::kDuplicate);
+  CHECK(state->Check(65'534) == Seen::kNew);
+  table.Forget(7 * kDay);
+  CHECK(table.bytes() == 0);
 }
