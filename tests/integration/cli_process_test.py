@@ -219,7 +219,7 @@ FROM tumble({name}, at, INTERVAL '1 minute') GROUP BY shop, window_start, window
         pipelines = [json.loads(line) for line in
                      self.out("pipeline", "list", "--format", "json").splitlines()]
         self.assertEqual(["air", "default"], sorted(p["namespace"] for p in pipelines))
-        self.assertEqual(["namespace", "name", "incarnation", "stream", "state", "watermark"],
+        self.assertEqual(["namespace", "name", "incarnation", "stream", "state", "watermark", "message"],
                          list(pipelines[0]))
         self.assertEqual("running", pipelines[0]["state"])
         self.assertIn("tumble", self.out("pipeline", "describe", "hourly"))

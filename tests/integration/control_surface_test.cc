@@ -60,6 +60,8 @@ TEST_CASE("Control gives and takes what Operations does") {
   CHECK(pipeline->defined_at == 17);
   CHECK(pipeline->window == "hop");
   CHECK(pipeline->watermark == 5);
+  CHECK(pipeline->read_watermark == 7);
+  CHECK(pipeline->message == "cut fails");
   CHECK(client.DropPipeline("default", "r").error().code == Code::kConflict);
 
   const auto producers = client.ListProducers("", "s", "nightly/");

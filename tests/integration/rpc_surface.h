@@ -102,6 +102,8 @@ class FakeOperations : public runtime::Operations {
     info.spec.window = {WindowKind::kHop, 60 * kSecond, 10 * kSecond, 0, "", {}, 1};
     info.state = "running";
     info.watermark = 5;
+    info.read_watermark = 7;
+    info.message = "cut fails";
     co_return std::vector<runtime::PipelineInfo>{info};
   }
   Task<Status> DropPipeline(std::string, std::string) override { co_return Conflict("not now"); }

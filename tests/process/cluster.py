@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -211,6 +212,18 @@ def metrics(dev, family):
         if match:
             found.append((dict(re.findall(r'(\w+)="([^"]*)"', match.group(1))), float(match.group(2))))
     return found
+
+
+def troubles(dev):
+    """The checks of /readyz that fail, with their messages; the status must agree."""
+    try:
+        with urllib.request.urlopen(f'http://{dev.admin}/readyz', timeout=30) as answer:
+            status, body = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read()
+    failing = {check['name']: check['message'] for check in json.loads(body)['checks'] if not check['ok']}
+    assert status == (503 if failing else 200), status
+    return failing
 
 
 def ledger(dev, pipeline):

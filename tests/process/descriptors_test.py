@@ -5,8 +5,10 @@
 """
 import json
 import os
+import re
 import socket
 import subprocess
+import urllib.request
 
 import cluster
 
@@ -39,6 +41,10 @@ class Descriptors(cluster.DevCase):
         with open(self.dev.log.name) as log:
             return log.read()
 
+    def refused(self):
+        text = urllib.request.urlopen(f'http://{self.dev.admin}/metrics', timeout=30).read().decode()
+        return float(re.search(r'^millrace_rpc_connections_refused_total (\S+)$', text, re.MULTILINE).group(1))
+
     def answers(self):
         return self.dev.command('shard', 'list', check=False, timeout=PATIENCE).returncode == 0
 
@@ -64,11 +70,16 @@ class Descriptors(cluster.DevCase):
         cluster.wait_until('the process says that it closes connections',
                            lambda: 'a connection was closed: too many are open' in self.said(), PATIENCE)
         self.assertFalse(self.answers())
+        trouble = cluster.troubles(self.dev)
+        self.assertEqual(list(trouble), ['connections'])
+        self.assertRegex(trouble['connections'], r'^connections are refused since 20.*ulimit -n.* open=\d+ limit=400$')
+        self.assertGreater(self.refused(), LIMIT)
         # Files can still be opened: a cut, the log, the other port.
         self.assertGreater(len(cluster.metrics(self.dev, 'millrace_worker_lag_records')), 0)
         for s in held:
             s.close()
         cluster.wait_until('the port takes connections again', self.answers, PATIENCE)
+        self.assertEqual(cluster.troubles(self.dev), {})
         self.send(10)
         self.dev.command('results', 'per_minute', '--wait', timeout=PATIENCE)
         self.dev.stop()

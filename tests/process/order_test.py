@@ -39,11 +39,13 @@ class Order(cluster.DevCase):
             failed = self.failed()
             before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
             cluster.wait_until('appends fail', lambda: self.failed() > failed)
+            self.assertIn('the log takes no events', cluster.troubles(self.dev)['appends'])
             resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
             full += 1
             acknowledged = self.acknowledged()
             cluster.wait_until('events are acknowledged again', lambda: self.acknowledged() > acknowledged)
         self.assertGreater(full, 3)
+        cluster.wait_until('it is ready again', lambda: cluster.troubles(self.dev) == {})
         _, said = producer.communicate(timeout=cluster.PATIENCE)
         self.assertEqual(producer.returncode, 0, said)
         self.assertIn(f'acknowledged={EVENTS} refused=0', said)

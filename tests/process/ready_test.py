@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import sqlite3
-import urllib.error
-import urllib.request
 
 import cluster
 
@@ -30,15 +28,7 @@ class Ready(cluster.DevCase):
         cluster.wait_until('it is ready', lambda: self.troubles() == {}, PATIENCE)
 
     def troubles(self):
-        """The checks of /readyz that fail, with their messages; the status must agree."""
-        try:
-            with urllib.request.urlopen(f'http://{self.dev.admin}/readyz', timeout=30) as answer:
-                status, body = answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            status, body = error.code, error.read()
-        failing = {check['name']: check['message'] for check in json.loads(body)['checks'] if not check['ok']}
-        self.assertEqual(status, 503 if failing else 200)
-        return failing
+        return cluster.troubles(self.dev)
 
     def send(self, *times):
         lines = ''.join(json.dumps({'placed': time, 'shop': 'a'}) + '\n' for time in times)
@@ -46,6 +36,15 @@ class Ready(cluster.DevCase):
 
     def failing(self, part, family='millrace_worker_failing'):
         return sum(value for labels, value in cluster.metrics(self.dev, family) if labels['part'] == part)
+
+    def listed(self, name):
+        lines = self.dev.command('pipeline', 'list', '--format', 'json').stdout.splitlines()
+        return next(pipeline for pipeline in map(json.loads, lines) if pipeline['name'] == name)
+
+    def watermarks(self):
+        """As far as the table has all rows, and as far as the shards have read."""
+        seen = json.loads(self.dev.command('pipeline', 'describe', 'per_minute', '--format', 'json').stdout)
+        return seen['watermark'], seen['read_watermark']
 
     def test_a_table_store_that_takes_no_rows(self):
         database = sqlite3.connect(os.path.join(self.dev.data_dir, 'serving.db'), isolation_level=None, timeout=60)
@@ -56,12 +55,19 @@ class Ready(cluster.DevCase):
         self.assertIn('per_minute@', message)
         self.assertIn('see to the table store', message)
         self.assertIn('sink_results fails since', self.dev.command('shard', 'list').stdout)
-        self.assertIn('failing', self.dev.command('pipeline', 'list').stdout)
+        pipeline = self.listed('per_minute')
+        self.assertEqual(pipeline['state'], 'failing')
+        self.assertIn('sink_results fails since', pipeline['message'])
+        self.assertIn('see to the table store', pipeline['message'])
         cluster.wait_until('the metric follows', lambda: self.failing('sink_results') == 1, PATIENCE)
+        # The window of 10:00 has closed, but its row waits: no reader may take 10:04 for final.
+        self.assertEqual(self.watermarks(), ('-infinity', '2001-01-01T10:04:00.000000Z'))
+        self.assertIn(' watermark=-infinity\n', self.dev.command('results', 'per_minute').stderr)
         database.execute('ROLLBACK')
         database.close()
         cluster.wait_until('it is ready again', lambda: self.troubles() == {}, PATIENCE)
         cluster.wait_until('the metric follows', lambda: self.failing('sink_results') == 0, PATIENCE)
+        self.assertEqual(self.watermarks(), ('2001-01-01T10:04:00.000000Z',) * 2)
         self.assertIn('running', self.dev.command('pipeline', 'list').stdout)
 
     def test_checkpoints_that_cannot_be_stored(self):
@@ -81,7 +87,10 @@ class Ready(cluster.DevCase):
         self.dev.command('apply', self.file('second.sql', SECOND), check=False, timeout=PATIENCE)
         cluster.wait_until('the tables are told', lambda: 'tables of default/per_hour@' in self.troubles().get('definitions', ''),
                            PATIENCE)
-        self.assertIn('failing', self.dev.command('pipeline', 'list').stdout)
+        pipeline = self.listed('per_hour')
+        self.assertEqual(pipeline['state'], 'failing')
+        self.assertIn('tables of default/per_hour@', pipeline['message'])
+        self.assertIn('and is tried again', pipeline['message'])
         cluster.wait_until('the metric follows', lambda: self.failing('definitions', 'millrace_coordinator_failing') == 1,
                            PATIENCE)
         database.execute('ROLLBACK')

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <string>
+#include <string_view>
+
+#include "millrace/base/facts.h"
 
 namespace millrace::descriptors {
 
@@ -24,15 +26,30 @@ int EndOfShards(int limit) {
   return end - std::min(kForConnections, end / 4);
 }
 
-Status RoomForShard() {
-  const int limit = Limit();
+namespace {
+
+/// Whether the lowest descriptor that is free lies below `end`.
+Status Room(int end, int limit, std::string_view what) {
   const int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (next >= 0) close(next);
-  if (next >= 0 && next < EndOfShards(limit)) return {};
-  return Unavailable(
-      "the process has no descriptors left for another shard: raise the limit (ulimit -n), or drop "
-      "pipelines open=" +
-      std::to_string(next >= 0 ? next : limit) + " limit=" + std::to_string(limit));
+  if (next >= 0 && next < end) return {};
+  return Unavailable(what, {{"open", next >= 0 ? next : limit}, {"limit", limit}});
+}
+
+}  // namespace
+
+Status RoomForShard() {
+  const int limit = Limit();
+  return Room(EndOfShards(limit), limit,
+              "the process has no descriptors left for another shard; raise the limit (ulimit -n), "
+              "or drop pipelines");
+}
+
+Status RoomForConnection() {
+  const int limit = Limit();
+  return Room(EndOfConnections(limit), limit,
+              "the process has no descriptors left for another connection; raise the limit (ulimit "
+              "-n), or close connections");
 }
 
 }  // namespace millrace::descriptors

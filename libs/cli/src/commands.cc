@@ -99,10 +99,17 @@ std::string IncarnationText(const PipelineDescription& p) {
   return p.name.name + "@" + std::to_string(p.defined_at);
 }
 
+/// Waits as the query would, but reads no row: no window begins in an empty span of time.
+Status WaitApplied(Cluster& cluster, ServingQuery query) {
+  query.from = query.to = 0;
+  return cluster.Query(
+      query, true, [](std::vector<std::string>, std::vector<Type>) {},
+      [](const std::vector<Value>&) {});
+}
+
 /// Events without a row, and windows whose rows are still to come. The rows are printed
 /// already, so a failure here does not fail the verb.
-void TellWhatRowsDoNotShow(Cluster& cluster, const QualifiedName& name, const Console& console) {
-  const auto pipeline = cluster.DescribePipeline(name);
+void TellWhatRowsDoNotShow(const Result<PipelineDescription>& pipeline, const Console& console) {
   if (!pipeline.ok()) {
     console.Note("what the rows do not show is not known: " + pipeline.error().message);
     return;
@@ -212,8 +219,8 @@ int RunStreamAdvance(Cluster& cluster, const StreamAdvanceOptions& options,
   if (!reached.ok()) return console.Fail(reached.error());
   const Status advanced = cluster.AdvanceStream(name, to);
   if (!advanced.ok()) return console.Fail(advanced.error());
-  if (!reached->empty() && reached->front().watermark >= to) {
-    const Micros least = reached->front().watermark;
+  if (!reached->empty() && reached->front().read_watermark >= to) {
+    const Micros least = reached->front().read_watermark;
     console.Note((least == kPlusInfinity
                       ? "warning: nothing changes: the stream was at its end already stream="
                       : "warning: nothing changes: every pipeline of the stream has reached that "
@@ -233,12 +240,13 @@ int RunPipelineList(Cluster& cluster, Format format, const Console& console) {
   const auto pipelines = cluster.ListPipelines();
   if (!pipelines.ok()) return console.Fail(pipelines.error());
   ServingTable table{
-      {"namespace", "name", "incarnation", "stream", "state", "watermark"},
-      {Type::kText, Type::kText, Type::kText, Type::kText, Type::kText, Type::kTimestamp},
+      {"namespace", "name", "incarnation", "stream", "state", "watermark", "message"},
+      {Type::kText, Type::kText, Type::kText, Type::kText, Type::kText, Type::kTimestamp,
+       Type::kText},
       {}};
   for (const PipelineDescription& p : *pipelines)
     table.rows.push_back({Text(p.name.name_space), Text(p.name.name), Text(IncarnationText(p)),
-                          Text(p.stream), Text(p.state), Time(p.watermark)});
+                          Text(p.stream), Text(p.state), Time(p.watermark), TextOrNull(p.message)});
   WriteTable(table, format, console);
   return console.Finish();
 }
@@ -254,7 +262,13 @@ int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format
   d.Text("incarnation", IncarnationText(p));
   d.Text("stream", p.stream);
   d.Text("state", p.state);
+  if (p.message.empty()) {
+    d.Null("message");
+  } else {
+    d.Text("message", p.message);
+  }
   d.Time("watermark", p.watermark);
+  d.Time("read_watermark", p.read_watermark);
   d.Integer("late", p.late);
   d.Integer("quarantined", p.quarantined);
   d.Integer("open_windows", p.open_windows);
@@ -343,13 +357,20 @@ int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& conso
     if (!time.ok()) return console.FailUsage(flag + time.error().message);
     *bound = *time;
   }
+  // Asked before the rows are read: a watermark of later might be past rows that are not shown.
+  const bool tells = options.output == Output::kResults && !options.quiet;
+  Status asked;
+  if (tells && options.wait) asked = WaitApplied(cluster, query);
+  std::optional<Result<PipelineDescription>> pipeline;
+  if (tells && asked.ok()) pipeline = cluster.DescribePipeline(name);
   TableWriter writer(options.format, console);
-  const Status asked = cluster.Query(
-      query, options.wait,
-      [&](std::vector<std::string> names, std::vector<Type> types) {
-        writer.Begin(std::move(names), std::move(types));
-      },
-      [&](const std::vector<Value>& row) { writer.Row(row); });
+  if (asked.ok())
+    asked = cluster.Query(
+        query, options.wait,
+        [&](std::vector<std::string> names, std::vector<Type> types) {
+          writer.Begin(std::move(names), std::move(types));
+        },
+        [&](const std::vector<Value>& row) { writer.Row(row); });
   if (!asked.ok()) {
     // What a cluster finds wrong with a query is a filter of the command line.
     if (asked.error().code == Code::kInvalidArgument)
@@ -357,8 +378,7 @@ int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& conso
     return console.Fail(asked.error());
   }
   writer.End();
-  if (options.output == Output::kResults && !options.quiet)
-    TellWhatRowsDoNotShow(cluster, name, console);
+  if (pipeline) TellWhatRowsDoNotShow(*pipeline, console);
   return console.Finish();
 }
 

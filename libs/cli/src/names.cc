@@ -24,7 +24,7 @@ Result<std::vector<PipelineDescription>> ReachedBy(Cluster& cluster, const Quali
   });
   std::stable_sort(pipelines.begin(), pipelines.end(),
                    [](const PipelineDescription& a, const PipelineDescription& b) {
-                     return a.watermark < b.watermark;
+                     return a.read_watermark < b.read_watermark;
                    });
   return pipelines;
 }

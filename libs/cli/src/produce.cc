@@ -150,7 +150,7 @@ class Run {
     if (!reached.ok()) return console_.Fail(reached.error());
     ledgers_.emplace(&cluster_, stream_.name, *reached);
     for (const PipelineDescription& pipeline : *reached) {
-      if (pipeline.watermark == kPlusInfinity) ended_.push_back(pipeline.name.ToString());
+      if (pipeline.read_watermark == kPlusInfinity) ended_.push_back(pipeline.name.ToString());
     }
     auto input = Input::Open(options_.input);
     // A missing file is no missing part of the cluster, for which kExitNotFound stands.

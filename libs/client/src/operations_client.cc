@@ -67,6 +67,8 @@ PipelineDescription FromWire(const wire_control::PipelineDescription& p) {
   out.late = p.late();
   out.quarantined = p.quarantined();
   out.open_windows = p.open_windows();
+  if (p.has_read_watermark_us()) out.read_watermark = p.read_watermark_us();
+  out.message = p.message();
   return out;
 }
 
@@ -119,7 +121,8 @@ Result<Int128> ParseNumeric(std::string_view text) {
     good = digits[i] >= '0' && digits[i] <= '9';
     v = v * 10 + (digits[i] - '0');
   }
-  if (!good) return Internal("the server sent a value that is not a numeric value=" + std::string(text));
+  if (!good)
+    return Internal("the server sent a value that is not a numeric value=" + std::string(text));
   return negative ? -v : v;
 }
 

@@ -142,8 +142,8 @@ struct Gateway::Core {
   Core(Ports ports, Options options) {
     GatewayMetrics metrics(ports.metrics);
     auto in_flight = std::make_shared<InFlightBytes>(metrics.in_flight_bytes);
-    context = std::make_shared<WriterContext>(
-        WriterContext{ports, options, metrics, std::move(in_flight)});
+    context = std::make_shared<WriterContext>(WriterContext{
+        ports, options, metrics, std::move(in_flight), std::make_shared<AppendFailures>()});
   }
 
   std::optional<RequestError> Refuse(const PublishRequest& request, size_t bytes,
@@ -180,6 +180,8 @@ void CountResults(const StreamMetrics& metrics, const std::vector<EventResult>& 
 }
 
 }  // namespace
+
+std::string Gateway::AppendTrouble() const { return core_->context->append_failures->Text(); }
 
 Gateway::Gateway(Ports ports, Options options) : core_(std::make_shared<Core>(ports, options)) {}
 Gateway::~Gateway() = default;

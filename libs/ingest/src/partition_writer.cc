@@ -240,6 +240,8 @@ Task<void> PartitionWriter::Append(std::shared_ptr<PartitionWriter> self, Pack p
 }
 
 void PartitionWriter::Finish(const Pack& pack, const Result<Offset>& appended) {
+  context_->append_failures->Note(stream_->topic, partition_,
+                                  appended.ok() ? Status() : Status(appended.error()));
   if (!appended.ok()) {
     context_->metrics.log_errors.at(appended.error().code)->Add();
     static LogRateLimit limit(10);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "append_failures.h"
 #include "metrics.h"
 #include "millrace/base/executor.h"
 #include "millrace/ingest/gateway.h"
@@ -94,6 +95,7 @@ struct WriterContext {
   Options options;
   GatewayMetrics metrics;
   std::shared_ptr<InFlightBytes> in_flight;
+  std::shared_ptr<AppendFailures> append_failures;
 };
 
 /// Packs the events of one partition and appends what is packed, in order.

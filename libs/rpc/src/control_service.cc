@@ -78,6 +78,8 @@ void Describe(const runtime::PipelineInfo& info, wire::PipelineDescription* out)
   out->set_late(info.late);
   out->set_quarantined(info.quarantined);
   out->set_open_windows(info.open_windows);
+  if (info.read_watermark != kMinusInfinity) out->set_read_watermark_us(info.read_watermark);
+  out->set_message(info.message);
 }
 
 void Describe(const runtime::ShardInfo& info, wire::ShardDescription* out) {

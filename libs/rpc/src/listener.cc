@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "millrace/base/descriptors.h"
@@ -85,8 +86,10 @@ Listener::~Listener() {
   if (wake_ >= 0) close(wake_);
 }
 
-void Listener::Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> taker) {
+void Listener::Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> taker,
+                     Counter* refused) {
   taker_ = std::move(taker);
+  refused_ = refused;
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -113,18 +116,39 @@ void Listener::Run() {
   }
 }
 
+void Listener::Refused() {
+  if (refused_ != nullptr) refused_->Add();
+  const std::lock_guard lock(mutex_);
+  if (refused_since_) return;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  refused_since_ = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+
+std::string Listener::Trouble() {
+  const std::lock_guard lock(mutex_);
+  if (!refused_since_) return {};
+  const Status room = descriptors::RoomForConnection();
+  if (!room.ok())
+    return "connections are refused since " + FormatTimestamp(*refused_since_) + ": " +
+           room.error().message;
+  refused_since_.reset();
+  return {};
+}
+
 bool Listener::Take(int socket) {
   static LogRateLimit limit(10);
   const int fd = accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     // Anything else was the caller's doing, and its connection is gone.
     if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS) return true;
+    Refused();
     limit.Warn("a connection waits, it cannot be taken", {{"error", std::strerror(errno)}});
     return false;
   }
   const int most = descriptors::Limit();
   if (fd >= descriptors::EndOfConnections(most)) {
     close(fd);
+    Refused();
     limit.Warn("a connection was closed: too many are open, raise the limit (ulimit -n)",
                {{"open", fd}, {"limit", most}, {"kept_for_files", descriptors::kForFiles}});
     return true;

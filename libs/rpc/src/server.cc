@@ -129,7 +129,12 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   if (!state->server) return Internal("gRPC does not start its server listen=" + options.listen);
   state->address = at.host + ":" + std::to_string(state->listener->port());
   if (auto* health = state->server->GetHealthCheckService()) health->SetServingStatus(false);
-  state->listener->Start(std::move(taker));
+  Counter* refused = nullptr;
+  if (options.metrics != nullptr)
+    refused = &options.metrics->GetCounter(
+        "millrace_rpc_connections_refused_total",
+        "Connections that the gRPC port closed, or left waiting, for want of descriptors.", {});
+  state->listener->Start(std::move(taker), refused);
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
@@ -141,6 +146,7 @@ void Server::Serve(Services services) {
 
 const std::string& Server::address() const { return state_->address; }
 int Server::port() const { return state_->listener->port(); }
+std::string Server::ConnectionTrouble() const { return state_->listener->Trouble(); }
 
 void Server::Stop(std::chrono::milliseconds grace) {
   if (std::exchange(state_->stopped, true)) return;

@@ -31,6 +31,15 @@ int Badness(const std::string& state) {
   return state == "failing" ? 1 : 0;
 }
 
+/// What is wrong with a shard, behind what is wrong with others.
+void AddTrouble(const ShardInfo& shard, std::string* text) {
+  if (shard.message.empty()) return;
+  const std::string how = shard.state == "opening"   ? " cannot be opened: "
+                          : shard.state == "running" ? ": "
+                                                     : " " + shard.state + ": ";
+  *text += (text->empty() ? "" : "; ") + shard.shard.ToString() + how + shard.message;
+}
+
 }  // namespace
 
 Task<Result<std::vector<StreamInfo>>> Node::ListStreams() {
@@ -110,14 +119,7 @@ Task<std::vector<Condition>> Node::Conditions() {
     conditions.back().trouble = shards.error().message;
     co_return conditions;
   }
-  std::string& trouble = conditions.back().trouble;
-  for (const ShardInfo& shard : *shards) {
-    if (shard.message.empty()) continue;
-    const std::string how = shard.state == "opening"   ? " cannot be opened: "
-                            : shard.state == "running" ? ": "
-                                                       : " " + shard.state + ": ";
-    trouble += (trouble.empty() ? "" : "; ") + shard.shard.ToString() + how + shard.message;
-  }
+  for (const ShardInfo& shard : *shards) AddTrouble(shard, &conditions.back().trouble);
   co_return conditions;
 }
 
@@ -130,7 +132,7 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
     info.incarnation = incarnation;
     info.spec = pipeline.spec;
     info.state = "opening";
-    info.watermark = kPlusInfinity;
+    info.watermark = info.read_watermark = kPlusInfinity;
     info.result_files = wiring_.ports.objects->AddressOf(ResultFileGlob(incarnation));
     std::string worst = "running";
     bool any = false;
@@ -140,14 +142,19 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
       const bool failing = shard.state == "running" && !shard.message.empty();
       const std::string state = failing ? "failing" : shard.state;
       if (Badness(state) > Badness(worst)) worst = state;
+      AddTrouble(shard, &info.message);
       info.watermark = std::min(info.watermark, shard.watermark);
+      info.read_watermark = std::min(info.read_watermark, shard.read_watermark);
       info.late += shard.late;
       info.quarantined += shard.quarantined;
       info.open_windows += shard.open_windows;
     }
     if (any) info.state = worst;
-    if (!any) info.watermark = kMinusInfinity;
-    if (!any && troubles_.failing(TablesOf(incarnation))) info.state = "failing";
+    if (!any) info.watermark = info.read_watermark = kMinusInfinity;
+    if (!any && troubles_.failing(TablesOf(incarnation))) {
+      info.state = "failing";
+      info.message = troubles_.Text(TablesOf(incarnation));
+    }
     out.push_back(std::move(info));
   }
   co_return out;

@@ -11,6 +11,9 @@ constexpr size_t kObjectBytes = 8 << 20;
 /// Rows of an object with so many that are owed stay where they are.
 constexpr size_t kLargeObject = 4 << 20;
 
+/// Past it the newest mark moves on, so that the watermark shown advances in larger steps.
+constexpr size_t kMostMarks = 256;
+
 size_t Index(Output output) { return static_cast<size_t>(output); }
 }  // namespace
 
@@ -144,7 +147,27 @@ void Outbox::SetApplied(Output output, int64_t seq) {
   applied_[Index(output)] = seq;
   made_[Index(output)] = std::max(made_[Index(output)], seq);
   std::erase_if(pieces_, [&](const Piece& piece) { return !Owes(piece); });
+  for (; !marks_.empty() && Serves(marks_.front().made); marks_.pop_front())
+    applied_watermark_ = marks_.front().watermark;
   changed_.Notify();
+}
+
+/// Whether the serving store has these rows. Files are the object store's.
+bool Outbox::Serves(const OutputSeqs& made) const {
+  for (size_t o = 1; o <= kOutputs; ++o) {
+    if (o != Index(Output::kFiles) && made[o] > applied_[o]) return false;
+  }
+  return true;
+}
+
+void Outbox::Reached(Micros watermark) {
+  if (Serves(made_)) {
+    applied_watermark_ = watermark;
+  } else if (!marks_.empty() && (marks_.back().made == made_ || marks_.size() >= kMostMarks)) {
+    marks_.back() = {watermark, made_};
+  } else {
+    marks_.push_back({watermark, made_});
+  }
 }
 
 std::vector<OutputRow> Outbox::Next(Output output, size_t limit) const {

@@ -117,6 +117,7 @@ void Shard::EndStep() {
   }
   ApplySkips();
   CheckLogCoversSinks();
+  outbox_.Reached(fold_->watermark());
 }
 
 bool Shard::BreaksAt(Offset offset) const {

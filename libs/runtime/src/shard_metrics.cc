@@ -109,6 +109,9 @@ void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
   count(&skipped_, shard.ledger_at_opening().skipped, ledger.skipped);
   SetTime("millrace_worker_watermark_timestamp_seconds",
           "Watermark of the shard; absent until it is known.", shard.fold().watermark());
+  SetTime("millrace_worker_watermark_applied_timestamp_seconds",
+          "Watermark for which the serving store has every row; absent until it is known.",
+          shard.outbox().applied_watermark());
   SetTime("millrace_worker_largest_event_timestamp_seconds",
           "Largest event time admitted; absent until there is one.",
           shard.fold().largest_event_time());

@@ -44,6 +44,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   cut_read_ = fold_->ledger().read;
   telemetry_.Restored(now - begun);
   ledger_at_opening_ = fold_->ledger();
+  outbox_.Reached(fold_->watermark());
   phase_ = ShardPhase::kRunning;
   co_return Status();
 }

@@ -37,11 +37,19 @@ void Troubles::Worked(std::string_view part) {
 
 std::string Troubles::Text() const {
   std::string text;
-  for (const auto& [part, trouble] : failing_) {
-    text += (text.empty() ? "" : "; ") + part + " fails since " + FormatTimestamp(trouble.since) +
-            " and is tried again: " + trouble.advice + " error=\"" + trouble.error + "\"";
-  }
+  for (const auto& [part, trouble] : failing_)
+    text += (text.empty() ? "" : "; ") + Text(part, trouble);
   return text;
+}
+
+std::string Troubles::Text(std::string_view part) const {
+  const auto at = failing_.find(part);
+  return at == failing_.end() ? "" : Text(part, at->second);
+}
+
+std::string Troubles::Text(std::string_view part, const Trouble& trouble) {
+  return std::string(part) + " fails since " + FormatTimestamp(trouble.since) +
+         " and is tried again: " + trouble.advice + " error=\"" + trouble.error + "\"";
 }
 
 }  // namespace millrace::runtime

@@ -230,7 +230,8 @@ std::vector<ShardInfo> Worker::Info() const {
       info.last_cut = slot.shard->last_cut();
       if (slot.shard->has_fold()) {
         const auto& fold = slot.shard->fold();
-        info.watermark = fold.watermark();
+        info.watermark = slot.shard->outbox().applied_watermark();
+        info.read_watermark = fold.watermark();
         info.late = fold.ledger().late;
         info.quarantined = fold.ledger().quarantined;
         info.open_windows = static_cast<int64_t>(fold.open_windows());

@@ -64,6 +64,8 @@ Result<cli::PipelineDescription> Shown(PipelineDescription p) {
   out.late = p.late;
   out.quarantined = p.quarantined;
   out.open_windows = p.open_windows;
+  out.read_watermark = p.read_watermark;
+  out.message = std::move(p.message);
   return out;
 }
 

@@ -146,21 +146,33 @@ class StopSignals {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-/// What /readyz tells: what the recovery is at, then the coordinator's own checks.
+/// What /readyz tells: what the recovery is at, then the checks of the roles.
 class Readiness {
  public:
   void Recovering(const char* at) { recovering_at_ = at; }
-  void Of(service::CoordinatorRole* coordinator) { coordinator_ = coordinator; }
+  void Of(service::GatewayRole* gateway, service::CoordinatorRole* coordinator) {
+    gateway_ = gateway;
+    coordinator_ = coordinator;
+  }
 
-  std::vector<admin::ReadinessCheck> operator()() const {
+  std::vector<admin::ReadinessCheck> operator()(const rpc::Server& grpc) const {
     service::CoordinatorRole* coordinator = coordinator_;
-    if (coordinator != nullptr) return coordinator->Readiness();
-    return {{"recovery", false, std::string("recovering: ") + recovering_at_.load()}};
+    if (coordinator == nullptr)
+      return {{"recovery", false, std::string("recovering: ") + recovering_at_.load()}};
+    std::vector<admin::ReadinessCheck> checks = coordinator->Readiness();
+    const auto add = [&](const char* name, std::string trouble) {
+      checks.push_back({name, trouble.empty(), std::move(trouble)});
+    };
+    service::GatewayRole* gateway = gateway_;
+    add("appends", RunBlocking(*gateway->executor(), gateway->AppendTrouble()));
+    add("connections", grpc.ConnectionTrouble());
+    return checks;
   }
 
  private:
   std::atomic<const char*> recovering_at_ = "starting";
-  std::atomic<service::CoordinatorRole*> coordinator_ = nullptr;
+  std::atomic<service::GatewayRole*> gateway_ = nullptr;
+  std::atomic<service::CoordinatorRole*> coordinator_ = nullptr;  ///< set last
 };
 
 /// What others see of the process. It listens before anything is recovered, so that a port that it
@@ -170,11 +182,11 @@ struct Front {
   std::unique_ptr<rpc::Server> grpc;
   std::unique_ptr<admin::AdminServer> http;
 
-  Status Open(const DevOptions& options, const metrics_prometheus::PrometheusMetrics& metrics) {
-    MILLRACE_ASSIGN(grpc, rpc::Server::Start({.listen = options.listen}));
+  Status Open(const DevOptions& options, metrics_prometheus::PrometheusMetrics& metrics) {
+    MILLRACE_ASSIGN(grpc, rpc::Server::Start({.listen = options.listen, .metrics = &metrics}));
     MILLRACE_ASSIGN(
         http, admin::AdminServer::Start(options.admin, {[&metrics] { return metrics.Expose(); },
-                                                        [this] { return readiness(); }}));
+                                                        [this] { return readiness(*grpc); }}));
     return {};
   }
 };
@@ -226,7 +238,7 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
   front.readiness.Recovering("the control log is being read");
   const Status started = coordinator.Start();
   if (!started.ok()) return Fail(started.error());
-  front.readiness.Of(&coordinator);
+  front.readiness.Of(&gateway, &coordinator);
   front.grpc->Serve(
       {gateway.executor(), gateway.gateway(), coordinator.executor(), coordinator.operations()});
   signals.Ready();

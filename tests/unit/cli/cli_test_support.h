@@ -112,6 +112,7 @@ class FakeCluster : public Cluster {
     return listed;
   }
   Result<PipelineDescription> DescribePipeline(const QualifiedName& name) override {
+    calls.push_back("describe " + name.ToString());
     MILLRACE_TRY(answer);
     for (const PipelineDescription& p : pipelines) {
       if (p.name == name) return p;

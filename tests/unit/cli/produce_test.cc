@@ -276,10 +276,10 @@ TEST_CASE("events for a stream that is at its end are told to be late, those of 
   PipelineDescription ended;
   ended.name = {"default", "hourly"};
   ended.stream = "flights";
-  ended.watermark = kPlusInfinity;
+  ended.read_watermark = kPlusInfinity;
   PipelineDescription open = ended;
   open.name.name = "daily";
-  open.watermark = kDay;
+  open.read_watermark = kDay;
   PipelineDescription other = ended;
   other.name = {"air", "theirs"};
   f.cluster.pipelines = {ended, open, other};

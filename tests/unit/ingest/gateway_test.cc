@@ -157,6 +157,34 @@ TEST_CASE("of the log's errors only a record that is too large is final") {
   CHECK(error.retryable == !final);
 }
 
+TEST_CASE("a log that takes no events is told until it takes some, or nobody has tried for long") {
+  Fixture f;
+  f.Add(Fixture::Stream());
+  const auto trouble = [&] {
+    return f.executor.RunUntilDone([](Gateway* gateway) -> Task<std::string> {
+      co_return gateway->AppendTrouble();
+    }(&f.gateway));
+  };
+  const auto fails_with = [&](std::optional<Error> error) {
+    f.log.fail_before = [error](int) { return error; };
+    f.Publish(f.Request(Events(1)));
+  };
+  CHECK(trouble().empty());
+  fails_with(InvalidArgument("too large"));
+  CHECK(trouble().empty());  // the event's fault
+  fails_with(Unavailable("no space"));
+  CHECK(trouble().find("the log takes no events") == 0);
+  CHECK(trouble().find("partitions=1 topic=default.s partition=0 error=\"no space\"") !=
+        std::string::npos);
+  fails_with(std::nullopt);
+  CHECK(trouble().empty());
+  fails_with(Unavailable("no space"));
+  f.executor.RunFor(std::chrono::seconds(29));
+  CHECK(!trouble().empty());
+  f.executor.RunFor(std::chrono::seconds(1));
+  CHECK(trouble().empty());
+}
+
 TEST_CASE("a request whose blocks fare differently tells each event its own fate") {
   Fixture f;
   f.Add(Fixture::Stream(4));

@@ -168,6 +168,48 @@ TEST_CASE("what a manifest owes gives the same rows to each sink after a restore
   CHECK((file.front() == 701 && file.back() == -2000));
 }
 
+TEST_CASE("a watermark counts when the serving store has all rows that were made by then") {
+  Outbox outbox(kBound);
+  Maker maker;
+  outbox.SetApplied(Output::kResults, 1);
+  outbox.Push(maker.Final(1, false));
+  CHECK(outbox.applied_watermark() == kMinusInfinity);
+  outbox.Reached(10);
+  CHECK(outbox.applied_watermark() == 10);  // a replay made only what the store has
+  outbox.Push(maker.Final(2, false));
+  outbox.Reached(20);
+  outbox.Reached(30);
+  outbox.Push(maker.Late(1));
+  outbox.Reached(40);
+  outbox.Push(maker.Final(1, true));
+  outbox.Reached(50);
+  CHECK(outbox.applied_watermark() == 10);
+  outbox.SetApplied(Output::kResults, 2);
+  CHECK(outbox.applied_watermark() == 10);
+  outbox.SetApplied(Output::kResults, 3);
+  CHECK(outbox.applied_watermark() == 30);
+  outbox.SetApplied(Output::kResults, 4);
+  CHECK(outbox.applied_watermark() == 30);  // the late row of 40 is not there
+  outbox.SetApplied(Output::kLate, 1);
+  CHECK(outbox.applied_watermark() == 50);  // files may come later
+  outbox.Reached(60);
+  CHECK(outbox.applied_watermark() == 60);
+}
+
+TEST_CASE("watermarks that wait are bounded, and no row is skipped for that") {
+  Outbox outbox(kBound);
+  Maker maker;
+  for (int i = 1; i <= 1'000; ++i) {
+    outbox.Push(maker.Late(1));
+    outbox.Reached(i);
+  }
+  for (int i = 1; i <= 1'000; ++i) {
+    outbox.SetApplied(Output::kLate, i);
+    CHECK(outbox.applied_watermark() <= i);
+  }
+  CHECK(outbox.applied_watermark() == 1'000);
+}
+
 TEST_CASE("many cuts while a file is open write each row a few times and name few objects") {
   Fixture f;
   Store store;

@@ -22,8 +22,9 @@ int Limit();
 int EndOfConnections(int limit);
 /// No shard is opened while this one, or a higher one, would be the next.
 int EndOfShards(int limit);
-/// kUnavailable: the process has no descriptors left for another shard.
+/// kUnavailable: the process has no descriptors left for another shard, for another connection.
 Status RoomForShard();
+Status RoomForConnection();
 
 }  // namespace descriptors
 }  // namespace millrace

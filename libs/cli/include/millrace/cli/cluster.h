@@ -63,7 +63,7 @@ struct PipelineDescription {
   int64_t defined_at = 0;
   std::string stream;
   std::string state;
-  Micros watermark = kMinusInfinity;
+  Micros watermark = kMinusInfinity;       ///< windows up to here have all their rows in the table
   std::vector<ColumnDescription> columns;  ///< of the result
   std::string window;                      ///< "tumble" or "hop"
   Micros size = 0;
@@ -80,6 +80,8 @@ struct PipelineDescription {
   int64_t late = 0;          ///< events that came too late for a window, so far
   int64_t quarantined = 0;   ///< events that could not be used, so far
   int64_t open_windows = 0;  ///< windows with events that have not closed
+  Micros read_watermark = kMinusInfinity;  ///< as far as events are late; rows may wait
+  std::string message;                     ///< what is wrong and what to do; empty: nothing
 };
 
 struct ShardDescription {
@@ -128,7 +130,7 @@ class Cluster {
                        std::function<void(const std::vector<Value>&)> on_row) = 0;
 };
 
-/// The pipelines that read a stream, least watermark first.
+/// The pipelines that read a stream, least watermark of what was read first.
 Result<std::vector<PipelineDescription>> ReachedBy(Cluster& cluster, const QualifiedName& stream);
 
 }  // namespace millrace::cli

@@ -59,7 +59,7 @@ struct PipelineDescription {
   int64_t defined_at = 0;  ///< the incarnation is name@defined_at
   std::string stream;
   std::string state;
-  Micros watermark = kMinusInfinity;
+  Micros watermark = kMinusInfinity;  ///< windows up to here have all their rows in the table
   std::vector<ColumnDescription> columns;
   std::string window;  ///< "tumble" or "hop"
   Micros size = 0;
@@ -76,6 +76,8 @@ struct PipelineDescription {
   int64_t late = 0;          ///< events that came too late for a window, so far
   int64_t quarantined = 0;   ///< events that could not be used, so far
   int64_t open_windows = 0;  ///< windows with events that have not closed
+  Micros read_watermark = kMinusInfinity;  ///< as far as events are late; rows may wait
+  std::string message;                     ///< what is wrong and what to do; empty: nothing
 };
 
 struct ShardDescription {

@@ -63,6 +63,8 @@ class Gateway {
   /// requests. Nothing happens to a later stream of the name.
   void RemoveStream(const StreamSpec& stream);
   std::vector<StreamSpec> Streams() const;
+  /// Empty, or that the log takes no events: since when, why, and what to do. For people.
+  std::string AppendTrouble() const;
 
   /// The order of calls is that in which they first run: a refusal of the whole request, or its
   /// place in the line of its stream, comes before the first suspension. A large request is packed

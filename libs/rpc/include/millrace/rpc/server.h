@@ -7,6 +7,7 @@
 #include "millrace/base/executor.h"
 #include "millrace/base/result.h"
 #include "millrace/ingest/gateway.h"
+#include "millrace/metrics/metrics.h"
 #include "millrace/runtime/operations.h"
 
 namespace millrace::rpc {
@@ -38,6 +39,7 @@ struct ServerOptions {
   /// Memory of the batches of all PublishStreams until their answers are written; past it each
   /// stream is read one batch at a time.
   size_t streams_bytes = 128 << 20;
+  MetricRegistry* metrics = nullptr;  ///< null: nothing is counted. Outlives the server
 };
 
 /// What is served: calls of a service whose pointers are null get UNIMPLEMENTED. All outlive the
@@ -70,6 +72,8 @@ class Server {
   /// HOST:PORT with the real port.
   const std::string& address() const;
   int port() const;
+  /// Empty, or why connections are refused at present: since when, and what to do. For people.
+  std::string ConnectionTrouble() const;
 
   /// Tells health watchers, takes no new calls, lets those under way end (streams once their
   /// batches are answered), and cuts off what is left after `grace`. Idempotent.

@@ -60,11 +60,16 @@ struct PipelineInfo {
   /// The worst of its shards': halted, stopped, opening, failing (runs, but a sink, a cut or the
   /// log fails; or its tables cannot be made), running.
   std::string state;
-  Micros watermark = kMinusInfinity;  ///< the least of its shards
-  std::string result_files;           ///< pattern for readers of Parquet files
-  int64_t late = 0;                   ///< events of its shards that came too late for a window
-  int64_t quarantined = 0;            ///< events of its shards that could not be used
-  int64_t open_windows = 0;           ///< windows of its shards with events that have not closed
+  /// What is wrong with its shards or tables, and what to do; empty: nothing.
+  std::string message;
+  /// The least of its shards: windows up to here have all their rows in the table.
+  Micros watermark = kMinusInfinity;
+  /// The same for what was read: up to here events are late.
+  Micros read_watermark = kMinusInfinity;
+  std::string result_files;  ///< pattern for readers of Parquet files
+  int64_t late = 0;          ///< events of its shards that came too late for a window
+  int64_t quarantined = 0;   ///< events of its shards that could not be used
+  int64_t open_windows = 0;  ///< windows of its shards with events that have not closed
 };
 
 struct ShardInfo {
@@ -77,7 +82,8 @@ struct ShardInfo {
   Offset back_to;     ///< the lowest offset that a skip may name
   Offset end_offset;  ///< of its partition
   CutNumber last_cut;
-  Micros watermark = kMinusInfinity;
+  Micros watermark = kMinusInfinity;       ///< as far as the serving store has every row
+  Micros read_watermark = kMinusInfinity;  ///< of what was read
   int64_t late = 0;
   int64_t quarantined = 0;
   int64_t open_windows = 0;

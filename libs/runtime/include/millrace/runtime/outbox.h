@@ -19,7 +19,7 @@ namespace millrace::runtime {
 /// whether a replay makes them again or they come from a manifest. A row that serves two sinks is
 /// held once, until both have it.
 ///
-/// Threads: the shard's executor. Bound: full() is for the reader to stop at.
+/// Threads: the shard's executor. Bound: full() is for the reader to stop at; kMostMarks.
 class Outbox {
  public:
   explicit Outbox(size_t max_bytes) : max_bytes_(max_bytes) {}
@@ -33,6 +33,11 @@ class Outbox {
   void SetApplied(Output output, int64_t seq);
   int64_t applied(Output output) const { return applied_[static_cast<size_t>(output)]; }
   int64_t made(Output output) const { return made_[static_cast<size_t>(output)]; }
+
+  /// All rows that the shard owes up to its watermark are made.
+  void Reached(Micros watermark);
+  /// The largest of these watermarks for which the serving store has every row.
+  Micros applied_watermark() const { return applied_watermark_; }
 
   /// Up to `limit` rows behind the sink's position, decoded. Not for files.
   std::vector<OutputRow> Next(Output output, size_t limit) const;
@@ -72,6 +77,7 @@ class Outbox {
   static void Append(const Piece& rows, Piece* to);
   void Add(Piece rows);
   size_t FirstToWrite() const;
+  bool Serves(const OutputSeqs& made) const;
   void MergeFrom(size_t first);
   bool Owes(const Piece& piece, Output output) const;
   bool Owes(const Piece& piece) const;
@@ -82,6 +88,13 @@ class Outbox {
   int64_t numbers_ = 0;
   OutputSeqs applied_ = {};
   OutputSeqs made_ = {};
+  /// A watermark, and the rows made when the shard had reached it.
+  struct Mark {
+    Micros watermark;
+    OutputSeqs made;
+  };
+  std::deque<Mark> marks_;  ///< whose rows the serving store lacks, ascending
+  Micros applied_watermark_ = kMinusInfinity;
   Event changed_;
 };
 

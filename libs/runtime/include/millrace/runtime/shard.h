@@ -66,6 +66,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   bool can_read() const { return phase_ == ShardPhase::kRunning && !outbox_.full(); }
   Outbox& outbox() { return outbox_; }
+  const Outbox& outbox() const { return outbox_; }
 
   /// Rule 4: the tick this shard would append now, if one is due; `force` asks what it would be
   /// whatever the time.

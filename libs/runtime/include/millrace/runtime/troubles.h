@@ -28,6 +28,7 @@ class Troubles {
   bool any() const { return !failing_.empty(); }
   /// For people; empty if nothing fails.
   std::string Text() const;
+  std::string Text(std::string_view part) const;
 
  private:
   struct Trouble {
@@ -36,6 +37,8 @@ class Troubles {
     std::string advice;
     std::string error;
   };
+
+  static std::string Text(std::string_view part, const Trouble& trouble);
 
   const std::string subject_;
   std::map<std::string, Trouble, std::less<>> failing_;

@@ -20,6 +20,12 @@ class GatewayRole {
     const bool removed = co_await RunOn(*executor_, std::move(work));
     static_cast<void>(removed);
   }
+  /// What keeps producers' events out of the log, or nothing. On any executor.
+  Task<std::string> AppendTrouble() {
+    auto work = Trouble(&gateway_);
+    auto trouble = co_await RunOn(*executor_, std::move(work));
+    co_return trouble;
+  }
   Executor* executor() { return executor_; }
   ingest::Gateway* gateway() { return &gateway_; }
 
@@ -28,6 +34,8 @@ class GatewayRole {
     gateway->RemoveStream(stream);
     co_return true;
   }
+
+  static Task<std::string> Trouble(ingest::Gateway* gateway) { co_return gateway->AppendTrouble(); }
 
   Executor* executor_;
   ingest::Gateway gateway_;
