@@ -319,6 +319,26 @@ TEST_CASE("a client waits as long as a full gateway asks it to, however short it
             "millrace_gateway_backpressure_total{reason=\"in_flight_bytes\"}") == 1);
 }
 
+TEST_CASE("a client whose stream has too many new producers waits and loses nothing") {
+  const test::TempDir directory;
+  ingest::Options tight;
+  tight.new_producers = 1;
+  tight.new_producer_interval = milliseconds(300);
+  test::GatewayProcess gateway(directory.Sub("log"), Stream(), "127.0.0.1:0", {}, tight);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (const char* id : {"p1", "p2", "p3"}) {
+    clients.push_back(MakeClient(OptionsFor(gateway.address(), id)));
+    PublishAll(clients.back().get(), 1'000);
+  }
+  for (const auto& client : clients) {
+    REQUIRE(client->Flush(seconds(60)).ok());
+    CHECK(client->Stats().acknowledged == 1'000);
+  }
+  CHECK(gateway.metrics().Value("millrace_gateway_backpressure_total{reason=\"producers\"}") > 0);
+  size_t copies = 0;
+  CheckLog(&gateway, 1'000, &copies);
+}
+
 TEST_CASE("a server that drains answers what it has read and takes nothing new") {
   const test::TempDir directory;
   test::GatewayProcess gateway(directory.Sub("log"), Stream());

@@ -12,6 +12,7 @@
 #include "millrace/model/row.h"
 #include "millrace/record/record_headers.h"
 #include "partition_writer.h"
+#include "producer_bound.h"
 
 namespace millrace::ingest {
 namespace {
@@ -55,7 +56,9 @@ struct Stream {
   Stream(const std::shared_ptr<const WriterContext>& context, StreamSpec s)
       : spec(std::make_shared<const StreamSpec>(std::move(s))),
         parser(context->ports.records->ForStream(*spec)),
-        metrics(context->ports.metrics, *spec) {
+        metrics(context->ports.metrics, *spec),
+        producers({context->options.new_producers, context->options.new_producer_interval,
+                   context->options.known_producers}) {
     for (int32_t p = 0; p < spec->partitions; ++p)
       partitions.push_back(std::make_shared<PartitionWriter>(context, spec, PartitionId(p)));
   }
@@ -79,6 +82,7 @@ struct Stream {
   std::shared_ptr<const StreamSpec> spec;
   std::unique_ptr<RecordParser> parser;
   StreamMetrics metrics;
+  ProducerBound producers;
   const std::shared_ptr<Line> line = std::make_shared<Line>();
   std::vector<std::shared_ptr<PartitionWriter>> partitions;
   uint64_t next_partition = 0;
@@ -148,6 +152,8 @@ struct Gateway::Core {
 
   std::optional<RequestError> Refuse(const PublishRequest& request, size_t bytes,
                                      const Stream* stream) const;
+  std::optional<RequestError> RefuseProducer(const Principal& principal,
+                                             const PublishRequest& request, Stream* stream) const;
   RequestError UnknownStream(const PublishRequest& request) const;
   bool MayPack(const Stream& stream) const {
     return context->in_flight->packed() < context->options.packed_bytes || stream.idle();
@@ -256,6 +262,24 @@ std::optional<RequestError> Gateway::Core::Refuse(const PublishRequest& request,
   return std::nullopt;
 }
 
+std::optional<RequestError> Gateway::Core::RefuseProducer(const Principal& principal,
+                                                          const PublishRequest& request,
+                                                          Stream* stream) const {
+  // Without an event nothing comes into the log, and no shard hears of the producer.
+  if (request.producer_id.empty() || request.events.empty() || request.dry_run) return std::nullopt;
+  const std::optional<std::chrono::milliseconds> wait =
+      stream->producers.Take(principal.name, request.producer_id, Executor::Current().Monotonic());
+  if (!wait) return std::nullopt;
+  context->metrics.backpressure_producers->Add();
+  return RequestError{
+      Code::kResourceExhausted, "PRODUCERS",
+      "the stream gets more new producer_ids than it may, and each is remembered for seven days; "
+      "keep one id for each producer, or send the same numbers again after the delay at_once=" +
+          std::to_string(context->options.new_producers) +
+          " then_one_each_ms=" + std::to_string(context->options.new_producer_interval.count()),
+      "producer_id", *wait};
+}
+
 /// Packs a request slice by slice.
 class Packer {
  public:
@@ -358,6 +382,7 @@ Task<PublishReply> Gateway::AcceptOn(std::shared_ptr<Core> core, Principal princ
   const auto stream = found == core->streams.end() ? nullptr : found->second;
   PublishReply reply;
   reply.error = core->Refuse(request, bytes, stream.get());
+  if (!reply.error) reply.error = core->RefuseProducer(principal, request, stream.get());
   if (reply.error) co_return reply;
 
   InFlightBytes::Share held(core->context->in_flight, InFlightBytes::Part::kRequest);

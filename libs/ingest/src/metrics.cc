@@ -9,15 +9,20 @@ Counter& Events(MetricRegistry* registry, const StreamSpec& stream, const std::s
       {{"namespace", stream.name_space}, {"stream", stream.name}, {"result", result}});
 }
 
+Counter& Backpressure(MetricRegistry* registry, const std::string& reason) {
+  return registry->GetCounter("millrace_gateway_backpressure_total",
+                              "Requests refused so that producers slow down.",
+                              {{"reason", reason}});
+}
+
 }  // namespace
 
 GatewayMetrics::GatewayMetrics(MetricRegistry* registry)
     : in_flight_bytes(&registry->GetGauge(
           "millrace_gateway_in_flight_bytes",
           "Bytes of requests without an answer, and of the blocks and records they became.", {})),
-      backpressure_in_flight_bytes(&registry->GetCounter(
-          "millrace_gateway_backpressure_total", "Requests refused so that producers slow down.",
-          {{"reason", "in_flight_bytes"}})) {
+      backpressure_in_flight_bytes(&Backpressure(registry, "in_flight_bytes")),
+      backpressure_producers(&Backpressure(registry, "producers")) {
   // A series that is not there before its first event has no rate when that happens.
   for (const Code code :
        {Code::kInvalidArgument, Code::kNotFound, Code::kConflict, Code::kFenced, Code::kUnavailable,

@@ -15,6 +15,7 @@ struct GatewayMetrics {
 
   Gauge* in_flight_bytes;
   Counter* backpressure_in_flight_bytes;
+  Counter* backpressure_producers;
   std::map<Code, Counter*> log_errors;
 };
 

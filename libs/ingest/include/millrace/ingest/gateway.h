@@ -35,6 +35,13 @@ struct Options {
   /// keeps waiting. Beyond it packing waits, except for a stream that has none of them.
   size_t packed_bytes = 32 << 20;
   std::chrono::milliseconds retry_after{100};  ///< told with kResourceExhausted
+  /// Producers that may come new to a stream at once; after each interval one more may. Every shard
+  /// of the stream remembers each of them for seven days.
+  int64_t new_producers = 120'000;
+  std::chrono::milliseconds new_producer_interval{3'000};
+  /// Producers of a stream that do not count as new when they come again: so many at least, twice
+  /// as many at most.
+  size_t known_producers = 131'072;
   /// Started and not yet acknowledged by the log, per partition: enough for its group commits.
   size_t appends_in_flight = 1'024;
 };
@@ -72,7 +79,8 @@ class Gateway {
   /// request of this stream is packed.
   ///
   /// Whole requests are refused as UNKNOWN_STREAM (kNotFound), BATCH_TOO_LARGE or
-  /// PRODUCER_ID_TOO_LONG (kInvalidArgument), or OVERLOADED (kResourceExhausted). Single events,
+  /// PRODUCER_ID_TOO_LONG (kInvalidArgument), or OVERLOADED or PRODUCERS, of which a stream gets
+  /// too many new ones (kResourceExhausted). Single events,
   /// which are then not appended, as SEQUENCE_SPAN, EVENT_TOO_LARGE, UNREADABLE, MISSING_COLUMN,
   /// WRONG_TYPE, NULL_EVENT_TIME, EVENT_TIME_OUT_OF_RANGE or KEY_MISMATCH, the first that holds;
   /// what the log did not take as UNAVAILABLE (retryable: it may be there), or as LOG_REFUSED if it
