@@ -82,7 +82,8 @@ class BadEvents(ServerCase):
         self.event_is_refused('{"placed": "2001-01-01T00:00:00Z", "shop": "a"', 'UNREADABLE', 'expected one JSON object')
         self.event_is_refused('{"placed": "2001-01-01T00:00:00Z", "shop": "a",}', 'UNREADABLE', 'its structure is broken')
         self.event_is_refused('{"placed": "2001-01-01T00:00:00Z", "shop": "a"} {}', 'UNREADABLE', 'something follows')
-        self.event_is_refused('[1]', 'UNREADABLE', 'expected one JSON object')
+        self.event_is_refused('[1]', 'UNREADABLE', 'expected one JSON object', 'one event for each of its objects')
+        self.event_is_refused('{', 'UNREADABLE', 'expected one JSON object', 'an object that spans lines')
         self.event_is_refused(b'{"placed": "2001-01-01T00:00:00Z", "shop": "\xff"}', 'UNREADABLE')
 
     def test_a_column_that_may_not_be_null_is_named(self):

@@ -121,6 +121,16 @@ Result<size_t> Input::ReadRaw(char* to, size_t size) {
 
 ReadBuffer::ReadBuffer(ByteSource* source) : source_(source), data_(kFirstWindow, '\0') {}
 
+Status ReadBuffer::SkipByteOrderMark() {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  while (!at_end_ && end_ - begin_ < kMark.size()) {
+    MILLRACE_ASSIGN(const bool more, More());
+    if (!more) break;
+  }
+  if (std::string_view(begin(), end()).starts_with(kMark)) Consume(begin() + kMark.size());
+  return {};
+}
+
 Result<bool> ReadBuffer::More() {
   if (begin_ > 0) {
     std::memmove(data_.data(), data_.data() + begin_, end_ - begin_);

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace millrace::cli {
 namespace {
-
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 char* Find(char* from, char* end, char c) {
   return static_cast<char*>(std::memchr(from, c, static_cast<size_t>(end - from)));
@@ -58,13 +57,7 @@ Result<bool> CsvReader::Next(CsvRecord* record) {
   if (next_ != nullptr) buffer_.Consume(next_);
   next_ = nullptr;
   if (!started_) {
-    while (!buffer_.at_end() &&
-           static_cast<size_t>(buffer_.end() - buffer_.begin()) < kByteOrderMark.size()) {
-      MILLRACE_ASSIGN(const bool more, buffer_.More());
-      if (!more) break;
-    }
-    if (std::string_view(buffer_.begin(), buffer_.end()).starts_with(kByteOrderMark))
-      buffer_.Consume(buffer_.begin() + kByteOrderMark.size());
+    MILLRACE_TRY(buffer_.SkipByteOrderMark());
     started_ = true;
   }
   MILLRACE_ASSIGN(const bool any, SkipBlankLines());
@@ -177,6 +170,7 @@ void CsvReader::Finish(const char* end, CsvRecord* record) {
 
 Result<bool> LineReader::Next(Line* line) {
   line->error.clear();
+  if (!std::exchange(started_, true)) MILLRACE_TRY(buffer_.SkipByteOrderMark());
   size_t searched = 0;
   for (;;) {
     char* const begin = buffer_.begin();

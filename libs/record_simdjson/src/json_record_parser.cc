@@ -192,7 +192,11 @@ const char* JsonRecordParser::Walk(std::string_view event) {
     return Broken(error);
   }
   ondemand::object object;
-  if (document.get_object().get(object) != simdjson::SUCCESS) return "this is none";
+  if (const auto error = document.get_object().get(object)) {
+    return error == simdjson::INCORRECT_TYPE
+               ? "found another value; an array is sent as one event for each of its objects"
+               : "it has no end; an object that spans lines is one event only on a single line";
+  }
   size_t guess = 0;
   for (auto result : object) {
     ondemand::field field;

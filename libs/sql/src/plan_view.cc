@@ -114,10 +114,12 @@ class ViewPlanner {
     const bool zoned = view_.from.args.size() > 1 && view_.from.args[1].kind == Kind::kCall &&
                        view_.from.args[1].text == "timezone";
     if (zoned) {
-      return source_.At(view_.from.args[1].location,
-                        "the event time of a window takes no AT TIME ZONE",
-                        "for local days write tumble(" + stream_.name + ", " + time +
-                            ", INTERVAL '1 day', timezone => 'Europe/Berlin')");
+      const auto& zone = view_.from.args[1].args;
+      const bool text = !zone.empty() && zone[0].kind == Kind::kString;
+      return source_.At(
+          view_.from.args[1].location, "the event time of a window takes no AT TIME ZONE",
+          "write " + time + " alone, and for local days add an argument: timezone => '" +
+              (text ? zone[0].text : "Europe/Berlin") + "'");
     }
     if (view_.from.args.size() < 2 || view_.from.args[1].kind != Kind::kColumn) {
       return source_.At(view_.from.location,

@@ -101,9 +101,10 @@ TEST_CASE("a record has a largest size and a largest number of fields") {
   CHECK(ReadAll(wide, 1 << 20) == Records{"1! more than 4096 fields", "2: x"});
 }
 
-TEST_CASE("lines are read without their ends and blank ones are skipped") {
+TEST_CASE("lines are read without their ends, and blank ones and a byte order mark are skipped") {
   const size_t piece = GENERATE(1u, 4u, 1u << 20);
-  TextSource source("{}\r\n\n  \n{\"a\":1}\n{\"b\":2}", piece);
+  const std::string mark = GENERATE("", "\xef\xbb\xbf");
+  TextSource source(mark + "{}\r\n\n  \n{\"a\":1}\n{\"b\":2}", piece);
   LineReader reader(&source);
   Line line;
   std::vector<std::string> read;

@@ -125,7 +125,9 @@ TEST_CASE("forms that other systems have say what to write, and never what has a
   CheckSays(WithFrom("tumble(s, ts, INTERVAL '1 day', offset => INTERVAL '6 hours')").Sql(),
             "OFFSET is a word of SQL", "write \"offset\" => ");
   CheckSays(WithFrom("tumble(s, ts AT TIME ZONE 'Asia/Shanghai', INTERVAL '1 day')").Sql(),
-            "takes no AT TIME ZONE", "timezone => 'Europe/Berlin'");
+            "takes no AT TIME ZONE",
+            "write ts alone, and for local days add an argument: "
+            "timezone => 'Asia/Shanghai'");
   CheckSays(WithFrom("tumble(s, ts, INTERVAL '12 hours', timezone => 'Asia/Shanghai')").Sql(),
             "whole days long", "distance from UTC as the offset");
   CheckSays(WithFrom("tumble(s, ts, INTERVAL '1 day', timezone => 'GMT+8')").Sql(),

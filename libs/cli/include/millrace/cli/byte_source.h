@@ -80,6 +80,8 @@ class ReadBuffer {
   void Consume(const char* up_to) { begin_ = static_cast<size_t>(up_to - data_.data()); }
   /// Reads on; begin() and end() move. False: the window is full.
   Result<bool> More();
+  /// At the beginning: as editors and spreadsheets of one system write it before UTF-8.
+  Status SkipByteOrderMark();
 
  private:
   ByteSource* source_;

@@ -62,7 +62,7 @@ struct Line {
   std::string error;
 };
 
-/// Reads lines, with LF or CRLF; blank ones are skipped. A line past ReadBuffer::kMaxRecordBytes is
+/// Reads lines, with LF or CRLF; blank ones and a byte order mark are skipped. A line past ReadBuffer::kMaxRecordBytes is
 /// one with `error`.
 class LineReader {
  public:
@@ -75,6 +75,7 @@ class LineReader {
 
   ReadBuffer buffer_;
   int64_t line_ = 0;
+  bool started_ = false;
 };
 
 }  // namespace millrace::cli
