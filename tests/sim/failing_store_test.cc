@@ -99,6 +99,29 @@ TEST_CASE("a shard that cannot be opened says why until it is") {
   CHECK(s.Different() == "");
 }
 
+TEST_CASE("at a start the tables of many pipelines are made side by side, eight at a time") {
+  Scenario s;
+  std::string sql;
+  for (int n = 0; n < 30; ++n)
+    sql += "CREATE MATERIALIZED VIEW r" + std::to_string(n) +
+           " AS SELECT k, window_start, window_end, count(*) AS n FROM tumble(s, ts, INTERVAL '2 "
+           "seconds') GROUP BY k, window_start, window_end;";
+  REQUIRE(s.cluster.Call(s.cluster.node().Apply(sql, false), seconds(60))->ok());
+  s.cluster.KillNode();
+  FaultyServingStore& tables = s.cluster.faulty_serving();
+  tables.HoldDefines(true);
+  const int begun = tables.defines_begun();
+  s.cluster.StartNode();
+  s.world.RunUntil([&] { return tables.defines_begun() >= begun + 8; }, seconds(60));
+  s.Sleep(seconds(10));
+  CHECK(tables.defines_begun() == begun + 8);
+  tables.HoldDefines(false);
+  s.Sleep(seconds(20));
+  CHECK(tables.defines_begun() == begun + 31);
+  for (const auto& shard : s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value())
+    CHECK(shard.state == "running");
+}
+
 TEST_CASE("of many shards a few open at a time, and all of them open") {
   runtime::Options options = Scenario::Quick();
   options.opening_shards = 3;

@@ -1,12 +1,23 @@
 #include "millrace/model/batch_builder.h"
 
+#include <algorithm>
+
 #include "millrace/base/check.h"
+#include "millrace/base/hash.h"
 
 namespace millrace {
 namespace {
 
 /// What a producer takes in a block beside its texts.
 constexpr size_t kProducerBytes = 2 + sizeof(int64_t);
+
+/// Up to so many producers of a record are looked through one by one. Most records have one, and a
+/// batch may have thousands of records.
+constexpr uint32_t kFewProducers = 16;
+
+uint64_t HashOf(std::string_view principal, std::string_view id) {
+  return Hash(id, Hash(principal).lo).lo;
+}
 
 /// Everything a built batch views.
 struct Storage {
@@ -42,21 +53,54 @@ BatchBuilder::BatchBuilder(SchemaIdentity schema, std::vector<ColumnSpec> column
 
 void BatchBuilder::BeginRecord(Offset offset, Micros append_time) {
   records_.push_back({offset, append_time, rows_, 0, static_cast<uint32_t>(producers_.size()), 0});
+  producer_index_.clear();
+}
+
+int16_t BatchBuilder::FindProducer(std::string_view principal, std::string_view id) const {
+  const auto is = [&](size_t i) {
+    return producers_[i].id == id && producers_[i].principal == principal;
+  };
+  if (producer_index_.empty()) {
+    for (size_t i = records_.back().first_producer; i < producers_.size(); ++i)
+      if (is(i)) return static_cast<int16_t>(i);
+    return -1;
+  }
+  const size_t mask = producer_index_.size() - 1;
+  for (size_t at = HashOf(principal, id); producer_index_[at & mask] >= 0; ++at)
+    if (const int16_t i = producer_index_[at & mask]; is(static_cast<size_t>(i))) return i;
+  return -1;
+}
+
+/// After a producer was added: keeps the index half full at most.
+void BatchBuilder::IndexProducers() {
+  const RecordSpan& record = records_.back();
+  if (record.producer_count <= kFewProducers) return;
+  size_t first = producers_.size() - 1;
+  if (2 * record.producer_count > producer_index_.size()) {
+    producer_index_.assign(std::max<size_t>(4 * kFewProducers, 2 * producer_index_.size()), -1);
+    first = record.first_producer;
+  }
+  const size_t mask = producer_index_.size() - 1;
+  for (size_t i = first; i < producers_.size(); ++i) {
+    size_t at = HashOf(producers_[i].principal, producers_[i].id);
+    while (producer_index_[at & mask] >= 0) ++at;
+    producer_index_[at & mask] = static_cast<int16_t>(i);
+  }
 }
 
 int16_t BatchBuilder::AddProducer(std::string_view principal, std::string_view id,
                                   int64_t acked_below) {
   RecordSpan& record = records_.back();
-  for (uint32_t i = record.first_producer; i < producers_.size(); ++i) {
-    if (producers_[i].id == id && producers_[i].principal == principal) {
-      producers_[i].acked_below = std::max(producers_[i].acked_below, acked_below);
-      return static_cast<int16_t>(i);
-    }
+  if (const int16_t found = FindProducer(principal, id); found >= 0) {
+    int64_t& known = producers_[static_cast<size_t>(found)].acked_below;
+    known = std::max(known, acked_below);
+    return found;
   }
   MILLRACE_CHECK(producers_.size() < 32'767, "more producers than a batch can name");
   producers_.push_back({std::string(principal), std::string(id), acked_below});
   packed_bytes_ += principal.size() + id.size() + kProducerBytes;
   ++record.producer_count;
+  IndexProducers();
   return static_cast<int16_t>(producers_.size() - 1);
 }
 

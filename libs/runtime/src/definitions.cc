@@ -1,5 +1,6 @@
 #include "definitions.h"
 
+#include "at_once.h"
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
 #include "millrace/model/object_keys.h"
@@ -17,7 +18,9 @@ Task<Status> Node::AnnounceStreams() {
   std::vector<StreamSpec> fresh;
   for (const auto& [name, spec] : control_.fold().streams())
     if (!announced_.contains(spec.generation)) fresh.push_back(spec);
-  for (const StreamSpec& stream : fresh) MILLRACE_CO_TRY(co_await Announce(stream));
+  std::vector<Task<Status>> announcements;
+  for (StreamSpec& stream : fresh) announcements.push_back(Announce(std::move(stream)));
+  MILLRACE_CO_TRY(co_await RunAll(std::move(announcements), kDefinitionsAtOnce));
   std::vector<StreamSpec> gone;
   for (const auto& [generation, spec] : announced_) {
     const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name);

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "millrace/base/facts.h"
 
 namespace millrace::runtime {
+
+/// Topics, and tables of pipelines, that are made or removed at a time: a start may find hundreds.
+inline constexpr size_t kDefinitionsAtOnce = 8;
 
 /// Whose turn it is to make or remove a topic (Turns).
 inline std::string TopicTurn(const std::string& topic) { return "topic " + topic; }

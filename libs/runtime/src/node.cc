@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "at_once.h"
+#include "definitions.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/log.h"
 
@@ -151,16 +152,13 @@ Task<Status> Node::Reconcile() {
     if (done || IsPutOff(tables)) continue;
     (pipeline.dropped ? leaving : undefined).push_back(incarnation);
   }
-  for (const Incarnation& incarnation : leaving) {
-    const Status finished = co_await FinishDrop(incarnation);
-    NoteTry(TablesOf(incarnation), finished,
-            "the pipeline is dropped; see to the table store and its disk");
-  }
-  for (const Incarnation& incarnation : undefined) {
-    const Status defined = co_await DefineServing(incarnation);
-    NoteTry(TablesOf(incarnation), defined,
-            "see to the table store and its disk, or drop the pipeline if that does not end");
-  }
+  // Drops first: a later pipeline may want a name that they free.
+  std::vector<Task<Status>> drops;
+  for (const Incarnation& incarnation : leaving) drops.push_back(TryDrop(incarnation));
+  MILLRACE_CO_TRY(co_await RunAll(std::move(drops), kDefinitionsAtOnce));
+  std::vector<Task<Status>> definitions;
+  for (const Incarnation& incarnation : undefined) definitions.push_back(TryDefine(incarnation));
+  MILLRACE_CO_TRY(co_await RunAll(std::move(definitions), kDefinitionsAtOnce));
 
   co_await DisownLost();
   co_await RemoveDroppedTopics();
@@ -183,6 +181,20 @@ Task<Status> Node::Reconcile() {
   }
   auto assigned = co_await RunAll(std::move(unassigned), kWrites);
   co_return assigned;
+}
+
+Task<Status> Node::TryDrop(Incarnation incarnation) {
+  const Status finished = co_await FinishDrop(incarnation);
+  NoteTry(TablesOf(incarnation), finished,
+          "the pipeline is dropped; see to the table store and its disk");
+  co_return Status();
+}
+
+Task<Status> Node::TryDefine(Incarnation incarnation) {
+  const Status defined = co_await DefineServing(incarnation);
+  NoteTry(TablesOf(incarnation), defined,
+          "see to the table store and its disk, or drop the pipeline if that does not end");
+  co_return Status();
 }
 
 Task<Status> Node::AssignUnowned(control::Assign assign) {

@@ -29,7 +29,7 @@ class BatchBuilder {
   /// with Offset(0).
   void BeginRecord(Offset offset, Micros append_time);
   /// Index of a producer in the current record, whose acked_below is raised to at least
-  /// `acked_below`.
+  /// `acked_below`. Takes the same time however many producers the record has.
   int16_t AddProducer(std::string_view principal, std::string_view id, int64_t acked_below);
 
   /// Column `i`, with NULLs in the rows before this one that gave it no value. Append one value or
@@ -64,6 +64,8 @@ class BatchBuilder {
  private:
   BatchBuilder(SchemaIdentity schema, std::vector<ColumnSpec> columns);
   void CatchUp(size_t i);
+  int16_t FindProducer(std::string_view principal, std::string_view id) const;
+  void IndexProducers();
   void PushRow(int16_t producer, int64_t sequence, Reason reason, std::string_view detail,
                std::string_view payload);
 
@@ -77,6 +79,9 @@ class BatchBuilder {
   size_t row_bytes_ = sizeof(int16_t) + sizeof(int64_t);  ///< of packed_bytes_, for the next row
   std::vector<RecordSpan> records_;
   std::vector<Producer> producers_;
+  /// Those of the current record by hash, with open addressing, half full at most; -1: free. Empty
+  /// while they are few.
+  std::vector<int16_t> producer_index_;
   std::vector<int16_t> producer_;
   std::vector<int64_t> sequence_;
   std::vector<Reason> defects_;

@@ -98,6 +98,9 @@ class Node : public Operations, public control::ControlClient {
   void SnapshotIfDue();
   Task<> WriteSnapshot();
   Task<Status> DefineServing(Incarnation incarnation);
+  /// What FinishDrop and DefineServing say is noted, to be tried again if they failed.
+  Task<Status> TryDrop(Incarnation incarnation);
+  Task<Status> TryDefine(Incarnation incarnation);
   Task<Status> FinishDrop(Incarnation incarnation);
   Task<Status> FinishStreamDrop(Offset generation);
   Task<Result<int64_t>> LastFileSeq(ShardId shard);
