@@ -104,7 +104,13 @@ NOISE = re.compile(
     r'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.S)
 
 RULES = ("rank", "module", "owner", "public", "unowned", "generated", "one-file", "pure", "order",
-         "once", "long", "sleep", "unfinished", "outside", "registry", "fast-math", "catch")
+         "once", "long", "sleep", "unfinished", "outside", "registry", "fast-math", "catch", "facts")
+
+
+# The arguments of an error up to a text that ends with `key=` and is glued to a value.
+GLUED = re.compile(
+    r'\b(?:InvalidArgument|NotFound|Conflict|Fenced|Unavailable|ResourceExhausted|Corruption|Internal)'
+    r'\((?:"(?:\\.|[^"\\\n])*"|[^";{}])*?"(?:\\.|[^"\\\n])*?(?<!\w)[a-z_]+=(?:\\")?"\s*\+')
 
 
 def blank(match):
@@ -244,6 +250,7 @@ class Lint:
             if match:
                 self.check_include(file, number, match.group(1) or match.group(2),
                                    quoted=match.group(2) is not None)
+        self.check_facts(file)
         code = NOISE.sub(blank, file.text)
         in_memory = re.search(r"/in_memory_\w+\.(?:h|cc)$", str(file.path))  # bodies for tests, with one lock
         if file.module != "base" and RANK.get(file.module, 0) < IMPURE_FROM_RANK and not in_memory:
@@ -252,6 +259,12 @@ class Lint:
                 "clocks, randomness or the environment: take it as an argument or an effect"))
         if file.module in ORDERED:
             self.check_order(file, code)
+
+    # What varies in a message is a fact behind it, quoted where it must be.
+    def check_facts(self, file):
+        for match in GLUED.finditer(without_comments(file.text)):
+            self.report(file.name, file.text.count("\n", 0, match.end()) + 1, "facts",
+                        'write the facts as {{"key", value}} (base/facts.h), not as text')
 
     # Catch2 2 and 3 have other headers; one file knows both.
     def check_catch(self, file):

@@ -16,6 +16,8 @@ TASK = "TO" + "DO"
 
 # (rule, file, text, line): the text breaks the rule at that line and nothing else.
 FORBIDDEN = [
+    ("facts", "libs/sql/src/a.cc", 'auto e = Conflict("it; waits key=" + k);\n', 1),
+    ("facts", "libs/sql/src/a.cc", 'auto e = Conflict("waits: " + why +\n    " a=\\"" + a + "\\"");\n', 2),
     ("rank", "libs/window/src/a.cc", '#include "millrace/log/log.h"\n', 1),
     ("rank", "libs/window/src/a.cc", '\n#include <millrace/runtime/shard.h>\n', 2),
     ("rank", "libs/model/src/a.cc", '#include "millrace/wire/wire.h"\n', 1),
@@ -76,6 +78,8 @@ FORBIDDEN = [
 
 # (file, text): close to what is forbidden, and right.
 LAWFUL = [
+    ("libs/sql/src/a.cc", 'auto e = Conflict("it; waits: " + why, {{"key", k}});\n'
+                          'auto s = "key=" + k;\n// Conflict("a key=" + k)\n'),
     ("libs/window/src/a.cc", '#include "millrace/model/model.h"\n#include <vector>\n'),
     ("libs/window/src/a.cc", '#include "millrace/window/window.h"\n#include "local.h"\n'),
     ("libs/window/src/a.cc", '// #include "millrace/log/log.h"\n'),

@@ -204,7 +204,7 @@ class BadFiles(ServerCase):
         done = self.produce('e.csv', 'placed,shop,amount\n' + '\n'.join(rows))
         self.refused(done, FAILED, 'e.csv line 3: UNREADABLE: text behind the closing quote',
                      'e.csv line 4: UNREADABLE: ', 'fields=2 header_fields=3',
-                     'e.csv line 5: WRONG_TYPE: ', 'expected int (-2147483648 to 2147483647), got "one" column=amount',
+                     'e.csv line 5: WRONG_TYPE: ', 'expected int (-2147483648 to 2147483647), got "one": column=amount',
                      'e.csv line 6: UNREADABLE: the quote that opens a field is never closed', 'acknowledged=1 refused=4')
 
     def test_damaged_archives_are_named(self):

@@ -143,7 +143,7 @@ class Restart(cluster.DevCase):
         script = self.file('own.sql', SCRIPT.replace('per_minute', 'sqlite_x'))
         for _ in range(2):
             done = self.dev.command('apply', script, check=False)
-            self.assertIn('choose another name for the view view=sqlite_x', done.stderr)
+            self.assertIn('choose another name for the view: view=sqlite_x', done.stderr)
             self.assertTrue(self.restart())
         self.assertNotIn('sqlite_x', self.dev.command('pipeline', 'list').stdout)
         self.dev.command('apply', self.file('more.sql', SCRIPT.replace('per_minute', 'more')))

@@ -122,7 +122,7 @@ GROUP BY shop, window_start, window_end;'''
                      'a key is a value of a group column, which are: shop, size, price, window_start, window_end',
                      'column=orders')
         self.refused(USAGE, ['results', 'per_minute', '--key', 'size=big'], 'expected an integer from',
-                     'column=size type=bigint value="big"')
+                     'column=size type=bigint value=big')
         self.refused(USAGE, ['results', 'per_minute', '--key', 'shop="open'], 'must end with one')
 
     def test_behind_the_end_nothing_counts_and_it_is_told(self):

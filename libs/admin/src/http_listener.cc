@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "millrace/base/facts.h"
+
 namespace millrace::admin {
 namespace {
 
@@ -342,7 +344,8 @@ Result<Descriptor> Listen(const HostPort& at) {
   const int unknown = getaddrinfo(at.host.c_str(), std::to_string(at.port).c_str(), &hints, &found);
   if (unknown != 0)
     return Unavailable("cannot listen for HTTP: " + std::string(gai_strerror(unknown)) +
-                       "; choose an address of this machine admin=" + at.ToString());
+                           "; choose an address of this machine",
+                       {{"admin", at.ToString()}});
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, freeaddrinfo);
   int reason = 0;
   for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
@@ -358,11 +361,12 @@ Result<Descriptor> Listen(const HostPort& at) {
   }
   if (reason == EADDRINUSE)
     return Conflict(
-        "the port is in use by another process; stop that one or choose another port (0: any "
-        "free one) admin=" +
-        at.ToString());
+        "the port is in use by another process; stop that one or choose another port (0: any free "
+        "one)",
+        {{"admin", at.ToString()}});
   return Unavailable("cannot listen for HTTP: " + std::string(std::strerror(reason)) +
-                     "; choose an address of this machine admin=" + at.ToString());
+                         "; choose an address of this machine",
+                     {{"admin", at.ToString()}});
 }
 
 Result<uint16_t> PortOf(int socket) {

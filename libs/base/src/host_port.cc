@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "millrace/base/facts.h"
+
 namespace millrace {
 
 std::string HostPort::ToString() const {
@@ -12,8 +14,8 @@ std::string HostPort::ToString() const {
 Result<HostPort> ParseHostPort(std::string_view text) {
   const auto bad = [&](const char* why) {
     return InvalidArgument("not an address: " + std::string(why) +
-                           "; write HOST:PORT, such as 127.0.0.1:7171 or [::1]:7171 address=\"" +
-                           std::string(text) + "\"");
+                               "; write HOST:PORT, such as 127.0.0.1:7171 or [::1]:7171",
+                           {{"address", text}});
   };
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad("it has no port");

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "millrace/base/facts.h"
+
 namespace millrace {
 namespace {
 
@@ -47,8 +49,8 @@ std::string_view RemedyOf(int error) {
 }
 
 Error SystemError(const std::string& what, int error, const std::string& path) {
-  return Unavailable(what + ": " + std::string(RemedyOf(error)) + " path=" + path + " error=\"" +
-                     std::strerror(error) + "\"");
+  return Unavailable(what + ": " + std::string(RemedyOf(error)),
+                     {{"path", path}, {"error", std::strerror(error)}});
 }
 
 bool NamesPassingError(std::string_view message) {
@@ -59,7 +61,7 @@ bool NamesPassingError(std::string_view message) {
 
 Result<std::string> ReadWholeFile(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return NotFound("a file is missing path=" + path);
+  if (fd < 0 && errno == ENOENT) return NotFound("a file is missing", {{"path", path}});
   if (fd < 0) return SystemError("a file cannot be opened", errno, path);
   struct Closed {
     int fd;
@@ -72,7 +74,7 @@ Result<std::string> ReadWholeFile(const std::string& path) {
     const ssize_t n = read(fd, bytes.data() + done, bytes.size() - done);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return SystemError("a file cannot be read", errno, path);
-    if (n == 0) return Unavailable("a file shrank while it was read path=" + path);
+    if (n == 0) return Unavailable("a file shrank while it was read", {{"path", path}});
     done += static_cast<size_t>(n);
   }
   return bytes;

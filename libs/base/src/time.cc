@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "millrace/base/facts.h"
+
 namespace millrace {
 
 int64_t DaysFromCivil(int64_t year, unsigned month, unsigned day) {
@@ -70,8 +72,8 @@ bool Skip(std::string_view text, size_t* pos, std::string_view any_of) {
 
 Result<Micros> ParseTimestamp(std::string_view text) {
   const auto bad = [&](std::string_view why) {
-    return InvalidArgument("not an RFC 3339 time with a zone: " + std::string(why) + " value=\"" +
-                           std::string(text.substr(0, 64)) + "\"");
+    return InvalidArgument("not an RFC 3339 time with a zone: " + std::string(why),
+                           {{"value", text.substr(0, 64)}});
   };
   size_t pos = 0;
   const bool before_christ = text.starts_with('-');

@@ -7,6 +7,7 @@
 
 #include "block_format.h"
 #include "message.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 #include "millrace/block_arrow/arrow_block_codec.h"
 
@@ -268,10 +269,12 @@ ArrowBlockCodec::ArrowBlockCodec() { arrow::util::InitializeUTF8(); }
 
 Result<EventBatch> ArrowBlockCodec::Decode(const StreamSpec& stream, Buffer value, Offset offset,
                                            Micros append_time) const {
-  const auto bad = [&](const char* what, const std::string& column = {}) {
-    return Corruption("not a block of this stream: " + std::string(what) +
-                      " stream=" + stream.name + " offset=" + std::to_string(offset.value) +
-                      (column.empty() ? "" : " column=" + column));
+  const auto bad = [&](const char* what, std::string_view column = {}) {
+    const std::string text = "not a block of this stream: " + std::string(what);
+    if (column.empty())
+      return Corruption(text, {{"stream", stream.name}, {"offset", offset.value}});
+    return Corruption(text,
+                      {{"stream", stream.name}, {"offset", offset.value}, {"column", column}});
   };
   std::string_view block = value.bytes;
   if (block.size() < kFixedBytes || !block.starts_with(kMagic)) return bad("no block header");

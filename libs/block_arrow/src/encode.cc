@@ -10,6 +10,7 @@
 
 #include "block_format.h"
 #include "millrace/base/check.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 #include "millrace/block_arrow/arrow_block_codec.h"
 
@@ -93,13 +94,12 @@ std::shared_ptr<arrow::ArrayData> RawColumn(const std::string_view* payload, siz
 }
 
 Error ArrowError(const arrow::Status& status) {
-  return Internal("a block could not be encoded error=\"" + status.ToString() + "\"");
+  return Internal("a block could not be encoded", {{"error", status.ToString()}});
 }
 
 Error TooLarge(const StreamSpec& stream, size_t bytes) {
-  return InvalidArgument(
-      "a block is larger than the limit: pack fewer events stream=" + stream.name +
-      " bytes=" + std::to_string(bytes) + " limit=" + std::to_string(kMaxBlockBytes));
+  return InvalidArgument("a block is larger than the limit: pack fewer events",
+                         {{"stream", stream.name}, {"bytes", bytes}, {"limit", kMaxBlockBytes}});
 }
 
 }  // namespace
@@ -110,7 +110,7 @@ Result<std::string> ArrowBlockCodec::Encode(const StreamSpec& stream,
   MILLRACE_CHECK(batch.defects == nullptr && batch.records.size() == 1 &&
                      batch.producers.size() <= kMaxProducers,
                  "not a batch that fits one block");
-  if (batch.rows == 0) return InvalidArgument("a block needs a row stream=" + stream.name);
+  if (batch.rows == 0) return InvalidArgument("a block needs a row", {{"stream", stream.name}});
   const size_t rows = batch.rows;
 
   std::vector<std::shared_ptr<arrow::ArrayData>> columns;

@@ -6,6 +6,7 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/executor.h"
+#include "millrace/base/facts.h"
 #include "millrace/model/object_keys.h"
 
 namespace millrace::checkpoint {
@@ -112,7 +113,7 @@ Task<Result<Manifest>> LoadManifest(ObjectStore* objects, std::string object, Ha
   auto bytes = co_await objects->Get(object);
   if (!bytes.ok()) co_return Damaged(object, bytes.error());
   if (Hash(bytes->bytes) != hash) {
-    co_return Corruption("a manifest is not the one that was committed object=" + object);
+    co_return Corruption("a manifest is not the one that was committed", {{"object", object}});
   }
   auto manifest = Decode(bytes->bytes);
   if (!manifest.ok()) co_return Damaged(object, manifest.error());
@@ -148,8 +149,8 @@ Task<Result<window::StateHash>> RestoreFold(StateStore* state, const Manifest& m
   }
   window::StateHash hash = fold->FinishRestore();
   if (hash.total() != manifest.state_hash) {
-    co_return Corruption("the restored state has another hash than the manifest shard=" +
-                         manifest.shard.ToString());
+    co_return Corruption("the restored state has another hash than the manifest",
+                         {{"shard", manifest.shard.ToString()}});
   }
   co_return hash;
 }

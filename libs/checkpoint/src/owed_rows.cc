@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "millrace/base/facts.h"
 #include "millrace/model/object_keys.h"
 
 namespace millrace::checkpoint {
@@ -75,7 +76,7 @@ OwedObject Describe(const ShardId& shard, Epoch epoch, const std::vector<OwedRow
 
 Task<Result<std::vector<OwedRows>>> LoadOwed(ObjectStore* objects, OwedObject object) {
   const auto bad = [&](const std::string& what) {
-    return Corruption("owed rows cannot be used: " + what + " object=" + object.object);
+    return Corruption("owed rows cannot be used: " + what, {{"object", object.object}});
   };
   MILLRACE_CO_ASSIGN(const Buffer data, co_await objects->Get(object.object));
   if (static_cast<int64_t>(data.bytes.size()) != object.size || Crc32c(data.bytes) != object.crc32c)

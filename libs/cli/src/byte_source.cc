@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "millrace/base/facts.h"
 #include "millrace/base/sha256.h"
 
 namespace millrace::cli {
@@ -98,8 +99,8 @@ Status Input::CheckUnchanged() const {
   if (s.st_size == size_ && ModifiedNs(s) == modified_ns_) return {};
   return Conflict(
       "the file was written to while it was read, so what was sent may be neither its old nor its "
-      "new content; send a copy that nobody writes to, under another --producer-id file=" +
-      path_);
+      "new content; send a copy that nobody writes to, under another --producer-id",
+      {{"file", path_}});
 }
 
 Result<size_t> Input::Read(char* to, size_t size) {

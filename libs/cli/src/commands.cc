@@ -6,6 +6,7 @@
 
 #include "describe.h"
 #include "millrace/base/bytes.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/utf8.h"
 #include "millrace/base/version.h"
 #include "millrace/cli/byte_source.h"
@@ -39,7 +40,8 @@ Result<std::string> ReadScript(const std::string& file) {
     size += n;
   }
   if (size > kMaxScriptBytes)
-    return InvalidArgument("the script is over 4 MiB; does it hold SQL statements? file=" + file);
+    return InvalidArgument("the script is over 4 MiB; does it hold SQL statements?",
+                           {{"file", file}});
   sql.resize(size);
   return sql;
 }
@@ -56,9 +58,9 @@ Result<std::string> KeyText(const std::string& field) {
   }
   if (i + 1 != field.size())
     return InvalidArgument(
-        "a value that begins with a quote must end with one, and quotes inside it "
-        "are doubled, as in CSV value=" +
-        field);
+        "a value that begins with a quote must end with one, and quotes inside it are doubled, as "
+        "in CSV",
+        {{"value", field}});
   return text;
 }
 
@@ -88,11 +90,13 @@ Status CheckUtf8(const std::string& file, const std::string& sql) {
       std::count_if(sql.begin() + static_cast<std::ptrdiff_t>(start), bad,
                     [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }) +
       1;
-  return InvalidArgument(PlacedInFile(
-      file, "line " + std::to_string(line) + ", column " + std::to_string(column) +
-                ": the script is not UTF-8 text; save it as UTF-8, for example with `iconv -f "
-                "latin1 -t utf-8` byte=0x" +
-                Hex(sql.substr(good, 1)) + " offset=" + std::to_string(good)));
+  Error error = InvalidArgument(
+      "line " + std::to_string(line) + ", column " + std::to_string(column) +
+          ": the script is not UTF-8 text; save it as UTF-8, for example with `iconv -f latin1 -t "
+          "utf-8`",
+      {{"byte", "0x" + Hex(sql.substr(good, 1))}, {"offset", good}});
+  error.message = PlacedInFile(file, error.message);
+  return error;
 }
 
 std::string IncarnationText(const PipelineDescription& p) {

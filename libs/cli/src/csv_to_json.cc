@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "millrace/base/facts.h"
 #include "millrace/base/utf8.h"
 #include "millrace/model/row.h"
 
@@ -148,9 +149,9 @@ Result<std::optional<size_t>> PlaceOf(const ColumnDescription& column,
     if (FoldCase(header[i]) != column.name) continue;
     if (found)
       return InvalidArgument(
-          "two names of the header line fit one column, and neither is equal to "
-          "it; rename one of them names=" +
-          header[*found] + "," + header[i] + " column=" + column.name);
+          "two names of the header line fit one column, and neither is equal to it; rename one of "
+          "them",
+          {{"names", header[*found] + "," + header[i]}, {"column", column.name}});
     found = i;
   }
   return found;
@@ -165,7 +166,7 @@ Result<CsvToJson> CsvToJson::Create(const StreamDescription& stream, const CsvRe
     Field& made = out.fields_.emplace_back();
     made.name = field.text;
     if (std::find(names.begin(), names.end(), made.name) != names.end())
-      return InvalidArgument("the header line names a column twice column=" + made.name);
+      return InvalidArgument("the header line names a column twice", {{"column", made.name}});
     names.push_back(made.name);
   }
   std::vector<std::string> missing;
@@ -183,16 +184,15 @@ Result<CsvToJson> CsvToJson::Create(const StreamDescription& stream, const CsvRe
   for (const Field& field : out.fields_)
     if (!field.used) out.ignored_.push_back(field.name);
   if (missing.empty()) return out;
-  return InvalidArgument(
-      "the first line must name the columns, and these must be among them: " + Joined(missing) +
-      "; it names: " + Joined(names) + " stream=" + stream.name.ToString());
+  return InvalidArgument("the first line must name the columns, and these must be among them: " +
+                             Joined(missing) + "; it names: " + Joined(names),
+                         {{"stream", stream.name.ToString()}});
 }
 
 Status CsvToJson::Convert(const CsvRecord& record, std::string* json) const {
   if (record.fields.size() != fields_.size())
-    return InvalidArgument(
-        "the header has another number of fields fields=" + std::to_string(record.fields.size()) +
-        " header_fields=" + std::to_string(fields_.size()));
+    return InvalidArgument("the header has another number of fields",
+                           {{"fields", record.fields.size()}, {"header_fields", fields_.size()}});
   json->clear();
   *json += '{';
   for (size_t i = 0; i < fields_.size(); ++i) {
@@ -203,7 +203,8 @@ Status CsvToJson::Convert(const CsvRecord& record, std::string* json) const {
     *json += field.member;
     if (AppendValue(field.type, value.text, json)) continue;
     return InvalidArgument("expected " + std::string(Expected(field.type)) + ", got " +
-                           JsonQuote(value.text.substr(0, kShownBytes)) + " column=" + field.name);
+                               JsonQuote(value.text.substr(0, kShownBytes)),
+                           {{"column", field.name}});
   }
   *json += '}';
   return {};

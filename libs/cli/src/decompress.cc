@@ -6,14 +6,17 @@
 
 #include "millrace/cli/byte_source.h"
 
+#include "millrace/base/facts.h"
+
 namespace millrace::cli {
 namespace {
 
 constexpr size_t kPiece = 128 << 10;
 
 Error Damaged(const std::string& name, const std::string& why) {
-  return Corruption("cannot decompress the input: " + why +
-                    "; is the file complete, and what its name says? file=" + name);
+  return Corruption(
+      "cannot decompress the input: " + why + "; is the file complete, and what its name says?",
+      {{"file", name}});
 }
 
 class ZstdSource : public ByteSource {
@@ -64,7 +67,7 @@ class GzipSource : public ByteSource {
   }
 
   Result<size_t> Read(char* to, size_t size) override {
-    if (!ready_) return Internal("zlib does not start file=" + name_);
+    if (!ready_) return Internal("zlib does not start", {{"file", name_}});
     if (size == 0) return size_t{0};
     const auto room = static_cast<uInt>(std::min<size_t>(size, UINT_MAX));
     stream_.next_out = reinterpret_cast<Bytef*>(to);

@@ -2,6 +2,7 @@
 #include <array>
 #include <string>
 
+#include "millrace/base/facts.h"
 #include "millrace/cli/cluster.h"
 #include "millrace/cli/commands.h"
 
@@ -35,9 +36,9 @@ Result<Micros> ParseTimeArgument(std::string_view text, std::string_view or_else
                                                               : std::string(text));
   if (time.ok()) return time;
   return InvalidArgument(
-      "not a time: write it as 2001-01-31T12:00:00Z, or 2001-01-31 for its "
-      "midnight (UTC)" +
-      std::string(or_else) + " time=\"" + std::string(text) + "\"");
+      "not a time: write it as 2001-01-31T12:00:00Z, or 2001-01-31 for its midnight (UTC)" +
+          std::string(or_else),
+      {{"time", text}});
 }
 
 std::string FormatDuration(Micros duration) {

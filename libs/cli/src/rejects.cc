@@ -6,14 +6,16 @@
 #include <filesystem>
 #include <utility>
 
+#include "millrace/base/facts.h"
+
 namespace millrace::cli {
 namespace {
 
 constexpr const char* kReasonsEnding = ".reasons";
 
 Error CannotWrite(const std::string& path) {
-  return Internal("--rejects: cannot write the file: " + std::string(std::strerror(errno)) +
-                  " file=" + path);
+  return Internal("--rejects: cannot write the file: " + std::string(std::strerror(errno)),
+                  {{"file", path}});
 }
 
 }  // namespace
@@ -27,7 +29,7 @@ Result<std::unique_ptr<Rejects>> Rejects::Create(const std::string& path,
   for (const std::string& file : {rejects->path_, rejects->reasons_path_}) {
     std::error_code unknown;
     if (std::filesystem::equivalent(file, input, unknown) && !unknown)
-      return Conflict("--rejects: this file is the input; choose another name file=" + file);
+      return Conflict("--rejects: this file is the input; choose another name", {{"file", file}});
   }
   errno = 0;
   rejects->records_.open(path, std::ios::binary | std::ios::trunc);

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "core.h"
+#include "millrace/base/facts.h"
 
 namespace millrace {
 namespace {
@@ -11,22 +12,20 @@ Status Check(const ClientOptions& o) {
   if (o.endpoints.empty()) return InvalidArgument("a client needs at least one endpoint HOST:PORT");
   if (o.stream.empty()) return InvalidArgument("a client needs the name of a stream");
   if (o.first_sequence < 0)
-    return InvalidArgument("sequences are not negative first_sequence=" +
-                           std::to_string(o.first_sequence));
+    return InvalidArgument("sequences are not negative", {{"first_sequence", o.first_sequence}});
   if (o.producer_id.size() > ingest::kMaxProducerIdBytes)
-    return InvalidArgument(
-        "the producer_id is too long bytes=" + std::to_string(o.producer_id.size()) +
-        " limit=" + std::to_string(ingest::kMaxProducerIdBytes));
+    return InvalidArgument("the producer_id is too long", {{"bytes", o.producer_id.size()},
+                                                           {"limit", ingest::kMaxProducerIdBytes}});
   for (const std::string* text : {&o.name_space, &o.stream, &o.producer_id})
     if (!client::ValidUtf8(*text))
       return InvalidArgument("namespace, stream and producer_id must be UTF-8");
   if (o.batch_events < 1 || o.batch_events > ingest::kMaxRequestEvents || o.batch_bytes < 1 ||
       o.batch_bytes > ingest::kMaxRequestBytes / 2 || o.batches_in_flight < 1)
     return InvalidArgument(
-        "a batch holds 1 to 10000 events and 1 to 4194304 bytes; at least one is "
-        "in flight batch_events=" +
-        std::to_string(o.batch_events) + " batch_bytes=" + std::to_string(o.batch_bytes) +
-        " batches_in_flight=" + std::to_string(o.batches_in_flight));
+        "a batch holds 1 to 10000 events and 1 to 4194304 bytes; at least one is in flight",
+        {{"batch_events", o.batch_events},
+         {"batch_bytes", o.batch_bytes},
+         {"batches_in_flight", o.batches_in_flight}});
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "millrace/base/facts.h"
 #include "millrace/ingest/v1/ingest.pb.h"
 
 namespace millrace {
@@ -124,8 +125,8 @@ Status Client::Core::Flush(std::optional<std::chrono::milliseconds> timeout) {
   if (!timeout) {
     changed_.wait(lock, settled);
   } else if (!changed_.wait_for(lock, *timeout, settled)) {
-    return Unavailable("not all events were settled in time; they are still being sent unsettled=" +
-                       std::to_string(stats_.unsettled) + " last_error=" + stats_.last_error);
+    return Unavailable("not all events were settled in time; they are still being sent",
+                       {{"unsettled", stats_.unsettled}, {"last_error", stats_.last_error}});
   }
   if (failed_) return *failed_;
   if (AckedBelow() < all) return Unavailable("the client is closed");

@@ -1,6 +1,7 @@
 #include "millrace/client/operations_client.h"
 
 #include "grpc_status.h"
+#include "millrace/base/facts.h"
 #include "millrace/control/v1/operations.grpc.pb.h"
 #include "millrace/query/v1/query.grpc.pb.h"
 #include "stream_reader.h"
@@ -108,7 +109,7 @@ Result<Type> TypeOf(const std::string& name) {
                        Type::kTimestamp, Type::kNumeric}) {
     if (TypeName(t) == name) return t;
   }
-  return Internal("the server names a type that this client does not know type=" + name);
+  return Internal("the server names a type that this client does not know", {{"type", name}});
 }
 
 /// Digits as FormatNumeric writes them; at most 38, so nothing overflows.
@@ -121,8 +122,7 @@ Result<Int128> ParseNumeric(std::string_view text) {
     good = digits[i] >= '0' && digits[i] <= '9';
     v = v * 10 + (digits[i] - '0');
   }
-  if (!good)
-    return Internal("the server sent a value that is not a numeric value=" + std::string(text));
+  if (!good) return Internal("the server sent a value that is not a numeric", {{"value", text}});
   return negative ? -v : v;
 }
 
@@ -337,8 +337,8 @@ Status OperationsClient::Query(
   if (status.error_code() == grpc::StatusCode::CANCELLED && reader.longest_pause() >= kLongPause)
     return Unavailable(
         "the server ended the query because its rows were not taken for too long; read them as "
-        "they come, or write them to a file first seconds=" +
-        std::to_string(reader.longest_pause().count()));
+        "they come, or write them to a file first",
+        {{"seconds", reader.longest_pause().count()}});
   return client::FailureOf(status, server_).error;
 }
 

@@ -1,5 +1,6 @@
 #include "millrace/control/records.h"
 
+#include "millrace/base/facts.h"
 #include "millrace/control/v1/control.pb.h"
 #include "millrace/sql/plan_codec.h"
 
@@ -127,7 +128,7 @@ std::string Encode(const Record& record) {
 Result<Record> Decode(std::string_view value) {
   v1::Record in;
   if (!in.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-    return Corruption("a control record does not parse bytes=" + std::to_string(value.size()));
+    return Corruption("a control record does not parse", {{"bytes", value.size()}});
   }
   switch (in.record_case()) {
     case v1::Record::kClaim:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/control/snapshot.h"
 
@@ -32,8 +33,7 @@ Task<Status> ReadRecords(EventLog* log, Offset from, Offset end,
       if (record.offset >= end || !take(record)) co_return Status();
     }
     if (records.empty()) {
-      co_return Unavailable("the control log ends before its own end offset=" +
-                            std::to_string(from.value));
+      co_return Unavailable("the control log ends before its own end", {{"offset", from.value}});
     }
   }
   co_return Status();
@@ -79,8 +79,8 @@ Result<Fold> Check(const Found& snapshot, const std::string& bytes) {
   if (Hash(bytes) != snapshot.id.hash) return Corruption("its bytes do not match its hash");
   MILLRACE_ASSIGN(Fold fold, Fold::Decode(bytes));
   if (fold.next_offset().value != snapshot.id.at.value + 1) {
-    return Corruption("it was taken at another offset next_offset=" +
-                      std::to_string(fold.next_offset().value));
+    return Corruption("it was taken at another offset",
+                      {{"next_offset", fold.next_offset().value}});
   }
   return fold;
 }
@@ -125,11 +125,9 @@ Task<Result<Fold>> FoldFromSnapshot(EventLog* log, OffsetRange range) {
   co_return Corruption(
       "the control log has lost its first records and holds no snapshot that can be used: bring "
       "back topic " +
-      std::string(kControlTopic) +
-      " from a backup that has its first record, or a whole snapshot and all records after it "
-      "start=" +
-      std::to_string(range.start.value) + " end=" + std::to_string(range.end.value) +
-      " snapshots=" + std::to_string(found.size()));
+          std::string(kControlTopic) +
+          " from a backup that has its first record, or a whole snapshot and all records after it",
+      {{"start", range.start.value}, {"end", range.end.value}, {"snapshots", found.size()}});
 }
 
 }  // namespace millrace::control

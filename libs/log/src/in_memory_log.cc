@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "millrace/base/executor.h"
+#include "millrace/base/facts.h"
 
 namespace millrace {
 namespace {
@@ -26,8 +27,8 @@ LogRecord View(const std::shared_ptr<const Stored>& stored, int64_t offset) {
 }
 
 Error NoSuchPartition(const std::string& topic, PartitionId partition) {
-  return NotFound("the log has no such topic or partition topic=" + topic +
-                  " partition=" + std::to_string(partition.value));
+  return NotFound("the log has no such topic or partition",
+                  {{"topic", topic}, {"partition", partition.value}});
 }
 
 }  // namespace
@@ -55,16 +56,18 @@ InMemoryLog::~InMemoryLog() = default;
 
 Task<Status> InMemoryLog::CreateTopic(TopicSpec topic) {
   if (topic.partitions < 1 || topic.name.empty())
-    co_return InvalidArgument("a topic needs a name and at least one partition name=" + topic.name);
+    co_return InvalidArgument("a topic needs a name and at least one partition",
+                              {{"name", topic.name}});
   const auto [it, created] = state_->topics.try_emplace(topic.name);
   if (created) {
     it->second.id = std::to_string(++state_->topics_made);
     it->second.partitions.resize(static_cast<size_t>(topic.partitions));
   }
   if (it->second.partitions.size() != static_cast<size_t>(topic.partitions))
-    co_return Conflict("the topic exists with another number of partitions topic=" + topic.name +
-                       " has=" + std::to_string(it->second.partitions.size()) +
-                       " wanted=" + std::to_string(topic.partitions));
+    co_return Conflict("the topic exists with another number of partitions",
+                       {{"topic", topic.name},
+                        {"has", it->second.partitions.size()},
+                        {"wanted", topic.partitions}});
   co_return Status();
 }
 
@@ -86,9 +89,10 @@ Task<Status> InMemoryLog::RemoveTopic(TopicSpec topic) {
 
 Task<Result<Offset>> InMemoryLog::Append(std::string topic, PartitionId partition, LogEntry entry) {
   if (entry.key.size() + entry.value.size() > kMaxRecordBytes)
-    co_return InvalidArgument("a record is larger than the log takes topic=" + topic +
-                              " bytes=" + std::to_string(entry.key.size() + entry.value.size()) +
-                              " limit=" + std::to_string(kMaxRecordBytes));
+    co_return InvalidArgument("a record is larger than the log takes",
+                              {{"topic", topic},
+                               {"bytes", entry.key.size() + entry.value.size()},
+                               {"limit", kMaxRecordBytes}});
   Partition* p = state_->Find(topic, partition);
   if (p == nullptr) {
     Break(entry.chain);
@@ -117,9 +121,11 @@ Task<Result<std::vector<LogRecord>>> InMemoryLog::Read(std::string topic, Partit
     if (id != found) co_return NoSuchPartition(topic, partition);
     const auto end = static_cast<int64_t>(p->records.size());
     if (from.value < 0 || from.value > end)
-      co_return Corruption("the position lies outside the log topic=" + topic +
-                           " partition=" + std::to_string(partition.value) + " position=" +
-                           std::to_string(from.value) + " start=0 end=" + std::to_string(end));
+      co_return Corruption("the position lies outside the log", {{"topic", topic},
+                                                                 {"partition", partition.value},
+                                                                 {"position", from.value},
+                                                                 {"start", 0},
+                                                                 {"end", end}});
     std::vector<LogRecord> records;
     size_t bytes = 0;
     for (int64_t o = from.value; o < end && (bytes < max_bytes || records.empty()); ++o) {

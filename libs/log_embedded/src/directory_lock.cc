@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "millrace/base/facts.h"
 #include "millrace/base/system_error.h"
 
 namespace millrace::log_embedded {
@@ -17,8 +18,8 @@ constexpr char kLockFile[] = "/LOCK.millrace";
 
 Error DirectoryError(int error, const std::string& directory, const char* what) {
   if (MayPass(error)) return SystemError(what, error, directory);
-  return InvalidArgument(std::string(what) + ": choose a directory that this user can write" +
-                         " directory=" + directory + " error=\"" + std::strerror(error) + "\"");
+  return InvalidArgument(std::string(what) + ": choose a directory that this user can write",
+                         {{"directory", directory}, {"error", std::strerror(error)}});
 }
 
 }  // namespace
@@ -34,9 +35,9 @@ Result<int> LockDirectory(const std::string& directory) {
     const ssize_t n = pread(fd, owner, sizeof owner - 1, 0);
     close(fd);
     return Conflict(
-        "the log's directory is in use by another process: stop it or choose another "
-        "directory directory=" +
-        directory + " pid=" + std::string(owner, n > 0 ? static_cast<size_t>(n) : 0));
+        "the log's directory is in use by another process: stop it or choose another directory",
+        {{"directory", directory},
+         {"pid", std::string(owner, n > 0 ? static_cast<size_t>(n) : 0)}});
   }
   const std::string pid = std::to_string(getpid());
   if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {

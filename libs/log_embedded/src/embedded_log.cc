@@ -8,6 +8,7 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/executor.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "store.h"
 
@@ -18,8 +19,8 @@ namespace millrace::log_embedded {
 namespace {
 
 Error NoSuchPartition(const std::string& topic, PartitionId partition) {
-  return NotFound("the log has no such topic or partition topic=" + topic +
-                  " partition=" + std::to_string(partition.value));
+  return NotFound("the log has no such topic or partition",
+                  {{"topic", topic}, {"partition", partition.value}});
 }
 
 }  // namespace
@@ -118,9 +119,8 @@ Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
   std::lock_guard one_at_a_time(creating);
   const auto exists = [&](size_t partitions) -> Result<bool> {
     if (partitions == static_cast<size_t>(spec.partitions)) return false;
-    return Conflict("the topic exists with another number of partitions topic=" + spec.name +
-                    " has=" + std::to_string(partitions) +
-                    " wanted=" + std::to_string(spec.partitions));
+    return Conflict("the topic exists with another number of partitions",
+                    {{"topic", spec.name}, {"has", partitions}, {"wanted", spec.partitions}});
   };
   {
     std::lock_guard lock(mutex);
@@ -292,7 +292,8 @@ uint64_t EmbeddedLog::dropped_bytes() const { return core_->store->dropped_bytes
 
 Task<Status> EmbeddedLog::CreateTopic(TopicSpec topic) {
   if (topic.partitions < 1 || topic.name.empty())
-    co_return InvalidArgument("a topic needs a name and at least one partition name=" + topic.name);
+    co_return InvalidArgument("a topic needs a name and at least one partition",
+                              {{"name", topic.name}});
   auto work = Offload([core = core_, topic] { return core->Create(topic); });
   const auto created = co_await std::move(work);
   if (!created.ok()) co_return created.error();
@@ -316,8 +317,8 @@ Task<Status> EmbeddedLog::RemoveTopic(TopicSpec topic) {
 Task<Result<Offset>> EmbeddedLog::Append(std::string topic, PartitionId partition, LogEntry entry) {
   const size_t bytes = entry.key.size() + entry.value.size();
   if (bytes > kMaxRecordBytes)
-    co_return InvalidArgument("a record is larger than the log takes topic=" + topic + " bytes=" +
-                              std::to_string(bytes) + " limit=" + std::to_string(kMaxRecordBytes));
+    co_return InvalidArgument("a record is larger than the log takes",
+                              {{"topic", topic}, {"bytes", bytes}, {"limit", kMaxRecordBytes}});
   const auto request = std::make_shared<Core::Request>();
   request->entry = std::move(entry);
   request->now = Executor::Current().Wall();
@@ -352,10 +353,11 @@ Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, Partit
       if (from.value == extent.end && left.count() > 0) p->waiting.push_back(appended);
     }
     if (from.value < extent.start || from.value > extent.end)
-      co_return Corruption("the position lies outside the log topic=" + topic +
-                           " partition=" + std::to_string(partition.value) + " position=" +
-                           std::to_string(from.value) + " start=" + std::to_string(extent.start) +
-                           " end=" + std::to_string(extent.end));
+      co_return Corruption("the position lies outside the log", {{"topic", topic},
+                                                                 {"partition", partition.value},
+                                                                 {"position", from.value},
+                                                                 {"start", extent.start},
+                                                                 {"end", extent.end}});
     if (from.value < extent.end) {
       auto work = Offload([core = core_, key = p->key, from, end = extent.end, max_bytes] {
         return core->store->Scan(key, from.value, end, max_bytes);

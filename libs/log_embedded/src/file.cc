@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "millrace/base/facts.h"
 #include "millrace/base/system_error.h"
 
 namespace millrace::log_embedded {
@@ -16,7 +17,7 @@ Result<std::shared_ptr<File>> File::Open(const std::string& path, Mode mode) {
                                             : O_RDWR;
   const int fd = open(path.c_str(), flags | O_CLOEXEC, 0644);
   if (fd >= 0) return std::make_shared<File>(fd, path);
-  if (errno == ENOENT) return NotFound("a file is missing path=" + path);
+  if (errno == ENOENT) return NotFound("a file is missing", {{"path", path}});
   return SystemError("a file cannot be opened", errno, path);
 }
 

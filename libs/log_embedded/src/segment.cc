@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "millrace/base/bytes.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 
 namespace millrace::log_embedded {
@@ -112,9 +113,8 @@ Status CheckSegmentHead(const File& file) {
       ByteReader(std::string_view(bytes).substr(kSegmentMagic.size())).Fixed<uint32_t>();
   if (version == kFormatVersion) return {};
   return InvalidArgument(
-      "the log has a format that this program does not know: use the version that wrote it "
-      "path=" +
-      file.path() + " format=" + std::to_string(version));
+      "the log has a format that this program does not know: use the version that wrote it",
+      {{"path", file.path()}, {"format", version}});
 }
 
 const SegmentIndex::Part* SegmentIndex::Find(PartitionKey key) const {
@@ -170,7 +170,7 @@ Result<std::unique_ptr<IndexFile>> IndexFile::Open(const std::string& path, uint
   auto index = std::make_unique<IndexFile>();
   MILLRACE_ASSIGN(index->file_, File::Open(path, File::Mode::kRead));
   MILLRACE_ASSIGN(const uint64_t size, index->file_->Size());
-  const Error damaged = Corruption("an index of the log is damaged path=" + path);
+  const Error damaged = Corruption("an index of the log is damaged", {{"path", path}});
   const auto read = [&](uint64_t position, uint64_t n) -> Result<std::string> {
     if (position > size || n > size - position) return damaged;
     std::string bytes(n, '\0');
@@ -209,7 +209,7 @@ Result<std::vector<Entry>> IndexFile::Entries(PartitionKey key) const {
   const size_t n = entries.size() * sizeof(Entry);
   MILLRACE_ASSIGN(const size_t got, file_->Read(place.position, to, n));
   if (got != n || Crc32c({to, n}) != place.crc)
-    return Corruption("an index of the log is damaged path=" + file_->path());
+    return Corruption("an index of the log is damaged", {{"path", file_->path()}});
   return entries;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "directory_lock.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/base/system_error.h"
 
@@ -56,9 +57,8 @@ Result<std::unique_ptr<Store>> Store::Open(const std::string& directory, uint64_
   std::error_code ignored;
   if (std::filesystem::exists(directory + "/CURRENT", ignored))
     return InvalidArgument(
-        "the log has a format that this program does not know: use the version that wrote it "
-        "directory=" +
-        directory + " format=1");
+        "the log has a format that this program does not know: use the version that wrote it",
+        {{"directory", directory}, {"format", 1}});
   MILLRACE_ASSIGN(const std::vector<uint64_t> numbers, SegmentsIn(directory));
   Status loaded = store->LoadTopics(numbers.empty());
   if (loaded.ok()) loaded = store->LoadSegments(numbers);
@@ -78,7 +78,8 @@ Status Store::LoadTopics(bool is_new) {
     return {};
   }
   if (topics.error().code != Code::kNotFound) return topics.error();
-  if (!is_new) return Corruption("the files that name the topics are missing path=" + directory_);
+  if (!is_new)
+    return Corruption("the files that name the topics are missing", {{"path", directory_}});
   return topics_.Save(directory_);
 }
 
@@ -172,8 +173,8 @@ Status Store::AddRun(uint64_t segment, PartitionKey key, const Span& span) {
   if (std::none_of(topics_.by_name.begin(), topics_.by_name.end(), is_it)) return {};
   std::vector<Run>& runs = runs_[key];
   if (!runs.empty() && span.first < runs.back().span.end())
-    return Corruption("two files of the log hold the same offsets path=" +
-                      SegmentPath(directory_, segment));
+    return Corruption("two files of the log hold the same offsets",
+                      {{"path", SegmentPath(directory_, segment)}});
   runs.push_back({segment, span});
   return {};
 }
@@ -328,9 +329,10 @@ Status Store::Commit(const std::vector<Write>& writes) {
 }
 
 Error Store::Damaged(const std::string& what, PartitionKey key, int64_t offset) const {
-  return Corruption(what + " topic_id=" + std::to_string(key.topic) +
-                    " partition=" + std::to_string(key.partition) +
-                    " offset=" + std::to_string(offset) + " directory=" + directory_);
+  return Corruption(what, {{"topic_id", key.topic},
+                           {"partition", key.partition},
+                           {"offset", offset},
+                           {"directory", directory_}});
 }
 
 Result<Store::Slice> Store::Find(PartitionKey key, int64_t from, int64_t end, size_t max_bytes) {

@@ -4,6 +4,7 @@
 
 #include "file.h"
 #include "millrace/base/bytes.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/log.h"
 #include "millrace/base/system_error.h"
@@ -32,7 +33,7 @@ std::string Encode(const Topics& topics) {
 }
 
 Result<Topics> Decode(std::string_view bytes, const std::string& path) {
-  const Error damaged = Corruption("the topics of the log are damaged path=" + path);
+  const Error damaged = Corruption("the topics of the log are damaged", {{"path", path}});
   ByteReader r(bytes);
   if (r.Fixed<uint32_t>() != kMagic) return damaged;
   const auto crc = r.Fixed<uint32_t>();
@@ -53,7 +54,7 @@ Result<Topics> Decode(std::string_view bytes, const std::string& path) {
 }  // namespace
 
 Result<Topics> Topics::Load(const std::string& directory) {
-  Error error = NotFound("the log has no topics directory=" + directory);
+  Error error = NotFound("the log has no topics", {{"directory", directory}});
   std::optional<Topics> found;
   bool alike = true;
   for (const char* name : kFiles) {

@@ -1,6 +1,7 @@
 #include "millrace/objectstore/in_memory_object_store.h"
 
 #include "millrace/base/executor.h"
+#include "millrace/base/facts.h"
 #include "millrace/objectstore/object_key.h"
 
 namespace millrace {
@@ -10,7 +11,9 @@ std::string InMemoryObjectStore::AddressOf(std::string_view key) const {
 }
 namespace {
 
-Error NoSuchObject(const std::string& key) { return NotFound("no object has this key key=" + key); }
+Error NoSuchObject(const std::string& key) {
+  return NotFound("no object has this key", {{"key", key}});
+}
 
 }  // namespace
 

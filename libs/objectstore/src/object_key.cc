@@ -1,11 +1,12 @@
 #include "millrace/objectstore/object_key.h"
 
+#include "millrace/base/facts.h"
+
 namespace millrace {
 
 Status CheckObjectKey(std::string_view key) {
   const auto bad = [&](const char* why) {
-    return InvalidArgument("not an object key: " + std::string(why) + " key=\"" +
-                           std::string(key.substr(0, 256)) + "\"");
+    return InvalidArgument("not an object key: " + std::string(why), {{"key", key.substr(0, 256)}});
   };
   constexpr size_t kMaxKeyBytes = 1024;
   if (key.size() > kMaxKeyBytes) return bad("longer than 1024 bytes");
@@ -25,8 +26,7 @@ Status CheckObjectKey(std::string_view key) {
 Status CheckObjectPrefix(std::string_view prefix) {
   if (prefix.empty()) return {};
   if (prefix.back() != '/')
-    return InvalidArgument("a prefix of object keys ends in / prefix=\"" + std::string(prefix) +
-                           "\"");
+    return InvalidArgument("a prefix of object keys ends in /", {{"prefix", prefix}});
   prefix.remove_suffix(1);
   return CheckObjectKey(prefix);
 }

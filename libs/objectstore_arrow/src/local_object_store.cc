@@ -18,6 +18,7 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/executor.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/system_error.h"
 #include "millrace/objectstore/object_key.h"
 
@@ -35,13 +36,15 @@ constexpr char kTemporary[] = ".tmp";
 /// Of those past it, some are synced once more.
 constexpr size_t kMaxKnownFolders = 10'000;
 
-Error NoSuchObject(const std::string& key) { return NotFound("no object has this key key=" + key); }
+Error NoSuchObject(const std::string& key) {
+  return NotFound("no object has this key", {{"key", key}});
+}
 
 Error ArrowError(const arrow::Status& status, const std::string& what, const std::string& key) {
   const int error = arrow::internal::ErrnoFromStatus(status);
   const std::string remedy =
       error == 0 ? "check disk, space and rights" : std::string(RemedyOf(error));
-  return Unavailable(what + ": " + remedy + " key=" + key + " error=\"" + status.ToString() + "\"");
+  return Unavailable(what + ": " + remedy, {{"key", key}, {"error", status.ToString()}});
 }
 
 Micros ModifiedAt(const FileInfo& info) {
@@ -101,7 +104,7 @@ Status LocalObjectStore::Directory::Put(const std::string& key, ByteSource* sour
   if (written.ok() && std::rename(temporary.c_str(), Path(key).c_str()) != 0) {
     const int error = errno;
     written = error == EISDIR || error == ENOTDIR || error == ENOTEMPTY
-                  ? InvalidArgument("an object's key is a folder of other objects key=" + key)
+                  ? InvalidArgument("an object's key is a folder of other objects", {{"key", key}})
                   : SystemError("an object cannot be renamed", error, Path(key));
   }
   if (!written.ok()) {
@@ -136,7 +139,7 @@ Status LocalObjectStore::Directory::MakeFolders(const std::string& key) {
     const std::string path = Path(key.substr(0, slash));
     const bool made = mkdir(path.c_str(), 0755) == 0;
     if (!made && errno == ENOTDIR)
-      return InvalidArgument("a folder of an object's key is an object key=" + key);
+      return InvalidArgument("a folder of an object's key is an object", {{"key", key}});
     if (!made && errno != EEXIST) return SystemError("a folder cannot be made", errno, path);
     MILLRACE_TRY(MakeDurable(path, made));
   }
@@ -182,7 +185,7 @@ Status LocalObjectStore::Directory::Get(const std::string& key, ByteSink* sink) 
     const auto read = (*file)->ReadAt(at, static_cast<int64_t>(bytes.size()), bytes.data());
     if (!read.ok()) return ArrowError(read.status(), "an object cannot be read", key);
     if (*read != static_cast<int64_t>(bytes.size()))
-      return Unavailable("an object shrank while it was read key=" + key);
+      return Unavailable("an object shrank while it was read", {{"key", key}});
     MILLRACE_TRY(sink->Write(bytes));
   }
   return sink->Finish();
@@ -225,8 +228,8 @@ Result<std::unique_ptr<LocalObjectStore>> LocalObjectStore::Open(const std::stri
   if (error)
     return InvalidArgument(
         "the object store's directory cannot be made or written: choose one that this user can "
-        "write directory=" +
-        directory + " error=\"" + error.message() + "\"");
+        "write",
+        {{"directory", directory}, {"error", error.message()}});
   std::string path = root.string();
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return std::unique_ptr<LocalObjectStore>(

@@ -1,13 +1,14 @@
 #include "millrace/resultfile/in_memory_result_file.h"
 
+#include "millrace/base/facts.h"
 #include "millrace/resultfile/check_rows.h"
 
 namespace millrace {
 
 Status CheckedRows::Check(const OutputRow& row) const {
   const auto bad = [&](const char* what) {
-    return Internal("a row cannot be part of a result file: " + std::string(what) +
-                    " seq=" + std::to_string(row.seq));
+    return Internal("a row cannot be part of a result file: " + std::string(what),
+                    {{"seq", row.seq}});
   };
   if (row.output != Output::kFiles || row.file_end || row.deleted) return bad("not a file row");
   if (next_seq_ != 0 && row.seq != next_seq_) return bad("its number does not follow");

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "millrace/base/executor.h"
+#include "millrace/base/facts.h"
 #include "millrace/resultfile/check_rows.h"
 
 namespace millrace::resultfile_parquet {
@@ -199,8 +200,8 @@ Task<Result<Buffer>> ParquetResultFileWriter::Encode(const std::vector<OutputCol
     const auto written = WriteFile(checked.get(), &refused);
     MILLRACE_TRY(refused);
     if (!written.ok())
-      return Internal("a result file could not be encoded error=\"" + written.status().ToString() +
-                      "\"");
+      return Internal("a result file could not be encoded",
+                      {{"error", written.status().ToString()}});
     const std::shared_ptr<arrow::Buffer>& file = *written;
     return Buffer{file,
                   {reinterpret_cast<const char*>(file->data()), static_cast<size_t>(file->size())}};

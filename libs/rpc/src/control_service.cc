@@ -1,5 +1,6 @@
 #include <grpcpp/grpcpp.h>
 
+#include "millrace/base/facts.h"
 #include "millrace/base/nearest.h"
 #include "millrace/control/v1/operations.grpc.pb.h"
 #include "millrace/sql/plan_text.h"
@@ -254,14 +255,13 @@ Task<Answer<wire::SkipShardReply>> SkipShard(Operations* operations,
   ShardId shard;
   if (!ShardId::Parse(request.shard(), &shard))
     co_return AnswerOf<wire::SkipShardReply>(
-        InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them "
-                        "shard=" +
-                        request.shard()));
+        InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them",
+                        {{"shard", request.shard()}}));
   if (request.reason().find_first_not_of(" \t\r\n") == std::string::npos)
-    co_return AnswerOf<wire::SkipShardReply>(InvalidArgument(
-        "the request has no reason; set reason to why the records are left out, which is kept in "
-        "the control log shard=" +
-        request.shard()));
+    co_return AnswerOf<wire::SkipShardReply>(
+        InvalidArgument("the request has no reason; set reason to why the records are left out, "
+                        "which is kept in the control log",
+                        {{"shard", request.shard()}}));
   auto work = operations->SkipShard(shard, Offset(request.to_offset()), request.reason());
   const Status done = co_await std::move(work);
   co_return AnswerOf<wire::SkipShardReply>(done);

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "deadlines.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/query/v1/query.grpc.pb.h"
 #include "services.h"
@@ -117,9 +118,8 @@ void NameColumns(const RowCursor& cursor, wire::QueryReply* reply) {
 }
 
 grpc::Status TooLargeRow(size_t bytes) {
-  return ToStatus(ResourceExhausted(
-      "a row is larger than a message may be: read it in SQL bytes=" + std::to_string(bytes) +
-      " limit=" + std::to_string(kMaxReplyBytes)));
+  return ToStatus(ResourceExhausted("a row is larger than a message may be: read it in SQL",
+                                    {{"bytes", bytes}, {"limit", kMaxReplyBytes}}));
 }
 
 /// One Query call: pages of a cursor, each read when the one before is written.
@@ -251,8 +251,8 @@ class QueryCall final : public grpc::ServerWriteReactor<wire::QueryReply> {
     Unlimit();
     cap_ = longest;
     cap_deadline_ = cap_->Add(executor_, [self] {
-      self->End(
-          grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the call took longer than the longest one may take"));
+      self->End(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED,
+                             "the call took longer than the longest one may take"));
     });
   }
   void Unlimit() {

@@ -10,6 +10,7 @@
 
 #include "grpc/health/v1/health.pb.h"
 #include "listener.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "services.h"
 #include "unreadable.h"
@@ -53,7 +54,7 @@ struct HostPort {
 Result<HostPort> Split(const std::string& listen) {
   const size_t colon = listen.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == listen.size())
-    return InvalidArgument("the listen address is not HOST:PORT listen=" + listen);
+    return InvalidArgument("the listen address is not HOST:PORT", {{"listen", listen}});
   return HostPort{listen.substr(0, colon), listen.substr(colon + 1)};
 }
 
@@ -108,10 +109,10 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   auto listener =
       Listener::Bind(bracketed ? at.host.substr(1, at.host.size() - 2) : at.host, at.port);
   if (!listener.ok())
-    return Unavailable("cannot listen for gRPC: " + listener.error().message +
-                       "; stop what uses the address or choose another with --listen (port 0: any "
-                       "free one) listen=" +
-                       options.listen);
+    return Unavailable(
+        "cannot listen for gRPC: " + listener.error().message +
+            "; stop what uses the address or choose another with --listen (port 0: any free one)",
+        {{"listen", options.listen}});
   state->listener = std::move(*listener);
   state->services.push_back(MakeIngestService(options, &state->serving));
   state->services.push_back(MakeControlService(options, &state->serving));
@@ -126,7 +127,8 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   starting = true;
   state->server = builder.BuildAndStart();
   starting = false;
-  if (!state->server) return Internal("gRPC does not start its server listen=" + options.listen);
+  if (!state->server)
+    return Internal("gRPC does not start its server", {{"listen", options.listen}});
   state->address = at.host + ":" + std::to_string(state->listener->port());
   if (auto* health = state->server->GetHealthCheckService()) health->SetServingStatus(false);
   Counter* refused = nullptr;

@@ -4,6 +4,7 @@
 
 #include "at_once.h"
 #include "definitions.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/log.h"
 
@@ -88,9 +89,8 @@ Task<Status> Node::WriteValid(control::Record record, std::string what) {
   MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(std::move(record)));
   if (verdict == control::Verdict::kValid) co_return Status();
   co_return Conflict("the control log refused to " + what +
-                     ": another node leads or the definition changed meanwhile; "
-                     "try again verdict=" +
-                     std::string(control::VerdictName(verdict)));
+                         ": another node leads or the definition changed meanwhile; try again",
+                     {{"verdict", control::VerdictName(verdict)}});
 }
 
 Task<> Node::ReconcileLoop() {
@@ -202,8 +202,7 @@ Task<Status> Node::AssignUnowned(control::Assign assign) {
   MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(std::move(assign)));
   if (verdict != control::Verdict::kValid && verdict != control::Verdict::kStale &&
       verdict != control::Verdict::kUnknown) {
-    co_return Conflict("cannot assign " + shard +
-                       " verdict=" + std::string(control::VerdictName(verdict)));
+    co_return Conflict("cannot assign " + shard, {{"verdict", control::VerdictName(verdict)}});
   }
   co_return Status();
 }
@@ -282,7 +281,7 @@ Task<Result<control::ShardState>> Node::ReadShard(ShardId shard) {
 Task<Result<control::ShardState>> Node::ReadShardHere(ShardId shard) {
   const auto at = control_.fold().shards().find(shard);
   if (at == control_.fold().shards().end())
-    co_return NotFound("the control log has no such shard shard=" + shard.ToString());
+    co_return NotFound("the control log has no such shard", {{"shard", shard.ToString()}});
   co_return at->second;
 }
 

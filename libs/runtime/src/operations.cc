@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "millrace/base/facts.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
 #include "millrace/runtime/node.h"
@@ -182,19 +183,20 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
     co_return NoSuch("shard", id.ToString(), names);
   }
   if (info->state != "halted") {
-    co_return Conflict("only a halted shard is skipped state=" + info->state +
-                       " shard=" + id.ToString());
+    co_return Conflict("only a halted shard is skipped",
+                       {{"state", info->state}, {"shard", id.ToString()}});
   }
   if (to > info->end_offset) {
-    co_return InvalidArgument("the log ends before that offset to=" + std::to_string(to.value) +
-                              " end=" + std::to_string(info->end_offset.value));
+    co_return InvalidArgument("the log ends before that offset",
+                              {{"to", to.value}, {"end", info->end_offset.value}});
   }
   if (to < info->back_to) {
     co_return InvalidArgument(
         "records from that offset on are counted already, and the log still has them: they would "
-        "count twice to=" +
-        std::to_string(to.value) + " lowest=" + std::to_string(info->back_to.value) +
-        " next_offset=" + std::to_string(info->next_offset.value));
+        "count twice",
+        {{"to", to.value},
+         {"lowest", info->back_to.value},
+         {"next_offset", info->next_offset.value}});
   }
   std::vector<int64_t> first_seqs(kOutputs + 1, 1);
   for (int o = 1; o <= kOutputs; ++o) {

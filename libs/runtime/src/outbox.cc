@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "millrace/base/facts.h"
+
 namespace millrace::runtime {
 namespace {
 /// Rows are gathered in pieces of about this size.
@@ -211,7 +213,7 @@ class PieceRows : public FileRows {
 
  private:
   Error Lacks() const {
-    return Internal("the outbox lacks rows of a result file seq=" + std::to_string(next_seq_));
+    return Internal("the outbox lacks rows of a result file", {{"seq", next_seq_}});
   }
 
   const std::vector<std::shared_ptr<const std::string>> pieces_;

@@ -1,4 +1,5 @@
 #include "millrace/base/crash_point.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/base/planted.h"
 #include "millrace/runtime/shard.h"
@@ -126,8 +127,8 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest,
     // one counts from the wrong cut. Opened anew, the shard begins at what the log says.
     reopen_ = committed->shard.epoch == epoch_;
     if (fenced_ || reopen_) Stop();
-    co_return Fenced("a commit was skipped by the control log verdict=" +
-                     std::string(control::VerdictName(committed->verdict)));
+    co_return Fenced("a commit was skipped by the control log",
+                     {{"verdict", control::VerdictName(committed->verdict)}});
   }
   end_phase(ShardTelemetry::kCommit);
   Committed(prepared);

@@ -2,6 +2,7 @@
 
 #include "at_once.h"
 #include "backoff.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 
 namespace millrace::runtime {
@@ -95,7 +96,8 @@ Task<Status> Worker::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& o
   }
   const ShardId& id = shard->id();
   while (removing_.contains(id)) co_await removed_.Wait();
-  Status opened = Unavailable("the shard is not this worker's any more shard=" + id.ToString());
+  Status opened =
+      Unavailable("the shard is not this worker's any more", {{"shard", id.ToString()}});
   const auto partition = static_cast<size_t>(id.partition.value);
   try {
     if (Current(id, generation))
@@ -271,8 +273,8 @@ Task<Status> Worker::WaitApplied(ShardId id, Offset offset, Executor::Duration d
     if (left && *left) co_return Unavailable("the caller left");
     const std::shared_ptr<Shard> shard = Find(id);
     if (stopped_ || !shard || shard->phase() == ShardPhase::kHalted) {
-      co_return Unavailable("a shard does not run; see `millrace shard list` shard=" +
-                            id.ToString());
+      co_return Unavailable("a shard does not run; see `millrace shard list`",
+                            {{"shard", id.ToString()}});
     }
     if (shard->phase() == ShardPhase::kRunning && shard->next_offset() >= offset) {
       if (made.empty()) {
@@ -288,9 +290,8 @@ Task<Status> Worker::WaitApplied(ShardId id, Offset offset, Executor::Duration d
       if (applied) co_return Status();
     }
     if (Executor::Current().Monotonic() >= deadline) {
-      co_return Unavailable(
-          "the shard did not reach the offset in time; see `millrace shard list` shard=" +
-          id.ToString() + " offset=" + std::to_string(offset.value));
+      co_return Unavailable("the shard did not reach the offset in time; see `millrace shard list`",
+                            {{"shard", id.ToString()}, {"offset", offset.value}});
     }
     co_await Delay(kPoll);
   }

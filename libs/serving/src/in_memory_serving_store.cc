@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "millrace/base/executor.h"
+#include "millrace/base/facts.h"
 #include "millrace/serving/table_shape.h"
 
 namespace millrace {
@@ -64,8 +65,8 @@ Task<Status> InMemoryServingStore::Define(Incarnation incarnation, StreamSpec st
     const auto it = state_->views.find(view);
     if (it != state_->views.end() && (it->second.first.name != incarnation.name ||
                                       it->second.first.name_space != incarnation.name_space)) {
-      co_return Conflict("another pipeline has a view of this name: choose another name view=" +
-                         view + " pipeline=" + it->second.first.ToString());
+      co_return Conflict("another pipeline has a view of this name: choose another name",
+                         {{"view", view}, {"pipeline", it->second.first.ToString()}});
     }
   }
   Defined& d = state_->defined[incarnation];
@@ -87,9 +88,10 @@ Task<Result<Fence>> InMemoryServingStore::TakeOver(ShardId shard, Output output,
   const auto [it, fresh] = state_->fences.try_emplace({shard, output}, Fence{epoch, 0});
   Fence& fence = it->second;
   if (fence.epoch > epoch)
-    co_return Fenced("a newer owner writes this output shard=" + shard.ToString() + " output=" +
-                     std::string(OutputName(output)) + " epoch=" + std::to_string(epoch.value) +
-                     " newer=" + std::to_string(fence.epoch.value));
+    co_return Fenced("a newer owner writes this output", {{"shard", shard.ToString()},
+                                                          {"output", OutputName(output)},
+                                                          {"epoch", epoch.value},
+                                                          {"newer", fence.epoch.value}});
   fence.epoch = epoch;
   co_return fence;
 }
@@ -104,15 +106,16 @@ Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
   MILLRACE_CO_TRY(CheckServingBatch(batch));
   const auto defined = state_->defined.find(batch.shard.incarnation);
   if (defined == state_->defined.end())
-    co_return NotFound("the incarnation is not defined here incarnation=" +
-                       batch.shard.incarnation.ToString());
+    co_return NotFound("the incarnation is not defined here",
+                       {{"incarnation", batch.shard.incarnation.ToString()}});
   const auto fence = state_->fences.find({batch.shard, batch.output});
   if (fence == state_->fences.end() || fence->second.epoch != batch.epoch ||
       fence->second.seq != batch.low) {
-    co_return Conflict(
-        "the fence is not where the batch begins: read it shard=" + batch.shard.ToString() +
-        " output=" + std::string(OutputName(batch.output)) +
-        " epoch=" + std::to_string(batch.epoch.value) + " low=" + std::to_string(batch.low));
+    co_return Conflict("the fence is not where the batch begins: read it",
+                       {{"shard", batch.shard.ToString()},
+                        {"output", OutputName(batch.output)},
+                        {"epoch", batch.epoch.value},
+                        {"low", batch.low}});
   }
   fence->second.seq = batch.high;
   Table& table = defined->second.tables[TableOf(batch.output)];
@@ -160,8 +163,8 @@ class InMemoryServingStore::Cursor : public RowCursor {
       const auto at = std::find_if(table_->columns.begin(), table_->columns.end(),
                                    [&](const auto& c) { return c.name == column && !c.meta; });
       if (at == table_->columns.end())
-        return InvalidArgument("no column has this name column=" + column +
-                               " pipeline=" + query_.name);
+        return InvalidArgument("no column has this name",
+                               {{"column", column}, {"pipeline", query_.name}});
       MILLRACE_ASSIGN(Value value, ParseKeyText(column, at->type, text));
       filters_.emplace_back(at - table_->columns.begin(), std::move(value));
     }
@@ -216,7 +219,8 @@ class InMemoryServingStore::Cursor : public RowCursor {
 Task<Result<std::shared_ptr<RowCursor>>> InMemoryServingStore::Open(ServingQuery query) {
   const auto view = state_->views.find(ServingViewName(query.name_space, query.name, query.output));
   if (view == state_->views.end())
-    co_return NotFound("the serving store has no view of this pipeline pipeline=" + query.name);
+    co_return NotFound("the serving store has no view of this pipeline",
+                       {{"pipeline", query.name}});
   auto cursor = std::make_shared<Cursor>(&state_->defined.at(view->second.first), std::move(query));
   MILLRACE_CO_TRY(cursor->Filter());
   co_return std::shared_ptr<RowCursor>(std::move(cursor));

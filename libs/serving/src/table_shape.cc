@@ -5,6 +5,8 @@
 #include <limits>
 #include <set>
 
+#include "millrace/base/facts.h"
+
 namespace millrace {
 namespace {
 
@@ -24,16 +26,15 @@ Status CheckColumns(const std::vector<ServingColumn>& columns, const std::string
   size_t count = 0;
   for (const ServingColumn& c : columns) count += c.type == Type::kNumeric ? 2 : 1;
   if (count > kMaxServingColumns) {
-    return InvalidArgument("a result table has too many columns: select fewer view=" + view +
-                           " columns=" + std::to_string(count) +
-                           " limit=" + std::to_string(kMaxServingColumns));
+    return InvalidArgument("a result table has too many columns: select fewer",
+                           {{"view", view}, {"columns", count}, {"limit", kMaxServingColumns}});
   }
   std::set<std::string> seen = {"_deleted"};
   for (const ServingColumn& c : columns) {
     if (c.name.empty() || c.name.find('\0') != c.name.npos || !seen.insert(Folded(c.name)).second) {
       return InvalidArgument(
-          "a result column needs a name of its own, regardless of case: rename it with AS column=" +
-          c.name + " view=" + view);
+          "a result column needs a name of its own, regardless of case: rename it with AS",
+          {{"column", c.name}, {"view", view}});
     }
   }
   return {};
@@ -122,9 +123,9 @@ Status CheckServingTables(const StreamSpec& stream, const PipelineSpec& pipeline
     const std::string view = ServingViewName(pipeline.name_space, pipeline.name, output);
     if (Folded(view).starts_with("sqlite_")) {
       return InvalidArgument(
-          "names that begin with sqlite_ are the serving store's own: choose "
-          "another name for the view view=" +
-          view);
+          "names that begin with sqlite_ are the serving store's own: choose another name for the "
+          "view",
+          {{"view", view}});
     }
     MILLRACE_TRY(CheckColumns(ServingColumns(stream, pipeline, output), view));
   }
@@ -195,9 +196,9 @@ Status CheckKeys(const PipelineSpec& pipeline, const ServingQuery& query) {
       if (column.name == name) asked = &column;
     }
     if (asked == nullptr)
-      return InvalidArgument("a key is a value of a group column, which are: " + names +
-                             "; filter others in SQL column=" + name +
-                             " pipeline=" + pipeline.name);
+      return InvalidArgument(
+          "a key is a value of a group column, which are: " + names + "; filter others in SQL",
+          {{"column", name}, {"pipeline", pipeline.name}});
     MILLRACE_TRY(ParseKeyText(name, asked->expr.type, text));
   }
   return {};
@@ -206,9 +207,8 @@ Status CheckKeys(const PipelineSpec& pipeline, const ServingQuery& query) {
 Result<Value> ParseKeyText(const std::string& column, Type type, const std::string& text) {
   if (text == std::string(1, '\0')) return Value{type, {}};
   const auto bad = [&](const char* expected) {
-    return InvalidArgument("a key is not a value of its column: expected " + std::string(expected) +
-                           " column=" + column + " type=" + std::string(TypeName(type)) +
-                           " value=\"" + text + "\"");
+    return InvalidArgument("a key is not a value of its column: expected " + std::string(expected),
+                           {{"column", column}, {"type", TypeName(type)}, {"value", text}});
   };
   switch (type) {
     case Type::kText:
@@ -262,10 +262,12 @@ Status CheckServingBatch(const ServingBatch& batch) {
   int64_t last = batch.low;
   for (const OutputRow& row : batch.rows) {
     if (row.seq <= last || row.seq > batch.high || row.output != batch.output)
-      return Internal("a batch holds a row that is not its own shard=" + batch.shard.ToString() +
-                      " output=" + std::string(OutputName(batch.output)) +
-                      " seq=" + std::to_string(row.seq) + " low=" + std::to_string(batch.low) +
-                      " high=" + std::to_string(batch.high));
+      return Internal("a batch holds a row that is not its own",
+                      {{"shard", batch.shard.ToString()},
+                       {"output", OutputName(batch.output)},
+                       {"seq", row.seq},
+                       {"low", batch.low},
+                       {"high", batch.high}});
     last = row.seq;
   }
   return {};

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "millrace/base/check.h"
+#include "millrace/base/facts.h"
 #include "millrace/serving/table_shape.h"
 #include "tables.h"
 
@@ -39,8 +40,8 @@ Result<std::vector<Column>> ReadColumns(Connection& connection, const std::strin
       c.sql = "lower(hex(_key))";
     } else if (c.type == Type::kNumeric) {
       if (numeric == exact.size())
-        return Corruption("a table has no exact column for a numeric one table=" + table +
-                          " column=" + c.name);
+        return Corruption("a table has no exact column for a numeric one",
+                          {{"table", table}, {"column", c.name}});
       c.sql = "coalesce(" + exact[numeric++] + ", " + c.sql + ")";
     }
   }
@@ -68,7 +69,7 @@ Result<std::shared_ptr<RowCursor>> Cursor::Open(std::weak_ptr<Lane> lane, Connec
   owner.BindText(1, view);
   MILLRACE_ASSIGN(const bool found, owner.Step());
   if (!found || owner.Text(0) != query.name_space || owner.Text(1) != query.name)
-    return NotFound("the serving store has no view of this pipeline pipeline=" + query.name);
+    return NotFound("the serving store has no view of this pipeline", {{"pipeline", query.name}});
   const Incarnation incarnation{query.name_space, query.name, Offset(owner.Integer(2))};
   const Micros longest_window = owner.Integer(3);
   owner.Reset();
@@ -97,8 +98,8 @@ Result<std::shared_ptr<RowCursor>> Cursor::Open(std::weak_ptr<Lane> lane, Connec
   for (const auto& [column, text] : query.keys) {
     const auto at = by_name.find(column);
     if (at == by_name.end())
-      return InvalidArgument("no column has this name column=" + column +
-                             " pipeline=" + query.name);
+      return InvalidArgument("no column has this name",
+                             {{"column", column}, {"pipeline", query.name}});
     MILLRACE_ASSIGN(Value value, ParseKeyText(column, at->second->type, text));
     if (value.is_null()) {
       where += " AND " + at->second->sql + " IS NULL";

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "millrace/base/facts.h"
 #include "millrace/base/system_error.h"
 
 namespace millrace::serving_sqlite {
@@ -70,8 +71,8 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path, Us
     return SystemError("the serving store cannot be opened", sqlite3_system_errno(db), path);
   if (opened != SQLITE_OK)
     return InvalidArgument(
-        "the serving store cannot be opened: choose a file that this user can write path=" + path +
-        " error=\"" + sqlite3_errstr(opened) + "\"");
+        "the serving store cannot be opened: choose a file that this user can write",
+        {{"path", path}, {"error", sqlite3_errstr(opened)}});
   sqlite3_busy_timeout(db, kBusyMilliseconds);
   MILLRACE_TRY(connection->Run("PRAGMA journal_mode = WAL"));
   MILLRACE_TRY(connection->Run("PRAGMA synchronous = FULL"));
@@ -86,9 +87,9 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path, Us
   const int64_t found = version.Integer(0);
   if (found != 0 && found != kVersion)
     return InvalidArgument(
-        "the serving store has a version that this program does not know: use "
-        "the version that wrote it path=" +
-        path + " version=" + std::to_string(found));
+        "the serving store has a version that this program does not know: use the version that "
+        "wrote it",
+        {{"path", path}, {"version", found}});
   return connection;
 }
 
@@ -205,8 +206,8 @@ Result<Value> Statement::ReadValue(int column, Type type) const {
   const int stored = sqlite3_column_type(statement_.get(), column);
   if (stored == SQLITE_NULL) return v;
   const auto bad = [&] {
-    return Corruption("the serving store holds a value of another type column=" + Name(column) +
-                      " value=\"" + Text(column) + "\"");
+    return Corruption("the serving store holds a value of another type",
+                      {{"column", Name(column)}, {"value", Text(column)}});
   };
   switch (type) {
     case Type::kText:

@@ -1,15 +1,12 @@
 #include "writer.h"
 
 #include "millrace/base/crash_point.h"
+#include "millrace/base/facts.h"
 
 namespace millrace::serving_sqlite {
 namespace {
 
 constexpr Output kTables[] = {Output::kResults, Output::kLate, Output::kQuarantine};
-
-std::string Facts(const ShardId& shard, Output output) {
-  return " shard=" + shard.ToString() + " output=" + std::string(OutputName(output));
-}
 
 /// No window of the view is longer. Local days are not all of one length.
 Micros LongestWindow(const WindowSpec& window) {
@@ -44,8 +41,8 @@ Status Writer::ShowInView(const Incarnation& incarnation, const TableSql& table,
   MILLRACE_ASSIGN(const bool found, owner.Step());
   if (found) {
     if (owner.Text(0) != incarnation.name_space || owner.Text(1) != incarnation.name)
-      return Conflict("another pipeline has a view of this name: choose another name view=" +
-                      table.view + " pipeline=" + owner.Text(0) + "/" + owner.Text(1));
+      return Conflict("another pipeline has a view of this name: choose another name",
+                      {{"view", table.view}, {"pipeline", owner.Text(0) + "/" + owner.Text(1)}});
     if (owner.Integer(2) >= incarnation.defined_at.value) return {};
   }
   owner.Reset();
@@ -102,10 +99,14 @@ Result<Fence> Writer::TakeOver(const ShardId& shard, Output output, Epoch epoch)
     MILLRACE_TRY(transaction.Commit());
   }
   MILLRACE_ASSIGN(const std::optional<Fence> fence, ReadFence(shard, output));
-  if (!fence) return Unavailable("a fence went away" + Facts(shard, output));
+  if (!fence)
+    return Unavailable("a fence went away",
+                       {{"shard", shard.ToString()}, {"output", OutputName(output)}});
   if (fence->epoch > epoch)
-    return Fenced("a newer owner writes this output" + Facts(shard, output) + " epoch=" +
-                  std::to_string(epoch.value) + " newer=" + std::to_string(fence->epoch.value));
+    return Fenced("a newer owner writes this output", {{"shard", shard.ToString()},
+                                                       {"output", OutputName(output)},
+                                                       {"epoch", epoch.value},
+                                                       {"newer", fence->epoch.value}});
   return *fence;
 }
 
@@ -137,9 +138,11 @@ Status Writer::MoveFence(const ServingBatch& batch) {
   move.BindInteger(6, batch.low);
   MILLRACE_TRY(move.Step());
   if (connection_->Touched() != 1)
-    return Conflict(
-        "the fence is not where the batch begins: read it" + Facts(batch.shard, batch.output) +
-        " epoch=" + std::to_string(batch.epoch.value) + " low=" + std::to_string(batch.low));
+    return Conflict("the fence is not where the batch begins: read it",
+                    {{"shard", batch.shard.ToString()},
+                     {"output", OutputName(batch.output)},
+                     {"epoch", batch.epoch.value},
+                     {"low", batch.low}});
   return {};
 }
 
@@ -151,9 +154,11 @@ Status Writer::WriteRows(const ServingBatch& batch, const Defined& incarnation) 
   for (const OutputRow& row : batch.rows) {
     const std::vector<Value> cells = ServingCells(incarnation.pipeline, batch.shard, row);
     if (cells.size() != table.columns.size())
-      return Internal("a row has other columns than its table" + Facts(batch.shard, batch.output) +
-                      " cells=" + std::to_string(cells.size()) +
-                      " columns=" + std::to_string(table.columns.size()));
+      return Internal("a row has other columns than its table",
+                      {{"shard", batch.shard.ToString()},
+                       {"output", OutputName(batch.output)},
+                       {"cells", cells.size()},
+                       {"columns", table.columns.size()}});
     int at = 0;
     for (size_t i = 0; i < cells.size(); ++i) {
       ++at;
@@ -180,8 +185,8 @@ Status Writer::Apply(const ServingBatch& batch) {
   MILLRACE_TRY(CheckServingBatch(batch));
   const auto incarnation = defined_.find(batch.shard.incarnation);
   if (incarnation == defined_.end())
-    return NotFound("the incarnation is not defined here incarnation=" +
-                    batch.shard.incarnation.ToString());
+    return NotFound("the incarnation is not defined here",
+                    {{"incarnation", batch.shard.incarnation.ToString()}});
   CrashPoint("serving.apply.begin");
   Transaction transaction(connection_);
   MILLRACE_TRY(transaction.Begin());
@@ -208,7 +213,7 @@ Result<int64_t> Writer::DeleteRaw(Micros appended_before, int64_t max_rows) {
       if (!found) break;
       ShardId shard;
       if (!ShardId::Parse(fences.Text(0), &shard))
-        return Corruption("a fence is of no shard shard=" + fences.Text(0));
+        return Corruption("a fence is of no shard", {{"shard", fences.Text(0)}});
       written.emplace_back(shard, output);
     }
   }

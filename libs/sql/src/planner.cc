@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "millrace/base/facts.h"
 #include "plan_statement.h"
 #include "syntax.h"
 
@@ -105,8 +106,7 @@ class ScriptPlanner {
 Result<std::vector<Statement>> PlanScript(std::string_view text, const StreamLookup& streams,
                                           const PlannerOptions& options) {
   if (text.size() > kMaxScriptBytes) {
-    return InvalidArgument("a script has at most 65,536 bytes; split it bytes=" +
-                           std::to_string(text.size()));
+    return InvalidArgument("a script has at most 65,536 bytes; split it", {{"bytes", text.size()}});
   }
   // Some editors put a mark before the text that says it is UTF-8.
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);

@@ -12,6 +12,8 @@
 #include "source.h"
 #include "suggest.h"
 
+#include "millrace/base/facts.h"
+
 namespace millrace {
 namespace {
 
@@ -206,7 +208,8 @@ bool ReadBlock(std::string_view file, size_t width, Block* out) {
 Result<std::vector<Change>> ReadZone(const std::string& path, std::string_view name) {
   std::ifstream in(path, std::ios::binary);
   const std::string file((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  const Error unreadable = Internal("the zone file is not readable; reinstall tzdata file=" + path);
+  const Error unreadable =
+      Internal("the zone file is not readable; reinstall tzdata", {{"file", path}});
   Block block;
   if (!in || !ReadBlock(file, 4, &block)) return unreadable;
   std::string_view footer;
@@ -221,7 +224,7 @@ Result<std::vector<Change>> ReadZone(const std::string& path, std::string_view n
   }
   if (!footer.empty()) {
     const auto rules = PosixZone::Parse(footer);
-    if (!rules) return Internal("the zone's rule is not understood zone=" + std::string(name));
+    if (!rules) return Internal("the zone's rule is not understood", {{"zone", name}});
     rules->Append(
         block.changes.empty() ? std::numeric_limits<int32_t>::min() : block.changes.back().at,
         &block.changes);

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 
 namespace millrace {
@@ -25,7 +26,7 @@ class FileSink : public ByteSink {
   }
   Status Finish() override {
     if (static_cast<int64_t>(bytes_.size()) != file_.size || Crc32c(bytes_) != file_.crc32c)
-      return Corruption("a state file is damaged name=" + file_.name);
+      return Corruption("a state file is damaged", {{"name", file_.name}});
     (*files_)[file_.name] = std::move(bytes_);
     return {};
   }
@@ -70,7 +71,8 @@ class InMemoryState : public StateStore {
 
   Task<Result<std::shared_ptr<ByteSource>>> ReadFile(std::string name) override {
     const auto it = frozen_.find(name);
-    if (it == frozen_.end()) co_return NotFound("no frozen state file has this name name=" + name);
+    if (it == frozen_.end())
+      co_return NotFound("no frozen state file has this name", {{"name", name}});
     co_return std::shared_ptr<ByteSource>(std::make_shared<BufferSource>(it->second));
   }
 
@@ -96,7 +98,7 @@ class InMemoryState : public StateStore {
         std::string key(r.Text());
         entries[std::move(key)] = r.Text();
       }
-      if (!r.ok()) co_return Corruption("a state file does not decode name=" + name);
+      if (!r.ok()) co_return Corruption("a state file does not decode", {{"name", name}});
     }
     entries_ = std::move(entries);
     co_return Status();

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "millrace/base/executor.h"
+#include "millrace/base/facts.h"
 #include "shard_database.h"
 
 // g++ 12 destroys a closure twice that is a temporary of a co_await expression: each gets a name
@@ -60,7 +61,7 @@ class RocksState : public StateStore {
 Status CheckName(const std::string& shard) {
   if (shard.empty() || shard.front() == '.' || shard.find('/') != shard.npos ||
       shard.find('\0') != shard.npos) {
-    return InvalidArgument("a shard's folder needs a plain name shard=" + shard);
+    return InvalidArgument("a shard's folder needs a plain name", {{"shard", shard}});
   }
   return {};
 }
@@ -71,8 +72,8 @@ Status RocksStates::Clear() {
   std::error_code error;
   std::filesystem::remove_all(directory_, error);
   if (error)
-    return Unavailable("the local state of an earlier process cannot be removed path=" +
-                       directory_ + " error=\"" + error.message() + "\"");
+    return Unavailable("the local state of an earlier process cannot be removed",
+                       {{"path", directory_}, {"error", error.message()}});
   return {};
 }
 
@@ -91,8 +92,8 @@ Task<Status> RocksStates::Remove(std::string shard) {
     std::error_code error;
     std::filesystem::remove_all(path, error);
     if (error)
-      return Unavailable("a shard's files cannot be removed path=" + path + " error=\"" +
-                         error.message() + "\"");
+      return Unavailable("a shard's files cannot be removed",
+                         {{"path", path}, {"error", error.message()}});
     return {};
   });
   auto status = co_await std::move(work);

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "millrace/base/descriptors.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/system_error.h"
 #include "millrace/rocksdb_log/rocksdb_log.h"
@@ -67,7 +68,7 @@ class FileSource : public ByteSource {
   /// kNotFound: there is no such file. What may pass is not taken for that.
   Status opened() const {
     if (error_ == 0) return {};
-    if (error_ == ENOENT) return NotFound("a frozen state file is missing path=" + path_);
+    if (error_ == ENOENT) return NotFound("a frozen state file is missing", {{"path", path_}});
     return SystemError("a frozen state file cannot be opened", error_, path_);
   }
   Result<std::string> Read(size_t limit) override {
@@ -107,7 +108,7 @@ class FileSink : public ByteSink {
     out_.close();
     if (!out_) return SystemError("a state file cannot be written", errno, path_);
     if (size_ != file_.size || crc32c_ != file_.crc32c)
-      return Corruption("a state file is damaged name=" + file_.name);
+      return Corruption("a state file is damaged", {{"name", file_.name}});
     return {};
   }
 
@@ -146,7 +147,7 @@ Status ShardDatabase::Open(bool create) {
   rocksdb::DB* db = nullptr;
   const rocksdb::Status s = rocksdb::DB::Open(options, folder_ + "/db", &db);
   if (!s.ok() && !create && IsOfFiles(s))
-    return Corruption("files are no state folder=" + folder_ + " error=\"" + s.ToString() + "\"");
+    return Corruption("files are no state", {{"folder", folder_}, {"error", s.ToString()}});
   if (!s.ok()) return FromStatus(s, "a shard's state does not open");
   db_.reset(db);
   return {};
@@ -160,7 +161,7 @@ Status ShardDatabase::OpenEmpty() {
 
 Status ShardDatabase::Apply(const StateBatch& batch) {
   std::lock_guard lock(mutex_);
-  if (!db_) return Unavailable("a shard's state is closed folder=" + folder_);
+  if (!db_) return Unavailable("a shard's state is closed", {{"folder", folder_}});
   rocksdb::WriteBatch writes;
   rocksdb::Status s;
   for (const auto& [begin, end] : batch.delete_ranges) {
@@ -177,7 +178,7 @@ Status ShardDatabase::Apply(const StateBatch& batch) {
 
 Result<std::vector<StateFile>> ShardDatabase::Freeze() {
   std::lock_guard lock(mutex_);
-  if (!db_) return Unavailable("a shard's state is closed folder=" + folder_);
+  if (!db_) return Unavailable("a shard's state is closed", {{"folder", folder_}});
   rocksdb::Checkpoint* made = nullptr;
   rocksdb::Status s = rocksdb::Checkpoint::Create(db_.get(), &made);
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
@@ -240,7 +241,7 @@ Result<StateFile> ShardDatabase::Describe(const std::string& name) {
 Result<std::shared_ptr<ByteSource>> ShardDatabase::ReadFile(const std::string& name) {
   std::lock_guard lock(mutex_);
   if (frozen_.empty() || !IsState(name) || name.find('/') != name.npos)
-    return NotFound("no frozen state file has this name name=" + name);
+    return NotFound("no frozen state file has this name", {{"name", name}});
   auto source = std::make_shared<FileSource>(frozen_ + "/" + name);
   MILLRACE_TRY(source->opened());
   return std::shared_ptr<ByteSource>(std::move(source));
@@ -255,7 +256,7 @@ Status ShardDatabase::BeginRestore() {
 Result<std::shared_ptr<ByteSink>> ShardDatabase::RestoreFile(const StateFile& file) {
   std::lock_guard lock(mutex_);
   if (!IsState(file.name) || file.name.find('/') != file.name.npos)
-    return Corruption("a state holds a file that is none of RocksDB's name=" + file.name);
+    return Corruption("a state holds a file that RocksDB did not write", {{"name", file.name}});
   const std::string folder = folder_ + "/restore";
   std::error_code error;
   fs::create_directories(folder, error);
@@ -289,7 +290,7 @@ Status ShardDatabase::FinishRestore() {
 Result<std::vector<std::pair<std::string, std::string>>> ShardDatabase::Scan(
     const std::string& from, size_t limit) {
   std::lock_guard lock(mutex_);
-  if (!db_) return Unavailable("a shard's state is closed folder=" + folder_);
+  if (!db_) return Unavailable("a shard's state is closed", {{"folder", folder_}});
   std::vector<std::pair<std::string, std::string>> found;
   const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
   for (it->Seek(from); it->Valid() && found.size() < limit; it->Next())

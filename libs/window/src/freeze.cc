@@ -2,6 +2,7 @@
 
 #include "fold_state.h"
 #include "millrace/base/check.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/planted.h"
 #include "row_writer.h"
 
@@ -205,8 +206,8 @@ FrozenFold ShardFold::Freeze(bool everything) {
 Status ShardFold::Restore(std::string_view key, std::string_view value) {
   State& s = *state_;
   const auto bad = [&](std::string_view what) {
-    return Corruption("a stored entry does not fit the pipeline: " + std::string(what) +
-                      " key=" + Hex(key.substr(0, 40)));
+    return Corruption("a stored entry does not fit the pipeline: " + std::string(what),
+                      {{"key", Hex(key.substr(0, 40))}});
   };
   if (key.empty()) return bad("empty key");
   ByteReader in(value);

@@ -394,8 +394,9 @@ class CommandLine {
     if (std::regex_match(message, found, std::regex("Could not convert: (\\S+) = (.*)"))) {
       facts = " value=\"" + found[2].str() + "\"";
       message = found[1].str() + " takes a number";
-    } else if (std::regex_match(message, found, std::regex("(.*[^ ])( [a-z]+=\"[^\"]*\")"))) {
-      facts = found[2].str();
+    } else if (std::regex_match(message, found,
+                                std::regex("(.*[^ :]):?( [a-z_]+=(?:\"[^\"]*\"|\\S+))"))) {
+      facts = ":" + found[2].str();
       message = found[1].str();
     }
     return message + "; see `" + command + " --help`" + facts;

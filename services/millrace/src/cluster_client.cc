@@ -1,5 +1,7 @@
 #include "cluster_client.h"
 
+#include "millrace/base/facts.h"
+
 namespace millrace {
 namespace {
 
@@ -10,8 +12,8 @@ Result<Type> TypeOf(const std::string& name) {
   }
   return Internal(
       "the server has a column type that this program does not know; use the server's version of "
-      "millrace type=" +
-      name);
+      "millrace",
+      {{"type", name}});
 }
 
 Result<std::vector<cli::ColumnDescription>> Columns(const std::vector<ColumnDescription>& columns) {

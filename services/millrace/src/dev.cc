@@ -22,6 +22,7 @@
 #include "data_dir.h"
 #include "millrace/admin/admin_server.h"
 #include "millrace/base/descriptors.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/base/version.h"
 #include "millrace/block_arrow/arrow_block_codec.h"
@@ -259,9 +260,8 @@ int RunDev(const DevOptions& options) try {
   std::set_terminate(EndWithLine);
   RaiseOpenFileLimit();
   if (const int limit = descriptors::Limit(); limit < descriptors::kLeast)
-    return FailConfig(Unavailable(
-        "the limit of open files is too low, raise it (ulimit -n) limit=" + std::to_string(limit) +
-        " least=" + std::to_string(descriptors::kLeast)));
+    return FailConfig(Unavailable("the limit of open files is too low, raise it (ulimit -n)",
+                                  {{"limit", limit}, {"least", descriptors::kLeast}}));
   StopSignals signals;
   const auto data_dir = DataDir::Open(options.data_dir);
   if (!data_dir.ok()) return FailConfig(data_dir.error());
@@ -273,8 +273,8 @@ int RunDev(const DevOptions& options) try {
 } catch (const std::system_error& e) {
   return Fail(
       Unavailable("the system refused a thread; raise the limits of threads (ulimit -u, pids.max "
-                  "of the cgroup) and of memory error=\"" +
-                  std::string(e.what()) + "\""));
+                  "of the cgroup) and of memory",
+                  {{"error", e.what()}}));
 }
 
 }  // namespace millrace

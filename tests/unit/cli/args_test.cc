@@ -143,7 +143,7 @@ TEST_CASE(
   CHECK(run({"dev"}) == 2);
   CHECK(run({"dev", "--data-dir", "x", "--listen", "nonsense"}) == 2);
   CHECK(run.recorded.Said("not an address: it has no port; "));
-  CHECK(run.recorded.Said("; see `millrace dev --help` address=\"nonsense\"\n"));
+  CHECK(run.recorded.Said("; see `millrace dev --help`: address=nonsense\n"));
   CHECK(run({"shard", "skip", "default/d@1/p0", "--to", "soon", "--reason", "x"}) == 2);
   CHECK(
       run.recorded.Said("--to takes a number; see `millrace shard skip --help` value=\"soon\"\n"));

@@ -122,7 +122,7 @@ TEST_CASE("a script that is not UTF-8 is told where and what to do, without aski
   CHECK(recorded.err.str() ==
         "millrace: error: " + file +
             ":2:10: the script is not UTF-8 text; save it as UTF-8, for example with `iconv -f "
-            "latin1 -t utf-8` byte=0xe9 offset=20\n");
+            "latin1 -t utf-8`: byte=0xe9 offset=20\n");
   CHECK(cluster.calls.empty());
 }
 
@@ -172,7 +172,7 @@ TEST_CASE("stream advance takes a time or the end, and tells what the end means"
   CHECK(recorded.out.str().empty());
   CHECK(RunStreamAdvance(cluster, {"flights", "soon"}, recorded.console) == kExitUsage);
   CHECK(recorded.Said("--to: not a time"));
-  CHECK(recorded.Said("for its midnight (UTC), or say end time=\"soon\"\n"));
+  CHECK(recorded.Said("for its midnight (UTC), or say end: time=soon\n"));
 }
 
 TEST_CASE("stream advance warns where every pipeline of the stream is there already") {

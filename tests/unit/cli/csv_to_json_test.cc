@@ -57,11 +57,11 @@ TEST_CASE("integers are checked and written as JSON writes them") {
   CHECK(Converted(Type::kBigint, "-9223372036854775808") == R"({"v":-9223372036854775808})");
   const std::string text = GENERATE("2147483648", "1.0", "1e3", " 1", "1 ", "+1", "x", "0x10");
   CHECK(Converted(Type::kInt, text) ==
-        "expected int (-2147483648 to 2147483647), got \"" + text + "\" column=v");
+        "expected int (-2147483648 to 2147483647), got \"" + text + "\": column=v");
   CHECK(Converted(Type::kInt, "", true) ==
-        "expected int (-2147483648 to 2147483647), got \"\" column=v");
+        "expected int (-2147483648 to 2147483647), got \"\": column=v");
   CHECK(Converted(Type::kBigint, "abc") ==
-        "expected bigint (-9223372036854775808 to 9223372036854775807), got \"abc\" column=v");
+        "expected bigint (-9223372036854775808 to 9223372036854775807), got \"abc\": column=v");
 }
 
 TEST_CASE("doubles take every spelling of a number, and its three names") {
@@ -75,13 +75,13 @@ TEST_CASE("doubles take every spelling of a number, and its three names") {
                                     "+Infinity", "+5", "+-5", "0x10", " 1", "");
   CHECK(Converted(Type::kDouble, none, true) ==
         "expected double precision (a number, NaN, Infinity or -Infinity), got \"" + none +
-            "\" column=v");
+            "\": column=v");
 }
 
 TEST_CASE("booleans are true and false in any case") {
   CHECK(Converted(Type::kBool, "true") == R"({"v":true})");
   CHECK(Converted(Type::kBool, "False") == R"({"v":false})");
-  CHECK(Converted(Type::kBool, "1") == "expected boolean (true or false), got \"1\" column=v");
+  CHECK(Converted(Type::kBool, "1") == "expected boolean (true or false), got \"1\": column=v");
 }
 
 TEST_CASE("text is quoted as JSON wants it") {
@@ -114,7 +114,7 @@ TEST_CASE("a name of the header fits a column that was not quoted whatever its c
   CHECK(converted(stream, {"V", "Ts", "v"}, {"4", ts, "5"}) == "{\"ts\":\"" + ts + "\",\"v\":5}");
   CHECK(converted(stream, {"TS", "Ts", "v"}, {ts, ts, "5"}) ==
         "two names of the header line fit one column, and neither is equal to it; rename one of "
-        "them names=TS,Ts column=ts");
+        "them: names=TS,Ts column=ts");
   stream.columns[1].quoted = true;
   CHECK(converted(stream, {"ts", "V"}, {ts, "5"}) == "{\"ts\":\"" + ts + "\"}");
 }
@@ -126,10 +126,10 @@ TEST_CASE("a header without a column that every event needs is refused before an
   REQUIRE(!convert.ok());
   CHECK(convert.error().message ==
         "the first line must name the columns, and these must be among them: ts, v; it names: "
-        "2001-01-01T00:00:00Z, 5 stream=s");
+        "2001-01-01T00:00:00Z, 5: stream=s");
   const auto twice = CsvToJson::Create(stream, Record({"ts", "v", "v"}));
   REQUIRE(!twice.ok());
-  CHECK(twice.error().message == "the header line names a column twice column=v");
+  CHECK(twice.error().message == "the header line names a column twice: column=v");
 }
 
 TEST_CASE("a record with another number of fields than the header is an error") {
@@ -137,7 +137,8 @@ TEST_CASE("a record with another number of fields than the header is an error") 
   std::string json;
   const Status done = convert->Convert(Record({"2001-01-01T00:00:00Z"}), &json);
   REQUIRE(!done.ok());
-  CHECK(done.error().message == "the header has another number of fields fields=1 header_fields=2");
+  CHECK(done.error().message ==
+        "the header has another number of fields: fields=1 header_fields=2");
 }
 
 }  // namespace

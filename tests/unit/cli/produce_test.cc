@@ -86,9 +86,9 @@ TEST_CASE("what is refused has its line and reason, keeps its number, and fails 
   CHECK(f.Totals("acknowledged=2 refused=4 resent=0"));
   CHECK(f.recorded.Said("refused: " + file +
                         " line 2: WRONG_TYPE: expected int (-2147483648 to 2147483647), got "
-                        "\"soon\" column=delay_minutes\n"));
+                        "\"soon\": column=delay_minutes\n"));
   CHECK(f.recorded.Said(" line 5: WRONG_TYPE: not what the column takes\n"));
-  CHECK(f.recorded.Said(" line 6: UNREADABLE: the header has another number of fields fields=1"));
+  CHECK(f.recorded.Said(" line 6: UNREADABLE: the header has another number of fields: fields=1"));
   CHECK(f.recorded.Said(" line 7: UNREADABLE: a quote inside a field"));
 }
 
@@ -194,10 +194,10 @@ TEST_CASE("refused records are kept as they were, in order, with their reasons")
                                "2001-01-01T00:00:00Z,\"b\"\"ad\nbad\",1\n"
                                "2001-01-01T00:00:00Z\n");
     CHECK(text(rejects + ".reasons") ==
-          "line 2: WRONG_TYPE: expected int (-2147483648 to 2147483647), got \"soon\" "
+          "line 2: WRONG_TYPE: expected int (-2147483648 to 2147483647), got \"soon\": "
           "column=delay_minutes\n"
           "line 3: WRONG_TYPE: not what the column takes\n"
-          "line 6: UNREADABLE: the header has another number of fields fields=1 "
+          "line 6: UNREADABLE: the header has another number of fields: fields=1 "
           "header_fields=3\n");
     CHECK(f.recorded.Said("the refused records are in " + rejects + ", why in " + rejects +
                           ".reasons"));

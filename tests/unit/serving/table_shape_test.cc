@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "millrace/base/facts.h"
 #include "support/catch.h"
 
 namespace millrace {
@@ -51,8 +52,8 @@ TEST_CASE("keys are values of group columns and of the window's bounds") {
   CHECK(refused.error().code == Code::kInvalidArgument);
   CHECK(refused.error().message ==
         "a key is a value of a group column, which are: shop, size, window_start; filter others in "
-        "SQL column=" +
-            other + " pipeline=per_shop");
+        "SQL: column=" +
+            FactText(other) + " pipeline=per_shop");
 }
 
 TEST_CASE("late columns have names of their own, regardless of case") {
@@ -79,11 +80,11 @@ TEST_CASE("tables that a store cannot have are refused before there are any") {
   PipelineSpec clash = PerShop();
   clash.select.back().name = name;
   CHECK(message(clash) ==
-        "a result column needs a name of its own, regardless of case: rename it with AS column=" +
-            (name == "_Key" ? "_key" : name) + " view=per_shop");
+        "a result column needs a name of its own, regardless of case: rename it with AS: column=" +
+            FactText(name == "_Key" ? "_key" : name) + " view=per_shop");
   PipelineSpec own = PerShop();
   own.name = "sqlite_sales";
-  CHECK_THAT(message(own), EndsWith("choose another name for the view view=sqlite_sales"));
+  CHECK_THAT(message(own), EndsWith("choose another name for the view: view=sqlite_sales"));
   PipelineSpec wide = PerShop();
   for (size_t i = wide.select.size(); i < kMaxServingColumns - 7; ++i)
     wide.select.push_back({"c" + std::to_string(i), {}, -1});
@@ -97,8 +98,8 @@ TEST_CASE("tables that a store cannot have are refused before there are any") {
 
 TEST_CASE("a key that is no value of its column names both and what was expected") {
   CHECK(Check("size", "two").error().message ==
-        "a key is not a value of its column: expected an integer from -2147483648 to 2147483647 "
-        "column=size type=int value=\"two\"");
+        "a key is not a value of its column: expected an integer from -2147483648 to 2147483647: "
+        "column=size type=int value=two");
   CHECK(!Check("size", "2147483648").ok());
   CHECK(!Check("size", "1.0").ok());
   CHECK(!Check("size", "").ok());

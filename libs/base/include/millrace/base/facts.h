@@ -30,8 +30,17 @@ inline Error Conflict(std::string_view what, Facts facts) {
 inline Error Unavailable(std::string_view what, Facts facts) {
   return WithFacts(Code::kUnavailable, what, facts);
 }
+inline Error Fenced(std::string_view what, Facts facts) {
+  return WithFacts(Code::kFenced, what, facts);
+}
+inline Error ResourceExhausted(std::string_view what, Facts facts) {
+  return WithFacts(Code::kResourceExhausted, what, facts);
+}
 inline Error Corruption(std::string_view what, Facts facts) {
   return WithFacts(Code::kCorruption, what, facts);
+}
+inline Error Internal(std::string_view what, Facts facts) {
+  return WithFacts(Code::kInternal, what, facts);
 }
 
 /// The same error with what was being done before it: "reading the manifest: <message>".
