@@ -96,6 +96,7 @@ SLEEP = re.compile(r"\bsleep_(?:for|until)\b|\bu?sleep\s*\(|\bnanosleep\b")
 SHELL_SLEEP = re.compile(r"^\s*sleep\s+[\d$]")
 MAY_SLEEP = ("tests/e2e/", "tests/bench/")
 CATCH = "tests/support/catch.h"
+TEST_NAME = re.compile(r'\s*TEST_CASE(?:_METHOD\(\w+, |\()"([^"]*)"')
 FAST_MATH = re.compile(r"-ffast-mat" r"h|-Ofas" r"t\b|-ffp-contract=(?!off\b)\w+")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
@@ -104,7 +105,8 @@ NOISE = re.compile(
     r'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.S)
 
 RULES = ("rank", "module", "owner", "public", "unowned", "generated", "one-file", "pure", "order",
-         "once", "long", "sleep", "unfinished", "outside", "registry", "fast-math", "catch", "facts")
+         "once", "long", "sleep", "unfinished", "outside", "registry", "fast-math", "catch", "facts",
+         "bracket")
 
 
 # The arguments of an error up to a text that ends with `key=` and is glued to a value.
@@ -244,6 +246,7 @@ class Lint:
             self.report(file.name, 1, "once", "a header starts with #pragma once")
         if file.module is None:
             self.check_catch(file)
+            self.check_bracket(file)
             return
         for number, line in enumerate(without_comments(file.text).split("\n"), 1):
             match = INCLUDE.match(line)
@@ -272,6 +275,13 @@ class Lint:
             match = INCLUDE.match(line)
             if match and (match.group(1) or "").startswith("catch2/") and file.name != CATCH:
                 self.report(file.name, number, "catch", f"include {CATCH}, which fits both Catch2 2 and 3")
+
+    # CMake's lists keep what stands in brackets together: such a test and those behind it become one that runs none.
+    def check_bracket(self, file):
+        for number, line in enumerate(file.lines, 1):
+            match = TEST_NAME.match(line)
+            if match and set(match.group(1)) & set("[]"):
+                self.report(file.name, number, "bracket", "a test's name with a bracket is not found by ctest")
 
     # Iteration over hash tables has no order that two machines share.
     def check_order(self, file, code):

@@ -56,6 +56,7 @@ FORBIDDEN = [
     ("order", "libs/window/src/a.cc", "\nstd::unordered_map<int, int> m;\n", 2),
     ("order", "libs/checkpoint/src/a.cc", "std::unordered_set<int> m;\n", 1),
     ("catch", "tests/unit/window/a_test.cc", "\n#include <catch2/catch.hpp>\n", 2),
+    ("bracket", "tests/unit/window/a_test.cc", "\nTEST_CASE(\"in [0, 1)\") {\n", 2),
     ("once", "libs/window/src/a.h", "struct A {};\n", 1),
     ("once", "tests/support/b.h", "struct A {};\n", 1),
     ("long", "libs/window/src/a.cc", "int a;\n" * 501, 501),

@@ -210,7 +210,7 @@ TEST_CASE("an interval without a fixed length or a meaning is refused") {
   CHECK(Contains(message, c.second));
 }
 
-TEST_CASE("a tumbling window slides by its size; its offset lies in [0, size)") {
+TEST_CASE("a tumbling window slides by its size, and its offset is at least zero and below that") {
   WindowSpec window = Window("tumble(s, ts, INTERVAL '10 minutes')");
   CHECK(window.kind == WindowKind::kTumble);
   CHECK(window.slide == window.size);
@@ -224,7 +224,8 @@ TEST_CASE("a tumbling window slides by its size; its offset lies in [0, size)") 
   }
 }
 
-TEST_CASE("a hopping window has slide, size and an offset in [0, slide)") {
+TEST_CASE(
+    "a hopping window has slide, size and an offset that is at least zero and below the slide") {
   WindowSpec window = Window("hop(s, ts, INTERVAL '3 seconds', INTERVAL '5 seconds')");
   CHECK(window.kind == WindowKind::kHop);
   CHECK(window.slide == 3 * kSecond);
