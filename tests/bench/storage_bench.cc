@@ -60,12 +60,11 @@ void LogRead(benchmark::State& state) {
     executor.RunUntilDone(log->Append("t", PartitionId(0), {"k", value, {}})).value();
   int64_t records = 0;
   for (auto _ : state) {
-    for (Offset next(0); next.value < count;) {
-      const auto read =
-          executor.RunUntilDone(log->Read("t", PartitionId(0), next, 1 << 20, microseconds(0)))
-              .value();
-      records += static_cast<int64_t>(read.size());
-      next = Offset(next.value + static_cast<int64_t>(read.size()));
+    const auto reader = log->OpenReader("t", PartitionId(0), Offset(0));
+    for (;;) {
+      const auto read = executor.RunUntilDone(reader->Next(1 << 20, microseconds(0))).value();
+      records += static_cast<int64_t>(read.records.size());
+      if (read.next == read.end) break;
     }
   }
   state.SetItemsProcessed(records);

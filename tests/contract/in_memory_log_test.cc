@@ -5,5 +5,12 @@ using namespace millrace;
 
 TEST_CASE("the log in memory keeps the contract of logs") {
   test::TestExecutor executor;
-  test::CheckLogContract(executor, [] { return std::make_unique<InMemoryLog>(); });
+  const int64_t hole_after = GENERATE(0, 1, 3);
+  test::CheckLogContract(executor, [&] {
+    InMemoryLog::Options options;
+    options.max_record_bytes = 1 << 20;
+    options.hole_after = hole_after;
+    return test::LogFixture{std::make_unique<InMemoryLog>(options), options.max_record_bytes,
+                            [&](Micros by) { executor.ShiftWall(by); }};
+  });
 }

@@ -13,6 +13,7 @@
 #include "millrace/log_embedded/embedded_log.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/rpc/server.h"
+#include "support/read_log.h"
 #include "support/recording_metrics.h"
 
 namespace millrace::test {
@@ -39,10 +40,9 @@ class TroubledLog : public EventLog {
     Break(entry.chain);
     co_return Unavailable("the disk is full");
   }
-  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
-                                            size_t max_bytes,
-                                            std::chrono::microseconds max_wait) override {
-    return inner_->Read(std::move(topic), partition, from, max_bytes, max_wait);
+  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                        Offset from) override {
+    return inner_->OpenReader(std::move(topic), partition, from);
   }
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
     return inner_->Range(std::move(topic), partition);
@@ -96,14 +96,9 @@ class GatewayProcess {
   rpc::Server& server() { return *server_; }
 
   std::vector<LogRecord> Records(const StreamSpec& stream, int32_t partition) {
-    std::vector<LogRecord> all;
-    for (;;) {
-      auto read = RunBlocking(driver_.core(0), log_->Read(stream.topic, PartitionId(partition),
-                                                          Offset(static_cast<int64_t>(all.size())),
-                                                          64 << 20, std::chrono::microseconds(0)));
-      if (read.value().empty()) return all;
-      for (LogRecord& r : *read) all.push_back(std::move(r));
-    }
+    return RunBlocking(driver_.core(0),
+                       test::ReadLog(log_.get(), stream.topic, PartitionId(partition)))
+        .value();
   }
   /// Sequences of each producer in the order of the partition's log.
   std::map<std::string, std::vector<int64_t>> Sequences(const StreamSpec& stream,

@@ -6,6 +6,7 @@
 #include "millrace/runtime/data_records.h"
 #include "support/output_rows.h"
 #include "support/read_all.h"
+#include "support/read_log.h"
 #include "support/take_all.h"
 
 namespace millrace::sim {
@@ -22,8 +23,10 @@ Task<Result<Buffer>> RowFiles::Encode(const std::vector<OutputColumn>&,
   co_return Buffer::Own(std::move(bytes));
 }
 
-Cluster::Cluster(SimWorld* world, Faults f, runtime::Options options)
-    : faults(f),
+Cluster::Cluster(SimWorld* world, Faults f, runtime::Options options,
+                 InMemoryLog::Options log_options)
+    : log(log_options),
+      faults(f),
       world_(world),
       options_(options),
       trimmed_log_(&log),
@@ -75,9 +78,8 @@ void Cluster::KillNode() {
 
 StreamSpec Cluster::StreamNow(const std::string& name) {
   control::Fold fold;
-  const auto records = Outside(log.Read(std::string(control::kControlTopic), PartitionId(0),
-                                        Offset(0), size_t{1} << 40, {}))
-                           .value();
+  const auto records =
+      Outside(test::ReadLog(&log, std::string(control::kControlTopic), PartitionId(0))).value();
   for (const LogRecord& record : records)
     fold.Apply(record.offset, record.append_time, control::Decode(record.value).value());
   const StreamSpec* stream = fold.FindStream("default", name);
@@ -90,8 +92,7 @@ bool Cluster::TrimControlLog() {
   control::Fold fold;
   std::vector<Offset> whole;
   std::map<std::pair<Offset, int64_t>, std::set<int32_t>> valid;
-  const auto records =
-      Outside(log.Read(topic, PartitionId(0), Offset(0), size_t{1} << 40, {})).value();
+  const auto records = Outside(test::ReadLog(&log, topic, PartitionId(0))).value();
   for (const LogRecord& record : records) {
     const control::Record decoded = control::Decode(record.value).value();
     const auto verdict = fold.Apply(record.offset, record.append_time, decoded);
@@ -113,8 +114,7 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
   const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream);
   window::ShardFold fold({stream, pipeline, partition, kMinusInfinity});
   Expected expected;
-  const auto records = cluster->Outside(cluster->log.Read(
-      stream.topic, partition, Offset(0), size_t{1} << 40, std::chrono::microseconds(0)));
+  const auto records = cluster->Outside(test::ReadLog(&cluster->log, stream.topic, partition));
   for (const LogRecord& record : records.value()) {
     if (runtime::IsControl(record)) {
       const LogItem item = runtime::DecodeControl(record).value();

@@ -63,7 +63,8 @@ class CountingMetrics : public MetricRegistry {
 /// at the test's will.
 class Cluster {
  public:
-  Cluster(SimWorld* world, Faults faults, runtime::Options options);
+  Cluster(SimWorld* world, Faults faults, runtime::Options options,
+          InMemoryLog::Options log_options = {});
   ~Cluster() { KillNode(); }
   Cluster(const Cluster&) = delete;
 

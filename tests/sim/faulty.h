@@ -87,34 +87,9 @@ class FaultyLog : public EventLog {
     if (!r.ok()) Break(chain);
     co_return r;
   }
-  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
-                                            size_t max_bytes,
-                                            std::chrono::microseconds max_wait) override {
-    MILLRACE_CO_TRY(co_await trouble_.Before());
-    if (damaged_.contains({topic, partition, from})) {
-      co_return Corruption("injected: a record is damaged offset=" + std::to_string(from.value));
-    }
-    auto r = co_await inner_->Read(topic, partition, from, max_bytes, max_wait);
-    const auto end = hidden_.find({topic, partition});
-    if (r.ok()) {
-      const auto stop = std::find_if(r->begin(), r->end(), [&](const LogRecord& record) {
-        return damaged_.contains({topic, partition, record.offset}) ||
-               (end != hidden_.end() && record.offset >= end->second);
-      });
-      r->erase(stop, r->end());
-    }
-    for (size_t i = 0; r.ok() && i < r->size(); ++i) {
-      LogRecord& record = (*r)[i];
-      if (topic != flipped_topic_ || partition != flipped_partition_ ||
-          record.offset != flipped_offset_)
-        continue;
-      std::string value(record.value);
-      value[value.size() / 2] = static_cast<char>(value[value.size() / 2] ^ 1);
-      const Buffer damaged = Buffer::Own(std::move(value));
-      record.owner = damaged.owner;
-      record.value = damaged.bytes;
-    }
-    co_return r;
+  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                        Offset from) override {
+    return std::make_unique<Reader>(this, std::move(topic), partition, from);
   }
   /// From now on one bit of this record's value reads wrong, under the checksums of the log.
   void FlipBitOf(std::string topic, PartitionId partition, Offset offset) {
@@ -156,6 +131,65 @@ class FaultyLog : public EventLog {
   }
 
  private:
+  class Reader : public LogReader {
+   public:
+    Reader(FaultyLog* log, std::string topic, PartitionId partition, Offset from)
+        : log_(log), topic_(std::move(topic)), partition_(partition), next_(from) {}
+
+    Task<Result<LogBatch>> Next(size_t max_bytes, std::chrono::microseconds max_wait) override {
+      MILLRACE_CO_TRY(co_await log_->trouble_.Before());
+      if (log_->damaged_.contains({topic_, partition_, next_}))
+        co_return Corruption("injected: a record is damaged offset=" + std::to_string(next_.value));
+      if (!inner_ || inner_log_ != log_->inner_) {
+        inner_log_ = log_->inner_;
+        inner_ = inner_log_->OpenReader(topic_, partition_, next_);
+      }
+      auto batch = co_await inner_->Next(max_bytes, max_wait);
+      if (!batch.ok()) co_return batch;
+      const Offset stop = log_->FirstOut(topic_, partition_, *batch);
+      if (stop < next_)
+        co_return Conflict("injected: the log ends below the place place=" +
+                           std::to_string(next_.value) + " end=" + std::to_string(stop.value));
+      if (stop < batch->next) {
+        std::erase_if(batch->records, [&](const LogRecord& r) { return r.offset >= stop; });
+        batch->next = stop;
+        inner_.reset();
+      }
+      for (LogRecord& record : batch->records) log_->Flip(topic_, partition_, &record);
+      next_ = batch->next;
+      co_return batch;
+    }
+
+   private:
+    FaultyLog* const log_;
+    const std::string topic_;
+    const PartitionId partition_;
+    EventLog* inner_log_ = nullptr;
+    std::unique_ptr<LogReader> inner_;
+    Offset next_;
+  };
+
+  /// The first place of a batch that is damaged or hidden, or behind it.
+  Offset FirstOut(const std::string& topic, PartitionId partition, const LogBatch& batch) const {
+    const auto end = hidden_.find({topic, partition});
+    const Offset stop = end == hidden_.end() ? batch.next : std::min(batch.next, end->second);
+    for (const LogRecord& record : batch.records) {
+      if (record.offset >= stop) break;
+      if (damaged_.contains({topic, partition, record.offset})) return record.offset;
+    }
+    return stop;
+  }
+  void Flip(const std::string& topic, PartitionId partition, LogRecord* record) const {
+    if (topic != flipped_topic_ || partition != flipped_partition_ ||
+        record->offset != flipped_offset_)
+      return;
+    std::string value(record->value);
+    value[value.size() / 2] = static_cast<char>(value[value.size() / 2] ^ 1);
+    const Buffer damaged = Buffer::Own(std::move(value));
+    record->owner = damaged.owner;
+    record->value = damaged.bytes;
+  }
+
   std::set<std::tuple<std::string, PartitionId, Offset>> damaged_;
   std::map<std::pair<std::string, PartitionId>, Offset> hidden_;
   std::map<std::pair<std::string, PartitionId>, Executor::Duration> next_append_;

@@ -6,6 +6,7 @@
 #include "sim/history.h"
 #include "support/catch.h"
 #include "support/read_all.h"
+#include "support/read_log.h"
 
 namespace millrace::sim {
 namespace {
@@ -109,8 +110,8 @@ std::string OutOfOrder(Cluster* cluster, const StreamSpec& stream) {
   std::string found;
   const block_arrow::ArrowBlockCodec codec;
   for (int32_t p = 0; p < stream.partitions; ++p) {
-    const auto records = cluster->Outside(
-        cluster->log.Read(stream.topic, PartitionId(p), Offset(0), size_t{1} << 30, seconds(0)));
+    const auto records =
+        cluster->Outside(test::ReadLog(&cluster->log, stream.topic, PartitionId(p)));
     int64_t newest = -1;
     std::set<int64_t> seen;
     for (const LogRecord& r : records.value()) {

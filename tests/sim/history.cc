@@ -162,7 +162,10 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
   options.housekeeping_first = milliseconds(300);
   options.housekeeping_interval = milliseconds(500);
   options.unnamed_object_age = milliseconds(0);
-  Cluster cluster(&world, Faults(), options);
+  // Half of the logs keep something of their own between records, as a broker does.
+  InMemoryLog::Options log;
+  log.hole_after = seed / 4 % 2 == 0 ? 3 : 0;
+  Cluster cluster(&world, Faults(), options, log);
   const char* format = seed % 2 == 0 ? "arrow" : "json";
   Define(&cluster, format);
   const StreamSpec stream = cluster.StreamNow("s");

@@ -6,6 +6,7 @@
 #include "sim/scenario.h"
 #include "support/catch.h"
 #include "support/read_all.h"
+#include "support/read_log.h"
 
 namespace millrace::sim {
 
@@ -166,12 +167,12 @@ TEST_CASE(
   const std::string bytes(s.cluster.Outside(s.cluster.objects.Get(lost))->bytes);
   REQUIRE(s.cluster.Outside(s.cluster.objects.Delete(lost)).ok());
   // The last event that this checkpoint holds and the one before does not.
-  Offset damaged = checkpoint::Decode(bytes).value().next_offset;
-  const auto records = s.cluster.Outside(s.cluster.log.Read(
-      s.stream.topic, PartitionId(0), Offset(0), size_t{1} << 40, std::chrono::microseconds(0)));
-  do {
-    damaged = Offset(damaged.value - 1);
-  } while (runtime::IsControl(records.value()[static_cast<size_t>(damaged.value)]));
+  const Offset committed = checkpoint::Decode(bytes).value().next_offset;
+  Offset damaged;
+  const auto records =
+      s.cluster.Outside(test::ReadLog(&s.cluster.log, s.stream.topic, PartitionId(0)));
+  for (const LogRecord& record : records.value())
+    if (record.offset < committed && !runtime::IsControl(record)) damaged = record.offset;
   s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), damaged);
   s.cluster.StartNode();
   s.Sleep(seconds(1));

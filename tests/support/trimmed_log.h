@@ -33,15 +33,11 @@ class TrimmedLog : public EventLog {
     auto r = co_await inner_->Append(std::move(topic), partition, std::move(entry));
     co_return r;
   }
-  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
-                                            size_t max_bytes,
-                                            std::chrono::microseconds max_wait) override {
-    if (from < StartOf(topic, partition)) {
-      co_return Corruption("the position lies before the log's start position=" +
-                           std::to_string(from.value));
-    }
-    auto r = co_await inner_->Read(std::move(topic), partition, from, max_bytes, max_wait);
-    co_return r;
+  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                        Offset from) override {
+    if (from >= StartOf(topic, partition))
+      return inner_->OpenReader(std::move(topic), partition, from);
+    return std::make_unique<Trimmed>(from);
   }
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
     const Offset start = StartOf(topic, partition);
@@ -57,6 +53,19 @@ class TrimmedLog : public EventLog {
   }
 
  private:
+  /// Stands on records that are gone.
+  class Trimmed : public LogReader {
+   public:
+    explicit Trimmed(Offset place) : place_(place) {}
+    Task<Result<LogBatch>> Next(size_t, std::chrono::microseconds) override {
+      co_return Conflict("the position lies before the log's start position=" +
+                         std::to_string(place_.value));
+    }
+
+   private:
+    const Offset place_;
+  };
+
   Offset StartOf(const std::string& topic, PartitionId partition) const {
     const auto at = starts_.find({topic, partition});
     return at == starts_.end() ? Offset(0) : at->second;

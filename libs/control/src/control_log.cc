@@ -1,6 +1,7 @@
 #include "millrace/control/control_log.h"
 
 #include "millrace/base/crash_point.h"
+#include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/base/time.h"
 #include "snapshot_reader.h"
@@ -24,16 +25,21 @@ Task<Status> ControlLog::Start() {
     LogInfo("the control log is folded from a snapshot",
             {{"start", range.start.value}, {"next_offset", fold_.next_offset().value}});
   }
-  while (fold_.next_offset() < range.end)
-    MILLRACE_CO_TRY(co_await ReadOnce(std::chrono::microseconds(0)));
+  reader_ = log_->OpenReader(std::string(kControlTopic), PartitionId(0), fold_.next_offset());
+  for (Offset at = fold_.next_offset(); at < range.end;) {
+    MILLRACE_CO_ASSIGN(const Offset next, co_await ReadOnce(std::chrono::microseconds(0)));
+    if (next == at) {
+      co_return Unavailable("the control log ends before its own end", {{"offset", at.value}});
+    }
+    at = next;
+  }
   co_return Status();
 }
 
-Task<Status> ControlLog::ReadOnce(std::chrono::microseconds wait) {
-  MILLRACE_CO_ASSIGN(const std::vector<LogRecord> records,
-                     co_await log_->Read(std::string(kControlTopic), PartitionId(0),
-                                         fold_.next_offset(), kReadBytes, wait));
-  for (const LogRecord& record : records) {
+/// Gives where the reader stands then.
+Task<Result<Offset>> ControlLog::ReadOnce(std::chrono::microseconds wait) {
+  MILLRACE_CO_ASSIGN(const LogBatch batch, co_await reader_->Next(kReadBytes, wait));
+  for (const LogRecord& record : batch.records) {
     Verdict verdict = Verdict::kUnreadable;
     const auto decoded = Decode(record.value);
     if (decoded.ok()) {
@@ -50,8 +56,8 @@ Task<Status> ControlLog::ReadOnce(std::chrono::microseconds wait) {
       ++ownership_changes_;
     NoteFolded(record, verdict);
   }
-  if (!records.empty()) changed_.Notify();
-  co_return Status();
+  if (!batch.records.empty()) changed_.Notify();
+  co_return batch.next;
 }
 
 void ControlLog::NoteFolded(const LogRecord& record, Verdict verdict) {
@@ -84,7 +90,7 @@ Task<> ControlLog::Follow() {
   static LogRateLimit limit(60);
   std::string since;
   while (!stopped_) {
-    const Status read = co_await ReadOnce(std::chrono::milliseconds(500));
+    const auto read = co_await ReadOnce(std::chrono::milliseconds(500));
     if (read.ok()) {
       failure_.clear();
       continue;

@@ -22,25 +22,25 @@ struct Found {
 };
 
 /// Gives each record of [from, end) to `take` until it says no.
-Task<Status> ReadRecords(EventLog* log, Offset from, Offset end,
+Task<Status> ReadRecords(LogReaders* log, Offset from, Offset end,
                          std::function<bool(const LogRecord&)> take) {
+  const auto reader = log->OpenReader(std::string(kControlTopic), PartitionId(0), from);
   while (from < end) {
-    MILLRACE_CO_ASSIGN(const std::vector<LogRecord> records,
-                       co_await log->Read(std::string(kControlTopic), PartitionId(0), from,
-                                          kReadBytes, std::chrono::microseconds(0)));
-    for (const LogRecord& record : records) {
-      from = Offset(record.offset.value + 1);
+    MILLRACE_CO_ASSIGN(const LogBatch batch,
+                       co_await reader->Next(kReadBytes, std::chrono::microseconds(0)));
+    for (const LogRecord& record : batch.records) {
       if (record.offset >= end || !take(record)) co_return Status();
     }
-    if (records.empty()) {
+    if (batch.next == from) {
       co_return Unavailable("the control log ends before its own end", {{"offset", from.value}});
     }
+    from = batch.next;
   }
   co_return Status();
 }
 
 /// All snapshots of which a chunk is there, by their first chunk.
-Task<Result<std::vector<Found>>> FindSnapshots(EventLog* log, OffsetRange range) {
+Task<Result<std::vector<Found>>> FindSnapshots(LogReaders* log, OffsetRange range) {
   std::vector<Found> found;
   std::function<bool(const LogRecord&)> take = [&](const LogRecord& record) {
     const auto decoded = Decode(record.value);
@@ -57,7 +57,7 @@ Task<Result<std::vector<Found>>> FindSnapshots(EventLog* log, OffsetRange range)
   co_return found;
 }
 
-Task<Result<std::string>> ReadBytes(EventLog* log, const Found& snapshot) {
+Task<Result<std::string>> ReadBytes(LogReaders* log, const Found& snapshot) {
   std::string bytes;
   for (const auto& [chunk, offset] : snapshot.chunks) {
     Result<Record> decoded = Corruption("no record at the offset");
@@ -86,7 +86,7 @@ Result<Fold> Check(const Found& snapshot, const std::string& bytes) {
 }
 
 /// kCorruption: the snapshot cannot be used; why.
-Task<Result<Fold>> FoldFrom(EventLog* log, OffsetRange range, Found snapshot) {
+Task<Result<Fold>> FoldFrom(LogReaders* log, OffsetRange range, Found snapshot) {
   if (!snapshot.whole()) co_return Corruption("some of its chunks are missing");
   if (snapshot.id.at.value < range.start.value - 1)
     co_return Corruption("records after it are gone");
@@ -114,7 +114,7 @@ Task<Result<Fold>> FoldFrom(EventLog* log, OffsetRange range, Found snapshot) {
 
 }  // namespace
 
-Task<Result<Fold>> FoldFromSnapshot(EventLog* log, OffsetRange range) {
+Task<Result<Fold>> FoldFromSnapshot(LogReaders* log, OffsetRange range) {
   MILLRACE_CO_ASSIGN(const std::vector<Found> found, co_await FindSnapshots(log, range));
   for (const Found& snapshot : found) {
     auto fold = co_await FoldFrom(log, range, snapshot);

@@ -11,6 +11,6 @@ namespace millrace::control {
 /// leader wrote that had been replaced. kCorruption: there is none. kUnavailable: try again.
 ///
 /// Reads the log twice up to the snapshot's end and holds one snapshot at a time.
-Task<Result<Fold>> FoldFromSnapshot(EventLog* log, OffsetRange range);
+Task<Result<Fold>> FoldFromSnapshot(LogReaders* log, OffsetRange range);
 
 }  // namespace millrace::control

@@ -1,7 +1,6 @@
 #include "millrace/log/in_memory_log.h"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <utility>
 
@@ -17,18 +16,21 @@ struct Stored {
 };
 
 struct Partition {
-  std::deque<std::shared_ptr<const Stored>> records;
+  std::map<Offset, std::shared_ptr<const Stored>> records;
+  Offset end;
   std::vector<Completion<bool>> waiting;
 };
 
-LogRecord View(const std::shared_ptr<const Stored>& stored, int64_t offset) {
-  return {Offset(offset),      stored->append_time,   stored->entry.key,
-          stored->entry.value, stored->entry.headers, stored};
+LogRecord View(const std::pair<const Offset, std::shared_ptr<const Stored>>& at) {
+  const auto& [offset, stored] = at;
+  return {
+      offset, stored->append_time, stored->entry.key, stored->entry.value, stored->entry.headers,
+      stored};
 }
 
-Error NoSuchPartition(const std::string& topic, PartitionId partition) {
-  return NotFound("the log has no such topic or partition",
-                  {{"topic", topic}, {"partition", partition.value}});
+Error NoSuchPartition(Code code, const std::string& topic, PartitionId partition) {
+  return WithFacts(code, "the log has no such topic or partition",
+                   {{"topic", topic}, {"partition", partition.value}});
 }
 
 }  // namespace
@@ -40,6 +42,7 @@ struct InMemoryLog::State {
   };
   std::map<std::string, Topic> topics;
   int64_t topics_made = 0;
+  Options options;
 
   Partition* Find(const std::string& topic, PartitionId partition) {
     const auto it = topics.find(topic);
@@ -51,7 +54,9 @@ struct InMemoryLog::State {
   }
 };
 
-InMemoryLog::InMemoryLog() : state_(std::make_unique<State>()) {}
+InMemoryLog::InMemoryLog(Options options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+}
 InMemoryLog::~InMemoryLog() = default;
 
 Task<Status> InMemoryLog::CreateTopic(TopicSpec topic) {
@@ -88,81 +93,112 @@ Task<Status> InMemoryLog::RemoveTopic(TopicSpec topic) {
 }
 
 Task<Result<Offset>> InMemoryLog::Append(std::string topic, PartitionId partition, LogEntry entry) {
-  if (entry.key.size() + entry.value.size() > kMaxRecordBytes)
-    co_return InvalidArgument("a record is larger than the log takes",
-                              {{"topic", topic},
-                               {"bytes", entry.key.size() + entry.value.size()},
-                               {"limit", kMaxRecordBytes}});
+  const size_t limit = state_->options.max_record_bytes;
+  if (entry.key.size() + entry.value.size() > limit)
+    co_return InvalidArgument(
+        "a record is larger than the log takes",
+        {{"topic", topic}, {"bytes", entry.key.size() + entry.value.size()}, {"limit", limit}});
   Partition* p = state_->Find(topic, partition);
   if (p == nullptr) {
     Break(entry.chain);
-    co_return Unavailable(NoSuchPartition(topic, partition).message);
+    co_return NoSuchPartition(Code::kUnavailable, topic, partition);
   }
   if (Broken(entry.chain)) co_return BehindFailedAppend();
-  const Offset offset(static_cast<int64_t>(p->records.size()));
-  p->records.push_back(
-      std::make_shared<const Stored>(Stored{std::move(entry), Executor::Current().Wall()}));
+  const Offset offset = p->end;
+  p->records[offset] =
+      std::make_shared<const Stored>(Stored{std::move(entry), Executor::Current().Wall()});
+  const int64_t hole_after = state_->options.hole_after;
+  const bool hole = hole_after > 0 && static_cast<int64_t>(p->records.size()) % hole_after == 0;
+  p->end = Offset(offset.value + (hole ? 2 : 1));
   for (const auto& w : std::exchange(p->waiting, {})) w.Set(true);
   co_return offset;
 }
 
-Task<Result<std::vector<LogRecord>>> InMemoryLog::Read(std::string topic, PartitionId partition,
-                                                       Offset from, size_t max_bytes,
-                                                       std::chrono::microseconds max_wait) {
-  Executor& executor = Executor::Current();
-  const auto deadline = executor.Monotonic() + max_wait;
-  std::string id;
-  for (;;) {
-    Partition* p = state_->Find(topic, partition);
-    if (p == nullptr) co_return NoSuchPartition(topic, partition);
-    // A topic that was removed while this waited, and made again, is another one.
-    const std::string& found = state_->topics.at(topic).id;
-    if (id.empty()) id = found;
-    if (id != found) co_return NoSuchPartition(topic, partition);
-    const auto end = static_cast<int64_t>(p->records.size());
-    if (from.value < 0 || from.value > end)
-      co_return Corruption("the position lies outside the log", {{"topic", topic},
-                                                                 {"partition", partition.value},
-                                                                 {"position", from.value},
+class InMemoryLog::Reader : public LogReader {
+ public:
+  Reader(State* log, std::string topic, PartitionId partition, Offset from)
+      : log_(log), topic_(std::move(topic)), partition_(partition), next_(from) {}
+
+  Task<Result<LogBatch>> Next(size_t max_bytes, std::chrono::microseconds max_wait) override {
+    Executor& executor = Executor::Current();
+    const auto deadline = executor.Monotonic() + max_wait;
+    for (;;) {
+      Partition* const p = Find();
+      if (p == nullptr) co_return NoSuchPartition(Code::kUnavailable, topic_, partition_);
+      if (next_.value < 0 || next_ > p->end)
+        co_return Conflict("the position lies outside the log", {{"topic", topic_},
+                                                                 {"partition", partition_.value},
+                                                                 {"position", next_.value},
                                                                  {"start", 0},
-                                                                 {"end", end}});
-    std::vector<LogRecord> records;
-    size_t bytes = 0;
-    for (int64_t o = from.value; o < end && (bytes < max_bytes || records.empty()); ++o) {
-      records.push_back(View(p->records[static_cast<size_t>(o)], o));
-      bytes += records.back().value.size();
+                                                                 {"end", p->end.value}});
+      LogBatch batch = Take(*p, max_bytes);
+      const auto left = deadline - executor.Monotonic();
+      if (!batch.records.empty() || left.count() <= 0) co_return batch;
+      const Completion<bool> appended;
+      p->waiting.push_back(appended);
+      executor.PostAfter(left, [appended] { appended.Set(false); });
+      const bool woken = co_await appended;
+      if (woken) continue;
+      if (Partition* const now = Find())
+        std::erase_if(now->waiting, [&](const auto& w) { return w.SameAs(appended); });
     }
-    const auto left = deadline - executor.Monotonic();
-    if (!records.empty() || left.count() <= 0) co_return records;
-    const Completion<bool> appended;
-    p->waiting.push_back(appended);
-    executor.PostAfter(left, [appended] { appended.Set(false); });
-    const bool woken = co_await appended;
-    p = state_->Find(topic, partition);
-    if (!woken && p != nullptr)
-      std::erase_if(p->waiting, [&](const auto& w) { return w.SameAs(appended); });
   }
+
+ private:
+  /// The partition, if the topic is still the one that was read first.
+  Partition* Find() {
+    Partition* const p = log_->Find(topic_, partition_);
+    if (p == nullptr) return nullptr;
+    const std::string& id = log_->topics.at(topic_).id;
+    if (topic_id_.empty()) topic_id_ = id;
+    return topic_id_ == id ? p : nullptr;
+  }
+
+  LogBatch Take(const Partition& p, size_t max_bytes) {
+    LogBatch batch;
+    batch.end = p.end;
+    size_t bytes = 0;
+    auto at = p.records.lower_bound(next_);
+    for (; at != p.records.end() && (bytes < max_bytes || batch.records.empty()); ++at) {
+      batch.records.push_back(View(*at));
+      bytes += batch.records.back().value.size();
+    }
+    next_ = batch.next = at == p.records.end() ? p.end : at->first;
+    return batch;
+  }
+
+  State* const log_;
+  const std::string topic_;
+  const PartitionId partition_;
+  std::string topic_id_;
+  Offset next_;
+};
+
+std::unique_ptr<LogReader> InMemoryLog::OpenReader(std::string topic, PartitionId partition,
+                                                   Offset from) {
+  return std::make_unique<Reader>(state_.get(), std::move(topic), partition, from);
 }
 
 Task<Result<OffsetRange>> InMemoryLog::Range(std::string topic, PartitionId partition) {
   const Partition* p = state_->Find(topic, partition);
-  if (p == nullptr) co_return NoSuchPartition(topic, partition);
-  co_return OffsetRange{Offset(0), Offset(static_cast<int64_t>(p->records.size()))};
+  if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
+  co_return OffsetRange{Offset(0), p->end};
 }
 
 Task<Result<Offset>> InMemoryLog::OffsetForTime(std::string topic, PartitionId partition,
                                                 Micros t) {
   const Partition* p = state_->Find(topic, partition);
-  if (p == nullptr) co_return NoSuchPartition(topic, partition);
+  if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
   const auto it = std::find_if(p->records.begin(), p->records.end(),
-                               [&](const auto& stored) { return stored->append_time >= t; });
-  co_return Offset(it - p->records.begin());
+                               [&](const auto& at) { return at.second->append_time >= t; });
+  co_return it == p->records.end() ? p->end : it->first;
 }
 
 void InMemoryLog::LoseEnd(const std::string& topic, PartitionId partition, Offset end) {
   Partition* p = state_->Find(topic, partition);
-  if (p != nullptr && static_cast<size_t>(end.value) < p->records.size())
-    p->records.resize(static_cast<size_t>(end.value));
+  if (p == nullptr || end >= p->end) return;
+  p->records.erase(p->records.lower_bound(end), p->records.end());
+  p->end = end;
 }
 
 }  // namespace millrace

@@ -18,9 +18,9 @@
 namespace millrace::log_embedded {
 namespace {
 
-Error NoSuchPartition(const std::string& topic, PartitionId partition) {
-  return NotFound("the log has no such topic or partition",
-                  {{"topic", topic}, {"partition", partition.value}});
+Error NoSuchPartition(Code code, const std::string& topic, PartitionId partition) {
+  return WithFacts(code, "the log has no such topic or partition",
+                   {{"topic", topic}, {"partition", partition.value}});
 }
 
 }  // namespace
@@ -164,7 +164,7 @@ Status EmbeddedLog::Core::Enqueue(const std::string& topic, PartitionId partitio
                                   const std::shared_ptr<Request>& request) {
   std::lock_guard lock(mutex);
   Place place = Find(topic, partition);
-  if (place.partition == nullptr) return Unavailable(NoSuchPartition(topic, partition).message);
+  if (place.partition == nullptr) return NoSuchPartition(Code::kUnavailable, topic, partition);
   request->topic = std::move(place.topic);
   request->partition = place.partition;
   if (Full() || !beyond.empty()) {
@@ -330,58 +330,83 @@ Task<Result<Offset>> EmbeddedLog::Append(std::string topic, PartitionId partitio
   co_return offset;
 }
 
-Task<Result<std::vector<LogRecord>>> EmbeddedLog::Read(std::string topic, PartitionId partition,
-                                                       Offset from, size_t max_bytes,
-                                                       std::chrono::microseconds max_wait) {
-  Executor& executor = Executor::Current();
-  const auto deadline = executor.Monotonic() + max_wait;
-  Core::Place place;
-  {
-    std::lock_guard lock(core_->mutex);
-    place = core_->Find(topic, partition);
-  }
-  if (place.partition == nullptr) co_return NoSuchPartition(topic, partition);
-  Core::Partition* const p = place.partition;
-  for (;;) {
-    Completion<bool> appended;
-    Store::Extent extent;
-    const auto left = deadline - executor.Monotonic();
-    {
-      std::lock_guard lock(core_->mutex);
-      if (place.topic->removed) co_return NoSuchPartition(topic, partition);
-      extent = p->extent;
-      if (from.value == extent.end && left.count() > 0) p->waiting.push_back(appended);
-    }
-    if (from.value < extent.start || from.value > extent.end)
-      co_return Corruption("the position lies outside the log", {{"topic", topic},
-                                                                 {"partition", partition.value},
-                                                                 {"position", from.value},
+class EmbeddedLog::Reader : public LogReader {
+ public:
+  Reader(std::shared_ptr<Core> core, std::string topic, PartitionId partition, Offset from)
+      : core_(std::move(core)), topic_(std::move(topic)), partition_(partition), next_(from) {}
+
+  Task<Result<LogBatch>> Next(size_t max_bytes, std::chrono::microseconds max_wait) override {
+    Executor& executor = Executor::Current();
+    const auto deadline = executor.Monotonic() + max_wait;
+    for (;;) {
+      const Completion<bool> appended;
+      const auto left = deadline - executor.Monotonic();
+      MILLRACE_CO_ASSIGN(const Store::Extent extent, Look(left.count() > 0, appended));
+      if (next_.value < extent.start || next_.value > extent.end)
+        co_return Conflict("the position lies outside the log", {{"topic", topic_},
+                                                                 {"partition", partition_.value},
+                                                                 {"position", next_.value},
                                                                  {"start", extent.start},
                                                                  {"end", extent.end}});
-    if (from.value < extent.end) {
-      auto work = Offload([core = core_, key = p->key, from, end = extent.end, max_bytes] {
-        return core->store->Scan(key, from.value, end, max_bytes);
-      });
-      auto records = co_await std::move(work);
-      std::lock_guard lock(core_->mutex);
-      // Records that are not there any more are no damage then.
-      if (place.topic->removed) co_return NoSuchPartition(topic, partition);
-      co_return records;
-    }
-    if (left.count() <= 0) co_return std::vector<LogRecord>();
-    executor.PostAfter(left, [appended] { appended.Set(false); });
-    const bool woken = co_await appended;
-    if (!woken) {
-      std::lock_guard lock(core_->mutex);
-      std::erase_if(p->waiting, [&](const auto& w) { return w.SameAs(appended); });
+      if (next_.value < extent.end) {
+        auto read = co_await Read(extent, max_bytes);
+        co_return read;
+      }
+      if (left.count() <= 0) co_return LogBatch{{}, next_, next_};
+      executor.PostAfter(left, [appended] { appended.Set(false); });
+      const bool woken = co_await appended;
+      if (!woken) StopWaiting(appended);
     }
   }
+
+ private:
+  /// Where the partition stands. At its end, if the caller waits, `appended` is set by the next
+  /// append.
+  Result<Store::Extent> Look(bool wait, const Completion<bool>& appended) {
+    std::lock_guard lock(core_->mutex);
+    if (place_.partition == nullptr) place_ = core_->Find(topic_, partition_);
+    if (place_.partition == nullptr || place_.topic->removed)
+      return NoSuchPartition(Code::kUnavailable, topic_, partition_);
+    const Store::Extent extent = place_.partition->extent;
+    if (wait && next_.value == extent.end) place_.partition->waiting.push_back(appended);
+    return extent;
+  }
+
+  void StopWaiting(const Completion<bool>& appended) {
+    std::lock_guard lock(core_->mutex);
+    std::erase_if(place_.partition->waiting, [&](const auto& w) { return w.SameAs(appended); });
+  }
+
+  Task<Result<LogBatch>> Read(Store::Extent extent, size_t max_bytes) {
+    auto work =
+        Offload([core = core_, key = place_.partition->key, from = next_.value, extent, max_bytes] {
+          return core->store->Scan(key, from, extent.end, max_bytes);
+        });
+    auto records = co_await std::move(work);
+    std::lock_guard lock(core_->mutex);
+    // Records that are not there any more are no damage then.
+    if (place_.topic->removed) co_return NoSuchPartition(Code::kUnavailable, topic_, partition_);
+    if (!records.ok()) co_return records.error();
+    next_ = Offset(records->back().offset.value + 1);
+    co_return LogBatch{std::move(*records), next_, Offset(extent.end)};
+  }
+
+  const std::shared_ptr<Core> core_;
+  const std::string topic_;
+  const PartitionId partition_;
+  Core::Place place_;  ///< as found by the first Next that found one
+  Offset next_;
+};
+
+std::unique_ptr<LogReader> EmbeddedLog::OpenReader(std::string topic, PartitionId partition,
+                                                   Offset from) {
+  return std::make_unique<Reader>(core_, std::move(topic), partition, from);
 }
 
 Task<Result<OffsetRange>> EmbeddedLog::Range(std::string topic, PartitionId partition) {
   std::lock_guard lock(core_->mutex);
   const Core::Partition* p = core_->Find(topic, partition).partition;
-  if (p == nullptr) co_return NoSuchPartition(topic, partition);
+  if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
   co_return OffsetRange{Offset(p->extent.start), Offset(p->extent.end)};
 }
 
@@ -392,7 +417,7 @@ Task<Result<Offset>> EmbeddedLog::OffsetForTime(std::string topic, PartitionId p
   {
     std::lock_guard lock(core_->mutex);
     const Core::Partition* p = core_->Find(topic, partition).partition;
-    if (p == nullptr) co_return NoSuchPartition(topic, partition);
+    if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
     key = p->key;
     end = p->extent.end;
   }

@@ -19,6 +19,8 @@ constexpr size_t kShownBytes = 256;
 constexpr Micros kAheadWarning = 60 * kSecond;
 /// So many records after a damaged one are tried, to name one that can be read.
 constexpr int64_t kProbes = 10'000;
+/// One for the shards that are level, and some for those that catch up.
+constexpr size_t kReaders = 3;
 
 /// An event that stands for a record which cannot be read: it counts as one, and goes to the
 /// quarantine output.
@@ -41,6 +43,8 @@ Counter* SecondsIn(MetricRegistry* metrics, const StreamSpec& stream, PartitionI
                                {"partition", std::to_string(partition.value)},
                                {"state", std::string(state)}});
 }
+
+Offset Behind(const LogRecord& record) { return Offset(record.offset.value + 1); }
 
 void AddSince(Executor::Duration begun, Counter* seconds) {
   const std::chrono::duration<double> took = Executor::Current().Monotonic() - begun;
@@ -127,28 +131,50 @@ Task<Status> PartitionRunner::ReadOnce() {
   const Offset from = places[turn_++ % places.size()];
   // Who is behind has something to read, so nobody waits for whoever is at the end.
   const auto wait = places.size() == 1 ? options_.read_wait : Options::Duration(0);
+  Cursor& cursor = CursorAt(from);
   const auto asked = Executor::Current().Monotonic();
-  auto records =
-      co_await ports_.log->Read(stream_.topic, partition_, from, options_.read_bytes, wait);
+  auto batch = co_await cursor.reader->Next(options_.read_bytes, wait);
   AddSince(asked, idle_);
-  if (records.ok()) {
-    if (!records->empty()) WarnIfAhead(records->back());
-    co_await Feed(std::move(*records), from);
+  if (batch.ok()) {
+    cursor.at = batch->next;
+    if (!batch->records.empty()) WarnIfAhead(batch->records.back());
+    co_await Feed(std::move(*batch), from);
     co_return Status();
   }
-  // Only damage stays: everything else is tried again.
-  if (records.error().code != Code::kCorruption) co_return records.error();
-  const Offset readable = co_await ReadableAfter(from);
-  for (const auto& shard : shards_) {
-    if (shard->next_offset() != from) continue;
-    shard->Halt(
-        "a record of the log cannot be read; restore the log from a copy, or leave the "
-        "record out with `millrace shard skip " +
-        shard->id().ToString() + " --to " + std::to_string(readable.value) +
-        " --reason TEXT` next_offset=" + std::to_string(from.value) + " error=\"" +
-        records.error().message + "\"");
-  }
+  // Damage stays, and so does a place outside of the log. Everything else is tried again.
+  const Code code = batch.error().code;
+  if (code != Code::kCorruption && code != Code::kConflict) co_return batch.error();
+  co_await HaltAt(from, batch.error());
   co_return Status();
+}
+
+/// The reader that stands there. Past the bound the one that was used least lately makes room.
+PartitionRunner::Cursor& PartitionRunner::CursorAt(Offset place) {
+  auto at = std::find_if(cursors_.begin(), cursors_.end(),
+                         [&](const Cursor& cursor) { return cursor.at == place; });
+  if (at == cursors_.end()) {
+    if (cursors_.size() == kReaders) cursors_.pop_front();
+    cursors_.push_back({ports_.log->OpenReader(stream_.topic, partition_, place), place});
+  } else {
+    std::rotate(at, std::next(at), cursors_.end());
+  }
+  return cursors_.back();
+}
+
+Task<> PartitionRunner::HaltAt(Offset place, Error error) {
+  const bool outside = error.code == Code::kConflict;
+  const Offset readable = co_await ReadableAfter(place);
+  for (const auto& shard : shards_) {
+    if (shard->next_offset() != place) continue;
+    shard->Halt(
+        std::string(outside ? "the log has no such place: it lost records or is another one; "
+                              "restore the log from a copy, or go on elsewhere"
+                            : "a record of the log cannot be read; restore the log from a copy, or "
+                              "leave the record out") +
+        " with `millrace shard skip " + shard->id().ToString() + " --to " +
+        std::to_string(readable.value) + " --reason TEXT` next_offset=" +
+        std::to_string(place.value) + " error=\"" + error.message + "\"");
+  }
 }
 
 /// While append times are ahead of the clock, events of the future count as being of the present.
@@ -173,8 +199,8 @@ Task<Offset> PartitionRunner::ReadableAfter(Offset damaged) {
   at = std::max(at, range->start);
   const Offset last = std::min(range->end, Offset(at.value + kProbes));
   for (; at < last; at = Offset(at.value + 1)) {
-    const auto read =
-        co_await ports_.log->Read(stream_.topic, partition_, at, 1, std::chrono::microseconds(0));
+    const auto reader = ports_.log->OpenReader(stream_.topic, partition_, at);
+    const auto read = co_await reader->Next(1, std::chrono::microseconds(0));
     if (read.ok() || read.error().code != Code::kCorruption) break;
   }
   co_return at;
@@ -182,13 +208,13 @@ Task<Offset> PartitionRunner::ReadableAfter(Offset damaged) {
 
 /// A shard that was attached during the read and begins before it waits for the next one, and so
 /// does one that is attached while this goes on.
-Task<> PartitionRunner::Feed(std::vector<LogRecord> records, Offset from) {
+Task<> PartitionRunner::Feed(LogBatch batch, Offset from) {
   const std::vector<std::shared_ptr<Shard>> shards = shards_;
   auto begun = Executor::Current().Monotonic();
-  for (const Decoded& decoded : Decode(records)) {
+  for (const Decoded& decoded : Decode(batch.records, from)) {
     for (const auto& shard : shards) {
-      if (shard->next_offset() < from) continue;
-      shard->Step(decoded.item, &records[decoded.first], decoded.count);
+      if (shard->next_offset() < decoded.after) continue;
+      shard->Step(decoded.item, &batch.records[decoded.first], decoded.count);
       while (shard->emitting() && shard->phase() == ShardPhase::kRunning) {
         AddSince(begun, busy_);
         // The sinks take what there is, and others of this executor have their turn.
@@ -202,31 +228,40 @@ Task<> PartitionRunner::Feed(std::vector<LogRecord> records, Offset from) {
     if (stopped_) break;
   }
   AddSince(begun, busy_);
+  if (stopped_) co_return;
+  const Offset after = batch.records.empty() ? from : Behind(batch.records.back());
+  for (const auto& shard : shards)
+    if (shard->next_offset() >= after) shard->PassTo(batch.next);
 }
 
-/// Offsets at which some shard begins or jumps: no batch may reach over one.
-bool PartitionRunner::IsBoundary(Offset next) const {
+/// Whether some shard begins or jumps in (after, offset]: no batch may reach over that place.
+bool PartitionRunner::Breaks(Offset after, Offset offset) const {
   return std::any_of(shards_.begin(), shards_.end(),
-                     [&](const auto& s) { return s->BreaksAt(next); });
+                     [&](const auto& s) { return s->BreaksIn(after, offset); });
 }
 
-std::vector<PartitionRunner::Decoded> PartitionRunner::Decode(
-    const std::vector<LogRecord>& records) const {
+/// `from`: where the read of these records began.
+std::vector<PartitionRunner::Decoded> PartitionRunner::Decode(const std::vector<LogRecord>& records,
+                                                              Offset from) const {
   std::vector<Decoded> out;
   BatchBuilder builder(stream_);
   size_t json_from = 0;
+  const auto after = [&](size_t first) { return first == 0 ? from : Behind(records[first - 1]); };
   const auto flush = [&](size_t end) {
-    if (builder.rows() > 0) out.push_back({builder.Build(), json_from, end - json_from});
+    if (builder.rows() > 0)
+      out.push_back({builder.Build(), json_from, end - json_from, after(json_from)});
   };
   for (size_t i = 0; i < records.size(); ++i) {
     const LogRecord& record = records[i];
-    if (builder.rows() > 0 && (builder.rows() >= kBatchRows || IsBoundary(record.offset))) flush(i);
+    if (builder.rows() > 0 &&
+        (builder.rows() >= kBatchRows || Breaks(records[i - 1].offset, record.offset)))
+      flush(i);
     if (stream_.format == RecordFormat::kJson && !IsControl(record)) {
       if (builder.rows() == 0) json_from = i;
       if (AddJson(record, &builder)) continue;
     }
     flush(i);
-    out.push_back({DecodeRecord(record), i, 1});
+    out.push_back({DecodeRecord(record), i, 1, after(i)});
   }
   flush(records.size());
   return out;

@@ -69,6 +69,7 @@ Offset FirstOffset(const LogItem& item) {
 }  // namespace
 
 void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
+  PassTo(FirstOffset(item));
   if (!alive() || LastOffset(item) < next_offset_) return;
   steps_to_ = Offset(LastOffset(item).value + 1);
   Fold([&] {
@@ -110,26 +111,34 @@ void Shard::Fold(F&& make_rows) {
 }
 
 void Shard::EndStep() {
-  next_offset_ = *std::exchange(steps_to_, std::nullopt);
+  const Offset place = *std::exchange(steps_to_, std::nullopt);
   if (fold_->last_tick() != tick_seen_) {
     tick_seen_ = fold_->last_tick();
     tick_read_ = Executor::Current().Monotonic();
   }
-  ApplySkips();
+  PassTo(place);
+}
+
+void Shard::PassTo(Offset place) {
+  if (!alive() || emitting()) return;
+  ApplySkipsUpTo(place);
+  next_offset_ = std::max(next_offset_, place);
   CheckLogCoversSinks();
   outbox_.Reached(fold_->watermark());
 }
 
-bool Shard::BreaksAt(Offset offset) const {
-  return offset == next_offset_ ||
+bool Shard::BreaksIn(Offset after, Offset offset) const {
+  const auto within = [&](Offset place) { return after < place && place <= offset; };
+  return within(next_offset_) ||
          std::any_of(skips_.begin(), skips_.end(), [&](const control::SkipState& skip) {
-           return offset == skip.at() || offset == skip.to;
+           return within(skip.at()) || within(skip.to);
          });
 }
 
 /// One skip may end where the next begins.
-void Shard::ApplySkips() {
-  while (!skips_.empty() && next_offset_ >= skips_.front().at()) {
+void Shard::ApplySkipsUpTo(Offset place) {
+  while (!skips_.empty() && std::max(place, next_offset_) >= skips_.front().at()) {
+    next_offset_ = std::max(next_offset_, skips_.front().at());
     ApplySkip(skips_.front());
     skips_.pop_front();
   }

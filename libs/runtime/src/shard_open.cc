@@ -35,7 +35,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   committed_offset_ = committed.next_offset;
   MILLRACE_CO_TRY(co_await RestoreNewest(committed, start));
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
-  ApplySkips();
+  ApplySkipsUpTo(next_offset_);
   CheckLogCoversSinks();
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   const auto now = Executor::Current().Monotonic();
@@ -180,8 +180,8 @@ Task<Result<Shard::Memory>> Shard::CompareRecords(const checkpoint::Manifest& ma
     if (expected.offset < range.start) continue;
     std::vector<LogRecord> records;
     if (expected.offset < range.end) {
-      auto read = co_await ports_.log->Read(stream_.topic, id_.partition, expected.offset, 1,
-                                            std::chrono::microseconds(0));
+      const auto reader = ports_.log->OpenReader(stream_.topic, id_.partition, expected.offset);
+      auto read = co_await reader->Next(1, std::chrono::microseconds(0));
       if (!read.ok() && read.error().code == Code::kCorruption) {
         // Damage is no other log, and the shard needs this record no more.
         LogWarn("a record that was folded before the checkpoint cannot be read any more",
@@ -191,7 +191,7 @@ Task<Result<Shard::Memory>> Shard::CompareRecords(const checkpoint::Manifest& ma
         continue;
       }
       if (!read.ok()) co_return read.error();
-      records = std::move(*read);
+      records = std::move(read->records);
     }
     if (!records.empty() && IdentityOf(records.front()) == expected) {
       memory.last_same = std::max(memory.last_same.value_or(expected.offset), expected.offset);
@@ -255,7 +255,7 @@ Task<Status> Shard::BeginAtStart(Offset start) {
   next_offset_ = start;
   state_hash_ = window::StateHash();
   cut_everything_ = true;
-  ApplySkips();
+  ApplySkipsUpTo(next_offset_);
   if (range.start > next_offset_) {
     Halt(
         "no checkpoint can be used and the log no longer reaches the shard's start; go on with "

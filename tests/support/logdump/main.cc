@@ -138,15 +138,14 @@ int Run(const std::string& data_dir, const std::string& name, int32_t partition,
   }
   std::printf("{\"sql\":%s,\n\"records\":[\n", JsonQuote(sql).c_str());
   Dumper dumper(*stream);
-  for (Offset next(0);;) {
-    const auto records =
-        RunBlocking(driver.core(0), (*log)->Read(stream->topic, PartitionId(partition), next,
-                                                 kReadBytes, std::chrono::microseconds(0)));
-    if (!records.ok())
-      return std::fprintf(stderr, "%s\n", records.error().message.c_str()), EXIT_FAILURE;
-    if (records->empty()) break;
-    for (const LogRecord& record : *records) dumper.Add(record);
-    next = Offset(records->back().offset.value + 1);
+  const auto reader = (*log)->OpenReader(stream->topic, PartitionId(partition), Offset(0));
+  for (;;) {
+    const auto batch =
+        RunBlocking(driver.core(0), reader->Next(kReadBytes, std::chrono::microseconds(0)));
+    if (!batch.ok())
+      return std::fprintf(stderr, "%s\n", batch.error().message.c_str()), EXIT_FAILURE;
+    if (batch->records.empty()) break;
+    for (const LogRecord& record : batch->records) dumper.Add(record);
   }
   std::printf("\n]}\n");
   driver.Stop();

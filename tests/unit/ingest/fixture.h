@@ -11,6 +11,7 @@
 #include "millrace/ingest/gateway.h"
 #include "millrace/log/in_memory_log.h"
 #include "millrace/record_simdjson/json_record_parser.h"
+#include "support/read_log.h"
 #include "support/recording_metrics.h"
 #include "support/test_executor.h"
 
@@ -53,10 +54,9 @@ class ScriptedLog : public EventLog {
     if (!offset.ok() && offset.error().code != Code::kInvalidArgument) Break(chain);
     co_return offset;
   }
-  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
-                                            size_t max_bytes,
-                                            std::chrono::microseconds max_wait) override {
-    return log_.Read(std::move(topic), partition, from, max_bytes, max_wait);
+  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                        Offset from) override {
+    return log_.OpenReader(std::move(topic), partition, from);
   }
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
     return log_.Range(std::move(topic), partition);
@@ -136,9 +136,7 @@ class Fixture {
   }
 
   std::vector<LogRecord> Records(int32_t partition = 0) {
-    auto records = executor.RunUntilDone(log.Read(spec.topic, PartitionId(partition), Offset(0),
-                                                  1 << 30, std::chrono::microseconds(0)));
-    return std::move(records).value();
+    return executor.RunUntilDone(test::ReadLog(&log, spec.topic, PartitionId(partition))).value();
   }
   std::vector<EventBatch> Blocks(int32_t partition = 0) {
     std::vector<EventBatch> blocks;

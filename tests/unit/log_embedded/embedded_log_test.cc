@@ -9,6 +9,7 @@
 
 #include "millrace/base/crash_point.h"
 #include "support/catch.h"
+#include "support/read_log.h"
 #include "support/temp_dir.h"
 #include "support/test_executor.h"
 
@@ -17,8 +18,6 @@ using log_embedded::EmbeddedLog;
 using std::chrono::microseconds;
 
 namespace {
-
-constexpr size_t kAll = size_t{1} << 30;
 
 struct Fixture {
   test::TempDir dir;
@@ -34,8 +33,7 @@ struct Fixture {
     return executor.RunUntilDone(log->Append("t", PartitionId(0), {"k", std::move(value), {}}));
   }
   std::vector<LogRecord> ReadAll() {
-    return executor.RunUntilDone(log->Read("t", PartitionId(0), Offset(0), kAll, microseconds(0)))
-        .value();
+    return executor.RunUntilDone(test::ReadLog(log.get(), "t", PartitionId(0))).value();
   }
 };
 

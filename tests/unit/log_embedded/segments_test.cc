@@ -7,6 +7,7 @@
 #include "frame.h"
 #include "millrace/log_embedded/embedded_log.h"
 #include "support/catch.h"
+#include "support/read_log.h"
 #include "support/temp_dir.h"
 #include "support/test_executor.h"
 
@@ -16,8 +17,6 @@ using log_embedded::EmbeddedLog;
 namespace {
 
 namespace fs = std::filesystem;
-constexpr auto kNoWait = std::chrono::microseconds(0);
-constexpr size_t kAll = size_t{1} << 30;
 /// So small that a few appends fill several segments.
 constexpr uint64_t kSegmentBytes = 4 << 10;
 
@@ -58,7 +57,7 @@ struct Logs {
       const auto range = executor.RunUntilDone(log->Range(place.first, p)).value();
       for (int64_t at = range.start.value; at < range.end.value;) {
         const auto read =
-            executor.RunUntilDone(log->Read(place.first, p, Offset(at), kAll, kNoWait));
+            executor.RunUntilDone(test::ReadLog(log.get(), place.first, p, Offset(at)));
         if (!read.ok()) {
           REQUIRE(read.error().code == Code::kCorruption);
           REQUIRE(read.error().message.find("offset=" + std::to_string(at)) != std::string::npos);

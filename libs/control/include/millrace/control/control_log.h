@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 
 #include "millrace/base/executor.h"
@@ -73,10 +74,11 @@ class ControlLog {
   };
   class Writer;
 
-  Task<Status> ReadOnce(std::chrono::microseconds wait);
+  Task<Result<Offset>> ReadOnce(std::chrono::microseconds wait);
   void NoteFolded(const LogRecord& record, Verdict verdict);
 
   EventLog* log_;
+  std::unique_ptr<LogReader> reader_;  ///< stands where the fold does; from Start on
   Fold fold_;
   SnapshotCounter snapshots_;
   Event changed_;

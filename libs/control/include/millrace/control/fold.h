@@ -87,7 +87,7 @@ std::string_view VerdictName(Verdict verdict);
 /// survive that.
 class Fold {
  public:
-  /// Applies the record at `offset`; offsets rise by one.
+  /// Applies the record at `offset`; offsets rise.
   Verdict Apply(Offset offset, Micros append_time, const Record& record);
   /// Applies a record that does not decode: skipped by all.
   void ApplyUnreadable(Offset offset);

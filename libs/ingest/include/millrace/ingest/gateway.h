@@ -19,7 +19,7 @@ namespace millrace::ingest {
 
 /// What a gateway stands on. All outlive its executor's tasks.
 struct Ports {
-  EventLog* log;
+  LogAppender* log;
   const BlockCodec* blocks;
   const RecordParsers* records;
   MetricRegistry* metrics;

@@ -11,19 +11,23 @@ namespace millrace {
 /// Threads: one.
 class InMemoryLog : public EventLog {
  public:
-  /// Largest key + value of a record.
-  static constexpr size_t kMaxRecordBytes = 4 << 20;
+  struct Options {
+    size_t max_record_bytes = 4 << 20;  ///< largest key + value of a record
+    /// Behind so many records an offset holds none, as where a broker keeps markers of its own.
+    /// 0: none is left out.
+    int64_t hole_after = 0;
+  };
 
-  InMemoryLog();
+  InMemoryLog() : InMemoryLog(Options()) {}
+  explicit InMemoryLog(Options options);
   ~InMemoryLog() override;
 
   Task<Status> CreateTopic(TopicSpec topic) override;
   Task<Result<std::vector<TopicSpec>>> ListTopics() override;
   Task<Status> RemoveTopic(TopicSpec topic) override;
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
-  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
-                                            size_t max_bytes,
-                                            std::chrono::microseconds max_wait) override;
+  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                        Offset from) override;
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
 
@@ -31,6 +35,7 @@ class InMemoryLog : public EventLog {
   void LoseEnd(const std::string& topic, PartitionId partition, Offset end);
 
  private:
+  class Reader;
   struct State;
   std::unique_ptr<State> state_;
 };

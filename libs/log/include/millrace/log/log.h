@@ -65,20 +65,59 @@ struct TopicSpec {
   std::string id{};
 };
 
-/// Offsets [start, end) are there to read.
+/// Records are there to read in [start, end). Some of these offsets may hold none.
 struct OffsetRange {
   Offset start;
   Offset end;
 };
 
-/// An ordered, durable, partitioned log. Offsets of a partition rise by one. An append time is what
-/// the log's clock said at the append: where that clock steps back, so do append times.
+/// Some records of a partition in their order, and where their reader stands behind them.
+struct LogBatch {
+  std::vector<LogRecord> records;
+  /// Above the last record, and above offsets behind it that hold none, as far as the log knows.
+  Offset next;
+  Offset end;  ///< of the log, as of this read
+};
+
+/// A place in one partition, moved by reading. It stays with the topic that it read first: a later
+/// one of the same name is another log.
 ///
-/// Threads: any executor. Order: appends to one partition take effect in the order in which they
-/// were started; what a failure means for those behind it, their chain says.
-class EventLog {
+/// Threads: one executor. The log outlives it. One Next at a time; it lives until that has ended.
+class LogReader {
  public:
-  virtual ~EventLog() = default;
+  virtual ~LogReader() = default;
+
+  /// The next records, at least one if there is any, up to about `max_bytes` of values. Waits up to
+  /// `max_wait` for the first; empty after that. After an error the reader stands where it stood.
+  /// kConflict: the place lies outside the log, so the log lost records or is another one.
+  /// kCorruption: the record at the place is damaged. kUnavailable: everything else, an unknown
+  /// topic too, since the one who asks may only be early.
+  virtual Task<Result<LogBatch>> Next(size_t max_bytes, std::chrono::microseconds max_wait) = 0;
+};
+
+class LogReaders {
+ public:
+  virtual ~LogReaders() = default;
+
+  /// A reader that stands at `from`. Asks nothing of the log yet.
+  virtual std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                                Offset from) = 0;
+};
+
+class LogAppender {
+ public:
+  virtual ~LogAppender() = default;
+
+  /// Done when the record is durable; gives its offset. There are three errors.
+  /// kInvalidArgument: the record is larger than the log takes, and nothing else; it is final.
+  /// kResourceExhausted: the record was certainly not written; a later try may succeed.
+  /// kUnavailable: everything else, an unknown topic too; whether it was written is not known.
+  virtual Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) = 0;
+};
+
+class LogAdmin {
+ public:
+  virtual ~LogAdmin() = default;
 
   /// Idempotent; `id` means nothing here. kConflict: the topic exists with other partitions.
   virtual Task<Status> CreateTopic(TopicSpec topic) = 0;
@@ -89,21 +128,7 @@ class EventLog {
   /// a later topic of the name. kUnavailable: the outcome is unknown.
   virtual Task<Status> RemoveTopic(TopicSpec topic) = 0;
 
-  /// Done when the record is durable; gives its offset. There are three errors.
-  /// kInvalidArgument: the record is larger than the log takes, and nothing else; it is final.
-  /// kResourceExhausted: the record was certainly not written; a later try may succeed.
-  /// kUnavailable: everything else, an unknown topic too; whether it was written is not known.
-  virtual Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) = 0;
-
-  /// Records from `from` on, in order, at least one if there is any, up to about `max_bytes` of
-  /// values. Waits up to `max_wait` for the first; empty after that. kNotFound: no such topic or
-  /// partition. kCorruption: `from` lies outside [start, end], or the storage is damaged; the
-  /// message says which.
-  virtual Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition,
-                                                    Offset from, size_t max_bytes,
-                                                    std::chrono::microseconds max_wait) = 0;
-
-  /// kNotFound: no such topic or partition. So for OffsetForTime.
+  /// As of now, never from memory. kNotFound: no such topic or partition. So for OffsetForTime.
   virtual Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) = 0;
 
   /// First offset whose record has append time >= t; the end if there is none. So no record of t or
@@ -111,5 +136,13 @@ class EventLog {
   virtual Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition,
                                              Micros t) = 0;
 };
+
+/// An ordered, durable, partitioned log. Offsets of a partition rise; between two records there may
+/// be offsets that hold none. An append time is what the log's clock said at the append: where that
+/// clock steps back, so do append times.
+///
+/// Threads: any executor. Order: appends to one partition take effect in the order in which they
+/// were started; what a failure means for those behind it, their chain says.
+class EventLog : public LogReaders, public LogAppender, public LogAdmin {};
 
 }  // namespace millrace

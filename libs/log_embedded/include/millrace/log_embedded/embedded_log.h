@@ -42,13 +42,13 @@ class EmbeddedLog : public EventLog {
   Task<Result<std::vector<TopicSpec>>> ListTopics() override;
   Task<Status> RemoveTopic(TopicSpec topic) override;
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
-  Task<Result<std::vector<LogRecord>>> Read(std::string topic, PartitionId partition, Offset from,
-                                            size_t max_bytes,
-                                            std::chrono::microseconds max_wait) override;
+  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                        Offset from) override;
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
 
  private:
+  class Reader;
   struct Core;
   explicit EmbeddedLog(std::shared_ptr<Core> core);
 

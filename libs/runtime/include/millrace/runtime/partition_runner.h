@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -35,21 +36,29 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
     LogItem item;
     size_t first;
     size_t count;
+    Offset after;  ///< from here to its first record there is none
+  };
+  /// A reader, and where it stands.
+  struct Cursor {
+    std::unique_ptr<LogReader> reader;
+    Offset at;
   };
 
   Task<> ReadLoop();
   Task<> TickLoop();
   Task<Status> ReadOnce();
+  Cursor& CursorAt(Offset place);
+  Task<> HaltAt(Offset place, Error error);
   std::vector<Offset> Places() const;
   void WarnIfAhead(const LogRecord& last) const;
   Task<Offset> ReadableAfter(Offset damaged);
   Task<std::optional<Status>> AppendDueTicks();
   void NoteLog(std::string_view part, const Status& status);
-  std::vector<Decoded> Decode(const std::vector<LogRecord>& records) const;
+  std::vector<Decoded> Decode(const std::vector<LogRecord>& records, Offset from) const;
   LogItem DecodeRecord(const LogRecord& record) const;
   bool AddJson(const LogRecord& record, BatchBuilder* builder) const;
-  bool IsBoundary(Offset next) const;
-  Task<> Feed(std::vector<LogRecord> records, Offset from);
+  bool Breaks(Offset after, Offset offset) const;
+  Task<> Feed(LogBatch batch, Offset from);
   Task<> WaitForRoom(std::shared_ptr<Shard> shard);
 
   const StreamSpec stream_;
@@ -61,6 +70,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   Counter* const idle_;     ///< seconds of waiting for the log
   Counter* const blocked_;  ///< seconds of waiting for a full outbox
   std::vector<std::shared_ptr<Shard>> shards_;
+  std::deque<Cursor> cursors_;  ///< the one used last is the last
   Event changed_;
   size_t turn_ = 0;  ///< raised by each read
   bool stopped_ = false;

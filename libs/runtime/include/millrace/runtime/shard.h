@@ -49,9 +49,12 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void GoOn();
   /// No record at or above it was folded.
   Offset next_offset() const { return next_offset_; }
-  /// No batch may reach over this offset: the shard stands there, or a logged skip that it has not
-  /// applied begins or ends there.
-  bool BreaksAt(Offset offset) const;
+  /// The log holds no record from next_offset() up to `place`: the shard stands there now, or where
+  /// the skips on that way lead it. Where it stood is the same whoever knew of the hole.
+  void PassTo(Offset place);
+  /// No batch may reach over a place in (after, offset]: the shard stands there, or a logged skip
+  /// that it has not applied begins or ends there.
+  bool BreaksIn(Offset after, Offset offset) const;
   /// The lowest offset that a skip may name now that the shard has halted: its next offset, or less
   /// if the log lost or changed what was folded from there on.
   Offset back_to() const { return std::min(back_to_.value_or(next_offset_), next_offset_); }
@@ -117,7 +120,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   template <typename F>
   void Fold(F&& make_rows);
   void EndStep();
-  void ApplySkips();
+  void ApplySkipsUpTo(Offset place);
   void ApplySkip(const control::SkipState& skip);
 
   Task<> ServingLoop(Output output);
