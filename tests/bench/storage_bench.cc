@@ -49,15 +49,19 @@ BENCHMARK(LogAppend)
     ->Args({64, 65536})
     ->UseRealTime();
 
+/// Records of `range(0)` bytes of one of `range(1)` partitions that were written in turns.
 void LogRead(benchmark::State& state) {
   const test::TempDir dir;
   test::TestExecutor executor(std::chrono::seconds(10));
   const auto log = log_embedded::EmbeddedLog::Open(dir.Sub("log")).value();
-  if (!executor.RunUntilDone(log->CreateTopic({"t", 1})).ok()) std::abort();
+  const auto partitions = static_cast<int32_t>(state.range(1));
+  if (!executor.RunUntilDone(log->CreateTopic({"t", partitions})).ok()) std::abort();
   const std::string value(static_cast<size_t>(state.range(0)), 'x');
-  const int64_t count = (64 << 20) / state.range(0) / 64;
-  for (int64_t i = 0; i < count; ++i)
-    executor.RunUntilDone(log->Append("t", PartitionId(0), {"k", value, {}})).value();
+  const int64_t count = (4 << 20) / state.range(0) / partitions;
+  for (int64_t i = 0; i < count; ++i) {
+    for (int32_t p = 0; p < partitions; ++p)
+      executor.RunUntilDone(log->Append("t", PartitionId(p), {"k", value, {}})).value();
+  }
   int64_t records = 0;
   for (auto _ : state) {
     const auto reader = log->OpenReader("t", PartitionId(0), Offset(0));
@@ -70,7 +74,7 @@ void LogRead(benchmark::State& state) {
   state.SetItemsProcessed(records);
   state.SetBytesProcessed(records * state.range(0));
 }
-BENCHMARK(LogRead)->Arg(1000)->Arg(65536);
+BENCHMARK(LogRead)->Args({1000, 1})->Args({65536, 1})->Args({300, 8});
 
 /// Batches of 1,000 rows: all new (0), or each replacing an earlier one (1).
 void ServingApply(benchmark::State& state) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <set>
 #include <utility>
@@ -18,7 +19,8 @@ namespace {
 
 /// Frames so near each other are read with one call.
 constexpr uint64_t kNear = 16 << 10;
-constexpr uint64_t kReadBytes = 1 << 20;
+/// What one call reads, unless one record is larger.
+constexpr uint64_t kReadBytes = 256 << 10;
 
 /// Numbers of the segments whose file or index is there.
 Result<std::vector<uint64_t>> SegmentsIn(const std::string& directory) {
@@ -367,10 +369,12 @@ Result<Store::Slice> Store::Find(PartitionKey key, int64_t from, int64_t end, si
 }
 
 Result<size_t> Store::ReadNear(const Slice& slice, size_t i, PartitionKey key,
+                               std::unique_ptr<uint64_t[]>* scratch,
                                std::vector<LogRecord>* records) {
   const auto offset = [&](size_t n) { return slice.first + static_cast<int64_t>(n); };
   const uint64_t from = slice.entries[i].position();
   uint64_t end = from;
+  uint64_t words = 0;
   size_t stop = i;
   for (; stop < slice.entries.size(); ++stop) {
     const Entry& e = slice.entries[stop];
@@ -379,14 +383,21 @@ Result<size_t> Store::ReadNear(const Slice& slice, size_t i, PartitionKey key,
                      e.position() + e.bytes - from > kReadBytes))
       break;
     end = e.position() + e.bytes;
+    words += (e.bytes + 7) / 8;
   }
   if (stop == i) return Damaged("a record is damaged", key, offset(i));
   const auto opened = cache_.Segment(slice.segment);
   if (!opened.ok() && opened.error().code == Code::kCorruption)
     return Damaged(opened.error().message, key, offset(i));
   MILLRACE_ASSIGN(const std::shared_ptr<File> file, opened);
-  const std::shared_ptr<uint64_t[]> buffer(new uint64_t[(end - from + 7) / 8]);
-  char* const bytes = reinterpret_cast<char*>(buffer.get());
+  // Where more than half is of other partitions, the frames are copied out of a scratch: a record
+  // would else keep all that was read in memory.
+  const uint64_t words_read = (end - from + 7) / 8;
+  const bool copies = words < words_read / 2;
+  const std::shared_ptr<uint64_t[]> buffer(new uint64_t[copies ? words : words_read]);
+  if (copies && !*scratch) scratch->reset(new uint64_t[kReadBytes / 8]);
+  char* const bytes = reinterpret_cast<char*>(copies ? scratch->get() : buffer.get());
+  uint64_t* to = buffer.get();
   MILLRACE_ASSIGN(const size_t got, file->Read(from, bytes, end - from));
   for (size_t n = i; n < stop; ++n) {
     const Entry& e = slice.entries[n];
@@ -397,7 +408,13 @@ Result<size_t> Store::ReadNear(const Slice& slice, size_t i, PartitionKey key,
       if (n > i) return n - i;
       return Damaged("a record is damaged", key, offset(n));
     }
-    auto record = ReadRecord(*head, {bytes + at + sizeof *head, e.bytes - sizeof *head}, buffer);
+    std::string_view body(bytes + at + sizeof *head, e.bytes - sizeof *head);
+    if (copies) {
+      std::memcpy(to, body.data(), body.size());
+      body = {reinterpret_cast<const char*>(to), body.size()};
+      to += (body.size() + 7) / 8;
+    }
+    auto record = ReadRecord(*head, body, buffer);
     if (!record.ok()) {
       if (n > i) return n - i;
       return Damaged(record.error().message, key, offset(n));
@@ -410,14 +427,16 @@ Result<size_t> Store::ReadNear(const Slice& slice, size_t i, PartitionKey key,
 Result<std::vector<LogRecord>> Store::Scan(PartitionKey key, int64_t from, int64_t end,
                                            size_t max_bytes) {
   std::vector<LogRecord> records;
+  std::unique_ptr<uint64_t[]> scratch;
   size_t bytes = 0;
   for (int64_t next = from; next < end && (bytes < max_bytes || records.empty());) {
     const Result<Slice> slice = Find(key, next, end, max_bytes - std::min(bytes, max_bytes));
     if (!slice.ok() && records.empty()) return slice.error();
     // What is good before the damage is read first; the next read begins at it.
     if (!slice.ok()) return records;
+    records.reserve(records.size() + slice->entries.size());
     for (size_t i = 0; i < slice->entries.size();) {
-      const Result<size_t> read = ReadNear(*slice, i, key, &records);
+      const Result<size_t> read = ReadNear(*slice, i, key, &scratch, &records);
       if (!read.ok() && records.empty()) return read.error();
       if (!read.ok()) return records;
       for (const size_t stop = i + *read; i < stop; ++i) bytes += slice->entries[i].bytes;

@@ -82,9 +82,9 @@ class Store {
   void Seal();
   Result<Slice> Find(PartitionKey key, int64_t from, int64_t end, size_t max_bytes);
   /// Reads records of a slice from entry `i` on that lie near each other, up to the first that is
-  /// damaged; gives how many entries that were.
+  /// damaged; gives how many entries that were. `scratch`: for the calls of one scan.
   Result<size_t> ReadNear(const Slice& slice, size_t i, PartitionKey key,
-                          std::vector<LogRecord>* records);
+                          std::unique_ptr<uint64_t[]>* scratch, std::vector<LogRecord>* records);
   Error Damaged(const std::string& what, PartitionKey key, int64_t offset) const;
 
   const std::string directory_;

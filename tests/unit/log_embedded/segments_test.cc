@@ -251,6 +251,27 @@ TEST_CASE_METHOD(Logs, "of many segments few are open at a time") {
   CHECK(open_files() - before < 70);
 }
 
+TEST_CASE_METHOD(Logs, "records of one partition do not keep those between them in memory") {
+  constexpr int32_t kPartitions = 8;
+  log = EmbeddedLog::Open(path(), 1 << 20).value();
+  REQUIRE(executor.RunUntilDone(log->CreateTopic({"t", kPartitions})).ok());
+  for (int32_t i = 0; i < 20 * kPartitions; ++i)
+    REQUIRE(Append({"t", i % kPartitions}, std::to_string(i) + std::string(300, 'x')).ok());
+
+  const auto read = executor.RunUntilDone(test::ReadLog(log.get(), "t", PartitionId(3))).value();
+  REQUIRE(read.size() == 20);
+  size_t bytes = 0;
+  for (size_t i = 0; i < read.size(); ++i) {
+    CHECK(read[i].value == std::to_string(3 + kPartitions * i) + std::string(300, 'x'));
+    CHECK(reinterpret_cast<uintptr_t>(read[i].value.data()) % 8 == 0);
+    CHECK(read[i].owner == read[0].owner);
+    bytes += read[i].value.size();
+  }
+  // They lie in one piece of memory, which holds little else.
+  const char* const end = read.back().value.data() + read.back().value.size();
+  CHECK(static_cast<size_t>(end - read[0].value.data()) < 2 * bytes);
+}
+
 TEST_CASE_METHOD(Logs, "restarts do not make files, and a full segment is not written again") {
   Fill();
   const size_t files = Files().size();
