@@ -89,6 +89,9 @@ class Cluster {
   /// died or `limit` passed.
   template <typename T>
   std::optional<T> Call(Task<T> task, Executor::Duration limit);
+  /// The same on any process.
+  template <typename T>
+  std::optional<T> On(SimExecutor* process, Task<T> task, Executor::Duration limit);
   /// Runs a task on a process of its own that never dies.
   template <typename T>
   T Outside(Task<T> task);
@@ -136,13 +139,18 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
 template <typename T>
 std::optional<T> Cluster::Call(Task<T> task, Executor::Duration limit) {
   world_->RunUntil([&] { return started_ || !node_alive(); }, limit);
-  auto value = std::make_shared<std::optional<T>>();
   if (!node_alive()) return std::nullopt;
-  process_->Spawn([](Task<T> inner, std::shared_ptr<std::optional<T>> out) -> Task<void> {
+  return On(process_, std::move(task), limit);
+}
+
+template <typename T>
+std::optional<T> Cluster::On(SimExecutor* process, Task<T> task, Executor::Duration limit) {
+  auto value = std::make_shared<std::optional<T>>();
+  process->Spawn([](Task<T> inner, std::shared_ptr<std::optional<T>> out) -> Task<void> {
     T v = co_await std::move(inner);
     out->emplace(std::move(v));
   }(std::move(task), value));
-  world_->RunUntil([&] { return value->has_value() || !node_alive(); }, limit);
+  world_->RunUntil([&] { return value->has_value() || !process->alive(); }, limit);
   return std::move(*value);
 }
 

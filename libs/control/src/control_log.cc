@@ -104,8 +104,8 @@ Task<> ControlLog::Follow() {
   }
 }
 
-Task<Result<Verdict>> ControlLog::WriteSnapshot() {
-  std::vector<Snapshot> chunks = CutSnapshot(fold_, kSnapshotChunkBytes);
+Task<Result<Verdict>> ControlLog::WriteSnapshot(int64_t leader) {
+  std::vector<Snapshot> chunks = CutSnapshot(fold_, leader, kSnapshotChunkBytes);
   for (Snapshot& chunk : chunks) {
     Record record = std::move(chunk);
     CrashPoint("snapshot.before_chunk");

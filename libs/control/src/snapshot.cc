@@ -176,7 +176,7 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
   return fold;
 }
 
-std::vector<Snapshot> CutSnapshot(const Fold& fold, size_t chunk_bytes) {
+std::vector<Snapshot> CutSnapshot(const Fold& fold, int64_t leader, size_t chunk_bytes) {
   MILLRACE_CHECK(fold.next_offset().value > 0, "a snapshot of an empty fold");
   const std::string bytes = fold.Encode();
   const Hash128 hash = Hash(bytes);
@@ -184,8 +184,8 @@ std::vector<Snapshot> CutSnapshot(const Fold& fold, size_t chunk_bytes) {
   const size_t chunks = (bytes.size() + chunk_bytes - 1) / chunk_bytes;
   std::vector<Snapshot> out;
   for (size_t i = 0; i < chunks; ++i) {
-    out.push_back({fold.leader_number(), at, hash, static_cast<int32_t>(i),
-                   static_cast<int32_t>(chunks), bytes.substr(i * chunk_bytes, chunk_bytes)});
+    out.push_back({leader, at, hash, static_cast<int32_t>(i), static_cast<int32_t>(chunks),
+                   bytes.substr(i * chunk_bytes, chunk_bytes)});
   }
   return out;
 }

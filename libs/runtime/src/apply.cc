@@ -173,8 +173,8 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   }
   TopicSpec topic{spec.topic, spec.partitions};
   MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
-  control::DefineStream define{control_.fold().leader_number(), RequestId(), spec};
-  const Status written = co_await WriteValid(std::move(define), "define stream " + name);
+  control::DefineStream define{leadership_.number(), RequestId(), spec};
+  const Status written = co_await leadership_.Write(std::move(define), "define stream " + name);
   if (!written.ok()) {
     // Another call may have declared the same meanwhile.
     const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name);
@@ -211,9 +211,9 @@ Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
   const StreamSpec stream = *found;
   MILLRACE_CO_TRY(CheckServingTables(stream, spec));
   MILLRACE_CO_ASSIGN(std::vector<Offset> offsets, co_await StartOffsets(spec, stream));
-  control::Define define{control_.fold().leader_number(), RequestId(), spec, std::move(offsets),
+  control::Define define{leadership_.number(), RequestId(), spec, std::move(offsets),
                          stream.generation};
-  const Status written = co_await WriteValid(std::move(define), "define pipeline " + name);
+  const Status written = co_await leadership_.Write(std::move(define), "define pipeline " + name);
   if (!written.ok()) {
     // Another call may have defined the same meanwhile.
     const Incarnation* there = control_.fold().Current(spec.name_space, spec.name);

@@ -8,11 +8,11 @@
 
 namespace millrace::runtime {
 
-Housekeeping::Housekeeping(Ports ports, Options options, std::string node,
+Housekeeping::Housekeeping(Ports ports, Options options, std::function<bool()> leads,
                            const control::Fold* fold)
     : ports_(ports),
       options_(options),
-      node_(std::move(node)),
+      leads_(std::move(leads)),
       fold_(fold),
       cleared_objects_(&ports.metrics->GetCounter(
           "millrace_coordinator_cleaned_objects_total",

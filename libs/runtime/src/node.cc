@@ -28,7 +28,10 @@ Task<bool> Passed() { co_return true; }
 Node::Node(Wiring wiring)
     : wiring_(std::move(wiring)),
       control_(wiring_.ports.log),
-      housekeeping_(wiring_.ports, wiring_.options, wiring_.name, &control_.fold()) {
+      leadership_(&control_, wiring_.name),
+      housekeeping_(
+          wiring_.ports, wiring_.options, [this] { return leadership_.leads(); },
+          &control_.fold()) {
   Options options = wiring_.options;
   options.opening_shards = std::max<size_t>(1, options.opening_shards / wiring_.shards.size());
   for (size_t i = 0; i < wiring_.shards.size(); ++i)
@@ -55,15 +58,14 @@ Task<Status> Node::Start() {
       wiring_.shards[i]->Post([worker = workers_[i].get()] { worker->Start(); });
     }
   }
-  const int64_t n = control_.fold().leader_number() + 1;
-  control::Record claim = control::Claim{n, wiring_.name};
-  MILLRACE_CO_TRY(co_await WriteValid(std::move(claim), "claim the leadership"));
+  MILLRACE_CO_TRY(co_await leadership_.Claim());
   // Whoever owned the shards before was another process; a new epoch says so to every sink.
   // A Skip that waits keeps its place: it is part of the shard's state until a commit covers it.
   std::vector<Task<Status>> assigns;
   for (const auto& [id, shard] : control_.fold().shards()) {
-    control::Record assign = control::Assign{n, id, wiring_.name, Epoch(shard.epoch.value + 1)};
-    assigns.push_back(WriteValid(std::move(assign), "assign " + id.ToString()));
+    control::Record assign =
+        control::Assign{leadership_.number(), id, wiring_.name, Epoch(shard.epoch.value + 1)};
+    assigns.push_back(leadership_.Write(std::move(assign), "assign " + id.ToString()));
   }
   MILLRACE_CO_TRY(co_await RunAll(std::move(assigns), kWrites));
   MILLRACE_CO_TRY(co_await Reconcile());
@@ -83,14 +85,6 @@ Task<> Node::Drain() {
   const Status drained = co_await RunAll(std::move(drains), all);
   drained.Ignore("a drain cannot fail");
   control_.Stop();
-}
-
-Task<Status> Node::WriteValid(control::Record record, std::string what) {
-  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(std::move(record)));
-  if (verdict == control::Verdict::kValid) co_return Status();
-  co_return Conflict("the control log refused to " + what +
-                         ": another node leads or the definition changed meanwhile; try again",
-                     {{"verdict", control::VerdictName(verdict)}});
 }
 
 Task<> Node::ReconcileLoop() {
@@ -117,7 +111,7 @@ Task<> Node::ReconcileLoop() {
 
 /// Beside the reconciling, which must not wait for it.
 void Node::SnapshotIfDue() {
-  if (snapshotting_ || stopped_ || control_.fold().leader() != wiring_.name ||
+  if (snapshotting_ || stopped_ || !leadership_.leads() ||
       control_.records_since_snapshot() < wiring_.options.snapshot_records ||
       Executor::Current().Monotonic() < snapshot_not_before_) {
     return;
@@ -127,7 +121,7 @@ void Node::SnapshotIfDue() {
 }
 
 Task<> Node::WriteSnapshot() {
-  const auto written = co_await control_.WriteSnapshot();
+  const auto written = co_await control_.WriteSnapshot(leadership_.number());
   snapshotting_ = false;
   if (written.ok() && *written == control::Verdict::kValid) co_return;
   snapshot_not_before_ = Executor::Current().Monotonic() + wiring_.options.retry_last;
@@ -165,8 +159,8 @@ Task<Status> Node::Reconcile() {
   std::vector<Task<Status>> unassigned;
   for (const auto& [id, shard] : fold.shards()) {
     const auto pipeline = fold.pipelines().find(id.incarnation);
-    if (shard.epoch.value == 0)
-      unassigned.push_back(AssignUnowned({fold.leader_number(), id, wiring_.name, Epoch(1)}));
+    if (shard.epoch.value == 0 && leadership_.leads())
+      unassigned.push_back(AssignUnowned({leadership_.number(), id, wiring_.name, Epoch(1)}));
     if (shard.worker != wiring_.name || !served_.contains(id.incarnation)) continue;
     const auto owned = owned_.find(id);
     if (owned != owned_.end() && owned->second.epoch == shard.epoch) continue;

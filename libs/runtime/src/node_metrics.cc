@@ -47,7 +47,7 @@ Task<> Node::MetricsLoop() {
   while (!stopped_) {
     control_failing.Set(control_.failure().empty() ? 0 : 1);
     definitions_failing.Set(troubles_.any() ? 1 : 0);
-    leader.Set(control_.fold().leader() == wiring_.name ? 1 : 0);
+    leader.Set(leadership_.leads() ? 1 : 0);
     for (const auto& [verdict, count] : control_.skipped()) {
       skipped.at(verdict)->Add(
           static_cast<double>(count - std::exchange(exported[verdict], count)));

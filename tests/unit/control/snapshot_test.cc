@@ -51,7 +51,7 @@ struct Logged {
   }
   /// A whole snapshot in small chunks.
   void AppendSnapshot() {
-    for (const Snapshot& chunk : CutSnapshot(fold, kTinyChunk)) Append(chunk);
+    for (const Snapshot& chunk : CutSnapshot(fold, fold.leader_number(), kTinyChunk)) Append(chunk);
   }
   Offset end() const { return fold.next_offset(); }
 
@@ -114,7 +114,7 @@ class RandomLog : public Logged {
 
   void AppendSnapshot() {
     Expected expected;
-    std::vector<Snapshot> chunks = CutSnapshot(fold, kTinyChunk);
+    std::vector<Snapshot> chunks = CutSnapshot(fold, fold.leader_number(), kTinyChunk);
     const Snapshot& first = chunks.front();
     expected.at = first.at;
     expected.first_chunk = end();
@@ -219,7 +219,7 @@ TEST_CASE_METHOD(Logged, "a reader begins at a snapshot as late as the record be
 }
 
 TEST_CASE_METHOD(Logged, "what a deposed leader wrote as a snapshot is passed over for the next") {
-  const std::vector<Snapshot> stale = CutSnapshot(fold, kTinyChunk);
+  const std::vector<Snapshot> stale = CutSnapshot(fold, fold.leader_number(), kTinyChunk);
   const Offset start = end();
   Append(Claim{2, "b"});
   for (const Snapshot& chunk : stale) CHECK(Append(chunk) == Verdict::kNotLeader);
@@ -231,7 +231,7 @@ TEST_CASE_METHOD(Logged, "what a deposed leader wrote as a snapshot is passed ov
 }
 
 TEST_CASE_METHOD(Logged, "a snapshot whose writer was deposed half way is passed over") {
-  const std::vector<Snapshot> chunks = CutSnapshot(fold, kTinyChunk);
+  const std::vector<Snapshot> chunks = CutSnapshot(fold, fold.leader_number(), kTinyChunk);
   REQUIRE(chunks.size() > 2);
   const Offset start = end();
   for (size_t i = 0; i < chunks.size(); ++i) {
@@ -247,7 +247,7 @@ TEST_CASE_METHOD(Logged, "damaged and incomplete snapshots are passed over for t
   const std::string damage = GENERATE("a bit flipped", "the first chunk missing",
                                       "the last chunk missing", "another offset");
   INFO(damage);
-  std::vector<Snapshot> chunks = CutSnapshot(fold, kTinyChunk);
+  std::vector<Snapshot> chunks = CutSnapshot(fold, fold.leader_number(), kTinyChunk);
   const Offset start = end();
   if (damage == "a bit flipped") chunks[1].state[7] = static_cast<char>(chunks[1].state[7] ^ 4);
   if (damage == "the first chunk missing") chunks.erase(chunks.begin());
@@ -280,7 +280,8 @@ TEST_CASE_METHOD(Logged, "the leader writes snapshots, and the count of records 
   CHECK(leader.records_since_snapshot() == 4);
   executor.Spawn(leader.Follow());
   const Offset at(leader.fold().next_offset().value - 1);
-  CHECK(executor.RunUntilDone(leader.WriteSnapshot()).value() == Verdict::kValid);
+  CHECK(executor.RunUntilDone(leader.WriteSnapshot(leader.fold().leader_number())).value() ==
+        Verdict::kValid);
   CHECK(leader.records_since_snapshot() == 0);
   CHECK(executor.RunUntilDone(leader.Write(Claim{2, "b"})).value() == Verdict::kValid);
   CHECK(leader.records_since_snapshot() == 1);
@@ -298,7 +299,7 @@ TEST_CASE("a fold is cut into chunks of at most the given size that give it back
   const std::string bytes = log.fold.Encode();
   const size_t size = GENERATE(size_t{1}, size_t{7}, size_t{100}, kSnapshotChunkBytes);
   std::string joined;
-  const auto chunks = CutSnapshot(log.fold, size);
+  const auto chunks = CutSnapshot(log.fold, log.fold.leader_number(), size);
   for (const Snapshot& chunk : chunks) {
     CHECK(chunk.state.size() <= size);
     CHECK(chunk.hash == Hash(bytes));
@@ -310,7 +311,7 @@ TEST_CASE("a fold is cut into chunks of at most the given size that give it back
 
 TEST_CASE("only a snapshot of which every chunk was valid counts as written") {
   Logged log;
-  const auto chunks = CutSnapshot(log.fold, kTinyChunk);
+  const auto chunks = CutSnapshot(log.fold, log.fold.leader_number(), kTinyChunk);
   SnapshotCounter counter;
   const auto note_all = [&](const std::vector<Snapshot>& some, Verdict verdict) {
     for (const Snapshot& chunk : some) counter.Note(verdict, chunk);
@@ -322,7 +323,7 @@ TEST_CASE("only a snapshot of which every chunk was valid counts as written") {
   note_all({chunks.begin(), chunks.end() - 1}, Verdict::kValid);
   CHECK(counter.records_since() == 2);
   log.AppendCommit();
-  note_all(CutSnapshot(log.fold, kTinyChunk), Verdict::kValid);
+  note_all(CutSnapshot(log.fold, log.fold.leader_number(), kTinyChunk), Verdict::kValid);
   CHECK(counter.records_since() == 0);
   counter.Note(Verdict::kValid, Claim{3, "b"});
   // The rest of the one given up comes late.

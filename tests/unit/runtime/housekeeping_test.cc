@@ -75,7 +75,7 @@ struct Cluster {
   Housekeeping::Cleared ClearAll(const std::string& node = "a") {
     Housekeeping housekeeping(
         {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, &metrics},
-        options, node, &fold);
+        options, [&] { return fold.leader() == node; }, &fold);
     return executor.RunUntilDone(housekeeping.RunOnce());
   }
   int64_t Clear(const std::string& node = "a") { return ClearAll(node).objects; }
@@ -251,7 +251,7 @@ TEST_CASE_METHOD(Cluster, "rounds follow each other until it is stopped") {
   options.housekeeping_interval = std::chrono::hours(1);
   Housekeeping housekeeping(
       {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, &metrics}, options,
-      "a", &fold);
+      [] { return true; }, &fold);
   Put(one, File(1, 1));
   Age();
   executor.Spawn(housekeeping.Loop());

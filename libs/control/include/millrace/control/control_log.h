@@ -46,9 +46,9 @@ class ControlLog {
   /// again, up to kMaxTries times; if any of them took effect the verdict is kValid.
   Task<Result<Verdict>> Write(Record record);
 
-  /// Appends the fold as it is now as Snapshot records; for the leader. Any verdict but kValid:
-  /// what was written of it is void. One at a time.
-  Task<Result<Verdict>> WriteSnapshot();
+  /// Appends the fold as it is now as Snapshot records of the leader of this number. Any verdict but
+  /// kValid: what was written of it is void. One at a time.
+  Task<Result<Verdict>> WriteSnapshot(int64_t leader);
   /// Records, snapshots apart, since the last whole snapshot that was valid, or since the start.
   int64_t records_since_snapshot() const { return snapshots_.records_since(); }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <string>
+#include <functional>
 
 #include "millrace/base/executor.h"
 #include "millrace/control/fold.h"
@@ -49,8 +49,9 @@ class Housekeeping {
     int64_t rows = 0;
   };
 
-  /// Acts while `fold`, which outlives it, has `node` as the leader.
-  Housekeeping(Ports ports, Options options, std::string node, const control::Fold* fold);
+  /// Acts while `leads` says so. `fold` outlives it.
+  Housekeeping(Ports ports, Options options, std::function<bool()> leads,
+               const control::Fold* fold);
 
   /// Round after round until Stop().
   Task<> Loop();
@@ -60,11 +61,11 @@ class Housekeeping {
  private:
   Task<int64_t> ClearRawEvents();
   Task<int64_t> ClearShard(ShardId id, control::ShardState shard);
-  bool Leads() const { return !stopped_ && fold_->leader() == node_; }
+  bool Leads() const { return !stopped_ && leads_(); }
 
   const Ports ports_;
   const Options options_;
-  const std::string node_;
+  const std::function<bool()> leads_;
   const control::Fold* fold_;
   Counter* const cleared_objects_;
   Counter* const cleared_rows_;

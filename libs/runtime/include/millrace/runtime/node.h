@@ -9,6 +9,7 @@
 
 #include "millrace/control/control_log.h"
 #include "millrace/runtime/housekeeping.h"
+#include "millrace/runtime/leadership.h"
 #include "millrace/runtime/operations.h"
 #include "millrace/runtime/turns.h"
 #include "millrace/runtime/worker.h"
@@ -82,7 +83,6 @@ class Node : public Operations, public control::ControlClient {
   Task<Result<AppliedStatement>> ApplyDrop(DropStatement drop);
   Task<Status> DropStream(std::string name_space, std::string name);
   Task<Result<std::vector<Offset>>> StartOffsets(PipelineSpec spec, StreamSpec stream);
-  Task<Status> WriteValid(control::Record record, std::string what);
   Task<> ReconcileLoop();
   Task<> MetricsLoop();
   Task<Status> Reconcile();
@@ -109,6 +109,7 @@ class Node : public Operations, public control::ControlClient {
 
   Wiring wiring_;
   control::ControlLog control_;
+  Leadership leadership_;
   Housekeeping housekeeping_;
   std::vector<std::unique_ptr<Worker>> workers_;
   struct Owned {
