@@ -18,6 +18,14 @@ WITH (event_time = 'placed', watermark_delay = '1 minute', partition_key = 'shop
 CREATE MATERIALIZED VIEW per_minute AS SELECT shop, window_start, window_end, count(*) AS orders
 FROM tumble(orders, placed, INTERVAL '1 minute') GROUP BY shop, window_start, window_end;
 '''
+# 2001-01-01 in seconds, and the watermark's delay.
+DAY = 978_307_200
+DELAY = 60
+# Seconds that have an event each.
+MANY = 1_000
+LEDGER = ('events_read', 'events', 'pairs_assigned', 'pairs', 'pairs_accepted_late', 'rows_due', 'rows',
+          'control_records', 'ignored_ticks', 'skipped_records')
+
 
 class Metrics(cluster.DevCase):
     def setUp(self):
@@ -62,17 +70,62 @@ class Metrics(cluster.DevCase):
         self.becomes('millrace_worker_pairs_total', self.value('millrace_worker_pairs_assigned_total'))
         self.becomes('millrace_worker_rows_total', self.value('millrace_worker_rows_due_total'))
 
+    def ledger(self, family):
+        """Every count of the ledger, by its name and its label `result`: those of `worker_ledger` are the ledger's own,
+        those of `worker` what this process counted."""
+        ending = '' if family == 'worker_ledger' else '_total'
+        return {(name, labels.get('result', '')): value for name in LEDGER
+                for labels, value in cluster.metrics(self.dev, f'millrace_{family}_{name}{ending}')}
+
+    def ledger_becomes(self, wanted):
+        cluster.wait_until(f'the ledger is {wanted}', lambda: self.ledger('worker_ledger') == wanted, PATIENCE)
+
+    def ledger_at(self, hour, second):
+        """The ledger once every row is applied of which the last admitted event is of this time. Of one export the
+        watermark comes last, so the counts are there when it is."""
+        time_of_day = hour * 3600 + second
+        self.becomes('millrace_worker_watermark_applied_timestamp_seconds', DAY + time_of_day - DELAY)
+        return self.ledger('worker_ledger')
+
+    def send_many(self, hour):
+        """Events of which many are aggregated, one is late and one is quarantined; gives the ledger after them."""
+        times = [f'2001-01-01T{hour}:{second // 60:02}:{second % 60:02}Z' for second in range(MANY)]
+        self.send(*times, '2001-01-01T01:00:00Z', '2101-01-01T00:00:00Z')
+        return self.ledger_at(hour, MANY - 1)
+
     def test_counters_begin_at_zero_after_a_restart_and_the_ledger_goes_on(self):
-        self.send('2001-01-01T10:00:00Z', '2001-01-01T10:05:00Z')
-        self.becomes('millrace_worker_ledger_events_read', 2)
+        before = self.send_many(10)
+        self.assertEqual(before, self.ledger('worker'))
+        for count in (('events_read', ''), ('events', 'late'), ('events', 'quarantined'), ('pairs', 'taken'),
+                      ('rows', 'emitted')):
+            self.assertGreater(before[count], 0, count)
+        # The checkpoint of an orderly stop holds everything: nothing is folded again.
         self.dev.stop()
         self.restart()
-        self.becomes('millrace_worker_ledger_events_read', 2)
-        self.assertEqual(self.value('millrace_worker_events_read_total'), 0)
-        self.assertEqual(self.value('millrace_worker_events_total'), 0)
-        self.send('2001-01-01T10:06:00Z')
-        self.becomes('millrace_worker_ledger_events_read', 3)
-        self.assertEqual(self.value('millrace_worker_events_read_total'), 1)
+        self.ledger_becomes(before)
+        self.assertEqual(set(self.ledger('worker').values()), {0})
+        after = self.send_many(11)
+        self.assertEqual(self.ledger('worker'), {count: after[count] - before[count] for count in after})
+
+    def test_counters_after_kill_9_count_what_was_folded_again_and_no_more(self):
+        self.send_many(10)
+        self.dev.stop()
+        self.restart()
+        self.send('2001-01-01T11:00:00Z')
+        before = self.ledger_at(11, 0)
+        self.dev.kill()
+        self.restart()
+        self.ledger_becomes(before)
+        # One record of one event follows the checkpoint, unless a later checkpoint came before the kill.
+        again = self.value('millrace_worker_replayed_records_total')
+        self.assertIn(again, (0, 1))
+        counted = self.ledger('worker')
+        self.assertEqual([counted[count] for count in (('events_read', ''), ('events', 'aggregated'), ('pairs', 'taken'))],
+                         [again] * 3)
+        self.assertEqual([counted[count] for count in (('events', 'late'), ('events', 'quarantined'))], [0, 0])
+        self.send('2001-01-01T11:10:00Z')
+        self.assertEqual(self.ledger_at(11, 600)[('events_read', '')], MANY + 4)
+        self.assertEqual(self.value('millrace_worker_events_read_total'), again + 1)
 
     def test_errors_have_a_series_before_the_first_one(self):
         for family in ('millrace_gateway_backpressure_total', 'millrace_gateway_log_errors_total',
