@@ -23,6 +23,29 @@ Task<Result<Buffer>> RowFiles::Encode(const std::vector<OutputColumn>&,
   co_return Buffer::Own(std::move(bytes));
 }
 
+std::unique_ptr<RecordParser> CountedParsers::ForStream(const StreamSpec& stream) const {
+  struct Counted : RecordParser {
+    Counted(std::unique_ptr<RecordParser> p, std::shared_ptr<bool> t)
+        : parser(std::move(p)), token(std::move(t)) {}
+    Verdict Parse(std::string_view payload, BatchBuilder* out) override {
+      return parser->Parse(payload, out);
+    }
+    std::unique_ptr<RecordParser> parser;
+    std::shared_ptr<bool> token;
+  };
+  return std::make_unique<Counted>(parsers_.ForStream(stream), token_);
+}
+
+Task<Result<std::unique_ptr<StateStore>>> NamedStates::Open(std::string shard) {
+  names_.insert(shard);
+  return states_.Open(std::move(shard));
+}
+
+Task<Status> NamedStates::Remove(std::string shard) {
+  names_.erase(shard);
+  return states_.Remove(std::move(shard));
+}
+
 Cluster::Cluster(SimWorld* world, Faults f, runtime::Options options,
                  InMemoryLog::Options log_options)
     : log(log_options),
@@ -37,7 +60,7 @@ Cluster::Cluster(SimWorld* world, Faults f, runtime::Options options,
 
 void Cluster::StartNode() {
   process_ = world_->NewProcess();
-  states_ = std::make_unique<InMemoryStates>();
+  states_ = std::make_unique<NamedStates>();
   runtime::Node::Wiring wiring;
   wiring.name = "node";
   wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_, &serving,
@@ -45,8 +68,8 @@ void Cluster::StartNode() {
   wiring.options = options_;
   wiring.control = process_;
   wiring.shards = {process_};
-  gateway_ =
-      std::make_unique<ingest::Gateway>(ingest::Ports{&faulty_log_, &blocks_, &records_, &metrics});
+  gateway_ = std::make_unique<ingest::Gateway>(
+      ingest::Ports{&faulty_log_, &blocks_, &gateway_records_, &metrics});
   wiring.on_stream = [this](const StreamSpec& stream) { gateway_->SetStream(stream); };
   wiring.on_stream_dropped = [this](StreamSpec stream) -> Task<> {
     gateway_->RemoveStream(stream);

@@ -29,14 +29,38 @@ class RowFiles : public ResultFileWriter {
   int encoded = 0;  ///< files
 };
 
-/// Counts by name alone; nobody reads the rest.
+/// Parsers for the runtime, and how many of them are alive: each reader of a partition has one.
+class CountedParsers : public RecordParsers {
+ public:
+  std::unique_ptr<RecordParser> ForStream(const StreamSpec& stream) const override;
+  int64_t alive() const { return token_.use_count() - 1; }
+
+ private:
+  record_simdjson::JsonRecordParsers parsers_;
+  std::shared_ptr<bool> token_ = std::make_shared<bool>();
+};
+
+/// Local states in memory, and whose there are.
+class NamedStates : public StateStores {
+ public:
+  Task<Result<std::unique_ptr<StateStore>>> Open(std::string shard) override;
+  Task<Status> Remove(std::string shard) override;
+  const std::set<std::string>& names() const { return names_; }
+
+ private:
+  InMemoryStates states_;
+  std::set<std::string> names_;
+};
+
+/// By name alone, whatever the labels: counters add up, of gauges the last value stands. Nobody
+/// reads the rest.
 class CountingMetrics : public MetricRegistry {
  public:
   Counter& GetCounter(std::string_view name, std::string_view, const MetricLabels&) override {
     return counters_[std::string(name)];
   }
-  Gauge& GetGauge(std::string_view, std::string_view, const MetricLabels&) override {
-    return gauge_;
+  Gauge& GetGauge(std::string_view name, std::string_view, const MetricLabels&) override {
+    return gauges_[std::string(name)];
   }
   Histogram& GetHistogram(std::string_view, std::string_view, const MetricLabels&,
                           const std::vector<double>&) override {
@@ -44,6 +68,7 @@ class CountingMetrics : public MetricRegistry {
   }
   std::string Expose() const override { return {}; }
   double count(const std::string& name) { return counters_[name].value; }
+  double gauge(const std::string& name) { return gauges_[name].value; }
 
  private:
   struct Sum : Counter {
@@ -51,9 +76,11 @@ class CountingMetrics : public MetricRegistry {
     double value = 0;
   };
   std::map<std::string, Sum> counters_;
-  struct : Gauge {
-    void Set(double) override {}
-  } gauge_;
+  struct Last : Gauge {
+    void Set(double v) override { value = v; }
+    double value = 0;
+  };
+  std::map<std::string, Last> gauges_;
   struct : Histogram {
     void Observe(double) override {}
   } histogram_;
@@ -81,6 +108,8 @@ class Cluster {
   runtime::Node& node() { return *node_; }
   ingest::Gateway& gateway() { return *gateway_; }
   SimExecutor& process() { return *process_; }
+  const CountedParsers& parsers() const { return records_; }
+  const NamedStates& states() const { return *states_; }
   FaultyLog& faulty_log() { return faulty_log_; }
   FaultyObjectStore& faulty_objects() { return faulty_objects_; }
   FaultyServingStore& faulty_serving() { return faulty_serving_; }
@@ -113,11 +142,12 @@ class Cluster {
   FaultyObjectStore faulty_objects_;
   FaultyServingStore faulty_serving_;
   block_arrow::ArrowBlockCodec blocks_;
-  record_simdjson::JsonRecordParsers records_;
+  CountedParsers records_;
+  record_simdjson::JsonRecordParsers gateway_records_;
   SimExecutor* process_ = nullptr;
   bool started_ = false;
   SimExecutor* outside_;
-  std::unique_ptr<InMemoryStates> states_;
+  std::unique_ptr<NamedStates> states_;
   std::unique_ptr<runtime::Node> node_;
   std::unique_ptr<ingest::Gateway> gateway_;
 };

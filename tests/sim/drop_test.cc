@@ -128,6 +128,43 @@ TEST_CASE("a crash anywhere in a drop loses nothing but what is dropped") {
   CHECK(Topics(&s).size() == 2);
 }
 
+TEST_CASE("of dropped pipelines neither a reader nor local state is left, and others keep theirs") {
+  const char* format = GENERATE("arrow", "json");
+  Scenario s(format);
+  std::string other = Sql(format);
+  other = other.substr(other.find("CREATE MATERIALIZED"));
+  other.replace(other.find(" r "), 3, " other ");
+  REQUIRE(Apply(&s, other).ok());
+  const auto becomes = [&](int64_t readers, size_t states) {
+    const auto so = [&] {
+      return s.cluster.parsers().alive() == readers && s.cluster.states().names().size() == states;
+    };
+    s.world.RunUntil(so, seconds(60));
+    CHECK(s.cluster.parsers().alive() == readers);
+    CHECK(s.cluster.states().names().size() == states);
+    // It stays so.
+    s.Send(5);
+    s.Sleep(seconds(5));
+    CHECK(so());
+  };
+  becomes(1, 2);
+  REQUIRE(Apply(&s, "DROP MATERIALIZED VIEW other;").ok());
+  becomes(1, 1);
+  REQUIRE(Apply(&s, "DROP MATERIALIZED VIEW r;").ok());
+  becomes(0, 0);
+  // A view made again is read for again, from where it begins.
+  REQUIRE(Apply(&s, other).ok());
+  becomes(1, 1);
+  REQUIRE(s.cluster.Call(s.cluster.node().WaitApplied("default", "other"), seconds(60))->ok());
+  CHECK(s.Shard().next_offset == s.End());
+  REQUIRE(Apply(&s, "DROP MATERIALIZED VIEW other; DROP TABLE s;").ok());
+  s.world.RunUntil([&] { return s.cluster.parsers().alive() == 0; }, seconds(60));
+  s.Sleep(seconds(5));
+  CHECK(s.cluster.parsers().alive() == 0);
+  CHECK(s.cluster.states().names().empty());
+  CHECK(s.cluster.process().failures().empty());
+}
+
 TEST_CASE("a view that is dropped while its tables are made does not come back") {
   Scenario s;
   REQUIRE(Apply(&s, "DROP MATERIALIZED VIEW r;").ok());

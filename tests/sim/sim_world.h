@@ -68,10 +68,12 @@ class SimExecutor : public Executor {
   }
   void Offload(std::function<void()> blocking, std::function<void()> done) override;
   Duration Monotonic() const override { return world_->now(); }
-  Micros Wall() const override { return kEpoch + world_->now().count(); }
+  Micros Wall() const override { return kEpoch + world_->now().count() + wall_shift_; }
   uint64_t Random() override { return world_->Random(~uint64_t{0}); }
   void Spawn(Task<void> task) override;
 
+  /// Moves this process's wall clock alone, as an operator would; backwards too.
+  void ShiftWall(Micros by) { wall_shift_ += by; }
   /// The process is gone: nothing it was doing goes on, and nothing more starts. Destroys its
   /// tasks.
   void Kill();
@@ -91,6 +93,7 @@ class SimExecutor : public Executor {
   SimWorld* world_;
   bool alive_ = true;
   uint64_t generation_ = 0;
+  Micros wall_shift_ = 0;
   std::list<Task<void>> tasks_;
   std::vector<std::string> failures_;
 };
