@@ -84,7 +84,7 @@ class Memory(cluster.DevCase):
             if cut < 3:
                 self.assertTrue(self.dev.start())
         unlimited = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (idle + 700 * MIB, unlimited[1]))
+        resource.setrlimit(resource.RLIMIT_DATA, (idle + 900 * MIB, unlimited[1]))
         try:
             self.assertTrue(self.dev.start(), self.dev.log.name)
         finally:
