@@ -230,8 +230,8 @@ std::string Compare(const std::string& what, const std::multiset<std::string>& e
 
 std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarnation& incarnation,
                         const PipelineSpec& pipeline) {
-  // What the serving store must hold in the end: of each group and window the last result, or the
-  // last provisional row where there is none.
+  // What the serving store must hold in the end: of each group and window the last result. If it
+  // has no result, its last provisional row.
   std::map<std::string, OutputRow> last;
   std::map<std::string, std::string> files;
   int64_t late = 0;

@@ -8,7 +8,7 @@
 
 namespace millrace::test {
 
-/// One read by a new reader: the records from `from` on, or why there are none.
+/// Reads once with a new reader. Gives the records from `from` on, or the reader's error.
 inline Task<Result<std::vector<LogRecord>>> ReadLog(
     LogReaders* log, std::string topic, PartitionId partition, Offset from = Offset(0),
     size_t max_bytes = size_t{1} << 40,

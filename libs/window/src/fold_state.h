@@ -253,7 +253,7 @@ struct ShardFold::State {
   bool some_filtered = false;  ///< an outcome may be kFiltered
   std::vector<ProducerState*> batch_producers;
   RowWriter row_writer;
-  /// Of parts of `spec` that have failed: made once, since every failed row shows one.
+  /// The text of each part of `spec` that has failed. It is made once: every failed row shows it.
   std::map<const Expr*, std::string> failed_texts;
 
   // Per emitted window.

@@ -9,7 +9,7 @@
 namespace millrace::window {
 namespace {
 
-/// Of the stored entries (docs/formats/state.md). A reader supports this version only.
+/// The version of the stored entries (docs/formats/state.md). A reader knows this one only.
 constexpr uint8_t kStateVersion = 2;
 /// Entries that are made for their hash alone and dropped.
 constexpr size_t kHashedAtOnce = 1 << 20;

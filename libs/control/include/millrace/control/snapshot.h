@@ -12,8 +12,8 @@ namespace millrace::control {
 /// of this size.
 inline constexpr size_t kSnapshotChunkBytes = 1 << 20;
 
-/// The fold as Snapshot records of the leader of this number, in order, each with at most `chunk_bytes` of it.
-/// Something must have been folded.
+/// The fold as Snapshot records of the leader of this number, in order, each with at most
+/// `chunk_bytes` of it. Something must have been folded.
 std::vector<Snapshot> CutSnapshot(const Fold& fold, int64_t leader, size_t chunk_bytes);
 
 /// Which snapshot a chunk belongs to.

@@ -20,7 +20,7 @@ class Leadership {
   Task<Status> Claim();
   /// As far as this process has read.
   bool leads() const { return number_ > 0 && log_->fold().leader_number() == number_; }
-  /// Of the last claim that took effect; 0: none did.
+  /// The number of the last claim that took effect, or 0 before there is one.
   int64_t number() const { return number_; }
   /// Appends a record of the leader. kConflict: it did not take effect; `what` says what it was to
   /// do.

@@ -36,7 +36,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
     LogItem item;
     size_t first;
     size_t count;
-    Offset after;  ///< from here to its first record there is none
+    Offset after;  ///< the log holds no record between this place and the first one
   };
   /// A reader, and where it stands.
   struct Cursor {

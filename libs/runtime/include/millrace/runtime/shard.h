@@ -49,8 +49,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void GoOn();
   /// No record at or above it was folded.
   Offset next_offset() const { return next_offset_; }
-  /// The log holds no record from next_offset() up to `place`: the shard stands there now, or where
-  /// the skips on that way lead it. Where it stood is the same whoever knew of the hole.
+  /// The log holds no record from next_offset() up to `place`. Moves the shard there, or to where
+  /// the skips in between lead it. A skip applies at its own offset, however large the hole is.
   void PassTo(Offset place);
   /// No batch may reach over a place in (after, offset]: the shard stands there, or a logged skip
   /// that it has not applied begins or ends there.
