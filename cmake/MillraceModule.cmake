@@ -38,11 +38,12 @@ function(millrace_warnings target)
   endif()
 endfunction()
 
-# millrace_test(NAME SOURCES file... [DEPS module...] [LIBS library...] [LABEL label])
+# millrace_test(NAME SOURCES file... [DEPS module...] [LIBS library...] [LABEL label] [SERVERS])
 #
-# A Catch2 program whose cases become CTest tests.
+# A Catch2 program whose cases become CTest tests. SERVERS: they start a server, and are skipped where it
+# cannot be had (tests/support/servers.h).
 function(millrace_test name)
-  cmake_parse_arguments(T "" "LABEL" "SOURCES;DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(T "SERVERS" "LABEL" "SOURCES;DEPS;LIBS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
   list(TRANSFORM T_DEPS PREPEND millrace_)
   target_link_libraries(${name} PRIVATE ${T_DEPS} ${T_LIBS} Catch2::Catch2WithMain)
@@ -51,5 +52,10 @@ function(millrace_test name)
   if(NOT T_LABEL)
     set(T_LABEL unit)
   endif()
-  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES LABELS ${T_LABEL})
+  set(properties LABELS ${T_LABEL})
+  if(T_SERVERS)
+    list(APPEND properties TIMEOUT 300 SKIP_REGULAR_EXPRESSION "SKIPPED: ")
+    target_compile_definitions(${name} PRIVATE MILLRACE_DEPS="${CMAKE_SOURCE_DIR}/.deps")
+  endif()
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES ${properties})
 endfunction()

@@ -8,13 +8,14 @@ readonly deps=$root/.deps python=/usr/bin/python3
 
 usage() {
   cat <<'TXT'
-usage: deploy/setup.sh [--lint] [--packages-only]
+usage: deploy/setup.sh [--lint] [--servers] [--packages-only]
 
 Installs the Debian packages of deploy/setup/packages.txt (as root, or through sudo) and unpacks the
 pinned archives of deploy/setup/pinned.txt into .deps: arrow (C++), python (what the tests read
 files with) and googleapis (protos). Does nothing where everything is there. Debian 12 or 13 on amd64.
 
   --lint           also clang-format-19 and clang-tidy-19
+  --servers        also what tests start servers from: Java, Maven, and a Kafka broker in .deps/kafka
   --packages-only  only the Debian packages: the part that needs root
 TXT
 }
@@ -71,7 +72,7 @@ become_root() {
   as_root=()
   [ "$(id -u)" != 0 ] || return 0
   local problem="$1 Debian packages are missing and only root may install them"
-  local remedy="deploy/setup.sh$lint --packages-only"
+  local remedy="deploy/setup.sh$lint$servers --packages-only"
   command -v sudo >/dev/null || die "$problem: run as root: $remedy"
   if sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
@@ -171,6 +172,37 @@ have_archives() {
     [ -e "$deps/googleapis/google/rpc/error_details.proto" ]
 }
 
+have_kafka() {
+  [ "$(cat "$deps/kafka/stamp" 2>/dev/null)" = "$(cat "$pins"/kafka.*)" ]
+}
+
+# One checksum for all files: Maven pins versions, not contents.
+fetch_kafka() {
+  local sum fetched
+  have_kafka && return 0
+  changed=1
+  mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] ||
+    die "cannot write the folder of fetched archives: give it to user $(id -un); folder=$deps"
+  exec 8>"$deps/.kafka-lock"
+  flock -w 600 8 || die "another setup has run here for ten minutes: end it; lock=$deps/.kafka-lock"
+  have_kafka && return 0
+  open_log
+  rm -rf "$deps/kafka.new"
+  say "fetching a Kafka broker for the tests (about 55 MB)"
+  mvn -q -B -f "$pins/kafka.xml" dependency:copy-dependencies -DincludeScope=runtime \
+    "-DoutputDirectory=$deps/kafka.new" >>"$log" 2>&1 </dev/null ||
+    fail "Maven could not fetch the Kafka broker: check the network, or the mirror and proxy in its" \
+      "settings.xml: $(grep -m 1 ERROR "$log")"
+  sum=$(cat "$pins/kafka.sha256")
+  fetched=$(cd "$deps/kafka.new" && LC_ALL=C && sha256sum -- *.jar | sha256sum | cut -d' ' -f1)
+  [ "$fetched" = "$sum" ] ||
+    fail "the Kafka broker's files do not have the pinned checksum: they were changed on the way," \
+      "or your mirror serves others; wanted=$sum found=$fetched"
+  cat "$pins"/kafka.* >"$deps/kafka.new/stamp"
+  rm -rf "$deps/kafka"
+  mv "$deps/kafka.new" "$deps/kafka"
+}
+
 explain_pip() {
   if grep -q 'CERTIFICATE_VERIFY_FAILED' "$log"; then
     fail "the package index's certificate is not trusted: put your proxy's CA into" \
@@ -186,11 +218,12 @@ explain_pip() {
   fail "pip could not fetch the archives: $(grep '^ERROR' "$log" | tail -n 1)"
 }
 
-lint='' packages_only='' changed=''
+lint='' servers='' packages_only='' changed=''
 lists=("$pins/packages.txt")
 for arg in "$@"; do
   case $arg in
     --lint) lint=' --lint' lists+=("$pins/packages-lint.txt") ;;
+    --servers) servers=' --servers' lists+=("$pins/packages-servers.txt") ;;
     --packages-only) packages_only=1 ;;
     -h | --help) usage && exit 0 ;;
     *)
@@ -203,4 +236,5 @@ done
 check_machine
 install_packages
 [ -n "$packages_only" ] || fetch_archives
+[ -n "$packages_only" ] || [ -z "$servers" ] || fetch_kafka
 if [ -n "$changed" ]; then say "ready (${SECONDS} s)"; else say "everything is there"; fi
