@@ -12,7 +12,8 @@ Makes a bare Debian 12 (bookworm) or 13 (trixie) with debootstrap, clones the la
 runs `deploy/quickstart.sh --exit` and `tests/run.sh` there, as a newcomer would. Needs root,
 debootstrap, Debian's package servers and 12 GB of disk; takes an hour on two cores. Exits with 77,
 which ctest shows as skipped, where root or debootstrap is missing. With MILLRACE_KEEP set the system
-stays and its folder is printed.
+stays and its folder is printed. With CCACHE_DIR set the system shares that compiler cache, so that
+only what differs from an earlier run is compiled.
 TXT
 }
 
@@ -38,7 +39,7 @@ fi
 readonly system=$(mktemp -d "${TMPDIR:-/tmp}/millrace-$suite.XXXXXX")
 finish() {
   local mount
-  for mount in proc sys dev; do umount --recursive --lazy "$system/$mount" 2>/dev/null || true; done
+  for mount in proc sys dev root/.cache/ccache; do umount --recursive --lazy "$system/$mount" 2>/dev/null || true; done
   if [ -n "${MILLRACE_KEEP:-}" ]; then say "kept: $system"; else rm -rf --one-file-system "$system"; fi
 }
 trap finish EXIT
@@ -62,6 +63,10 @@ mount --rbind /dev "$system/dev"
 if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
   cp /usr/local/share/ca-certificates/*.crt "$system/usr/local/share/ca-certificates/"
   inside update-ca-certificates >/dev/null 2>&1
+fi
+if [ -n "${CCACHE_DIR:-}" ]; then
+  mkdir -p "$CCACHE_DIR" "$system/root/.cache/ccache"
+  mount --bind "$CCACHE_DIR" "$system/root/.cache/ccache"
 fi
 
 git clone --quiet "file://$root" "$system/root/millrace"

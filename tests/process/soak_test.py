@@ -6,7 +6,8 @@
 The producer makes its events from a formula, so the right counts are known without an oracle: every event has the same
 weight, and an hour of event time holds a known number of events for each key. In the end each pipeline must have counted
 every event once. While it runs, resident memory, open files, threads and the files of `state/` are sampled. They may
-differ between kills, but the last third of the run must not lie above the middle third by more than a quarter.
+differ between kills, but the last third of the run must not lie above the middle third by more than a quarter. What the
+queries at the end take is not counted: it is no part of a steady state.
 """
 import argparse
 import os
@@ -63,6 +64,7 @@ class Samples:
     def __init__(self, dev):
         self.dev = dev
         self.rows = []
+        self.begun = time.monotonic()
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -77,7 +79,7 @@ class Samples:
         status = open(f'/proc/{pid}/status').read()
         value = lambda name: int(next(l for l in status.splitlines() if l.startswith(name)).split()[1])
         state = os.path.join(self.dev.data_dir, 'state')
-        return {'memory_kb': value('VmRSS:'), 'threads': value('Threads:'),
+        return {'at': time.monotonic() - self.begun, 'memory_kb': value('VmRSS:'), 'threads': value('Threads:'),
                 'descriptors': len(os.listdir(f'/proc/{pid}/fd')),
                 'state_files': sum(len(names) for _, _, names in os.walk(state))}
 
@@ -89,7 +91,10 @@ class Samples:
         third = len(self.rows) // 3
         assert third >= 3, f'too few samples to compare: {len(self.rows)}'
         failed = []
-        for name in self.rows[0]:
+        for minute in range(int(self.rows[-1]['at'] // 60) + 1):
+            memory = [row['memory_kb'] >> 10 for row in self.rows if row['at'] // 60 == minute]
+            print(f'minute {minute}: memory {min(memory, default=0)} to {max(memory, default=0)} MiB', flush=True)
+        for name in ('memory_kb', 'threads', 'descriptors', 'state_files'):
             middle = max(row[name] for row in self.rows[third:2 * third])
             last = max(row[name] for row in self.rows[2 * third:])
             print(f'{name}: most in the middle third {middle}, in the last {last}', flush=True)
@@ -137,9 +142,9 @@ class Soak:
             assert self.dev.running(), f'the server ended by itself: see {self.dev.log.name}'
             time.sleep(0.2)
         assert producer.returncode == 0, producer.stderr.read()
+        samples.stop()
         for name, _ in views():
             self.dev.command('results', name, '--wait', '--key', 'key=k0', '--format', 'csv')
-        samples.stop()
         self.dev.stop()
         self.check_counts(events)
         samples.check()

@@ -1,26 +1,15 @@
 #include "millrace/model/expr_text.h"
 
 #include "support/catch.h"
+#include "support/expressions.h"
 
 using namespace millrace;
 
 namespace {
 
 using Op = Expr::Op;
-
-Expr Make(Op op, Type type, std::vector<Expr> args) {
-  Expr e;
-  e.op = op;
-  e.type = type;
-  e.args = std::move(args);
-  return e;
-}
-
-Expr ColumnOf(int32_t index, Type type = Type::kInt) {
-  Expr e = Make(Op::kColumn, type, {});
-  e.index = index;
-  return e;
-}
+using test::ColumnOf;
+using test::Make;
 
 Expr TextLiteral(std::string text) {
   Expr e = Make(Op::kLiteral, Type::kText, {});

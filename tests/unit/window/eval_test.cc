@@ -11,6 +11,7 @@
 
 #include "millrace/model/row.h"
 #include "support/catch.h"
+#include "support/expressions.h"
 
 using namespace millrace;
 using namespace millrace::window;
@@ -18,19 +19,9 @@ using namespace millrace::window;
 namespace {
 
 using Op = Expr::Op;
+using test::ColumnOf;
+using test::Make;
 
-Expr Make(Op op, Type type, std::vector<Expr> args) {
-  Expr e;
-  e.op = op;
-  e.type = type;
-  e.args = std::move(args);
-  return e;
-}
-Expr ColumnOf(int index, Type type) {
-  Expr e = Make(Op::kColumn, type, {});
-  e.index = index;
-  return e;
-}
 Expr Literal(Type type, int64_t v) {
   Expr e = Make(Op::kLiteral, type, {});
   e.integer = v;

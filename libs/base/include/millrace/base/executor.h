@@ -58,22 +58,19 @@ class Completion {
 
   /// Only the first Set counts.
   void Set(T value) const {
-    std::function<void()> wake;
-    {
-      std::lock_guard lock(state_->mutex);
-      if (state_->value) return;
-      state_->value.emplace(std::move(value));
-      if (!state_->waiter) return;
-      wake = [state = state_] {
-        std::coroutine_handle<> h;
-        {
-          std::lock_guard inner(state->mutex);
-          h = std::exchange(state->waiter, nullptr);
-        }
-        if (h) h.resume();
-      };
-    }
-    state_->home->Post(std::move(wake));
+    std::lock_guard lock(state_->mutex);
+    if (state_->value) return;
+    state_->value.emplace(std::move(value));
+    if (!state_->waiter) return;
+    // Under the lock, which a frame that goes takes too: else its executor could go in between.
+    state_->home->Post([state = state_] {
+      std::coroutine_handle<> h;
+      {
+        std::lock_guard inner(state->mutex);
+        h = std::exchange(state->waiter, nullptr);
+      }
+      if (h) h.resume();
+    });
   }
 
   bool SameAs(const Completion& o) const { return state_ == o.state_; }
