@@ -338,6 +338,10 @@ class Damage(unittest.TestCase):
         self.assertEqual(re.findall(r'^millrace_log_dropped_bytes (\S+)$', text, re.MULTILINE), [str(dropped)])
         self.dev.stop()
 
+    def shards(self):
+        listed = self.dev.command('shard', 'list', '--format', 'json').stdout.splitlines()
+        return {shard['shard']: shard for shard in map(json.loads, listed)}
+
     def test_a_damaged_record_halts_the_shard_that_needs_it(self):
         records = self.flip_records(())
         second = list(records)[1]
@@ -347,8 +351,9 @@ class Damage(unittest.TestCase):
         done = self.dev.command('results', 'again', '--wait', check=False, timeout=PATIENCE)
         self.assertEqual(done.returncode, UNAVAILABLE, done.stderr)
         self.assertIn('millrace shard list', done.stderr)
-        shards = {shard['shard']: shard for line in
-                  self.dev.command('shard', 'list', '--format', 'json').stdout.splitlines() for shard in [json.loads(line)]}
+        # The other one may still be opening: it was not waited for.
+        cluster.wait_until('every shard is opened', lambda: 'opening' not in {s['state'] for s in self.shards().values()})
+        shards = self.shards()
         halted = next(name for name in shards if '/again@' in name)
         self.assertEqual([s['state'] for name, s in shards.items() if name != halted], ['running'])
         self.assertEqual(shards[halted]['state'], 'halted')
