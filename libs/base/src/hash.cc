@@ -109,6 +109,42 @@ uint64_t Fmix(uint64_t k) {
   return k ^ (k >> 33);
 }
 
+/// MurmurHash3_x64_128 on its way through some bytes.
+struct Murmur3 {
+  static constexpr uint64_t kC1 = 0x87c37b91114253d5ULL;
+  static constexpr uint64_t kC2 = 0x4cf5ad432745937fULL;
+
+  uint64_t h1;
+  uint64_t h2;
+
+  void Block(uint64_t low, uint64_t high) {
+    h1 ^= std::rotl(low * kC1, 31) * kC2;
+    h1 = (std::rotl(h1, 27) + h2) * 5 + 0x52dce729;
+    h2 ^= std::rotl(high * kC2, 33) * kC1;
+    h2 = (std::rotl(h2, 31) + h1) * 5 + 0x38495ab5;
+  }
+
+  /// `size`: of all bytes, those of earlier blocks too.
+  Hash128 End(std::string_view bytes, size_t size) {
+    const char* p = bytes.data();
+    size_t n = bytes.size();
+    for (; n >= 16; p += 16, n -= 16) Block(Load64(p), Load64(p + 8));
+    char tail[16] = {};
+    if (n > 0) std::memcpy(tail, p, n);
+    if (n > 8) h2 ^= std::rotl(Load64(tail + 8) * kC2, 33) * kC1;
+    if (n > 0) h1 ^= std::rotl(Load64(tail) * kC1, 31) * kC2;
+    h1 ^= size;
+    h2 ^= size;
+    h1 += h2;
+    h2 += h1;
+    h1 = Fmix(h1);
+    h2 = Fmix(h2);
+    h1 += h2;
+    h2 += h1;
+    return {h1, h2};
+  }
+};
+
 }  // namespace
 
 uint32_t Crc32c(std::string_view bytes, uint32_t seed) {
@@ -157,31 +193,13 @@ Hash128& Hash128::operator+=(const Hash128& o) {
 }
 
 Hash128 Hash(std::string_view bytes, uint64_t seed) {
-  constexpr uint64_t kC1 = 0x87c37b91114253d5ULL;
-  constexpr uint64_t kC2 = 0x4cf5ad432745937fULL;
-  uint64_t h1 = seed;
-  uint64_t h2 = seed;
-  const char* p = bytes.data();
-  size_t n = bytes.size();
-  for (; n >= 16; p += 16, n -= 16) {
-    h1 ^= std::rotl(Load64(p) * kC1, 31) * kC2;
-    h1 = (std::rotl(h1, 27) + h2) * 5 + 0x52dce729;
-    h2 ^= std::rotl(Load64(p + 8) * kC2, 33) * kC1;
-    h2 = (std::rotl(h2, 31) + h1) * 5 + 0x38495ab5;
-  }
-  char tail[16] = {};
-  if (n > 0) std::memcpy(tail, p, n);
-  if (n > 8) h2 ^= std::rotl(Load64(tail + 8) * kC2, 33) * kC1;
-  if (n > 0) h1 ^= std::rotl(Load64(tail) * kC1, 31) * kC2;
-  h1 ^= bytes.size();
-  h2 ^= bytes.size();
-  h1 += h2;
-  h2 += h1;
-  h1 = Fmix(h1);
-  h2 = Fmix(h2);
-  h1 += h2;
-  h2 += h1;
-  return {h1, h2};
+  return Murmur3{seed, seed}.End(bytes, bytes.size());
+}
+
+Hash128 HashBehind(const Hash128& head, std::string_view bytes) {
+  Murmur3 hash{0, 0};
+  hash.Block(head.lo, head.hi);
+  return hash.End(bytes, sizeof head + bytes.size());
 }
 
 }  // namespace millrace

@@ -9,7 +9,7 @@
 namespace millrace::checkpoint {
 namespace {
 
-constexpr std::string_view kMagic = "MRO1";
+constexpr std::string_view kMagic = "MRO2";
 
 class RowsSource : public ByteSource {
  public:
@@ -37,6 +37,8 @@ class RowsSource : public ByteSource {
       w.Fixed(rows.output);
       w.Fixed(rows.last);
       w.Fixed(rows.last_file_end);
+      w.Fixed(rows.before);
+      w.Fixed(rows.after);
       w.Varint(rows.bytes.bytes.size());
       head_left_ = head_;
       body_left_ = rows.bytes.bytes;
@@ -89,6 +91,8 @@ Task<Result<std::vector<OwedRows>>> LoadOwed(ObjectStore* objects, OwedObject ob
     rows.output = in.Fixed<Output>();
     rows.last = in.Fixed<OutputSeqs>();
     rows.last_file_end = in.Fixed<int64_t>();
+    rows.before = in.Fixed<Hash128>();
+    rows.after = in.Fixed<Hash128>();
     rows.bytes = {data.owner, in.Text()};
     all.push_back(std::move(rows));
   }

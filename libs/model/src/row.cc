@@ -218,7 +218,13 @@ void EncodeRow(const OutputRow& row, std::string* out) {
 }
 
 Result<OutputRow> DecodeRow(ByteReader* in) {
-  ByteReader r(in->Text());
+  const std::string_view bytes = in->Text();
+  if (!in->ok()) return Corruption("an output row is cut off");
+  return DecodeRow(bytes);
+}
+
+Result<OutputRow> DecodeRow(std::string_view bytes) {
+  ByteReader r(bytes);
   OutputRow row;
   row.output = r.Fixed<Output>();
   const auto flags = r.Fixed<uint8_t>();
@@ -261,7 +267,7 @@ Result<OutputRow> DecodeRow(ByteReader* in) {
     row.values.push_back(std::move(v));
   }
   const auto output = static_cast<int>(row.output);
-  if (!in->ok() || !r.ok() || !r.done() || output < 1 || output > kOutputs) {
+  if (!r.ok() || !r.done() || output < 1 || output > kOutputs) {
     return Corruption("an output row does not decode");
   }
   return row;

@@ -35,6 +35,8 @@ void Outbox::Push(window::OutputRows rows) {
   piece.output = rows.output;
   piece.last = rows.last;
   piece.last_file_end = rows.last_file_end;
+  piece.before = rows.before;
+  piece.after = rows.after;
   piece.bytes = std::make_shared<std::string>(std::move(rows.bytes));
   Add(std::move(piece));
 }
@@ -44,6 +46,8 @@ void Outbox::Restore(const checkpoint::OwedRows& rows, const checkpoint::OwedObj
   piece.output = rows.output;
   piece.last = rows.last;
   piece.last_file_end = rows.last_file_end;
+  piece.before = rows.before;
+  piece.after = rows.after;
   piece.closed = true;
   const bool same = !pieces_.empty() && pieces_.back().object && *pieces_.back().object == object;
   piece.object =
@@ -57,6 +61,7 @@ void Outbox::Append(const Piece& rows, Piece* to) {
   to->bytes->append(*rows.bytes);
   for (size_t o = 1; o <= kOutputs; ++o) to->last[o] = std::max(to->last[o], rows.last[o]);
   to->last_file_end = std::max(to->last_file_end, rows.last_file_end);
+  to->after = rows.after;
 }
 
 void Outbox::Add(Piece rows) {
@@ -64,7 +69,8 @@ void Outbox::Add(Piece rows) {
   if (!Owes(rows)) return;
   const auto tail = std::find_if(pieces_.rbegin(), pieces_.rend(),
                                  [&](const Piece& p) { return p.output == rows.output; });
-  if (tail == pieces_.rend() || tail->closed || rows.closed || tail->bytes->size() >= kPieceBytes) {
+  if (tail == pieces_.rend() || tail->closed || rows.closed || tail->bytes->size() >= kPieceBytes ||
+      !Continues(rows, *tail)) {
     pieces_.push_back(std::move(rows));
   } else {
     Append(rows, &*tail);
@@ -98,7 +104,8 @@ void Outbox::MergeFrom(size_t first) {
     Piece& piece = pieces_[i];
     const auto tail = std::find_if(merged.rbegin(), merged.rend(),
                                    [&](const Piece& p) { return p.output == piece.output; });
-    if (tail == merged.rend() || tail->bytes->size() + piece.bytes->size() > kPieceBytes) {
+    if (tail == merged.rend() || tail->bytes->size() + piece.bytes->size() > kPieceBytes ||
+        !Continues(piece, *tail)) {
       merged.push_back(std::move(piece));
     } else {
       Append(piece, &*tail);
@@ -130,8 +137,12 @@ checkpoint::Owed Outbox::Owed() {
       owed.fresh.push_back({{}, piece.number, piece.number});
       bytes = 0;
     }
-    owed.fresh.back().rows.push_back(
-        {piece.output, piece.last, piece.last_file_end, {piece.bytes, *piece.bytes}});
+    owed.fresh.back().rows.push_back({piece.output,
+                                      piece.last,
+                                      piece.last_file_end,
+                                      piece.before,
+                                      piece.after,
+                                      {piece.bytes, *piece.bytes}});
     owed.fresh.back().last = piece.number;
     bytes += piece.bytes->size();
   }

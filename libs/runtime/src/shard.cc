@@ -150,7 +150,7 @@ void Shard::ApplySkip(const control::SkipState& skip) {
                                          {"from", next_offset_.value},
                                          {"to", to.value},
                                          {"reason", skip.reason}});
-  fold_->Skip(std::max<int64_t>(0, to.value - next_offset_.value), skip.first_seqs);
+  fold_->Skip(std::max<int64_t>(0, to.value - next_offset_.value), skip.first_seqs, skip.epoch);
   for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
   // Files that hold these numbers are there, maybe longer ones, of records that were lost since.
   const int64_t put = skip.first_seqs[static_cast<size_t>(Output::kFiles)] - 1;

@@ -32,7 +32,8 @@ OutputRow ShardFold::State::NewRow(Output out) {
 OutputRows& ShardFold::State::Piece(Output out) {
   size_t& piece = pieces[static_cast<size_t>(out)];
   if (piece != 0 && output[piece - 1].bytes.size() < kPieceBytes) return output[piece - 1];
-  output.push_back({out, {}, {}, 0});
+  const Hash128& chain = chains[static_cast<size_t>(out)];
+  output.push_back({out, {}, {}, 0, chain, chain});
   if (piece != 0) output.back().bytes.reserve(kPieceBytes + kPieceBytes / 16);
   piece = output.size();
   return output.back();
@@ -43,16 +44,27 @@ void ShardFold::State::Push(const OutputRow& row) {
   const size_t before = piece.bytes.size();
   EncodeRow(row, &piece.bytes);
   output_bytes += piece.bytes.size() - before;
-  piece.last[static_cast<size_t>(row.output)] = row.seq;
+  ByteReader in(std::string_view(piece.bytes).substr(before));
+  EndRow(row.output, row.seq, in.Text(), &piece);
+}
+
+/// The row of these bytes stands in the piece.
+void ShardFold::State::EndRow(Output out, int64_t seq, std::string_view bytes, OutputRows* piece) {
+  Hash128& chain = chains[static_cast<size_t>(out)];
+  chain = ChainHash(chain, bytes);
+  piece->after = chain;
+  piece->last[static_cast<size_t>(out)] = seq;
 }
 
 /// Gives the length of the row.
 size_t ShardFold::State::Push(const RowWriter::Row& row) {
   OutputRows& piece = Piece(row.output);
   const size_t before = piece.bytes.size();
-  row_writer.Write(row, &piece.bytes);
-  piece.last[static_cast<size_t>(row.output)] = row.seq;
-  if (row.file_seq != 0) piece.last[static_cast<size_t>(Output::kFiles)] = row.file_seq;
+  EndRow(row.output, row.seq, row_writer.Write(row, &piece.bytes), &piece);
+  if (row.file_seq != 0) {
+    piece.last[static_cast<size_t>(Output::kFiles)] = row.file_seq;
+    chains[static_cast<size_t>(Output::kFiles)] = piece.after;
+  }
   const size_t bytes = piece.bytes.size() - before;
   output_bytes += bytes;
   return bytes;

@@ -182,6 +182,7 @@ struct ShardFold::State {
   void Push(const OutputRow& row);
   size_t Push(const RowWriter::Row& row);
   OutputRows& Piece(Output output);
+  void EndRow(Output output, int64_t seq, std::string_view bytes, OutputRows* piece);
 
   FoldSpec spec;
   Assigner assigner;
@@ -205,6 +206,7 @@ struct ShardFold::State {
   };
   std::vector<Gap> gaps;  ///< dropped when no window can overlap them any more
   int64_t seqs[kOutputs + 1] = {};
+  Hash128 chains[kOutputs + 1] = {};  ///< of the last rows
 
   // Derived.
   Micros deadline = kPlusInfinity;  ///< the least W at which something must be emitted

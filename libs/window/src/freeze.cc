@@ -10,7 +10,7 @@ namespace millrace::window {
 namespace {
 
 /// The version of the stored entries (docs/formats/state.md). A reader knows this one only.
-constexpr uint8_t kStateVersion = 2;
+constexpr uint8_t kStateVersion = 3;
 /// Entries that are made for their hash alone and dropped.
 constexpr size_t kHashedAtOnce = 1 << 20;
 constexpr std::string_view kMetaKey = "M";
@@ -143,6 +143,7 @@ FrozenFold ShardFold::Freeze(bool everything) {
   s.time.Encode(&w);
   w.Fixed(s.events_since_pulse);
   for (const int64_t seq : s.seqs) w.Fixed(seq);
+  for (const Hash128& chain : s.chains) w.Fixed(chain);
   w.Fixed(s.ledger);
   w.Fixed(s.file.open);
   w.Fixed(s.file.interval_start);
@@ -216,6 +217,7 @@ Status ShardFold::Restore(std::string_view key, std::string_view value) {
     s.time.Decode(&in);
     s.events_since_pulse = in.Fixed<int64_t>();
     for (int64_t& seq : s.seqs) seq = in.Fixed<int64_t>();
+    for (Hash128& chain : s.chains) chain = in.Fixed<Hash128>();
     s.ledger = in.Fixed<Ledger>();
     s.file.open = in.Fixed<uint8_t>() != 0;
     s.file.interval_start = in.Fixed<Micros>();

@@ -21,7 +21,7 @@ void RowWriter::Begin(Offset cause, int32_t cause_row, Micros caused_at, const S
   w.Fixed(window.end);
 }
 
-void RowWriter::Write(const Row& row, std::string* out) {
+std::string_view RowWriter::Write(const Row& row, std::string* out) {
   constexpr size_t kVarint = RawWriter::kMaxVarint;
   const size_t bound = 2 + 5 * kVarint + shared_.size() + row.key.size() + row.values.size();
   if (scratch_.size() < bound) scratch_.resize(bound);
@@ -44,6 +44,7 @@ void RowWriter::Write(const Row& row, std::string* out) {
   const size_t length_size = RawWriter::VarintSize(size);
   RawWriter(body - length_size).Varint(size);
   out->append(body - length_size, length_size + size);
+  return {body, size};
 }
 
 namespace {

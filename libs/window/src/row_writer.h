@@ -27,7 +27,8 @@ class RowWriter {
 
   /// All rows up to the next Begin are caused by row `cause_row` of the record at `cause`.
   void Begin(Offset cause, int32_t cause_row, Micros caused_at, const Span& window, bool gap);
-  void Write(const Row& row, std::string* out);
+  /// Gives the row's bytes without their length, until the next call.
+  std::string_view Write(const Row& row, std::string* out);
 
  private:
   bool gap_ = false;

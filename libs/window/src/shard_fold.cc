@@ -122,14 +122,18 @@ void ShardFold::Apply(const Advance& advance) {
   s.Emit(before, false, true);
 }
 
-void ShardFold::Skip(int64_t records, const std::vector<int64_t>& first_seqs) {
+void ShardFold::Skip(int64_t records, const std::vector<int64_t>& first_seqs, Epoch epoch) {
   MILLRACE_CHECK(!emitting(), kStillEmitting);
   State& s = *state_;
   s.ledger.skipped += records;
   // The rows of an unfinished file have numbers from before the gap; the file ends here.
   if (s.file.open) s.EndFile();
-  for (int i = 1; i <= kOutputs; ++i)
+  std::string mixed_in;
+  ByteWriter(&mixed_in).Fixed(epoch.value);
+  for (int i = 1; i <= kOutputs; ++i) {
     s.seqs[i] = std::max(s.seqs[i], first_seqs[static_cast<size_t>(i)] - 1);
+    s.chains[i] = HashBehind(s.chains[i], mixed_in);
+  }
   s.gaps.push_back({s.time.watermark, kPlusInfinity});
 }
 
@@ -156,6 +160,12 @@ Micros ShardFold::largest_event_time() const { return state_->time.largest; }
 Offset ShardFold::last_tick() const { return state_->time.last_tick; }
 bool ShardFold::needs_ticks() const { return !state_->slices.empty() || state_->file.open; }
 int64_t ShardFold::last_seq(Output output) const { return state_->seqs[static_cast<int>(output)]; }
+
+LastRows ShardFold::last_rows() const {
+  LastRows rows;
+  for (size_t i = 1; i <= kOutputs; ++i) rows[i] = {state_->seqs[i], state_->chains[i]};
+  return rows;
+}
 
 size_t ShardFold::open_windows() const {
   size_t n = 0;

@@ -45,3 +45,19 @@ TEST_CASE("the hash of a set of rows does not depend on their order") {
   b += Hash("four");
   CHECK_FALSE(a == b);
 }
+TEST_CASE("a hash behind a head is that of all bytes at once, as others compute it") {
+  // mmh3.hash64 of Python, x64.
+  const std::string_view rows[] = {
+      "row one", "a second row that is longer than one block of sixteen bytes", ""};
+  const Hash128 expected[] = {{0x740c1d25a5633e57, 0xb63612962e8e427e},
+                              {0xb789afdaee0bdc5d, 0x11f51ec5717755f},
+                              {0xa578a1a767e95380, 0x48309d7288f982f9}};
+  Hash128 hash;
+  for (size_t i = 0; i < std::size(rows); ++i) {
+    std::string all(reinterpret_cast<const char*>(&hash), sizeof hash);
+    all += rows[i];
+    CHECK(Hash(all) == expected[i]);
+    hash = HashBehind(hash, rows[i]);
+    CHECK(hash == expected[i]);
+  }
+}

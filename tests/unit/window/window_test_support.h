@@ -32,8 +32,18 @@ inline FoldSpec Plan(const std::string& columns, const std::string& stream_optio
           std::get<PipelineSpec>(statements.value()[1]), PartitionId(0), kMinusInfinity};
 }
 
+/// The chain hash behind the rows of a piece of output, made from their bytes.
+inline Hash128 ChainOf(const OutputRows& piece) {
+  Hash128 hash = piece.before;
+  for (ByteReader in(piece.bytes); !in.done();) {
+    const std::string_view bytes = in.Text();
+    if (!DecodeRow(bytes).value().file_end) hash = ChainHash(hash, bytes);
+  }
+  return hash;
+}
+
 /// Rows of all outputs, in the order of each; checks that encoding a decoded row gives its bytes
-/// back.
+/// back, and the chain hashes.
 inline std::vector<OutputRow> TakeRows(ShardFold* fold) {
   std::vector<OutputRow> rows;
   for (const OutputRows& made : TakeAll(fold)) {
@@ -41,6 +51,7 @@ inline std::vector<OutputRow> TakeRows(ShardFold* fold) {
     for (ByteReader in(made.bytes); !in.done();) EncodeRow(DecodeRow(&in).value(), &again);
     for (OutputRow& row : DecodeRows(made.bytes)) rows.push_back(std::move(row));
     CHECK(again == made.bytes);
+    CHECK(ChainOf(made) == made.after);
   }
   return rows;
 }

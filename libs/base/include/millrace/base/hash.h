@@ -24,5 +24,7 @@ struct Hash128 {
 /// MurmurHash3_x64_128 (Appleby 2011). Not keyed: for integrity against accidents, not against
 /// attackers.
 Hash128 Hash(std::string_view bytes, uint64_t seed = 0);
+/// The same of the 16 bytes of `head`, low half first, and of `bytes` behind them.
+Hash128 HashBehind(const Hash128& head, std::string_view bytes);
 
 }  // namespace millrace

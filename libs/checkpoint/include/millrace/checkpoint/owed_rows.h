@@ -17,6 +17,8 @@ struct OwedRows {
   Output output = Output::kResults;
   OutputSeqs last = {};
   int64_t last_file_end = 0;
+  Hash128 before;
+  Hash128 after;
   Buffer bytes;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "millrace/base/bytes.h"
+#include "millrace/base/hash.h"
 #include "millrace/model/batch.h"
 #include "millrace/model/column.h"
 #include "millrace/model/ids.h"
@@ -21,6 +22,17 @@ inline constexpr int kOutputs = 5;
 
 /// One number for each output, by its number; 0 is unused.
 using OutputSeqs = std::array<int64_t, kOutputs + 1>;
+
+/// The last row of an output up to some place, by its number and its chain hash
+/// (docs/formats/row.md). Of no row both are 0.
+struct LastRow {
+  int64_t seq = 0;
+  Hash128 hash;
+
+  friend bool operator==(const LastRow&, const LastRow&) = default;
+};
+/// One for each output, by its number; 0 is unused.
+using LastRows = std::array<LastRow, kOutputs + 1>;
 
 /// "results", "files", "provisional", "late", "quarantine".
 std::string_view OutputName(Output output);
@@ -79,6 +91,12 @@ struct OutputRow {
 void EncodeRow(const OutputRow& row, std::string* out);
 /// Reads the next row; kCorruption if the bytes are not one.
 Result<OutputRow> DecodeRow(ByteReader* in);
+/// The same of one row's bytes without their length.
+Result<OutputRow> DecodeRow(std::string_view bytes);
+/// Of a row of these bytes, without their length, behind a row with the hash `before`.
+inline Hash128 ChainHash(const Hash128& before, std::string_view bytes) {
+  return HashBehind(before, bytes);
+}
 /// The row as `output` has it. Nothing: it is none of that output.
 std::optional<OutputRow> RowOf(Output output, OutputRow row);
 

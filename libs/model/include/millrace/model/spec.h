@@ -12,7 +12,7 @@
 namespace millrace {
 
 /// Raised by any change that can alter one byte of state or output for some log.
-inline constexpr int32_t kSemanticsVersion = 3;
+inline constexpr int32_t kSemanticsVersion = 4;
 
 struct ColumnSpec {
   std::string name;

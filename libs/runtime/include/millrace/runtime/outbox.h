@@ -67,6 +67,8 @@ class Outbox {
     Output output = Output::kResults;
     OutputSeqs last = {};
     int64_t last_file_end = 0;
+    Hash128 before;  ///< chain hashes, as window::OutputRows has them
+    Hash128 after;
     /// Shared with manifests being written; appended to in place only while nobody shares it.
     std::shared_ptr<std::string> bytes;
     bool closed = false;  ///< a cut has seen it: it takes no more rows
@@ -74,6 +76,8 @@ class Outbox {
     int64_t number = 0;                                    ///< given by Owed(), ascending
   };
 
+  /// A skip lies between rows that do not continue one another's chain.
+  static bool Continues(const Piece& rows, const Piece& to) { return rows.before == to.after; }
   static void Append(const Piece& rows, Piece* to);
   void Add(Piece rows);
   size_t FirstToWrite() const;

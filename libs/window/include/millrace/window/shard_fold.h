@@ -61,6 +61,10 @@ struct OutputRows {
   std::string bytes;
   OutputSeqs last = {};       ///< of the outputs that have rows or end marks here; 0: it has none
   int64_t last_file_end = 0;  ///< last row of the last file that ends here; 0: none does
+  /// Chain hashes of `output` before the first row and of the last one. Where pieces of results
+  /// hold the file rows too, they are those of files as well.
+  Hash128 before = {};
+  Hash128 after = {};
 };
 
 /// One atomic change of the stored state; ranges are half-open, puts ascend by key.
@@ -128,9 +132,9 @@ class ShardFold {
   void Apply(const Tick& tick);
   void Apply(const Advance& advance);
   /// A logged skip: `records` are passed over and outputs go on from `first_seqs` (by output
-  /// number), where these are larger. Rows of windows that overlap the gap, from the watermark to
-  /// the first event time read after it, carry `gap`.
-  void Skip(int64_t records, const std::vector<int64_t>& first_seqs);
+  /// number), where these are larger; every chain hash takes the skip's epoch in. Rows of windows
+  /// that overlap the gap, from the watermark to the first event time read after it, carry `gap`.
+  void Skip(int64_t records, const std::vector<int64_t>& first_seqs, Epoch epoch);
 
   /// What was given last has rows to come: the output is full.
   bool emitting() const;
@@ -155,6 +159,7 @@ class ShardFold {
   size_t state_bytes() const;
   /// Last number given out by an output; 0: none.
   int64_t last_seq(Output output) const;
+  LastRows last_rows() const;
 
   /// `everything`: not only what changed since the last Freeze.
   FrozenFold Freeze(bool everything);
