@@ -1,0 +1,51 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "millrace/log/log.h"
+#include "millrace/log_kafka/options.h"
+
+namespace millrace::log_kafka {
+
+/// A log in the topics of a Kafka cluster: docs/formats/kafka.md. Append times are the broker's
+/// clock, in whole milliseconds.
+///
+/// Topics that others made can be read and appended to. They have no id here, so ListTopics leaves
+/// them out and RemoveTopic never touches them.
+///
+/// Threads: no call blocks an executor. Kafka's client has threads of its own, and calls of it that
+/// block run on a few threads of the log. What waits in it is bounded (docs/bounds.md).
+/// Destroy it only when no call is running.
+class KafkaLog : public EventLog {
+ public:
+  /// Largest key + value of a record: as the embedded log's.
+  static constexpr size_t kMaxRecordBytes = 4 << 20;
+  /// Largest name and value of all headers of a record.
+  static constexpr size_t kMaxHeaderBytes = 64 << 10;
+
+  /// Asks nothing of the brokers yet: they may start later. kInvalidArgument: an option.
+  static Result<std::unique_ptr<KafkaLog>> Open(Options options);
+
+  ~KafkaLog() override;
+
+  /// kInvalidArgument, besides what the port says: the topic exists and has a setting under which
+  /// records can be lost or changed. The message names it.
+  Task<Status> CreateTopic(TopicSpec topic) override;
+  Task<Result<std::vector<TopicSpec>>> ListTopics() override;
+  Task<Status> RemoveTopic(TopicSpec topic) override;
+  Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
+  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                        Offset from) override;
+  Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
+  Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
+
+ private:
+  struct Core;
+  explicit KafkaLog(std::unique_ptr<Core> core);
+
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace millrace::log_kafka
