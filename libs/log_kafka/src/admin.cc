@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "bounds.h"
 #include "properties.h"
 #include "topic_settings.h"
 
@@ -21,6 +22,7 @@ constexpr size_t kDescribed = 200;
 using OwnedOptions = Owned<rd_kafka_AdminOptions_t, rd_kafka_AdminOptions_destroy>;
 using OwnedNewTopic = Owned<rd_kafka_NewTopic_t, rd_kafka_NewTopic_destroy>;
 using OwnedDeleteTopic = Owned<rd_kafka_DeleteTopic_t, rd_kafka_DeleteTopic_destroy>;
+using OwnedDeleteRecords = Owned<rd_kafka_DeleteRecords_t, rd_kafka_DeleteRecords_destroy>;
 using OwnedTopic = Owned<rd_kafka_topic_t, rd_kafka_topic_destroy>;
 
 void DestroyMetadata(const rd_kafka_metadata_t* m) { rd_kafka_metadata_destroy(m); }
@@ -302,6 +304,44 @@ Result<Offset> Admin::OffsetForTime(const std::string& topic, PartitionId partit
     return handle_->Failed(Code::kUnavailable, "the brokers do not find a time", error,
                            {{"topic", topic}, {"partition", partition.value}});
   return one->offset < 0 ? range.end : Offset(one->offset);
+}
+
+Status Admin::DeleteBefore(const std::string& topic, PartitionId partition, Offset before) const {
+  MILLRACE_ASSIGN(const OffsetRange range, Range(topic, partition));
+  if (before > range.end)
+    return Conflict("nothing can be deleted past the end of the log",
+                    {{"topic", topic},
+                     {"partition", partition.value},
+                     {"before", before.value},
+                     {"end", range.end.value}});
+  if (before <= range.start) return {};
+  const OwnedPartitions places(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(places.get(), topic.c_str(), partition.value)->offset =
+      before.value;
+  OwnedDeleteRecords asked(rd_kafka_DeleteRecords_new(places.get()));
+  const Order order(*handle_, RD_KAFKA_ADMIN_OP_DELETERECORDS);
+  rd_kafka_DeleteRecords_t* one = asked.get();
+  rd_kafka_DeleteRecords(handle_->get(), &one, 1, order.options(), order.queue());
+  const OwnedEvent answer = order.Answer();
+  constexpr std::string_view kWhat = "the brokers do not delete records";
+  const Facts facts = {{"topic", topic}, {"partition", partition.value}, {"before", before.value}};
+  MILLRACE_TRY(Whole(*handle_, answer, kWhat, facts));
+  const auto* deleted =
+      rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(answer.get()));
+  const auto error = deleted->elems[0].err;
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+  const bool outside = error == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+  return handle_->Failed(outside ? Code::kConflict : Code::kUnavailable, kWhat, error, facts);
+}
+
+Result<std::string> Admin::Identity() const {
+  char* const id = rd_kafka_clusterid(handle_->get(), kAskMillis);
+  if (id == nullptr)
+    return handle_->Failed(Code::kUnavailable, "the brokers do not say which cluster they are",
+                           "no answer", {});
+  std::string identity = id;
+  rd_kafka_mem_free(handle_->get(), id);
+  return identity;
 }
 
 }  // namespace millrace::log_kafka

@@ -11,9 +11,6 @@
 
 namespace millrace::log_kafka {
 
-/// How long one question to the brokers may take.
-inline constexpr int kAskMillis = 5'000;
-
 /// A topic as the brokers know it now.
 struct Topic {
   int32_t partitions = 0;
@@ -37,6 +34,8 @@ class Admin {
   Status Delete(const std::string& topic, const std::string& id) const;
   Result<OffsetRange> Range(const std::string& topic, PartitionId partition) const;
   Result<Offset> OffsetForTime(const std::string& topic, PartitionId partition, Micros t) const;
+  Status DeleteBefore(const std::string& topic, PartitionId partition, Offset before) const;
+  Result<std::string> Identity() const;
 
  private:
   using Settings = std::map<std::string, std::string>;

@@ -17,6 +17,8 @@ inline constexpr size_t kMaxQueuedRecords = 65'536;
 /// Appends of one partition that are sent at a time.
 inline constexpr size_t kMaxGroupBytes = 4 << 20;
 inline constexpr size_t kMaxGroupRecords = 8'192;
+/// How long one question to the brokers may take.
+inline constexpr int kAskMillis = 5'000;
 /// Who appends is answered by then, whatever the brokers do.
 inline constexpr auto kAppendDeadline = std::chrono::seconds(10);
 

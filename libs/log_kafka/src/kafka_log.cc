@@ -26,6 +26,8 @@ struct KafkaLog::Core {
   std::shared_ptr<Admin> admin;
   Appender appender;
   std::shared_ptr<Consumers> consumers;
+  /// Grows when this process changed what readers may have fetched.
+  std::shared_ptr<std::atomic<uint64_t>> changes = std::make_shared<std::atomic<uint64_t>>(0);
   Callers callers{kAdminThreads, kMostCalls};
   std::shared_ptr<Callers> readers = std::make_shared<Callers>(kReaderThreads, kMostCalls);
 };
@@ -52,20 +54,30 @@ Task<Result<std::vector<TopicSpec>>> KafkaLog::ListTopics() {
   co_return topics;
 }
 
+Task<Result<TopicSpec>> KafkaLog::DescribeTopic(std::string name) {
+  auto work = core_->callers.Call([admin = core_->admin, name]() -> Result<TopicSpec> {
+    MILLRACE_ASSIGN(const Topic seen, admin->Look(name));
+    return TopicSpec{name, seen.partitions, seen.id};
+  });
+  auto topic = co_await std::move(work);
+  co_return topic;
+}
+
 Task<Status> KafkaLog::RemoveTopic(TopicSpec topic) {
-  auto work =
-      core_->callers.Call([admin = core_->admin, appender = &core_->appender, topic]() -> Status {
-        const Result<Topic> seen = admin->Look(topic.name);
-        if (!seen.ok() && seen.error().code == Code::kNotFound) return {};
-        if (!seen.ok()) return seen.error();
-        if (topic.id.empty() || seen->id != topic.id) return {};
-        // The library knows topics by name only: what it still has for this one it would send to
-        // the next one.
-        MILLRACE_TRY(appender->Hold(topic.name));
-        const Status removed = admin->Delete(topic.name, topic.id);
-        appender->Resume(topic.name, removed.ok());
-        return removed;
-      });
+  auto work = core_->callers.Call([admin = core_->admin, appender = &core_->appender,
+                                   changes = core_->changes, topic]() -> Status {
+    const Result<Topic> seen = admin->Look(topic.name);
+    if (!seen.ok() && seen.error().code == Code::kNotFound) return {};
+    if (!seen.ok()) return seen.error();
+    if (topic.id.empty() || seen->id != topic.id) return {};
+    // The library knows topics by name only: what it still has for this one it would send to
+    // the next one.
+    MILLRACE_TRY(appender->Hold(topic.name));
+    const Status removed = admin->Delete(topic.name, topic.id);
+    ++*changes;
+    appender->Resume(topic.name, removed.ok());
+    return removed;
+  });
   auto removed = co_await std::move(work);
   co_return removed;
 }
@@ -76,8 +88,9 @@ Task<Result<Offset>> KafkaLog::Append(std::string topic, PartitionId partition, 
 
 std::unique_ptr<LogReader> KafkaLog::OpenReader(std::string topic, PartitionId partition,
                                                 Offset from) {
-  return std::make_unique<Reader>(Reading{core_->admin, core_->consumers, core_->readers},
-                                  std::move(topic), partition, from);
+  return std::make_unique<Reader>(
+      Reading{core_->admin, core_->consumers, core_->readers, core_->changes}, std::move(topic),
+      partition, from);
 }
 
 Task<Result<OffsetRange>> KafkaLog::Range(std::string topic, PartitionId partition) {
@@ -93,6 +106,30 @@ Task<Result<Offset>> KafkaLog::OffsetForTime(std::string topic, PartitionId part
   });
   auto found = co_await std::move(work);
   co_return found;
+}
+
+Task<Status> KafkaLog::DeleteBefore(std::string topic, PartitionId partition, Offset before) {
+  auto work = core_->callers.Call(
+      [admin = core_->admin, changes = core_->changes, topic, partition, before] {
+        Status deleted = admin->DeleteBefore(topic, partition, before);
+        ++*changes;
+        return deleted;
+      });
+  auto deleted = co_await std::move(work);
+  co_return deleted;
+}
+
+Task<Result<std::string>> KafkaLog::Identity() {
+  auto work = core_->callers.Call([admin = core_->admin] { return admin->Identity(); });
+  auto identity = co_await std::move(work);
+  co_return identity;
+}
+
+Task<Status> KafkaLog::CommitProgress(std::vector<Progress> places) {
+  auto work = core_->callers.Call(
+      [consumers = core_->consumers, places] { return consumers->Commit(places); });
+  auto committed = co_await std::move(work);
+  co_return committed;
 }
 
 }  // namespace millrace::log_kafka

@@ -92,7 +92,7 @@ Task<Status> Reader::Ask() {
         MILLRACE_ASSIGN(const OffsetRange range, admin->Range(topic, partition));
         return Seen{seen.id, range};
       });
-  const uint64_t doubts = fetch_ ? fetch_->handle().doubts() : 0;
+  const uint64_t doubts = Doubts();
   const auto seen = co_await std::move(asked);
   if (!seen.ok() && seen.error().code == Code::kNotFound)
     co_return NoSuchPartition(Code::kUnavailable, topic_, partition_);
@@ -112,6 +112,7 @@ Task<Status> Reader::Ask() {
                                                              {"end", range.end.value}});
   id_ = seen->id;
   doubts_ = doubts;
+  went_back_ = false;
   asked_at_ = now;
   co_return Status();
 }
@@ -123,7 +124,9 @@ Task<Status> Reader::Start() {
       with_.callers->Call([consumers = with_.consumers, topic = topic_, partition = partition_,
                            from = next_] { return consumers->Start(topic, partition, from); });
   MILLRACE_CO_ASSIGN(fetch_, co_await std::move(started));
-  doubts_ = fetch_->handle().doubts();
+  // What the client was told before concerns others.
+  doubts_ += fetch_->handle().doubts();
+  fetched_end_ = Offset(-1);
   progress_at_ = Executor::Current().Monotonic();
   co_return Status();
 }
@@ -215,7 +218,12 @@ Result<LogBatch> Reader::TakeQueued(size_t max_bytes) {
       messages.push_back(std::move(message));
     }
   }
-  if (fetch_) end_ = std::max(end_, Offset(fetch_->KnownEnd()));
+  if (fetch_) {
+    const Offset end(fetch_->KnownEnd());
+    went_back_ = end < fetched_end_;
+    fetched_end_ = end;
+    end_ = std::max(end_, end);
+  }
   end_ = std::max(end_, next);
   return LogBatch{Copy(messages), next, end_};
 }

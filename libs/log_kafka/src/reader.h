@@ -16,6 +16,8 @@ struct Reading {
   std::shared_ptr<Admin> admin;
   std::shared_ptr<Consumers> consumers;
   std::shared_ptr<Callers> callers;
+  /// Grows when this process changed what may be fetched already.
+  std::shared_ptr<std::atomic<uint64_t>> changes;
 };
 
 /// A cursor. It asks who the topic is and where it ends before it first fetches, after each doubt,
@@ -44,7 +46,9 @@ class Reader : public LogReader {
   bool MustAsk(Duration deadline, bool asked) const;
   Error Silence(Duration now);
   void Stop();
-  bool InDoubt() const { return fetch_ && fetch_->handle().doubts() != doubts_; }
+  /// A number that changes with every reason to ask again.
+  uint64_t Doubts() const { return *with_.changes + (fetch_ ? fetch_->handle().doubts() : 0); }
+  bool InDoubt() const { return fetch_ && (went_back_ || Doubts() != doubts_); }
   Error Broken(Code code, std::string_view what) const;
 
   const Reading with_;
@@ -55,6 +59,8 @@ class Reader : public LogReader {
   std::optional<std::string> id_;  ///< of the topic that it read first
   std::shared_ptr<Fetch> fetch_;
   uint64_t doubts_ = 0;
+  Offset fetched_end_{-1};  ///< as the last answer to a fetch said
+  bool went_back_ = false;  ///< that end, so records were lost or the topic is another one
   Duration asked_at_{0};
   Duration progress_at_{0};
 };

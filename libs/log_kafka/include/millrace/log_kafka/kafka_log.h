@@ -9,6 +9,13 @@
 
 namespace millrace::log_kafka {
 
+/// Everything of the partition below `next` is done.
+struct Progress {
+  std::string topic;
+  PartitionId partition;
+  Offset next;
+};
+
 /// A log in the topics of a Kafka cluster: docs/formats/kafka.md. Append times are the broker's
 /// clock, in whole milliseconds.
 ///
@@ -33,13 +40,22 @@ class KafkaLog : public EventLog {
   /// kInvalidArgument, besides what the port says: the topic exists and has a setting under which
   /// records can be lost or changed. The message names it.
   Task<Status> CreateTopic(TopicSpec topic) override;
-  Task<Result<std::vector<TopicSpec>>> ListTopics() override;
+  Task<Result<std::vector<TopicSpec>>> ListTopics();
+  Task<Result<TopicSpec>> DescribeTopic(std::string name);
   Task<Status> RemoveTopic(TopicSpec topic) override;
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
   std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
                                         Offset from) override;
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
+  /// Readers of this object learn of it at once, others when they have read what they fetched.
+  Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before);
+  /// The id that the Kafka cluster gave itself.
+  Task<Result<std::string>> Identity();
+
+  /// Commits places for the configured group, so that Kafka's own tools show how far behind they
+  /// are. Nothing reads them back: who stops reading in the middle loses nothing.
+  Task<Status> CommitProgress(std::vector<Progress> places);
 
  private:
   struct Core;
