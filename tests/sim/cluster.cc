@@ -121,7 +121,7 @@ bool Cluster::TrimControlLog() {
     const auto verdict = fold.Apply(record.offset, record.append_time, decoded);
     const auto* chunk = std::get_if<control::Snapshot>(&decoded);
     if (chunk == nullptr || verdict != control::Verdict::kValid) continue;
-    auto& chunks = valid[{chunk->at, chunk->n}];
+    auto& chunks = valid[{chunk->at, chunk->by.n}];
     if (chunks.insert(chunk->chunk).second && chunks.size() == static_cast<size_t>(chunk->chunks))
       whole.push_back(chunk->at);
   }

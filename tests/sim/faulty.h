@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -75,6 +76,12 @@ class FaultyLog : public EventLog {
     co_await Delay(next - world_->now());
     const auto chain = entry.chain;
     if (Broken(chain)) co_return BehindFailedAppend();
+    if (!hold_next_.empty() && topic == hold_topic_ &&
+        entry.value.find(hold_next_) != entry.value.npos) {
+      hold_next_.clear();
+      held_ = Held{std::move(topic), partition, std::move(entry)};
+      co_return Unavailable("injected: on its way");
+    }
     const bool lose = topic == unanswered_topic_ && unanswered_ > 0;
     if (lose) --unanswered_;
     Result<Offset> r = Unavailable("injected: failed before");
@@ -115,6 +122,18 @@ class FaultyLog : public EventLog {
     unanswered_ = n;
   }
   int unanswered() const { return unanswered_; }
+  /// The next append to the topic whose value holds this text is answered as if nobody knew, and
+  /// takes effect at Release().
+  void HoldNext(std::string topic, std::string text) {
+    hold_topic_ = std::move(topic);
+    hold_next_ = std::move(text);
+  }
+  Task<Result<Offset>> Release() {
+    Held held = *std::exchange(held_, std::nullopt);
+    auto appended =
+        co_await inner_->Append(std::move(held.topic), held.partition, std::move(held.entry));
+    co_return appended;
+  }
   /// Another log takes this one's place, as after a restore from a backup.
   void Replace(EventLog* inner) { inner_ = inner; }
 
@@ -190,6 +209,15 @@ class FaultyLog : public EventLog {
     record->value = damaged.bytes;
   }
 
+  struct Held {
+    std::string topic;
+    PartitionId partition;
+    LogEntry entry;
+  };
+
+  std::string hold_topic_;
+  std::string hold_next_;
+  std::optional<Held> held_;
   std::set<std::tuple<std::string, PartitionId, Offset>> damaged_;
   std::map<std::pair<std::string, PartitionId>, Offset> hidden_;
   std::map<std::pair<std::string, PartitionId>, Executor::Duration> next_append_;

@@ -1,70 +1,67 @@
-#include "sim/scenario.h"
+#include "sim/control_scenarios.h"
+#include "sim/rival.h"
 #include "support/read_log.h"
 
 namespace millrace::sim {
 namespace {
 
-/// A second process over the stores of a scenario, under a name of its own.
-class Rival {
- public:
-  explicit Rival(Scenario* s) : process_(s->world.NewProcess()) {
-    runtime::Node::Wiring wiring;
-    wiring.name = "rival";
-    wiring.ports = {&s->cluster.log,     &s->cluster.objects, &states_, &s->cluster.serving,
-                    &s->cluster.serving, &s->cluster.files,   &blocks_, &records_,
-                    &s->cluster.metrics};
-    wiring.options = Scenario::Quick();
-    wiring.control = process_;
-    wiring.shards = {process_};
-    wiring.on_stream = [](const StreamSpec&) {};
-    wiring.on_stream_dropped = [](StreamSpec) -> Task<> { co_return; };
-    node_ = std::make_unique<runtime::Node>(std::move(wiring));
-    REQUIRE(s->cluster.On(process_, node_->Start(), seconds(60))->ok());
-  }
-  ~Rival() { process_->Kill(); }
-
-  runtime::Node& node() { return *node_; }
-  SimExecutor* process() { return process_; }
-
- private:
-  SimExecutor* process_;
-  InMemoryStates states_;
-  block_arrow::ArrowBlockCodec blocks_;
-  record_simdjson::JsonRecordParsers records_;
-  std::unique_ptr<runtime::Node> node_;
-};
+/// A leader that others wait for.
+runtime::Options Beating() {
+  runtime::Options options = Scenario::Quick();
+  options.beat_interval = seconds(2);
+  return options;
+}
 
 }  // namespace
 
 TEST_CASE("a leader that was overtaken changes nothing, also after it has read the other claim") {
-  Scenario s;
-  s.Send(20);
-  Rival rival(&s);
-  s.Sleep(seconds(2));
-  const std::string sql = kSql;
-  std::string view = sql.substr(sql.find("CREATE MATERIALIZED"));
-  view.replace(view.find(" r "), 3, " again ");
-  const auto applied = *s.cluster.Call(s.cluster.node().Apply(view, false), seconds(60));
-  REQUIRE_FALSE(applied.ok());
-  CHECK(applied.error().code == Code::kConflict);
-  CHECK(applied.error().message.find("leader=rival") != std::string::npos);
-  const auto skipped = *s.cluster.Call(s.cluster.node().DropPipeline("default", "r"), seconds(60));
-  CHECK(skipped.error().code == Code::kConflict);
-  const auto pipelines =
-      s.cluster.On(rival.process(), rival.node().ListPipelines(), seconds(60))->value();
-  REQUIRE(pipelines.size() == 1);
-  CHECK(pipelines[0].incarnation == s.incarnation);
+  CHECK(OvertakenLeader() == "");
+}
 
-  // The other one leads, and owns the shards: all goes on there.
-  s.Send(20);
-  REQUIRE(s.cluster
-              .On(rival.process(), rival.node().AdvanceStream("default", "s", kPlusInfinity),
-                  seconds(60))
-              ->ok());
-  REQUIRE(
-      s.cluster.On(rival.process(), rival.node().WaitApplied("default", "r"), seconds(60))->ok());
-  s.Sleep(seconds(2));
-  CHECK(s.Different() == "");
+TEST_CASE("a record that arrives after what it decided was undone changes nothing") {
+  CHECK(LateDefinition() == "");
+}
+
+TEST_CASE("a process owns what names its instance, whatever other process has its name") {
+  CHECK(TwoOfOneName() == "");
+}
+
+TEST_CASE("a leader that beats is left to lead, and followed when it falls silent") {
+  Scenario s("json", Beating());
+  Rival rival(&s, "rival", Beating());
+  s.Sleep(seconds(60));
+  CHECK_FALSE(rival.started());
+  s.cluster.KillNode();
+  const auto died = s.world.now();
+  s.world.RunUntil([&] { return rival.started(); }, seconds(60));
+  REQUIRE(rival.started());
+  CHECK(s.world.now() - died >= seconds(8));
+  CHECK(s.world.now() - died <= seconds(15));
+}
+
+TEST_CASE("a leader that stops in order is followed at once") {
+  Scenario s("json", Beating());
+  Rival rival(&s, "rival", Beating());
+  s.Sleep(seconds(20));
+  REQUIRE_FALSE(rival.started());
+  const auto drain = [](runtime::Node* node) -> Task<bool> {
+    co_await node->Drain();
+    co_return true;
+  };
+  REQUIRE(s.cluster.Call(drain(&s.cluster.node()), seconds(60)).has_value());
+  const auto left = s.world.now();
+  s.world.RunUntil([&] { return rival.started(); }, seconds(60));
+  REQUIRE(rival.started());
+  CHECK(s.world.now() - left <= seconds(3));
+}
+
+TEST_CASE("a process that nobody waits for writes no beats") {
+  Scenario s;
+  s.Sleep(seconds(60));
+  const std::string topic(control::kControlTopic);
+  const auto records = s.cluster.Outside(test::ReadLog(&s.cluster.log, topic, PartitionId(0)));
+  for (const LogRecord& record : records.value())
+    CHECK_FALSE(std::holds_alternative<control::Beat>(control::Decode(record.value).value()));
 }
 
 }  // namespace millrace::sim

@@ -2,6 +2,7 @@
 
 #include "millrace/base/log.h"
 #include "millrace/base/planted.h"
+#include "sim/control_scenarios.h"
 #include "sim/history.h"
 #include "support/catch.h"
 
@@ -34,6 +35,23 @@ TEST_CASE("the simulation finds every mistake planted in the gateway") {
   INFO("planted: " << bug);
   CHECK(seed <= kPatience);
   std::printf("planted %-24s found by seed %llu\n", bug, static_cast<unsigned long long>(seed));
+}
+
+TEST_CASE("the stories of the control log find every mistake planted there") {
+  SetLogLevel(LogLevel::kOff);
+  struct Story {
+    const char* bug;
+    std::string (*tell)();
+  };
+  const Story story = GENERATE(Story{"no_k", LateDefinition}, Story{"fold_number", OvertakenLeader},
+                               Story{"owner_by_name", TwoOfOneName});
+  INFO("planted: " << story.bug);
+  CHECK(story.tell() == "");
+  planted_bug = story.bug;
+  const std::string found = story.tell();
+  planted_bug = "";
+  CHECK(found != "");
+  std::printf("planted %-24s found: %s\n", story.bug, found.c_str());
 }
 
 TEST_CASE("with no mistake planted the same build finds nothing") {

@@ -1,6 +1,5 @@
 #include "millrace/control/control_log.h"
 
-#include "millrace/base/crash_point.h"
 #include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/base/time.h"
@@ -11,6 +10,7 @@ namespace {
 
 constexpr size_t kReadBytes = 1 << 20;
 constexpr auto kRetry = std::chrono::milliseconds(100);
+constexpr auto kLongestRetry = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -26,7 +26,8 @@ Task<Status> ControlLog::Start() {
             {{"start", range.start.value}, {"next_offset", fold_.next_offset().value}});
   }
   reader_ = log_->OpenReader(std::string(kControlTopic), PartitionId(0), fold_.next_offset());
-  for (Offset at = fold_.next_offset(); at < range.end;) {
+  read_to_ = fold_.next_offset();
+  for (Offset at = read_to_; at < range.end;) {
     MILLRACE_CO_ASSIGN(const Offset next, co_await ReadOnce(std::chrono::microseconds(0)));
     if (next == at) {
       co_return Unavailable("the control log ends before its own end", {{"offset", at.value}});
@@ -52,11 +53,13 @@ Task<Result<Offset>> ControlLog::ReadOnce(std::chrono::microseconds wait) {
     }
     if (verdict != Verdict::kValid) ++skipped_[verdict];
     if (!decoded.ok() ||
-        !(std::holds_alternative<Commit>(*decoded) || std::holds_alternative<Snapshot>(*decoded)))
+        !(std::holds_alternative<Commit>(*decoded) || std::holds_alternative<Snapshot>(*decoded) ||
+          std::holds_alternative<Beat>(*decoded)))
       ++ownership_changes_;
     NoteFolded(record, verdict);
   }
-  if (!batch.records.empty()) changed_.Notify();
+  const bool moved = batch.next > std::exchange(read_to_, batch.next);
+  if (moved) changed_.Notify();
   co_return batch.next;
 }
 
@@ -67,7 +70,7 @@ void ControlLog::NoteFolded(const LogRecord& record, Verdict verdict) {
     Awaited& awaited = *at->second;
     awaited.valid |= verdict == Verdict::kValid;
     awaited.verdicts[record.offset] = verdict;
-    if (awaited.next) std::exchange(awaited.next, std::nullopt)->Set(true);
+    awaited.next.Notify();
   }
 }
 
@@ -104,39 +107,43 @@ Task<> ControlLog::Follow() {
   }
 }
 
-Task<Result<Verdict>> ControlLog::WriteSnapshot(int64_t leader) {
-  std::vector<Snapshot> chunks = CutSnapshot(fold_, leader, kSnapshotChunkBytes);
-  for (Snapshot& chunk : chunks) {
-    Record record = std::move(chunk);
-    CrashPoint("snapshot.before_chunk");
-    MILLRACE_CO_ASSIGN(const Verdict verdict, co_await Write(std::move(record)));
-    CrashPoint("snapshot.after_chunk");
-    if (verdict != Verdict::kValid) co_return verdict;
+Task<Status> ControlLog::CatchUp() {
+  const auto deadline = Executor::Current().Monotonic() + kWriteDeadline;
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
+  while (read_to_ < range.end) {
+    const auto left = deadline - Executor::Current().Monotonic();
+    if (stopped_ || left <= Executor::Duration(0)) {
+      co_return Unavailable("the control log was not read to its end in time",
+                            {{"read_to", read_to_.value}, {"end", range.end.value}});
+    }
+    co_await changed_.WaitFor(left);
   }
-  co_return Verdict::kValid;
+  co_return Status();
 }
 
 Task<Result<Verdict>> ControlLog::Write(Record record) {
   const LogEntry entry{{}, Encode(record), {}};
+  const auto deadline = Executor::Current().Monotonic() + kWriteDeadline;
+  const auto left = [&] { return deadline - Executor::Current().Monotonic(); };
   Writer writer(this, entry.value);
-  for (int tries = 1;; ++tries) {
+  Error error = Unavailable("the control log gives no answer");
+  for (int tries = 1; left() > Executor::Duration(0); ++tries) {
     const auto offset = co_await log_->Append(std::string(kControlTopic), PartitionId(0), entry);
     if (offset.ok()) {
-      while (fold_.next_offset() <= *offset) {
-        const Completion<bool> folded;
-        writer.awaited.next = folded;
-        co_await folded;
-      }
+      while (fold_.next_offset() <= *offset && left() > Executor::Duration(0))
+        co_await writer.awaited.next.WaitFor(left());
       if (writer.awaited.valid) co_return Verdict::kValid;
       const auto at = writer.awaited.verdicts.find(*offset);
-      MILLRACE_CHECK(at != writer.awaited.verdicts.end(),
-                     "a control record was folded without a verdict");
-      co_return at->second;
+      if (at != writer.awaited.verdicts.end()) co_return at->second;
+      co_return Unavailable("a record was appended to the control log and not read back in time",
+                            {{"offset", offset->value}});
     }
-    if (offset.error().code == Code::kInvalidArgument) co_return offset.error();
-    if (tries == kMaxTries) co_return Unavailable(offset.error().message);
-    co_await Delay(kRetry * tries);
+    error = offset.error();
+    if (error.code == Code::kInvalidArgument) co_return error;
+    co_await Delay(std::min<Executor::Duration>(kRetry * tries, kLongestRetry));
   }
+  co_return Unavailable(error.message);
 }
 
 }  // namespace millrace::control

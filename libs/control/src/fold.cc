@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "millrace/base/check.h"
+#include "millrace/base/planted.h"
 #include "millrace/sql/plan_codec.h"
 
 namespace millrace::control {
@@ -13,10 +14,10 @@ std::string_view VerdictName(Verdict verdict) {
       return "valid";
     case Verdict::kNotLeader:
       return "not_leader";
+    case Verdict::kLate:
+      return "late";
     case Verdict::kStale:
       return "stale";
-    case Verdict::kDuplicate:
-      return "duplicate";
     case Verdict::kUnknown:
       return "unknown";
     case Verdict::kConflict:
@@ -32,7 +33,9 @@ Verdict Fold::Apply(Offset offset, Micros append_time, const Record& record) {
   next_offset_ = Offset(offset.value + 1);
   return std::visit(
       [&](const auto& r) {
-        const Verdict verdict = Check(r);
+        Verdict verdict = Verdict::kValid;
+        if constexpr (requires { r.by; }) verdict = Admit(r.by);
+        if (verdict == Verdict::kValid) verdict = Check(r);
         if (verdict == Verdict::kValid) Take(offset, append_time, r);
         return verdict;
       },
@@ -77,13 +80,22 @@ const Incarnation* Fold::Current(const std::string& name_space, const std::strin
   return at == names_.end() ? nullptr : &at->second;
 }
 
-Verdict Fold::Check(const Claim& r) const {
-  return r.n == leader_number_ + 1 ? Verdict::kValid : Verdict::kStale;
+Verdict Fold::Admit(const Stamp& by) {
+  if (by.n != leader_.n) return Verdict::kNotLeader;
+  if (by.k <= leader_.k && !Planted("no_k")) return Verdict::kLate;
+  leader_.k = by.k;
+  return Verdict::kValid;
 }
 
+Verdict Fold::Check(const Claim& r) const {
+  if (r.n != leader_.n + 1) return Verdict::kStale;
+  return r.cluster.empty() || (!cluster_.empty() && r.cluster != cluster_) ? Verdict::kConflict
+                                                                           : Verdict::kValid;
+}
+
+Verdict Fold::Check(const Beat&) const { return Verdict::kValid; }
+
 Verdict Fold::Check(const DefineStream& r) const {
-  if (r.n != leader_number_) return Verdict::kNotLeader;
-  if (request_ids_.contains(r.request_id)) return Verdict::kDuplicate;
   // Nothing in a record of a topic says which of two streams it belongs to.
   if (StreamOfTopic(r.spec.topic) != nullptr) return Verdict::kConflict;
   const std::pair name(r.spec.name_space, r.spec.name);
@@ -91,8 +103,6 @@ Verdict Fold::Check(const DefineStream& r) const {
 }
 
 Verdict Fold::Check(const Define& r) const {
-  if (r.n != leader_number_) return Verdict::kNotLeader;
-  if (request_ids_.contains(r.request_id)) return Verdict::kDuplicate;
   const StreamSpec* stream = FindStream(r.spec.name_space, r.spec.stream);
   if (stream == nullptr || stream->generation != r.stream_generation ||
       r.start_offsets.size() != static_cast<size_t>(stream->partitions))
@@ -104,29 +114,26 @@ Verdict Fold::Check(const Define& r) const {
 }
 
 Verdict Fold::Check(const Drop& r) const {
-  if (r.n != leader_number_) return Verdict::kNotLeader;
   const auto at = pipelines_.find(r.incarnation);
   return at == pipelines_.end() || at->second.dropped ? Verdict::kUnknown : Verdict::kValid;
 }
 
 Verdict Fold::Check(const DropStream& r) const {
-  if (r.n != leader_number_) return Verdict::kNotLeader;
   const StreamSpec* stream = FindStream(r.name_space, r.name);
   if (stream == nullptr || stream->generation != r.generation) return Verdict::kUnknown;
   return ReadersOf(r.name_space, r.name).empty() ? Verdict::kValid : Verdict::kConflict;
 }
 
-Verdict Fold::CheckOwner(int64_t n, const ShardId& shard, Epoch epoch) const {
-  if (n != leader_number_) return Verdict::kNotLeader;
+Verdict Fold::CheckOwner(const ShardId& shard, Epoch epoch) const {
   const auto at = shards_.find(shard);
   if (at == shards_.end()) return Verdict::kUnknown;
   return epoch.value == at->second.epoch.value + 1 ? Verdict::kValid : Verdict::kStale;
 }
 
-Verdict Fold::Check(const Assign& r) const { return CheckOwner(r.n, r.shard, r.epoch); }
+Verdict Fold::Check(const Assign& r) const { return CheckOwner(r.shard, r.epoch); }
 
 Verdict Fold::Check(const Skip& r) const {
-  const Verdict verdict = CheckOwner(r.n, r.shard, r.epoch);
+  const Verdict verdict = CheckOwner(r.shard, r.epoch);
   if (verdict != Verdict::kValid) return verdict;
   if (r.first_seqs.size() != kOutputs + 1) return Verdict::kConflict;
   return r.from < Offset(0) || r.to < Offset(0) ? Verdict::kConflict : Verdict::kValid;
@@ -140,24 +147,22 @@ Verdict Fold::Check(const Commit& r) const {
   return r.next_offset < shard.next_offset ? Verdict::kConflict : Verdict::kValid;
 }
 
-Verdict Fold::Check(const Snapshot& r) const {
-  return r.n == leader_number_ ? Verdict::kValid : Verdict::kNotLeader;
-}
+Verdict Fold::Check(const Snapshot&) const { return Verdict::kValid; }
 
 void Fold::Take(Offset, Micros, const Claim& r) {
-  leader_number_ = r.n;
-  leader_ = r.node;
+  cluster_ = r.cluster;
+  leader_ = {r.n, 0, r.process, false};
 }
 
+void Fold::Take(Offset, Micros, const Beat& r) { leader_.left = r.lease == 0; }
+
 void Fold::Take(Offset offset, Micros, const DefineStream& r) {
-  request_ids_.insert(r.request_id);
   StreamSpec& stream = streams_[{r.spec.name_space, r.spec.name}];
   stream = r.spec;
   stream.generation = offset;
 }
 
 void Fold::Take(Offset offset, Micros at, const Define& r) {
-  request_ids_.insert(r.request_id);
   const Incarnation incarnation{r.spec.name_space, r.spec.name, offset};
   PipelineState& pipeline = pipelines_[incarnation];
   pipeline.spec = r.spec;

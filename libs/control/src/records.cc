@@ -25,23 +25,42 @@ void Put(const Hash128& hash, v1::Hash128* out) {
 
 Hash128 Get(const v1::Hash128& in) { return {in.lo(), in.hi()}; }
 
+void Put(const Process& process, v1::Process* out) {
+  out->set_name(process.name);
+  out->set_instance(process.instance);
+}
+
+Process Get(const v1::Process& in) { return {in.name(), in.instance()}; }
+
+void Put(const Stamp& stamp, v1::Stamp* out) {
+  out->set_n(stamp.n);
+  out->set_k(stamp.k);
+}
+
+Stamp Get(const v1::Stamp& in) { return {in.n(), in.k()}; }
+
 void Put(const Claim& r, v1::Record* out) {
   auto* m = out->mutable_claim();
   m->set_n(r.n);
-  m->set_node(r.node);
+  m->set_cluster(r.cluster);
+  Put(r.process, m->mutable_process());
+}
+
+void Put(const Beat& r, v1::Record* out) {
+  auto* m = out->mutable_beat();
+  Put(r.by, m->mutable_by());
+  m->set_lease_us(r.lease);
 }
 
 void Put(const DefineStream& r, v1::Record* out) {
   auto* m = out->mutable_define_stream();
-  m->set_n(r.n);
-  m->set_request_id(r.request_id);
+  Put(r.by, m->mutable_by());
   m->set_spec(EncodeStream(r.spec));
 }
 
 void Put(const Define& r, v1::Record* out) {
   auto* m = out->mutable_define();
-  m->set_n(r.n);
-  m->set_request_id(r.request_id);
+  Put(r.by, m->mutable_by());
   m->set_spec(EncodePipeline(r.spec));
   for (const Offset o : r.start_offsets) m->add_start_offsets(o.value);
   m->set_stream_generation(r.stream_generation.value);
@@ -49,7 +68,7 @@ void Put(const Define& r, v1::Record* out) {
 
 void Put(const Drop& r, v1::Record* out) {
   auto* m = out->mutable_drop();
-  m->set_n(r.n);
+  Put(r.by, m->mutable_by());
   m->set_namespace_(r.incarnation.name_space);
   m->set_pipeline(r.incarnation.name);
   m->set_defined_at(r.incarnation.defined_at.value);
@@ -57,7 +76,7 @@ void Put(const Drop& r, v1::Record* out) {
 
 void Put(const DropStream& r, v1::Record* out) {
   auto* m = out->mutable_drop_stream();
-  m->set_n(r.n);
+  Put(r.by, m->mutable_by());
   m->set_namespace_(r.name_space);
   m->set_name(r.name);
   m->set_generation(r.generation.value);
@@ -66,17 +85,17 @@ void Put(const DropStream& r, v1::Record* out) {
 
 void Put(const Assign& r, v1::Record* out) {
   auto* m = out->mutable_assign();
-  m->set_n(r.n);
+  Put(r.by, m->mutable_by());
   Put(r.shard, m->mutable_shard());
-  m->set_worker(r.worker);
+  Put(r.worker, m->mutable_worker());
   m->set_epoch(r.epoch.value);
 }
 
 void Put(const Skip& r, v1::Record* out) {
   auto* m = out->mutable_skip();
-  m->set_n(r.n);
+  Put(r.by, m->mutable_by());
   Put(r.shard, m->mutable_shard());
-  m->set_worker(r.worker);
+  Put(r.worker, m->mutable_worker());
   m->set_epoch(r.epoch.value);
   m->set_from(r.from.value);
   m->set_to(r.to.value);
@@ -97,7 +116,7 @@ void Put(const Commit& r, v1::Record* out) {
 
 void Put(const Snapshot& r, v1::Record* out) {
   auto* m = out->mutable_snapshot();
-  m->set_n(r.n);
+  Put(r.by, m->mutable_by());
   m->set_at(r.at.value);
   Put(r.hash, m->mutable_hash());
   m->set_chunk(r.chunk);
@@ -107,17 +126,29 @@ void Put(const Snapshot& r, v1::Record* out) {
 
 Result<Record> Get(const v1::Define& m) {
   MILLRACE_ASSIGN(PipelineSpec spec, DecodePipeline(m.spec()));
-  Define r{m.n(), m.request_id(), std::move(spec), {}, Offset(m.stream_generation())};
+  Define r{Get(m.by()), std::move(spec), {}, Offset(m.stream_generation())};
   for (const int64_t o : m.start_offsets()) r.start_offsets.emplace_back(o);
   return Record(std::move(r));
 }
 
 Result<Record> Get(const v1::DefineStream& m) {
   MILLRACE_ASSIGN(StreamSpec spec, DecodeStream(m.spec()));
-  return Record(DefineStream{m.n(), m.request_id(), std::move(spec)});
+  return Record(DefineStream{Get(m.by()), std::move(spec)});
 }
 
 }  // namespace
+
+Stamp* StampOf(Record* record) {
+  return std::visit(
+      [](auto& r) -> Stamp* {
+        if constexpr (requires { r.by; }) {
+          return &r.by;
+        } else {
+          return nullptr;
+        }
+      },
+      *record);
+}
 
 std::string Encode(const Record& record) {
   v1::Record out;
@@ -132,29 +163,31 @@ Result<Record> Decode(std::string_view value) {
   }
   switch (in.record_case()) {
     case v1::Record::kClaim:
-      return Record(Claim{in.claim().n(), in.claim().node()});
+      return Record(Claim{in.claim().n(), in.claim().cluster(), Get(in.claim().process())});
+    case v1::Record::kBeat:
+      return Record(Beat{Get(in.beat().by()), in.beat().lease_us()});
     case v1::Record::kDefineStream:
       return Get(in.define_stream());
     case v1::Record::kDefine:
       return Get(in.define());
     case v1::Record::kDrop: {
       const auto& m = in.drop();
-      return Record(Drop{m.n(), {m.namespace_(), m.pipeline(), Offset(m.defined_at())}});
+      return Record(Drop{Get(m.by()), {m.namespace_(), m.pipeline(), Offset(m.defined_at())}});
     }
     case v1::Record::kDropStream: {
       const auto& m = in.drop_stream();
       return Record(
-          DropStream{m.n(), m.namespace_(), m.name(), Offset(m.generation()), m.topic_id()});
+          DropStream{Get(m.by()), m.namespace_(), m.name(), Offset(m.generation()), m.topic_id()});
     }
     case v1::Record::kAssign: {
       const auto& m = in.assign();
-      return Record(Assign{m.n(), Get(m.shard()), m.worker(), Epoch(m.epoch())});
+      return Record(Assign{Get(m.by()), Get(m.shard()), Get(m.worker()), Epoch(m.epoch())});
     }
     case v1::Record::kSkip: {
       const auto& m = in.skip();
-      return Record(Skip{m.n(),
+      return Record(Skip{Get(m.by()),
                          Get(m.shard()),
-                         m.worker(),
+                         Get(m.worker()),
                          Epoch(m.epoch()),
                          Offset(m.from()),
                          Offset(m.to()),
@@ -170,7 +203,7 @@ Result<Record> Decode(std::string_view value) {
     case v1::Record::kSnapshot: {
       const auto& m = in.snapshot();
       return Record(
-          Snapshot{m.n(), Offset(m.at()), Get(m.hash()), m.chunk(), m.chunks(), m.state()});
+          Snapshot{Get(m.by()), Offset(m.at()), Get(m.hash()), m.chunk(), m.chunks(), m.state()});
     }
     case v1::Record::RECORD_NOT_SET:
       break;

@@ -7,13 +7,25 @@
 namespace millrace::control {
 namespace {
 
-constexpr uint8_t kVersion = 4;
+constexpr uint8_t kVersion = 5;
 using Names = std::pair<std::string, std::string>;
 
 void Put(ByteWriter* w, const Incarnation& i) {
   w->Text(i.name_space);
   w->Text(i.name);
   w->Fixed(i.defined_at.value);
+}
+
+void Put(ByteWriter* w, const Process& process) {
+  w->Text(process.name);
+  w->Fixed(process.instance);
+}
+
+Process GetProcess(ByteReader* r) {
+  Process process;
+  process.name = r->Text();
+  process.instance = r->Fixed<uint64_t>();
+  return process;
 }
 
 Incarnation GetIncarnation(ByteReader* r) {
@@ -31,7 +43,7 @@ void Put(ByteWriter* w, const std::vector<Offset>& offsets) {
 
 void Put(ByteWriter* w, const ShardState& s) {
   w->Fixed(s.epoch.value);
-  w->Text(s.worker);
+  Put(w, s.worker);
   w->Fixed(s.last_cut.value);
   w->Fixed(s.next_offset.value);
   w->Varint(s.commits.size());
@@ -57,7 +69,7 @@ void Put(ByteWriter* w, const ShardState& s) {
 ShardState GetShard(ByteReader* r) {
   ShardState s;
   s.epoch = Epoch(r->Fixed<int64_t>());
-  s.worker = r->Text();
+  s.worker = GetProcess(r);
   s.last_cut = CutNumber(r->Fixed<int64_t>());
   s.next_offset = Offset(r->Fixed<int64_t>());
   for (uint64_t n = r->Varint(); n > 0 && r->ok(); --n) {
@@ -90,10 +102,11 @@ std::string Fold::Encode() const {
   ByteWriter w(&out);
   w.Fixed(kVersion);
   w.Fixed(next_offset_.value);
-  w.Fixed(leader_number_);
-  w.Text(leader_);
-  w.Varint(request_ids_.size());
-  for (const std::string& id : request_ids_) w.Text(id);
+  w.Text(cluster_);
+  w.Fixed(leader_.n);
+  w.Fixed(leader_.k);
+  Put(&w, leader_.process);
+  w.Fixed(leader_.left);
   w.Varint(streams_.size());
   for (const auto& [name, spec] : streams_) {
     w.Fixed(spec.generation.value);
@@ -132,9 +145,11 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
   if (r.Fixed<uint8_t>() != kVersion)
     return Corruption("a control snapshot has a version this binary does not know");
   fold.next_offset_ = Offset(r.Fixed<int64_t>());
-  fold.leader_number_ = r.Fixed<int64_t>();
-  fold.leader_ = r.Text();
-  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) fold.request_ids_.emplace(r.Text());
+  fold.cluster_ = r.Text();
+  fold.leader_.n = r.Fixed<int64_t>();
+  fold.leader_.k = r.Fixed<int64_t>();
+  fold.leader_.process = GetProcess(&r);
+  fold.leader_.left = r.Fixed<uint8_t>() != 0;
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
     const Offset generation(r.Fixed<int64_t>());
     MILLRACE_ASSIGN(StreamSpec spec, DecodeStream(r.Text()));
@@ -176,7 +191,7 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
   return fold;
 }
 
-std::vector<Snapshot> CutSnapshot(const Fold& fold, int64_t leader, size_t chunk_bytes) {
+std::vector<Snapshot> CutSnapshot(const Fold& fold, size_t chunk_bytes) {
   MILLRACE_CHECK(fold.next_offset().value > 0, "a snapshot of an empty fold");
   const std::string bytes = fold.Encode();
   const Hash128 hash = Hash(bytes);
@@ -184,7 +199,11 @@ std::vector<Snapshot> CutSnapshot(const Fold& fold, int64_t leader, size_t chunk
   const size_t chunks = (bytes.size() + chunk_bytes - 1) / chunk_bytes;
   std::vector<Snapshot> out;
   for (size_t i = 0; i < chunks; ++i) {
-    out.push_back({leader, at, hash, static_cast<int32_t>(i), static_cast<int32_t>(chunks),
+    out.push_back({{},
+                   at,
+                   hash,
+                   static_cast<int32_t>(i),
+                   static_cast<int32_t>(chunks),
                    bytes.substr(i * chunk_bytes, chunk_bytes)});
   }
   return out;

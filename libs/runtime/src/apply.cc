@@ -173,7 +173,7 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   }
   TopicSpec topic{spec.topic, spec.partitions};
   MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
-  control::DefineStream define{leadership_.number(), RequestId(), spec};
+  control::DefineStream define{{}, spec};
   const Status written = co_await leadership_.Write(std::move(define), "define stream " + name);
   if (!written.ok()) {
     // Another call may have declared the same meanwhile.
@@ -211,8 +211,7 @@ Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
   const StreamSpec stream = *found;
   MILLRACE_CO_TRY(CheckServingTables(stream, spec));
   MILLRACE_CO_ASSIGN(std::vector<Offset> offsets, co_await StartOffsets(spec, stream));
-  control::Define define{leadership_.number(), RequestId(), spec, std::move(offsets),
-                         stream.generation};
+  control::Define define{{}, spec, std::move(offsets), stream.generation};
   const Status written = co_await leadership_.Write(std::move(define), "define pipeline " + name);
   if (!written.ok()) {
     // Another call may have defined the same meanwhile.

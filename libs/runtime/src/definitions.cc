@@ -54,7 +54,7 @@ Task<Status> Node::DropStream(std::string name_space, std::string name) {
   // The id is in the record, so that a leader that was overtaken can only remove this topic, never
   // one that was made under the name since.
   MILLRACE_CO_ASSIGN(const std::vector<TopicSpec> topics, co_await wiring_.ports.log->ListTopics());
-  control::DropStream drop{leadership_.number(), name_space, name, stream.generation, {}};
+  control::DropStream drop{{}, name_space, name, stream.generation, {}};
   for (const TopicSpec& topic : topics)
     if (topic.name == stream.topic) drop.topic_id = topic.id;
   const Status written =
@@ -114,7 +114,7 @@ Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
   const Incarnation* found = control_.fold().Current(name_space, name);
   if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
   const Incarnation incarnation = *found;
-  control::Drop drop{leadership_.number(), incarnation};
+  control::Drop drop{{}, incarnation};
   MILLRACE_CO_TRY(co_await leadership_.Write(std::move(drop), "drop pipeline " + name));
   auto finished = co_await FinishDrop(incarnation);
   co_return finished;

@@ -7,6 +7,7 @@
 #include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/log.h"
+#include "millrace/base/planted.h"
 
 namespace millrace::runtime {
 namespace {
@@ -27,8 +28,9 @@ Task<bool> Passed() { co_return true; }
 
 Node::Node(Wiring wiring)
     : wiring_(std::move(wiring)),
+      self_{wiring_.name, wiring_.control->Random()},
       control_(wiring_.ports.log),
-      leadership_(&control_, wiring_.name),
+      leadership_(&control_, self_, wiring_.options.beat_interval),
       housekeeping_(
           wiring_.ports, wiring_.options, [this] { return leadership_.leads(); },
           &control_.fold()) {
@@ -44,11 +46,6 @@ size_t ExecutorOf(const std::string& topic, PartitionId partition, size_t execut
   return (Hash(topic).lo + static_cast<uint64_t>(partition.value)) % executors;
 }
 
-std::string Node::RequestId() {
-  const uint64_t random[2] = {wiring_.control->Random(), wiring_.control->Random()};
-  return Hex({reinterpret_cast<const char*>(random), sizeof random});
-}
-
 Task<Status> Node::Start() {
   if (!following_) {
     MILLRACE_CO_TRY(co_await control_.Start());
@@ -58,18 +55,19 @@ Task<Status> Node::Start() {
       wiring_.shards[i]->Post([worker = workers_[i].get()] { worker->Start(); });
     }
   }
+  MILLRACE_CO_TRY(co_await leadership_.WaitForTurn());
   MILLRACE_CO_TRY(co_await leadership_.Claim());
   // Whoever owned the shards before was another process; a new epoch says so to every sink.
   // A Skip that waits keeps its place: it is part of the shard's state until a commit covers it.
   std::vector<Task<Status>> assigns;
   for (const auto& [id, shard] : control_.fold().shards()) {
-    control::Record assign =
-        control::Assign{leadership_.number(), id, wiring_.name, Epoch(shard.epoch.value + 1)};
+    control::Record assign = control::Assign{{}, id, self_, Epoch(shard.epoch.value + 1)};
     assigns.push_back(leadership_.Write(std::move(assign), "assign " + id.ToString()));
   }
   MILLRACE_CO_TRY(co_await RunAll(std::move(assigns), kWrites));
   MILLRACE_CO_TRY(co_await Reconcile());
   Executor::Current().Spawn(ReconcileLoop());
+  Executor::Current().Spawn(leadership_.Beat());
   Executor::Current().Spawn(housekeeping_.Loop());
   Executor::Current().Spawn(MetricsLoop());
   co_return Status();
@@ -84,6 +82,7 @@ Task<> Node::Drain() {
   const size_t all = drains.size();
   const Status drained = co_await RunAll(std::move(drains), all);
   drained.Ignore("a drain cannot fail");
+  co_await leadership_.Leave();
   control_.Stop();
 }
 
@@ -121,13 +120,19 @@ void Node::SnapshotIfDue() {
 }
 
 Task<> Node::WriteSnapshot() {
-  const auto written = co_await control_.WriteSnapshot(leadership_.number());
+  const auto written = co_await leadership_.WriteSnapshot();
   snapshotting_ = false;
   if (written.ok() && *written == control::Verdict::kValid) co_return;
   snapshot_not_before_ = Executor::Current().Monotonic() + wiring_.options.retry_last;
   LogWarn("a snapshot of the control log was not written, it is tried again",
           {{"error",
             written.ok() ? std::string(control::VerdictName(*written)) : written.error().message}});
+}
+
+/// By the instance: a process that was started again under this name is another one.
+bool Node::IsMine(const control::ShardState& shard) const {
+  return Planted("owner_by_name") ? shard.worker.name == self_.name
+                                  : shard.worker.instance == self_.instance;
 }
 
 /// Makes the workers run what the fold says, no more.
@@ -160,8 +165,8 @@ Task<Status> Node::Reconcile() {
   for (const auto& [id, shard] : fold.shards()) {
     const auto pipeline = fold.pipelines().find(id.incarnation);
     if (shard.epoch.value == 0 && leadership_.leads())
-      unassigned.push_back(AssignUnowned({leadership_.number(), id, wiring_.name, Epoch(1)}));
-    if (shard.worker != wiring_.name || !served_.contains(id.incarnation)) continue;
+      unassigned.push_back(AssignUnowned({{}, id, self_, Epoch(1)}));
+    if (!IsMine(shard) || !served_.contains(id.incarnation)) continue;
     const auto owned = owned_.find(id);
     if (owned != owned_.end() && owned->second.epoch == shard.epoch) continue;
     const StreamSpec* stream =
@@ -193,7 +198,8 @@ Task<Status> Node::TryDefine(Incarnation incarnation) {
 
 Task<Status> Node::AssignUnowned(control::Assign assign) {
   const std::string shard = assign.shard.ToString();
-  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(std::move(assign)));
+  MILLRACE_CO_ASSIGN(const control::Verdict verdict,
+                     co_await leadership_.Append(std::move(assign)));
   if (verdict != control::Verdict::kValid && verdict != control::Verdict::kStale &&
       verdict != control::Verdict::kUnknown) {
     co_return Conflict("cannot assign " + shard, {{"verdict", control::VerdictName(verdict)}});
@@ -207,7 +213,7 @@ Task<> Node::DisownLost() {
   bool any = false;
   std::erase_if(owned_, [&](const auto& owned) {
     const auto at = fold.shards().find(owned.first);
-    if (at != fold.shards().end() && at->second.worker == wiring_.name) return false;
+    if (at != fold.shards().end() && IsMine(at->second)) return false;
     const size_t i = owned.second.worker;
     wiring_.shards[i]->Post([worker = workers_[i].get(), id = owned.first] { worker->Disown(id); });
     return any = true;

@@ -32,8 +32,8 @@ Task<> Node::MetricsLoop() {
     shards[state] =
         &metrics->GetGauge("millrace_coordinator_shards", "Shards by state.", {{"state", state}});
   }
-  constexpr std::array kReasons = {control::Verdict::kNotLeader, control::Verdict::kStale,
-                                   control::Verdict::kDuplicate, control::Verdict::kUnknown,
+  constexpr std::array kReasons = {control::Verdict::kNotLeader, control::Verdict::kLate,
+                                   control::Verdict::kStale,     control::Verdict::kUnknown,
                                    control::Verdict::kConflict,  control::Verdict::kUnreadable};
   std::map<control::Verdict, Counter*> skipped;
   for (const control::Verdict reason : kReasons) {

@@ -212,8 +212,14 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
     first_seqs[static_cast<size_t>(o)] = last + 1;
   }
   // The epoch of the owner that halted, so that the control log refuses a skip of another one.
-  control::Skip skip{leadership_.number(), id, wiring_.name,          Epoch(info->epoch.value + 1),
-                     info->next_offset,    to, std::move(first_seqs), std::move(reason)};
+  control::Skip skip{{},
+                     id,
+                     self_,
+                     Epoch(info->epoch.value + 1),
+                     info->next_offset,
+                     to,
+                     std::move(first_seqs),
+                     std::move(reason)};
   auto written = co_await leadership_.Write(std::move(skip), "skip " + id.ToString());
   co_return written;
 }

@@ -220,7 +220,7 @@ std::vector<ShardInfo> Worker::Info() const {
     ShardInfo info;
     info.shard = id;
     info.epoch = slot.ownership.state.epoch;
-    info.worker = slot.ownership.state.worker;
+    info.worker = slot.ownership.state.worker.name;
     info.state = PhaseName(slot.shard ? slot.shard->phase() : ShardPhase::kOpening);
     if (slot.shard) {
       info.message =

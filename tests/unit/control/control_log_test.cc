@@ -28,7 +28,7 @@ int64_t PostsOf(int n) {
   int stale = 0;
   Event ended;
   const auto write = [&](int number) -> Task<> {
-    Record claim = Claim{number, "node-" + std::to_string(number)};
+    Record claim = Claim{number, "c", {"node-" + std::to_string(number), 1}};
     const auto verdict = co_await control.Write(std::move(claim));
     ++(verdict.ok() && *verdict == Verdict::kValid ? valid : stale);
     ended.Notify();

@@ -7,6 +7,7 @@
 #include "millrace/log/in_memory_log.h"
 #include "millrace/sql/planner.h"
 #include "support/catch.h"
+#include "support/stamped.h"
 #include "support/test_executor.h"
 #include "support/trimmed_log.h"
 #include "support/two_shards_sql.h"
@@ -25,14 +26,15 @@ struct Logged {
     const auto statements = PlanScript(test::kTwoShardsSql).value();
     pipeline = std::get<PipelineSpec>(statements[1]);
     stream_spec = std::get<StreamSpec>(statements[0]);
-    Append(Claim{1, "a"});
-    Append(DefineStream{1, "stream", std::get<StreamSpec>(statements[0])});
-    Append(Define{1, "view", pipeline, {Offset(0), Offset(5)}, Offset(1)});
+    Append(Claim{1, "c", {"a", 1}});
+    Append(DefineStream{{1, 0}, std::get<StreamSpec>(statements[0])});
+    Append(Define{{1, 0}, pipeline, {Offset(0), Offset(5)}, Offset(1)});
     shard = {*fold.Current("default", "r"), PartitionId(1)};
-    Append(Assign{1, shard, "a", Epoch(1)});
+    Append(Assign{{1, 0}, shard, {"a", 1}, Epoch(1)});
   }
 
-  Verdict Append(const Record& record) {
+  Verdict Append(Record record) {
+    record = test::Stamped(fold, std::move(record));
     const LogEntry entry{{}, Encode(record), {}};
     const Offset offset =
         executor.RunUntilDone(log.Append(std::string(kControlTopic), PartitionId(0), entry))
@@ -49,9 +51,15 @@ struct Logged {
                   {},
                   {}});
   }
-  /// A whole snapshot in small chunks.
+  /// A snapshot in small chunks, of the leader of now.
+  std::vector<Snapshot> Cut() const {
+    std::vector<Snapshot> chunks = CutSnapshot(fold, kTinyChunk);
+    for (Snapshot& chunk : chunks) chunk.by.n = fold.leader().n;
+    return chunks;
+  }
+  /// A whole one.
   void AppendSnapshot() {
-    for (const Snapshot& chunk : CutSnapshot(fold, fold.leader_number(), kTinyChunk)) Append(chunk);
+    for (const Snapshot& chunk : Cut()) Append(chunk);
   }
   Offset end() const { return fold.next_offset(); }
 
@@ -80,14 +88,14 @@ class RandomLog : public Logged {
   explicit RandomLog(uint64_t seed) : random_(seed) {}
 
   void AppendSome() {
-    const int64_t n = fold.leader_number() - (Chance(10) ? 1 : 0);
+    const int64_t n = fold.leader().n - (Chance(10) ? 1 : 0);
     const int64_t wrong = Chance(10) ? 1 : 0;
     switch (random_() % 12) {
       case 0:
-        Append(Claim{fold.leader_number() + 1 + wrong, Chance(2) ? "a" : "b"});
+        Append(Claim{fold.leader().n + 1 + wrong, "c", {Chance(2) ? "a" : "b", random_()}});
         break;
       case 1:
-        Append(Drop{n, shard.incarnation});
+        Append(Drop{{n, 0}, shard.incarnation});
         break;
       case 2:
       case 3: {
@@ -95,9 +103,9 @@ class RandomLog : public Logged {
         spec.name += std::to_string(random_() % 3);
         const StreamSpec* stream = fold.FindStream("default", "s");
         const Offset generation = stream == nullptr ? Offset(1) : stream->generation;
-        Append(Define{n, std::to_string(random_() % 30), spec, {Offset(1), Offset(2)}, generation});
-        if (stream == nullptr) Append(DefineStream{n, std::to_string(random_() % 30), stream_spec});
-        Append(DropStream{n, "default", "s", generation, "1"});
+        Append(Define{{n, 0}, spec, {Offset(1), Offset(2)}, generation});
+        if (stream == nullptr) Append(DefineStream{{n, 0}, stream_spec});
+        Append(DropStream{{n, 0}, "default", "s", generation, "1"});
         break;
       }
       case 4: {
@@ -114,7 +122,7 @@ class RandomLog : public Logged {
 
   void AppendSnapshot() {
     Expected expected;
-    std::vector<Snapshot> chunks = CutSnapshot(fold, fold.leader_number(), kTinyChunk);
+    std::vector<Snapshot> chunks = Cut();
     const Snapshot& first = chunks.front();
     expected.at = first.at;
     expected.first_chunk = end();
@@ -156,11 +164,17 @@ class RandomLog : public Logged {
     const Epoch next(s.epoch.value + 1 + wrong);
     switch (random_() % 6) {
       case 0:
-        Append(Assign{n, id, "b", next});
+        Append(Assign{{n, 0}, id, {"b", 1}, next});
         break;
       case 1:
-        Append(Skip{n, id, "b", next, s.next_offset, Offset(s.next_offset.value + 9),
-                    std::vector<int64_t>(kOutputs + 1, 2), "why"});
+        Append(Skip{{n, 0},
+                    id,
+                    {"b", 1},
+                    next,
+                    s.next_offset,
+                    Offset(s.next_offset.value + 9),
+                    std::vector<int64_t>(kOutputs + 1, 2),
+                    "why"});
         break;
       default:
         Append(Commit{id,
@@ -219,9 +233,9 @@ TEST_CASE_METHOD(Logged, "a reader begins at a snapshot as late as the record be
 }
 
 TEST_CASE_METHOD(Logged, "what a deposed leader wrote as a snapshot is passed over for the next") {
-  const std::vector<Snapshot> stale = CutSnapshot(fold, fold.leader_number(), kTinyChunk);
+  const std::vector<Snapshot> stale = Cut();
   const Offset start = end();
-  Append(Claim{2, "b"});
+  Append(Claim{2, "c", {"b", 1}});
   for (const Snapshot& chunk : stale) CHECK(Append(chunk) == Verdict::kNotLeader);
   CHECK_FALSE(ReadFrom(start).ok());
   AppendCommit();
@@ -231,11 +245,11 @@ TEST_CASE_METHOD(Logged, "what a deposed leader wrote as a snapshot is passed ov
 }
 
 TEST_CASE_METHOD(Logged, "a snapshot whose writer was deposed half way is passed over") {
-  const std::vector<Snapshot> chunks = CutSnapshot(fold, fold.leader_number(), kTinyChunk);
+  const std::vector<Snapshot> chunks = Cut();
   REQUIRE(chunks.size() > 2);
   const Offset start = end();
   for (size_t i = 0; i < chunks.size(); ++i) {
-    if (i == 1) Append(Claim{2, "b"});
+    if (i == 1) Append(Claim{2, "c", {"b", 1}});
     Append(chunks[i]);
   }
   CHECK_FALSE(ReadFrom(start).ok());
@@ -247,7 +261,7 @@ TEST_CASE_METHOD(Logged, "damaged and incomplete snapshots are passed over for t
   const std::string damage = GENERATE("a bit flipped", "the first chunk missing",
                                       "the last chunk missing", "another offset");
   INFO(damage);
-  std::vector<Snapshot> chunks = CutSnapshot(fold, fold.leader_number(), kTinyChunk);
+  std::vector<Snapshot> chunks = Cut();
   const Offset start = end();
   if (damage == "a bit flipped") chunks[1].state[7] = static_cast<char>(chunks[1].state[7] ^ 4);
   if (damage == "the first chunk missing") chunks.erase(chunks.begin());
@@ -280,10 +294,12 @@ TEST_CASE_METHOD(Logged, "the leader writes snapshots, and the count of records 
   CHECK(leader.records_since_snapshot() == 4);
   executor.Spawn(leader.Follow());
   const Offset at(leader.fold().next_offset().value - 1);
-  CHECK(executor.RunUntilDone(leader.WriteSnapshot(leader.fold().leader_number())).value() ==
-        Verdict::kValid);
+  for (const Snapshot& chunk : Cut()) {
+    Record record = test::Stamped(leader.fold(), chunk);
+    CHECK(executor.RunUntilDone(leader.Write(std::move(record))).value() == Verdict::kValid);
+  }
   CHECK(leader.records_since_snapshot() == 0);
-  CHECK(executor.RunUntilDone(leader.Write(Claim{2, "b"})).value() == Verdict::kValid);
+  CHECK(executor.RunUntilDone(leader.Write(Claim{2, "c", {"b", 1}})).value() == Verdict::kValid);
   CHECK(leader.records_since_snapshot() == 1);
   test::TrimmedLog trimmed(&log);
   trimmed.Trim(std::string(kControlTopic), PartitionId(0), Offset(at.value + 1));
@@ -299,7 +315,7 @@ TEST_CASE("a fold is cut into chunks of at most the given size that give it back
   const std::string bytes = log.fold.Encode();
   const size_t size = GENERATE(size_t{1}, size_t{7}, size_t{100}, kSnapshotChunkBytes);
   std::string joined;
-  const auto chunks = CutSnapshot(log.fold, log.fold.leader_number(), size);
+  const auto chunks = CutSnapshot(log.fold, size);
   for (const Snapshot& chunk : chunks) {
     CHECK(chunk.state.size() <= size);
     CHECK(chunk.hash == Hash(bytes));
@@ -311,21 +327,21 @@ TEST_CASE("a fold is cut into chunks of at most the given size that give it back
 
 TEST_CASE("only a snapshot of which every chunk was valid counts as written") {
   Logged log;
-  const auto chunks = CutSnapshot(log.fold, log.fold.leader_number(), kTinyChunk);
+  const auto chunks = log.Cut();
   SnapshotCounter counter;
   const auto note_all = [&](const std::vector<Snapshot>& some, Verdict verdict) {
     for (const Snapshot& chunk : some) counter.Note(verdict, chunk);
   };
-  counter.Note(Verdict::kStale, Claim{1, "b"});
-  counter.Note(Verdict::kValid, Claim{2, "b"});
+  counter.Note(Verdict::kStale, Claim{1, "c", {"b", 1}});
+  counter.Note(Verdict::kValid, Claim{2, "c", {"b", 1}});
   note_all(chunks, Verdict::kNotLeader);
   CHECK(counter.records_since() == 2);
   note_all({chunks.begin(), chunks.end() - 1}, Verdict::kValid);
   CHECK(counter.records_since() == 2);
   log.AppendCommit();
-  note_all(CutSnapshot(log.fold, log.fold.leader_number(), kTinyChunk), Verdict::kValid);
+  note_all(log.Cut(), Verdict::kValid);
   CHECK(counter.records_since() == 0);
-  counter.Note(Verdict::kValid, Claim{3, "b"});
+  counter.Note(Verdict::kValid, Claim{3, "c", {"b", 1}});
   // The rest of the one given up comes late.
   note_all(chunks, Verdict::kValid);
   CHECK(counter.records_since() == 1);

@@ -9,6 +9,7 @@
 #include "millrace/sql/planner.h"
 #include "support/catch.h"
 #include "support/read_all.h"
+#include "support/stamped.h"
 #include "support/test_executor.h"
 #include "support/two_shards_sql.h"
 
@@ -21,18 +22,19 @@ struct Cluster {
     SetLogLevel(LogLevel::kOff);
     options.unnamed_object_age = std::chrono::hours(24);
     const auto statements = PlanScript(test::kTwoShardsSql).value();
-    Fold(control::Claim{1, "a"});
-    Fold(control::DefineStream{1, "stream", std::get<StreamSpec>(statements[0])});
-    Fold(control::Define{1, "view", std::get<PipelineSpec>(statements[1]), {{}, {}}, Offset(1)});
+    Fold(control::Claim{1, "c", {"a", 1}});
+    Fold(control::DefineStream{{1, 0}, std::get<StreamSpec>(statements[0])});
+    Fold(control::Define{{1, 0}, std::get<PipelineSpec>(statements[1]), {{}, {}}, Offset(1)});
     for (ShardId* shard : {&one, &other}) {
       *shard = {*fold.Current("default", "r"), PartitionId(shard == &one ? 0 : 1)};
-      Fold(control::Assign{1, *shard, "a", Epoch(1)});
-      Fold(control::Assign{1, *shard, "a", Epoch(2)});
+      Fold(control::Assign{{1, 0}, *shard, {"a", 1}, Epoch(1)});
+      Fold(control::Assign{{1, 0}, *shard, {"a", 1}, Epoch(2)});
     }
   }
 
   void Fold(const control::Record& record) {
-    REQUIRE(fold.Apply(fold.next_offset(), 0, record) == control::Verdict::kValid);
+    REQUIRE(fold.Apply(fold.next_offset(), 0, test::Stamped(fold, record)) ==
+            control::Verdict::kValid);
   }
   /// The file `n` of an uploader.
   static std::string File(int64_t epoch, int n) {
@@ -68,14 +70,14 @@ struct Cluster {
     return name;
   }
   void Assign(const ShardId& shard) {
-    Fold(control::Assign{1, shard, "a", Epoch(fold.shards().at(shard).epoch.value + 1)});
+    Fold(control::Assign{{1, 0}, shard, {"a", 1}, Epoch(fold.shards().at(shard).epoch.value + 1)});
   }
   void Age(std::chrono::hours hours = std::chrono::hours(25)) { executor.RunFor(hours); }
 
   Housekeeping::Cleared ClearAll(const std::string& node = "a") {
     Housekeeping housekeeping(
         {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, &metrics},
-        options, [&] { return fold.leader() == node; }, &fold);
+        options, [&] { return fold.leader().process.name == node; }, &fold);
     return executor.RunUntilDone(housekeeping.RunOnce());
   }
   int64_t Clear(const std::string& node = "a") { return ClearAll(node).objects; }

@@ -42,35 +42,37 @@ class ControlLog {
   Task<> Follow();
   void Stop() { stopped_ = true; }
 
+  /// Asks for the topic's end now and waits until it is folded, as Follow() does that.
+  /// kUnavailable: not within kWriteDeadline.
+  Task<Status> CatchUp();
+
   /// Appends a record and gives the fold's verdict on it. On doubt the same bytes are appended
-  /// again, up to kMaxTries times; if any of them took effect the verdict is kValid.
+  /// again; if any of them took effect the verdict is kValid. kUnavailable: whether it took effect
+  /// was not known within kWriteDeadline, and it may do so later.
   Task<Result<Verdict>> Write(Record record);
 
-  /// Appends the fold as it is now as Snapshot records of the leader of this number. Any verdict but
-  /// kValid: what was written of it is void. One at a time.
-  Task<Result<Verdict>> WriteSnapshot(int64_t leader);
   /// Records, snapshots apart, since the last whole snapshot that was valid, or since the start.
   int64_t records_since_snapshot() const { return snapshots_.records_since(); }
 
   const Fold& fold() const { return fold_; }
   /// Notified after every record.
   Event& changed() { return changed_; }
-  /// Grows with each record that can change what is defined or who owns a shard: all but commits
-  /// and snapshots, which are most.
+  /// Grows with each record that can change what is defined or who owns a shard: all but commits,
+  /// snapshots and beats, which are most.
   int64_t ownership_changes() const { return ownership_changes_; }
   const std::map<Verdict, int64_t>& skipped() const { return skipped_; }
   /// Since when the log cannot be followed, and why; empty: it can.
   const std::string& failure() const { return failure_; }
 
-  static constexpr int kMaxTries = 8;
+  static constexpr Executor::Duration kWriteDeadline = std::chrono::seconds(10);
 
  private:
   /// A record that somebody waits for the verdict on. The same bytes may have been appended more
   /// than once.
   struct Awaited {
-    bool valid = false;                    ///< one of them took effect
-    std::map<Offset, Verdict> verdicts;    ///< of all of them
-    std::optional<Completion<bool>> next;  ///< set when another one is folded
+    bool valid = false;                  ///< one of them took effect
+    std::map<Offset, Verdict> verdicts;  ///< of all of them
+    Event next;                          ///< notified when another one is folded
   };
   class Writer;
 
@@ -80,6 +82,7 @@ class ControlLog {
   EventLog* log_;
   std::unique_ptr<LogReader> reader_;  ///< stands where the fold does; from Start on
   Fold fold_;
+  Offset read_to_;  ///< where the reader stands; markers may lie between it and the fold
   SnapshotCounter snapshots_;
   Event changed_;
   bool stopped_ = false;

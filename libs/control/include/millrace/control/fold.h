@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,7 +42,8 @@ struct SkipState {
 
 struct ShardState {
   Epoch epoch;
-  std::string worker;
+  /// The owner is the instance; the name is only shown.
+  Process worker;
   CutNumber last_cut;
   Offset next_offset;               ///< of the last commit or skip, or the start
   std::deque<CommitState> commits;  ///< the last kKeptCommits, newest last
@@ -63,23 +63,33 @@ struct PipelineState {
   bool dropped = false;
 };
 
+/// Who leads, as far as the log says.
+struct LeaderState {
+  int64_t n = 0;  ///< 0: nobody ever did
+  int64_t k = 0;  ///< the largest that a record of this n carried, whatever became of it
+  Process process;
+  bool left = false;  ///< it said that it goes
+};
+
 /// Why a record was skipped.
-enum class Verdict { kValid, kNotLeader, kStale, kDuplicate, kUnknown, kConflict, kUnreadable };
+enum class Verdict { kValid, kNotLeader, kLate, kStale, kUnknown, kConflict, kUnreadable };
 std::string_view VerdictName(Verdict verdict);
 
 /// The fold of the control log: pure, the same at every reader. A record takes effect only if it is
 /// valid here; its writer learns that by reading it back. Rules:
 ///
-///   Claim{n}               n = current + 1
-///   DefineStream           n is current, the request id is new, name and topic are free
-///   Define                 n is current, the request id is new, the name is free, the plan fits
-///                          the columns of its stream, which has the generation named
-///   Drop{n}                n is current, the incarnation stands
-///   DropStream{n}          n is current, the stream of this generation stands, no view reads it
-///   Assign{n, epoch}       n is current, epoch = epoch[shard] + 1
-///   Skip{n, epoch}         as Assign, with one number for each output
+///   Claim{n, cluster}      n = current + 1, the cluster is this one
+///   by the leader          n is current, k is above every k of this n so far; besides:
+///     Beat
+///     DefineStream         name and topic are free
+///     Define               the name is free, the plan fits the columns of its stream, which has
+///                          the generation named
+///     Drop                 the incarnation stands
+///     DropStream           the stream of this generation stands, no view reads it
+///     Assign{epoch}        epoch = epoch[shard] + 1
+///     Skip{epoch}          as Assign, with one number for each output
+///     Snapshot             changes nothing, whoever begins there checks it
 ///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below it
-///   Snapshot{n}            n is current; changes nothing, whoever begins there checks it
 ///
 /// A Skip voids the commits that lie past its `from`: its owner could not use them.
 ///
@@ -93,8 +103,9 @@ class Fold {
   void ApplyUnreadable(Offset offset);
 
   Offset next_offset() const { return next_offset_; }
-  int64_t leader_number() const { return leader_number_; }
-  const std::string& leader() const { return leader_; }
+  /// Empty until the first Claim.
+  const std::string& cluster() const { return cluster_; }
+  const LeaderState& leader() const { return leader_; }
   const std::map<std::pair<std::string, std::string>, StreamSpec>& streams() const {
     return streams_;
   }
@@ -118,7 +129,10 @@ class Fold {
   static Result<Fold> Decode(std::string_view bytes);
 
  private:
+  /// The rule that all records of a leader have in common; remembers k.
+  Verdict Admit(const Stamp& by);
   Verdict Check(const Claim& r) const;
+  Verdict Check(const Beat& r) const;
   Verdict Check(const DefineStream& r) const;
   Verdict Check(const Define& r) const;
   Verdict Check(const Drop& r) const;
@@ -128,6 +142,7 @@ class Fold {
   Verdict Check(const Commit& r) const;
   Verdict Check(const Snapshot& r) const;
   void Take(Offset offset, Micros at, const Claim& r);
+  void Take(Offset offset, Micros at, const Beat& r);
   void Take(Offset offset, Micros at, const DefineStream& r);
   void Take(Offset offset, Micros at, const Define& r);
   void Take(Offset offset, Micros at, const Drop& r);
@@ -136,12 +151,11 @@ class Fold {
   void Take(Offset offset, Micros at, const Skip& r);
   void Take(Offset offset, Micros at, const Commit& r);
   void Take(Offset offset, Micros at, const Snapshot& r);
-  Verdict CheckOwner(int64_t n, const ShardId& shard, Epoch epoch) const;
+  Verdict CheckOwner(const ShardId& shard, Epoch epoch) const;
 
   Offset next_offset_;
-  int64_t leader_number_ = 0;
-  std::string leader_;
-  std::set<std::string> request_ids_;
+  std::string cluster_;
+  LeaderState leader_;
   std::map<std::pair<std::string, std::string>, StreamSpec> streams_;
   std::map<Offset, TopicSpec> dropped_topics_;
   std::map<Incarnation, PipelineState> pipelines_;

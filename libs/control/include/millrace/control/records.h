@@ -16,49 +16,68 @@ namespace millrace::control {
 /// who owns what and which checkpoints count.
 inline constexpr std::string_view kControlTopic = "__millrace_control";
 
-/// Become leader number n.
+/// A process: the name is for people, the instance is a random number that it drew at its start. So
+/// a process that starts again under its name is told from the one before.
+struct Process {
+  std::string name;
+  uint64_t instance = 0;
+};
+
+/// What a leader writes into each of its records: the number that it claimed and the count of its
+/// records. A record counts only if `k` is above that of every record of this `n` before it, so one
+/// that arrives late or twice changes nothing.
+struct Stamp {
+  int64_t n = 0;
+  int64_t k = 0;
+};
+
+/// Become leader number n. The first Claim names the cluster, every later one must name the same.
 struct Claim {
   int64_t n = 0;
-  std::string node;
+  std::string cluster;
+  Process process;
+};
+/// The leader is there and means to be for so long; 0: it leaves, the next may claim at once.
+struct Beat {
+  Stamp by;
+  Micros lease = 0;
 };
 struct DefineStream {
-  int64_t n = 0;
-  std::string request_id;
+  Stamp by;
   StreamSpec spec;
 };
 /// A pipeline and where it starts in each partition: one record, all or nothing.
 struct Define {
-  int64_t n = 0;
-  std::string request_id;
+  Stamp by;
   PipelineSpec spec;
   std::vector<Offset> start_offsets;
   /// The generation of the stream whose offsets these are. Another stream may have taken its name.
   Offset stream_generation;
 };
 struct Drop {
-  int64_t n = 0;
+  Stamp by;
   Incarnation incarnation;
 };
 /// The stream goes; the leader then removes its topic, the one that had this id.
 struct DropStream {
-  int64_t n = 0;
+  Stamp by;
   std::string name_space = "default";
   std::string name;
   Offset generation;
   std::string topic_id;
 };
 struct Assign {
-  int64_t n = 0;
+  Stamp by;
   ShardId shard;
-  std::string worker;
+  Process worker;
   Epoch epoch;
 };
 /// The way out of a halt: the shard goes on at `to`, its outputs from `first_seqs`. Replaces an
 /// Assign.
 struct Skip {
-  int64_t n = 0;
+  Stamp by;
   ShardId shard;
-  std::string worker;
+  Process worker;
   Epoch epoch;
   Offset from;
   Offset to;
@@ -77,7 +96,7 @@ struct Commit {
 };
 /// One piece of the fold after offset `at`, so that a reader can begin there (snapshot.h).
 struct Snapshot {
-  int64_t n = 0;
+  Stamp by;
   Offset at;          ///< of the last record folded
   Hash128 hash;       ///< of all pieces together
   int32_t chunk = 0;  ///< in [0, chunks)
@@ -85,8 +104,11 @@ struct Snapshot {
   std::string state;  ///< this piece of the fold's bytes
 };
 
-using Record =
-    std::variant<Claim, DefineStream, Define, Drop, DropStream, Assign, Skip, Commit, Snapshot>;
+using Record = std::variant<Claim, Beat, DefineStream, Define, Drop, DropStream, Assign, Skip,
+                            Commit, Snapshot>;
+
+/// Where a record of a leader has its stamp; nullptr: anybody may write it.
+Stamp* StampOf(Record* record);
 
 /// The value of a control record (proto/millrace/control/v1).
 std::string Encode(const Record& record);

@@ -12,9 +12,9 @@ namespace millrace::control {
 /// of this size.
 inline constexpr size_t kSnapshotChunkBytes = 1 << 20;
 
-/// The fold as Snapshot records of the leader of this number, in order, each with at most
-/// `chunk_bytes` of it. Something must have been folded.
-std::vector<Snapshot> CutSnapshot(const Fold& fold, int64_t leader, size_t chunk_bytes);
+/// The fold as Snapshot records, in order, each with at most `chunk_bytes` of it. Whoever appends
+/// them stamps them. Something must have been folded.
+std::vector<Snapshot> CutSnapshot(const Fold& fold, size_t chunk_bytes);
 
 /// Which snapshot a chunk belongs to.
 struct SnapshotId {
@@ -23,7 +23,7 @@ struct SnapshotId {
   Hash128 hash;
   int32_t chunks = 0;
 
-  explicit SnapshotId(const Snapshot& s) : n(s.n), at(s.at), hash(s.hash), chunks(s.chunks) {}
+  explicit SnapshotId(const Snapshot& s) : n(s.by.n), at(s.at), hash(s.hash), chunks(s.chunks) {}
   friend bool operator==(const SnapshotId&, const SnapshotId&) = default;
 };
 

@@ -7,29 +7,43 @@
 namespace millrace::runtime {
 
 /// Whether this process leads, and under which number. Every record of a leader carries the number
-/// of its own claim, never the one that the fold shows: a leader that was overtaken reads the other
-/// claim before it knows, and its records would count as the other one's.
+/// of its own claim and a count that rises with each, never what the fold shows: a leader that was
+/// overtaken reads the other claim before it knows, and its records would count as the other one's.
 ///
 /// Threads: the control executor.
 class Leadership {
  public:
-  /// `log` outlives it. `name` is for people.
-  Leadership(control::ControlLog* log, std::string name) : log_(log), name_(std::move(name)) {}
+  /// `log` outlives it. `beat`: how often a leader says that it lives; 0 where no other process
+  /// waits to take its place.
+  Leadership(control::ControlLog* log, control::Process self, Executor::Duration beat)
+      : log_(log), self_(std::move(self)), beat_(beat) {}
 
+  /// Waits until nobody leads any more. Returns at once without beats. kUnavailable: stopped.
+  Task<Status> WaitForTurn();
   /// Takes the number above the fold's. kConflict: another claim came first.
   Task<Status> Claim();
   /// As far as this process has read.
-  bool leads() const { return number_ > 0 && log_->fold().leader_number() == number_; }
-  /// The number of the last claim that took effect, or 0 before there is one.
-  int64_t number() const { return number_; }
-  /// Appends a record of the leader. kConflict: it did not take effect; `what` says what it was to
-  /// do.
+  bool leads() const { return number_ > 0 && log_->fold().leader().n == number_; }
+  /// Appends a record of the leader, stamped. kConflict: it did not take effect; `what` says what
+  /// it was to do.
   Task<Status> Write(control::Record record, std::string what);
+  /// The same; the verdict is the answer.
+  Task<Result<control::Verdict>> Append(control::Record record);
+  /// Appends the fold as it is now as Snapshot records. Any verdict but kValid: what was written of
+  /// it is void. One at a time.
+  Task<Result<control::Verdict>> WriteSnapshot();
+  /// Beats while this process leads, until Leave(). Spawn it once; ends at once without beats.
+  Task<> Beat();
+  /// Tells the others, if there may be any, that they need not wait.
+  Task<> Leave();
 
  private:
   control::ControlLog* log_;
-  const std::string name_;
-  int64_t number_ = 0;
+  const control::Process self_;
+  const Executor::Duration beat_;
+  int64_t number_ = 0;  ///< of the last claim that took effect
+  int64_t count_ = 0;   ///< of the records under it
+  bool stopped_ = false;
 };
 
 }  // namespace millrace::runtime

@@ -90,6 +90,7 @@ class Node : public Operations, public control::ControlClient {
   Task<Status> Announce(StreamSpec stream);
   Task<> RemoveDroppedTopics();
   Task<> DisownLost();
+  bool IsMine(const control::ShardState& shard) const;
   /// How put_off_ and troubles_ call the tables of a pipeline.
   static std::string TablesOf(const Incarnation& incarnation);
   bool IsPutOff(const std::string& what) const;
@@ -105,9 +106,9 @@ class Node : public Operations, public control::ControlClient {
   Task<Status> FinishStreamDrop(Offset generation);
   Task<Result<int64_t>> LastFileSeq(ShardId shard);
   Task<Status> AssignUnowned(control::Assign assign);
-  std::string RequestId();
 
   Wiring wiring_;
+  const control::Process self_;
   control::ControlLog control_;
   Leadership leadership_;
   Housekeeping housekeeping_;

@@ -42,6 +42,9 @@ struct Options {
   size_t opening_shards = 8;       ///< of a process at a time; at least one for each executor
   Duration drain_deadline = std::chrono::seconds(20);  ///< then shards stop without a cut
   Duration fence_check = std::chrono::seconds(10);     ///< without a write
+  /// How often a leader says that it lives, for those that wait to take its place. 0: there are
+  /// none.
+  Duration beat_interval{0};
   int64_t snapshot_records = 10'000;  ///< control records between two snapshots of their fold
   Duration housekeeping_first = std::chrono::minutes(1);   ///< after the start
   Duration housekeeping_interval = std::chrono::hours(1);  ///< housekeeping.h

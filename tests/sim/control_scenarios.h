@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+namespace millrace::sim {
+
+// Stories of the control log that random histories seldom tell. Each gives what went wrong; empty:
+// nothing. The same ones show that mistakes planted there are found.
+
+/// The first copy of a definition arrives after the view was dropped.
+std::string LateDefinition();
+/// A leader goes on after another process claimed, also once it has read that.
+std::string OvertakenLeader();
+/// A process starts under the name of one that still runs.
+std::string TwoOfOneName();
+
+}  // namespace millrace::sim
