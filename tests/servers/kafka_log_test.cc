@@ -55,6 +55,16 @@ struct World {
   }
 };
 
+std::string Incompressible(size_t bytes) {
+  std::string text(bytes, '\0');
+  uint64_t state = 1;
+  for (char& c : text) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    c = static_cast<char>(state >> 56);
+  }
+  return text;
+}
+
 }  // namespace
 
 TEST_CASE("a log in Kafka stands beside other clients of the brokers") {
@@ -178,6 +188,53 @@ TEST_CASE("a log in Kafka stands beside other clients of the brokers") {
     CHECK(world.Run(log.DeleteBefore("trimmed", p0, Offset(11))).error().code == Code::kConflict);
     const auto rest = log.OpenReader("trimmed", p0, Offset(5));
     CHECK(world.ReadAll(*rest) == std::vector<std::string>{"5", "6", "7", "8", "9"});
+  }
+
+  SECTION(
+      "nothing of a chain is written behind a record that the brokers refuse, and appends go on") {
+    // A group of several batches, of which the brokers refuse one in the middle.
+    other.Create("small", {{"max.message.bytes", "1200000"}});
+    constexpr int kAppends = 60;
+    constexpr int kRefused = 20;
+    const std::string large = std::to_string(kRefused) + " " + Incompressible(2'000'000);
+    const std::string ordinary = " " + Incompressible(50'000);
+    const auto chain = std::make_shared<AppendChain>();
+    int answered = 0;
+    std::vector<Code> codes(kAppends, Code::kInternal);
+    std::vector<bool> written(kAppends, false);
+    for (int i = 0; i < kAppends; ++i) {
+      world.executor.Spawn([](KafkaLog& l, std::string value, std::shared_ptr<AppendChain> c,
+                              Code& code, std::vector<bool>::reference ok,
+                              int& n) -> Task<> {
+        LogEntry entry{"", std::move(value), {}, std::move(c)};
+        const auto offset = co_await l.Append("small", p0, std::move(entry));
+        ok = offset.ok();
+        if (!offset.ok()) code = offset.error().code;
+        ++n;
+      }(log, i == kRefused ? large : std::to_string(i) + ordinary, chain,
+                                      codes[static_cast<size_t>(i)],
+                                      written[static_cast<size_t>(i)], answered));
+    }
+    while (answered < kAppends) world.executor.RunFor(std::chrono::milliseconds(1));
+    CHECK_FALSE(written[kRefused]);
+    CHECK(codes[kRefused] != Code::kInternal);
+    CHECK(chain->broken);
+    bool after = false;
+    for (int i = 0; i < 300 && !after; ++i) {
+      after = world.Append("small", "after").ok();
+      world.executor.RunFor(std::chrono::milliseconds(20));
+    }
+    REQUIRE(after);
+    const auto reader = log.OpenReader("small", p0, Offset(0));
+    std::vector<std::string> values = world.ReadAll(*reader);
+    REQUIRE_FALSE(values.empty());
+    CHECK(values.back() == "after");
+    values.pop_back();
+    CHECK(values.size() <= kRefused);
+    for (size_t i = 0; i < values.size(); ++i) CHECK(std::stoul(values[i]) == i);
+    for (size_t i = 0; i < kAppends; ++i) CHECK((!written[i] || i < values.size()));
+    // One that comes alone is blamed itself, and for good.
+    CHECK(world.Append("small", large).error().code == Code::kInvalidArgument);
   }
 
   SECTION("Kafka's own tool shows how far a pipeline is behind, and which cluster it is") {

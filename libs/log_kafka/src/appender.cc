@@ -1,7 +1,5 @@
 #include "appender.h"
 
-#include <algorithm>
-
 #include "admin.h"
 #include "bounds.h"
 #include "properties.h"
@@ -29,12 +27,15 @@ Properties ProducerProperties(const Options& options) {
                  {"linger.ms", "0"},
                  {"compression.type", "lz4"},
                  {"message.max.bytes", std::to_string(kMaxBatchBytes)},
-                 {"batch.size", std::to_string(kMaxBatchBytes)},
                  // Above our own bounds, so that ours are met first.
                  {"queue.buffering.max.messages", std::to_string(2 * kMaxQueuedRecords)},
                  {"queue.buffering.max.kbytes", std::to_string(2 * (kMaxQueuedBytes >> 10))},
              });
   return all;
+}
+
+void Purge(const Handle& handle, int what) {
+  rd_kafka_purge(handle.get(), what | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
 size_t HeaderBytes(const LogEntry& entry) {
@@ -50,14 +51,14 @@ Appender::Appender(Options options, Callers* callers)
 
 /// No call is running, so nobody waits for what is still under way.
 Appender::~Appender() {
+  closing_ = true;
   for (const auto& p : Partitions(nullptr)) {
     std::lock_guard lock(p->mutex);
     p->held = true;
   }
   if (client_) retired_.push_back(std::move(client_));
   for (const auto& client : retired_)
-    rd_kafka_purge(client->handle->get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                                              RD_KAFKA_PURGE_F_NON_BLOCKING);
+    Purge(*client->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   const auto deadline = Clock::now() + std::chrono::seconds(5);
   for (const auto& p : Partitions(nullptr)) {
     std::unique_lock lock(p->mutex);
@@ -128,17 +129,19 @@ Result<std::shared_ptr<Appender::Client>> Appender::UsableClient() {
   std::lock_guard lock(mutex_);
   if (client_ && !client_->handle->dead()) return client_;
   if (client_) retired_.push_back(std::exchange(client_, nullptr));
-  const auto drained = std::stable_partition(retired_.begin(), retired_.end(),
-                                             [](const auto& c) { return c->flying > 0; });
-  // A client is destroyed on another thread: this may be its own.
-  for (auto at = drained; at != retired_.end(); ++at) callers_->PostAlways([old = *at] {});
-  retired_.erase(drained, retired_.end());
+  std::erase_if(retired_, [](const auto& client) { return client->flying == 0; });
   if (made_ > 0 && Clock::now() - made_at_ < kClientPause)
     return ResourceExhausted("the Kafka producer failed a moment ago, and its successor waits");
   if (retired_.size() >= kMostRetired)
     return ResourceExhausted(
         "the Kafka producer failed, and those before it still wait for answers");
-  auto client = std::make_shared<Client>();
+  // The last reference may be that of a client's own thread, which cannot wait for itself.
+  std::shared_ptr<Client> client(new Client(), [this](Client* old) {
+    if (closing_)
+      delete old;
+    else
+      callers_->PostAlways([old] { delete old; });
+  });
   MILLRACE_ASSIGN(client->handle, Handle::Open(
                                       RD_KAFKA_PRODUCER, ProducerProperties(options_),
                                       [this](rd_kafka_event_t* event) { Delivered(event); },
@@ -295,6 +298,9 @@ void Appender::EndLate() {
     std::lock_guard lock(mutex_);
     if (now - ended_late_at_ < kLatePause) return;
     ended_late_at_ = now;
+    // A dead producer keeps what the brokers refused for a try that never comes.
+    for (const auto& client : retired_) Purge(*client->handle, RD_KAFKA_PURGE_F_QUEUE);
+    if (client_ && client_->handle->dead()) Purge(*client_->handle, RD_KAFKA_PURGE_F_QUEUE);
   }
   const auto late = [&](const Request& r) { return now - r.since > kAppendDeadline; };
   for (const auto& p : Partitions(nullptr)) {

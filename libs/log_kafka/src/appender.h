@@ -88,6 +88,7 @@ class Appender {
 
   const Options options_;
   Callers* const callers_;
+  std::atomic<bool> closing_{false};
   std::mutex mutex_;
   std::map<std::pair<std::string, PartitionId>, std::shared_ptr<Partition>> partitions_;
   std::set<std::string> held_;
