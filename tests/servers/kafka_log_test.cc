@@ -111,6 +111,19 @@ TEST_CASE("a log in Kafka stands beside other clients of the brokers") {
     CHECK(world.ReadAll(*reader) == std::vector<std::string>{"theirs", "ours"});
     CHECK(world.Run(log.RemoveTopic(topic)).ok());
     CHECK(world.Run(log.DescribeTopic("foreign")).ok());
+
+    // Its records carry their writers' times, which are no append times.
+    const auto first = world.Run(test::ReadLog(&log, "foreign", p0)).value().at(0);
+    CHECK(first.append_time == 0);
+    CHECK_FALSE(world.Run(log.CheckForeignTopic("foreign")).value().append_times);
+    CHECK(world.Run(log.CheckForeignTopic("nowhere")).error().code == Code::kNotFound);
+    other.Create("stamped", {{"message.timestamp.type", "LogAppendTime"}});
+    CHECK(world.Run(log.CheckForeignTopic("stamped")).value().append_times);
+    other.Create("compacted", {{"cleanup.policy", "compact,delete"}});
+    const auto refused = world.Run(log.CheckForeignTopic("compacted"));
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == Code::kInvalidArgument);
+    CHECK_THAT(refused.error().message, ContainsText("setting=cleanup.policy"));
     for (const TopicSpec& t : world.Run(log.ListTopics()).value()) CHECK(t.name != "foreign");
   }
 

@@ -5,6 +5,7 @@
 #include "callers.h"
 #include "consumers.h"
 #include "reader.h"
+#include "topic_settings.h"
 
 // g++ 12 destroys a closure twice that is a temporary of a co_await expression: each gets a name
 // first.
@@ -123,6 +124,16 @@ Task<Result<std::string>> KafkaLog::Identity() {
   auto work = core_->callers.Call([admin = core_->admin] { return admin->Identity(); });
   auto identity = co_await std::move(work);
   co_return identity;
+}
+
+Task<Result<ForeignTopic>> KafkaLog::CheckForeignTopic(std::string name) {
+  auto work = core_->callers.Call([admin = core_->admin, name]() -> Result<ForeignTopic> {
+    MILLRACE_ASSIGN(const Topic seen, admin->Look(name));
+    MILLRACE_TRY(CheckSettings(name, seen.settings, ForeignSettings()));
+    return ForeignTopic{seen.partitions, HasAppendTimes(seen.settings)};
+  });
+  auto checked = co_await std::move(work);
+  co_return checked;
 }
 
 Task<Status> KafkaLog::CommitProgress(std::vector<Progress> places) {

@@ -43,7 +43,8 @@ std::vector<LogRecord> Copy(const std::vector<Fetch::OwnedMessage>& messages) {
     record.offset = Offset(m->offset);
     rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     const int64_t millis = rd_kafka_message_timestamp(m.get(), &type);
-    record.append_time = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : millis * 1'000;
+    // Another kind of time is its writer's, not the log's.
+    if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) record.append_time = millis * 1'000;
     record.value = put(m->payload, m->len);
     record.key = put(m->key, m->key_len);
     rd_kafka_headers_t* headers = nullptr;

@@ -35,6 +35,15 @@ std::vector<Setting> TopicSettings(const Options& options, const std::string& id
   };
 }
 
+std::vector<Setting> ForeignSettings() {
+  return {{"cleanup.policy", "delete"}, {"unclean.leader.election.enable", "false"}};
+}
+
+bool HasAppendTimes(const std::map<std::string, std::string>& settings) {
+  const auto at = settings.find("message.timestamp.type");
+  return at != settings.end() && at->second == "LogAppendTime";
+}
+
 Status CheckSettings(const std::string& topic, const std::map<std::string, std::string>& has,
                      const std::vector<Setting>& wanted) {
   for (const Setting& setting : wanted) {

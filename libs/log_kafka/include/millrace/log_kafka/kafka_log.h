@@ -16,6 +16,12 @@ struct Progress {
   Offset next;
 };
 
+/// A topic that somebody else made, as far as a reader must know it.
+struct ForeignTopic {
+  int32_t partitions = 0;
+  bool append_times = false;  ///< false: its records carry their writers' times, so none is given
+};
+
 /// A log in the topics of a Kafka cluster: docs/formats/kafka.md. Append times are the broker's
 /// clock, in whole milliseconds.
 ///
@@ -52,6 +58,10 @@ class KafkaLog : public EventLog {
   Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before);
   /// The id that the Kafka cluster gave itself.
   Task<Result<std::string>> Identity();
+
+  /// kInvalidArgument: its log can lose or change records, by the setting that the message names.
+  /// kNotFound: no such topic.
+  Task<Result<ForeignTopic>> CheckForeignTopic(std::string name);
 
   /// Commits places for the configured group, so that Kafka's own tools show how far behind they
   /// are. Nothing reads them back: who stops reading in the middle loses nothing.
