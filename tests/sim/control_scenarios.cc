@@ -80,4 +80,26 @@ std::string TwoOfOneName() {
   return s.Different();
 }
 
+std::string LateBatchOfAnEarlierLife() {
+  Scenario s;
+  s.Send(20);
+  FaultyServingStore& serving = s.cluster.faulty_serving();
+  const Epoch before = s.Shard().epoch;
+  serving.HoldNext();
+  while (!serving.holds()) s.Send(1);
+  // The store is at the place below the batch, which is tried again and goes on from there.
+  s.cluster.serving.Remember();
+  s.Send(20);
+  serving.RefuseBatches(true);
+  s.cluster.serving.GoBack();
+  s.Send(20);
+  if (s.Shard().state != "running") return "the shard did not open again: " + s.Shard().state;
+  const Status late = s.cluster.Outside(serving.Release());
+  if (late.ok()) return "a batch of an earlier life of the shard took effect";
+  if (s.Shard().epoch <= before) return "the shard was opened again within its epoch";
+  serving.RefuseBatches(false);
+  s.Finish();
+  return s.Different();
+}
+
 }  // namespace millrace::sim

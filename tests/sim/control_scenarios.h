@@ -13,5 +13,7 @@ std::string LateDefinition();
 std::string OvertakenLeader();
 /// A process starts under the name of one that still runs.
 std::string TwoOfOneName();
+/// The serving store goes back while a batch is on its way to it.
+std::string LateBatchOfAnEarlierLife();
 
 }  // namespace millrace::sim

@@ -2,6 +2,7 @@
 
 #include "millrace/base/check.h"
 #include "millrace/base/crash_point.h"
+#include "sim/control_scenarios.h"
 #include "sim/scenario.h"
 #include "support/catch.h"
 #include "support/read_all.h"
@@ -133,6 +134,27 @@ TEST_CASE("a commit that counts although nobody ever said so does not end the sh
   CHECK(s.Shard().state == "running");
   CHECK(s.Shard().last_cut.value >= before.value + 3);
   CHECK(s.Fallbacks() == 0);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a store that goes back is written under a new epoch, so that no late batch passes") {
+  CHECK(LateBatchOfAnEarlierLife() == "");
+}
+
+TEST_CASE("local state lies in a folder of its own for each opening, which goes with it") {
+  Scenario s;
+  s.Send(20);
+  const auto first = s.cluster.states().names();
+  REQUIRE(first.size() == 1);
+  s.cluster.serving.Remember();
+  s.Send(20);
+  s.cluster.serving.GoBack();
+  s.Send(20);
+  REQUIRE(s.Shard().state == "running");
+  const auto second = s.cluster.states().names();
+  CHECK(second.size() == 1);
+  CHECK(second != first);
   s.Finish();
   CHECK(s.Different() == "");
 }

@@ -354,7 +354,11 @@ class FaultyServingStore : public ServingStore {
   }
   Task<Status> Apply(ServingBatch batch) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    if (away_) co_return Away();
+    if (away_ || refuse_batches_) co_return Away();
+    if (std::exchange(hold_next_, false)) {
+      held_ = std::move(batch);
+      co_return Unavailable("injected: on its way");
+    }
     auto r = co_await inner_->Apply(std::move(batch));
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
@@ -376,6 +380,16 @@ class FaultyServingStore : public ServingStore {
   int defines_begun() const { return defines_begun_; }
   /// The most calls of TakeOver that were under way at once.
   int most_take_overs() const { return most_take_overs_; }
+  /// The next batch is answered as if nobody knew, and takes effect at Release(), if it still can.
+  void HoldNext() { hold_next_ = true; }
+  bool holds() const { return held_.has_value(); }
+  Task<Status> Release() {
+    ServingBatch batch = *std::exchange(held_, std::nullopt);
+    auto applied = co_await inner_->Apply(std::move(batch));
+    co_return applied;
+  }
+  /// While they are refused no batch is applied, and fences are taken over and read as usual.
+  void RefuseBatches(bool refuse) { refuse_batches_ = refuse; }
   /// While it is away nothing is applied, nobody takes over, and fences cannot be read.
   void Fail(bool away) { away_ = away; }
 
@@ -390,6 +404,9 @@ class FaultyServingStore : public ServingStore {
   ServingStore* inner_;
   Trouble trouble_;
   bool away_ = false;
+  bool refuse_batches_ = false;
+  bool hold_next_ = false;
+  std::optional<ServingBatch> held_;
   std::string refused_;
   int refusals_ = 0;
   int take_overs_ = 0;

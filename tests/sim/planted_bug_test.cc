@@ -44,7 +44,8 @@ TEST_CASE("the stories of the control log find every mistake planted there") {
     std::string (*tell)();
   };
   const Story story = GENERATE(Story{"no_k", LateDefinition}, Story{"fold_number", OvertakenLeader},
-                               Story{"owner_by_name", TwoOfOneName});
+                               Story{"owner_by_name", TwoOfOneName},
+                               Story{"reopen_same_epoch", LateBatchOfAnEarlierLife});
   INFO("planted: " << story.bug);
   CHECK(story.tell() == "");
   planted_bug = story.bug;

@@ -273,6 +273,25 @@ Task<Result<control::ControlClient::Committed>> Node::WriteCommitHere(control::C
   co_return out;
 }
 
+Task<Status> Node::RequestEpoch(ShardId shard, Epoch epoch) {
+  auto asked = co_await RunOn(*wiring_.control, RequestEpochHere(std::move(shard), epoch));
+  co_return asked;
+}
+
+Task<Status> Node::RequestEpochHere(ShardId shard, Epoch epoch) {
+  const auto at = control_.fold().shards().find(shard);
+  // Dropped, or another epoch came already.
+  if (at == control_.fold().shards().end() || at->second.epoch != epoch || !IsMine(at->second))
+    co_return Status();
+  if (!leadership_.leads()) {
+    co_return Conflict("another process leads and has not assigned the shard yet",
+                       {{"leader", control_.fold().leader().process.name}});
+  }
+  control::Assign assign{{}, shard, self_, Epoch(epoch.value + 1)};
+  auto assigned = co_await AssignUnowned(std::move(assign));
+  co_return assigned;
+}
+
 Task<Result<control::ShardState>> Node::ReadShard(ShardId shard) {
   auto state = co_await RunOn(*wiring_.control, ReadShardHere(std::move(shard)));
   co_return state;

@@ -8,8 +8,8 @@ namespace millrace::runtime {
 namespace {
 
 constexpr auto kExport = std::chrono::seconds(1);
-constexpr std::array kPhases = {ShardPhase::kOpening, ShardPhase::kRunning, ShardPhase::kHalted,
-                                ShardPhase::kStopped};
+constexpr std::array kPhases = {ShardPhase::kOpening, ShardPhase::kRunning, ShardPhase::kWaiting,
+                                ShardPhase::kHalted, ShardPhase::kStopped};
 
 }  // namespace
 

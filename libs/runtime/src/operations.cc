@@ -28,7 +28,7 @@ Task<Result<std::vector<ShardInfo>>> InfoOf(Worker* worker) { co_return worker->
 int Badness(const std::string& state) {
   if (state == "halted") return 4;
   if (state == "stopped") return 3;
-  if (state == "opening") return 2;
+  if (state == "opening" || state == "waiting") return 2;
   return state == "failing" ? 1 : 0;
 }
 

@@ -12,6 +12,8 @@ std::string_view PhaseName(ShardPhase phase) {
       return "opening";
     case ShardPhase::kRunning:
       return "running";
+    case ShardPhase::kWaiting:
+      return "waiting";
     case ShardPhase::kHalted:
       return "halted";
     case ShardPhase::kStopped:
@@ -33,11 +35,22 @@ checkpoint::RecordIdentity IdentityOf(const LogRecord& record) {
   return {record.offset, Hash(text).lo};
 }
 
-Shard::Shard(ShardId id, Epoch epoch, const StreamSpec& stream,
+namespace {
+
+std::string LocalName(const ShardId& id, int64_t opening) {
+  std::string name = id.ToString() + "@" + std::to_string(opening);
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
+}
+
+}  // namespace
+
+Shard::Shard(ShardId id, Epoch epoch, int64_t opening, const StreamSpec& stream,
              const control::PipelineState& pipeline, Ports ports, Options options,
              control::ControlClient* control)
     : id_(std::move(id)),
       epoch_(epoch),
+      local_name_(LocalName(id_, opening)),
       stream_(stream),
       pipeline_(pipeline),
       ports_(ports),
@@ -174,12 +187,22 @@ std::optional<Tick> Shard::DueTick(Executor::Duration now) const {
 }
 
 void Shard::Halt(std::string message) {
-  // A stopped shard is of no concern any more, unless it stopped because a fence refused it.
-  if (phase_ == ShardPhase::kHalted || (phase_ == ShardPhase::kStopped && !fenced_)) return;
+  // A stopped shard is of no concern any more, unless it stopped because a fence refused it. One
+  // that waits meets the trouble again in its next life, if it is still there.
+  if (phase_ == ShardPhase::kHalted || phase_ == ShardPhase::kWaiting ||
+      (phase_ == ShardPhase::kStopped && !fenced_))
+    return;
   LogError("a shard halted; see `millrace shard list`",
            {{"shard", id_.ToString()}, {"reason", message}});
   message_ = std::move(message);
   phase_ = ShardPhase::kHalted;
+  outbox_.changed().Notify();
+}
+
+void Shard::AwaitEpoch(std::string why) {
+  if (!alive()) return;
+  message_ = std::move(why);
+  phase_ = ShardPhase::kWaiting;
   outbox_.changed().Notify();
 }
 

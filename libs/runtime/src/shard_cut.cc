@@ -123,10 +123,11 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest,
   CrashPoint("cut.after_commit");
   if (committed->verdict != control::Verdict::kValid) {
     fenced_ = committed->shard.epoch > epoch_;
-    // The same epoch: an earlier commit took effect although its outcome was never known, so this
-    // one counts from the wrong cut. Opened anew, the shard begins at what the log says.
-    reopen_ = committed->shard.epoch == epoch_;
-    if (fenced_ || reopen_) Stop();
+    if (fenced_) Stop();
+    // An earlier commit took effect although its outcome was never known, so this one counts from
+    // the wrong cut. Opened anew, the shard begins at what the log says.
+    if (committed->shard.epoch == epoch_)
+      AwaitEpoch("an earlier commit counted, and its outcome was not known");
     co_return Fenced("a commit was skipped by the control log",
                      {{"verdict", control::VerdictName(committed->verdict)}});
   }

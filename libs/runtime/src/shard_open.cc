@@ -19,17 +19,11 @@ bool IsLost(const Error& error) {
 
 }  // namespace
 
-std::string LocalName(const ShardId& id) {
-  std::string name = id.ToString();
-  std::replace(name.begin(), name.end(), '/', '_');
-  return name;
-}
-
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   const auto begun = Executor::Current().Monotonic();
   MILLRACE_CO_TRY(co_await TakeOver());
   CrashPoint("open.after_takeover");
-  MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(LocalName(id_)));
+  MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(local_name_));
   checkpointer_ = std::make_unique<checkpoint::Checkpointer>(ports_.objects, state_.get());
   last_cut_ = cut_at_open_ = committed.last_cut;
   committed_offset_ = committed.next_offset;

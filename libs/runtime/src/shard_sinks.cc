@@ -82,36 +82,24 @@ Task<Status> Shard::CheckFence(Output output) {
   MILLRACE_CO_ASSIGN(const std::optional<Fence> read,
                      co_await ports_.serving->ReadFence(id_, output));
   if (!alive()) co_return Status();
-  int64_t seq = 0;
-  if (!read || read->epoch < fence_epoch()) {
-    // The store went back: believe nothing that was remembered.
-    const auto fence = co_await ports_.serving->TakeOver(id_, output, fence_epoch());
-    if (!fence.ok() && fence.error().code != Code::kFenced) co_return fence.error();
-    if (!fence.ok()) {
-      fenced_ = true;
-      Stop();
-      co_return Status();
-    }
-    seq = fence->seq;
-  } else if (read->epoch > fence_epoch()) {
+  const bool lost = !read || read->epoch < fence_epoch();
+  if (!lost && read->epoch > fence_epoch()) {
     LogInfo("a newer owner writes the serving store, this one stops",
             {{"shard", id_.ToString()}, {"epoch", epoch_.value}, {"newer", read->epoch.value}});
     fenced_ = true;
     Stop();
     co_return Status();
-  } else {
-    seq = read->seq;
   }
-  if (seq < believed) {
-    LogWarn("the serving store went back, the shard is restored from an older checkpoint",
-            {{"shard", id_.ToString()},
-             {"output", OutputName(output)},
-             {"had", believed},
-             {"has", seq}});
-    reopen_ = true;
-    Stop();
-  } else if (seq > outbox_.applied(output)) {
-    outbox_.SetApplied(output, seq);
+  if (lost || read->seq < believed) {
+    LogWarn(
+        "the serving store went back, the shard is opened anew from a checkpoint that it covers",
+        {{"shard", id_.ToString()},
+         {"output", OutputName(output)},
+         {"had", believed},
+         {"has", read ? read->seq : 0}});
+    AwaitEpoch("the serving store went back");
+  } else if (read->seq > outbox_.applied(output)) {
+    outbox_.SetApplied(output, read->seq);
   }
   co_return Status();
 }

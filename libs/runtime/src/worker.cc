@@ -4,6 +4,7 @@
 #include "backoff.h"
 #include "millrace/base/facts.h"
 #include "millrace/base/log.h"
+#include "millrace/base/planted.h"
 
 namespace millrace::runtime {
 namespace {
@@ -40,25 +41,25 @@ void Worker::Own(Ownership ownership) {
 void Worker::Disown(const ShardId& shard) {
   const auto at = slots_.find(shard);
   if (at == slots_.end()) return;
-  std::weak_ptr<Shard> old = at->second.shard;
-  if (at->second.shard) at->second.shard->Stop();
+  Close(std::move(at->second.shard));
   at->second.metrics->Clear();
   slots_.erase(at);
-  removing_.insert(shard);
-  Executor::Current().Spawn(RemoveState(shard, std::move(old)));
 }
 
-/// The local state of a shard that is another worker's or nobody's. Its tasks let go of it first.
-Task<> Worker::RemoveState(ShardId id, std::weak_ptr<Shard> shard) {
+void Worker::Close(std::shared_ptr<Shard> shard) {
+  if (!shard) return;
+  shard->Stop();
+  Executor::Current().Spawn(RemoveState(shard->local_name(), shard));
+}
+
+Task<> Worker::RemoveState(std::string local_name, std::weak_ptr<Shard> shard) {
   while (!shard.expired() && !stopped_) co_await Delay(kPoll);
   if (stopped_) co_return;
-  const Status removed = co_await ports_.states->Remove(LocalName(id));
+  const Status removed = co_await ports_.states->Remove(local_name);
   if (!removed.ok()) {
     LogWarn("the local state of a shard was not removed; it is at the next start",
-            {{"shard", id.ToString()}, {"error", removed.error().message}});
+            {{"state", local_name}, {"error", removed.error().message}});
   }
-  removing_.erase(id);
-  removed_.Notify();
 }
 
 PartitionRunner& Worker::RunnerOf(const StreamSpec& stream, PartitionId partition) {
@@ -95,7 +96,6 @@ Task<Status> Worker::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& o
     co_await turn;  // whoever leaves hands its place over
   }
   const ShardId& id = shard->id();
-  while (removing_.contains(id)) co_await removed_.Wait();
   Status opened =
       Unavailable("the shard is not this worker's any more", {{"shard", id.ToString()}});
   const auto partition = static_cast<size_t>(id.partition.value);
@@ -114,15 +114,15 @@ Task<Status> Worker::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& o
   co_return opened;
 }
 
-/// Opens and serves a shard until its ownership changes, it is fenced or it halts; opens it anew
-/// when a sink went back.
+/// Opens and serves a shard until its ownership changes, it is fenced or it halts. Opens it again
+/// under the same epoch only if it could not be opened: then no batch of that life was ever sent.
 Task<> Worker::RunShard(ShardId id, int64_t generation) {
   Backoff backoff(options_.retry_first, options_.retry_last);
   while (Current(id, generation)) {
     const Ownership ownership = slots_.at(id).ownership;
-    auto shard = std::make_shared<Shard>(id, ownership.state.epoch, ownership.stream,
+    auto shard = std::make_shared<Shard>(id, ownership.state.epoch, ++openings_, ownership.stream,
                                          ownership.pipeline, ports_, options_, control_);
-    slots_.at(id).shard = shard;
+    Close(std::exchange(slots_.at(id).shard, shard));
     const Status opened = co_await OpenInTurn(shard, ownership, generation);
     if (!Current(id, generation) || shard->phase() == ShardPhase::kHalted) co_return;
     if (shard->fenced()) {
@@ -135,7 +135,11 @@ Task<> Worker::RunShard(ShardId id, int64_t generation) {
       const Status served = co_await ServeShard(shard, id, generation);
       served.Ignore("why a shard stopped is logged where it stops");
       if (shard->fenced() && Current(id, generation)) co_await HaltIfOwner(shard);
-      if (!shard->reopen()) co_return;
+      if (shard->phase() != ShardPhase::kWaiting) co_return;
+      if (!Planted("reopen_same_epoch")) {
+        co_await AskForEpoch(id, shard->epoch(), generation);
+        co_return;
+      }
       const auto state = co_await control_->ReadShard(id);
       if (state.ok() && Current(id, generation)) slots_.at(id).ownership.state = *state;
       continue;
@@ -143,6 +147,19 @@ Task<> Worker::RunShard(ShardId id, int64_t generation) {
     slots_.at(id).open_failure = opened.error().message;
     open_failures_.Warn("a shard cannot be opened, it is tried again",
                         {{"shard", id.ToString()}, {"error", opened.error().message}});
+    co_await Delay(backoff.Next());
+  }
+}
+
+/// Until Own() brings the next epoch.
+Task<> Worker::AskForEpoch(ShardId id, Epoch epoch, int64_t generation) {
+  Backoff backoff(options_.retry_first, options_.retry_last);
+  while (Current(id, generation)) {
+    const Status asked = co_await control_->RequestEpoch(id, epoch);
+    if (!asked.ok()) {
+      open_failures_.Warn("a shard waits for a new epoch",
+                          {{"shard", id.ToString()}, {"error", asked.error().message}});
+    }
     co_await Delay(backoff.Next());
   }
 }

@@ -57,6 +57,9 @@ struct InMemoryServingStore::State {
 InMemoryServingStore::InMemoryServingStore() : state_(std::make_unique<State>()) {}
 InMemoryServingStore::~InMemoryServingStore() = default;
 
+void InMemoryServingStore::Remember() { remembered_ = std::make_unique<State>(*state_); }
+void InMemoryServingStore::GoBack() { *state_ = *remembered_; }
+
 Task<Status> InMemoryServingStore::Define(Incarnation incarnation, StreamSpec stream,
                                           PipelineSpec pipeline) {
   MILLRACE_CO_TRY(CheckServingTables(stream, pipeline));

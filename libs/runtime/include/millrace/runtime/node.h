@@ -24,7 +24,8 @@ size_t ExecutorOf(const std::string& topic, PartitionId partition, size_t execut
 /// One process that leads and works: claims the leadership, assigns every shard to itself and keeps
 /// its workers as the control log says. Several nodes would differ only in who is told what.
 ///
-/// Threads: the control executor, but for WriteCommit and ReadShard, which shards call from theirs.
+/// Threads: the control executor, but for what shards ask (ControlClient), which they call from
+/// theirs.
 class Node : public Operations, public control::ControlClient {
  public:
   struct Wiring {
@@ -66,6 +67,7 @@ class Node : public Operations, public control::ControlClient {
   Task<std::vector<Condition>> Conditions();
 
   Task<Result<Committed>> WriteCommit(control::Commit commit) override;
+  Task<Status> RequestEpoch(ShardId shard, Epoch epoch) override;
   Task<Result<control::ShardState>> ReadShard(ShardId shard) override;
 
  private:
@@ -76,6 +78,7 @@ class Node : public Operations, public control::ControlClient {
   };
 
   Task<Result<Committed>> WriteCommitHere(control::Commit commit);
+  Task<Status> RequestEpochHere(ShardId shard, Epoch epoch);
   Task<Result<control::ShardState>> ReadShardHere(ShardId shard);
   Task<Result<AppliedStatement>> ApplyStatement(Statement statement);
   Task<Result<AppliedStatement>> ApplyStream(StreamSpec spec);

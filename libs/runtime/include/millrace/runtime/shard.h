@@ -18,7 +18,9 @@
 
 namespace millrace::runtime {
 
-enum class ShardPhase { kOpening, kRunning, kHalted, kStopped };
+/// Waiting: what the shard remembers does not hold any more. It goes on under a new epoch, since a
+/// late batch of this life would pass a fence that this epoch took over once more.
+enum class ShardPhase { kOpening, kRunning, kWaiting, kHalted, kStopped };
 std::string_view PhaseName(ShardPhase phase);
 
 /// One stage of one pipeline on one partition, as its present owner runs it: the fold, its outbox
@@ -27,11 +29,13 @@ std::string_view PhaseName(ShardPhase phase);
 /// Life: Open() takes the sinks over and restores, Step() folds, StartSinks() drains, Cut() saves,
 /// until it stops, is fenced or halts. Everything runs on one executor; a shared_ptr keeps the
 /// shard while any of its tasks runs. Errors: a halt keeps what is there and says why in message();
-/// nothing is reset silently. Needs reopening: see reopen().
+/// nothing is reset silently. A shard is opened once: what opens anew is another object.
 class Shard : public std::enable_shared_from_this<Shard> {
  public:
-  Shard(ShardId id, Epoch epoch, const StreamSpec& stream, const control::PipelineState& pipeline,
-        Ports ports, Options options, control::ControlClient* control);
+  /// `opening`: a number that no other opening of the shard in this process has.
+  Shard(ShardId id, Epoch epoch, int64_t opening, const StreamSpec& stream,
+        const control::PipelineState& pipeline, Ports ports, Options options,
+        control::ControlClient* control);
   ~Shard();
 
   /// Takes over the sinks, then restores the newest valid checkpoint that covers what the sinks
@@ -80,17 +84,19 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   void Halt(std::string message);
   void Stop();
+  /// Ends this life of the shard, which needs a new epoch.
+  void AwaitEpoch(std::string why);
   ShardPhase phase() const { return phase_; }
   const std::string& message() const { return message_; }
   /// What fails while the shard runs: its sinks, its cuts, its log.
   Troubles& troubles() { return troubles_; }
   const Troubles& troubles() const { return troubles_; }
-  /// A sink went back behind what the outbox holds: the owner must open the shard anew.
-  bool reopen() const { return reopen_; }
   bool fenced() const { return fenced_; }
 
   const ShardId& id() const { return id_; }
   Epoch epoch() const { return epoch_; }
+  /// Under which its local state lies: "default_delays_hourly@17_p2@3".
+  const std::string& local_name() const { return local_name_; }
   bool has_fold() const { return fold_ != nullptr; }
   const window::ShardFold& fold() const { return *fold_; }
   /// The ledger as it was restored; empty for a shard that began at the start.
@@ -146,6 +152,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   const ShardId id_;
   const Epoch epoch_;
+  const std::string local_name_;
   const StreamSpec stream_;
   const control::PipelineState pipeline_;
   const Ports ports_;
@@ -156,7 +163,6 @@ class Shard : public std::enable_shared_from_this<Shard> {
   ShardPhase phase_ = ShardPhase::kOpening;
   std::string message_;
   Troubles troubles_{id_.ToString()};
-  bool reopen_ = false;
   bool fenced_ = false;
 
   std::unique_ptr<window::ShardFold> fold_;
@@ -202,8 +208,6 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Offset tick_seen_{-1};
 };
 
-/// Under which a shard's local state lies.
-std::string LocalName(const ShardId& id);
 /// The hash by which a manifest remembers a record.
 checkpoint::RecordIdentity IdentityOf(const LogRecord& record);
 

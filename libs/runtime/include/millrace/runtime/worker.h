@@ -3,7 +3,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <vector>
 
 #include "millrace/base/log.h"
@@ -69,7 +68,10 @@ class Worker {
   bool Current(const ShardId& id, int64_t generation) const;
   Task<> DrainShards();
   Task<Status> DrainShard(std::shared_ptr<Shard> shard);
-  Task<> RemoveState(ShardId id, std::weak_ptr<Shard> shard);
+  /// Stops the shard; what it leaves behind is removed when its tasks have let go of it.
+  void Close(std::shared_ptr<Shard> shard);
+  Task<> RemoveState(std::string local_name, std::weak_ptr<Shard> shard);
+  Task<> AskForEpoch(ShardId id, Epoch epoch, int64_t generation);
   void DropIdleRunner(const StreamSpec& stream, PartitionId partition);
   PartitionRunner& RunnerOf(const StreamSpec& stream, PartitionId partition);
   Task<> MetricsLoop();
@@ -83,10 +85,9 @@ class Worker {
   std::map<std::pair<std::string, PartitionId>, std::shared_ptr<PartitionRunner>> runners_;
   LogRateLimit open_failures_{10};
   int64_t generations_ = 0;
+  int64_t openings_ = 0;
   size_t opening_ = 0;  ///< shards that open now
   std::deque<Completion<bool>> opening_next_;
-  std::set<ShardId> removing_;  ///< whose local state is being removed
-  Event removed_;
   bool drained_ = false;
   Event drain_ended_;
   bool stopped_ = false;

@@ -23,10 +23,15 @@ class InMemoryServingStore : public ServingStore, public ServingReader {
   /// The store outlives the cursor.
   Task<Result<std::shared_ptr<RowCursor>>> Open(ServingQuery query) override;
 
+  /// Keeps what the store holds now; GoBack() makes it hold that again, as a restored backup does.
+  void Remember();
+  void GoBack();
+
  private:
   class Cursor;
   struct State;
   std::unique_ptr<State> state_;
+  std::unique_ptr<State> remembered_;
 };
 
 }  // namespace millrace
