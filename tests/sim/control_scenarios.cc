@@ -1,6 +1,7 @@
 #include "sim/control_scenarios.h"
 
 #include "sim/rival.h"
+#include "support/stamped.h"
 
 namespace millrace::sim {
 namespace {
@@ -100,6 +101,59 @@ std::string LateBatchOfAnEarlierLife() {
   serving.RefuseBatches(false);
   s.Finish();
   return s.Different();
+}
+
+namespace {
+
+/// A control log without processes: stream `s` of one partition and view `r` from 0.
+struct Told {
+  Told() {
+    std::string sql = kSql;
+    sql.replace(sql.find("%s"), 2, "json");
+    const auto statements = PlanScript(sql).value();
+    view = std::get<PipelineSpec>(statements[1]);
+    Apply(control::Claim{1, "c", {"a", 1}});
+    Apply(control::DefineStream{{1, 0}, std::get<StreamSpec>(statements[0])});
+    stream = {"default", "s", fold.FindStream("default", "s")->generation};
+    Define(0);
+    shard = {*fold.Current("default", "r"), PartitionId(0)};
+    Apply(control::Assign{{1, 0}, shard, {"a", 1}, Epoch(1)});
+    for (int64_t cut = 1; cut <= 3; ++cut)
+      Apply(control::Commit{shard, Epoch(1), CutNumber(cut), Offset(100 * cut), "m", {}, {}});
+  }
+  bool Apply(const control::Record& record) {
+    return fold.Apply(fold.next_offset(), 1000, test::Stamped(fold, record)) ==
+           control::Verdict::kValid;
+  }
+  bool Define(int64_t start) {
+    return Apply(control::Define{{1, 0}, view, {Offset(start)}, stream.defined_at});
+  }
+  bool Trim(int64_t to) { return Apply(control::Trim{{1, 0}, stream, {Offset(to)}}); }
+
+  control::Fold fold;
+  PipelineSpec view;
+  Incarnation stream;
+  ShardId shard;
+};
+
+}  // namespace
+
+std::string DefineAgainstTrim() {
+  Told t;
+  if (!t.Apply(control::Drop{{1, 0}, t.shard.incarnation})) return "a view was not dropped";
+  if (!t.Trim(50)) return "a stream that nobody reads was not trimmed";
+  if (t.Define(40)) return "a view begins at records that may be gone";
+  return t.Define(50) ? "" : "a view cannot begin at the trim";
+}
+
+std::string TrimAgainstSkipBack() {
+  Told t;
+  const std::vector<int64_t> firsts(kOutputs + 1, 1);
+  const control::Skip back{{1, 0},      t.shard,    {"a", 1}, Epoch(2),
+                           Offset(300), Offset(70), firsts,   "lost"};
+  if (!t.Apply(back)) return "a skip did not count";
+  if (t.Trim(90)) return "records are given up that a shard goes back to";
+  return t.Trim(70) ? "" : "a stream was not trimmed to its floor";
 }
 
 }  // namespace millrace::sim

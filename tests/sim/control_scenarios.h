@@ -15,5 +15,9 @@ std::string OvertakenLeader();
 std::string TwoOfOneName();
 /// The serving store goes back while a batch is on its way to it.
 std::string LateBatchOfAnEarlierLife();
+/// A view is defined and a stream is trimmed, each decided before the other was read.
+std::string DefineAgainstTrim();
+/// A stream is trimmed while a shard may still have to go back to where a skip leads it.
+std::string TrimAgainstSkipBack();
 
 }  // namespace millrace::sim

@@ -43,9 +43,10 @@ TEST_CASE("the stories of the control log find every mistake planted there") {
     const char* bug;
     std::string (*tell)();
   };
-  const Story story = GENERATE(Story{"no_k", LateDefinition}, Story{"fold_number", OvertakenLeader},
-                               Story{"owner_by_name", TwoOfOneName},
-                               Story{"reopen_same_epoch", LateBatchOfAnEarlierLife});
+  const Story story = GENERATE(
+      Story{"no_k", LateDefinition}, Story{"fold_number", OvertakenLeader},
+      Story{"owner_by_name", TwoOfOneName}, Story{"reopen_same_epoch", LateBatchOfAnEarlierLife},
+      Story{"define_below_trim", DefineAgainstTrim}, Story{"floor_by_from", TrimAgainstSkipBack});
   INFO("planted: " << story.bug);
   CHECK(story.tell() == "");
   planted_bug = story.bug;

@@ -1,9 +1,11 @@
 #include "millrace/control/fold.h"
 
 #include <iterator>
+#include <set>
 
 #include "millrace/base/check.h"
 #include "millrace/base/planted.h"
+#include "millrace/control/retention.h"
 #include "millrace/sql/plan_codec.h"
 
 namespace millrace::control {
@@ -59,6 +61,22 @@ const StreamSpec* Fold::FindStream(const std::string& name_space, const std::str
   return at == streams_.end() ? nullptr : &at->second;
 }
 
+const StreamSpec* Fold::FindStream(const Incarnation& stream) const {
+  const StreamSpec* there = FindStream(stream.name_space, stream.name);
+  return there != nullptr && there->generation == stream.defined_at ? there : nullptr;
+}
+
+const std::map<std::string, std::string>& Fold::SettingsOf(const Incarnation& what) const {
+  static const std::map<std::string, std::string> none;
+  const auto at = settings_.find(what);
+  return at == settings_.end() ? none : at->second;
+}
+
+Offset Fold::TrimOf(Offset generation, PartitionId partition) const {
+  const auto at = trims_.find(generation);
+  return at == trims_.end() ? Offset(0) : at->second.at(static_cast<size_t>(partition.value));
+}
+
 const StreamSpec* Fold::StreamOfTopic(const std::string& topic) const {
   const auto at = std::find_if(streams_.begin(), streams_.end(),
                                [&](const auto& stream) { return stream.second.topic == topic; });
@@ -107,6 +125,11 @@ Verdict Fold::Check(const Define& r) const {
   if (stream == nullptr || stream->generation != r.stream_generation ||
       r.start_offsets.size() != static_cast<size_t>(stream->partitions))
     return Verdict::kUnknown;
+  for (size_t p = 0; p < r.start_offsets.size(); ++p) {
+    const PartitionId partition(static_cast<int32_t>(p));
+    if (r.start_offsets[p] < TrimOf(stream->generation, partition) && !Planted("define_below_trim"))
+      return Verdict::kConflict;
+  }
   // A shard finds the columns of its stream by the numbers in this plan.
   if (!CheckPipeline(r.spec, *stream).ok()) return Verdict::kUnreadable;
   const std::pair name(r.spec.name_space, r.spec.name);
@@ -136,7 +159,37 @@ Verdict Fold::Check(const Skip& r) const {
   const Verdict verdict = CheckOwner(r.shard, r.epoch);
   if (verdict != Verdict::kValid) return verdict;
   if (r.first_seqs.size() != kOutputs + 1) return Verdict::kConflict;
-  return r.from < Offset(0) || r.to < Offset(0) ? Verdict::kConflict : Verdict::kValid;
+  const Incarnation& view = r.shard.incarnation;
+  const StreamSpec* stream = FindStream(view.name_space, pipelines_.at(view).spec.stream);
+  const bool gone = r.to < TrimOf(stream->generation, r.shard.partition);
+  return r.from < Offset(0) || r.to < Offset(0) || gone ? Verdict::kConflict : Verdict::kValid;
+}
+
+Verdict Fold::Check(const Set& r) const {
+  static const std::set<std::string_view> of_streams = {"keep_for", "keep_bytes"};
+  static const std::set<std::string_view> of_views = {"paused", "pin", "version"};
+  static const std::set<std::string_view> of_clusters = {"balance"};
+  const auto view = pipelines_.find(r.what);
+  const bool is_view = view != pipelines_.end() && !view->second.dropped;
+  const bool is_stream = FindStream(r.what) != nullptr;
+  if (!r.what.name.empty() && !is_view && !is_stream) return Verdict::kUnknown;
+  const auto& keys = is_view ? of_views : is_stream ? of_streams : of_clusters;
+  return keys.contains(r.key) ? Verdict::kValid : Verdict::kUnreadable;
+}
+
+Verdict Fold::Check(const Trim& r) const {
+  const StreamSpec* stream = FindStream(r.stream);
+  if (stream == nullptr || r.to.size() != static_cast<size_t>(stream->partitions))
+    return Verdict::kUnknown;
+  bool above = false;
+  for (size_t p = 0; p < r.to.size(); ++p) {
+    const PartitionId partition(static_cast<int32_t>(p));
+    const Offset present = TrimOf(stream->generation, partition);
+    if (r.to[p] < present || r.to[p] > RetentionFloor(*this, *stream, partition))
+      return Verdict::kConflict;
+    above |= r.to[p] > present;
+  }
+  return above ? Verdict::kValid : Verdict::kConflict;
 }
 
 Verdict Fold::Check(const Commit& r) const {
@@ -179,6 +232,7 @@ void Fold::Take(Offset offset, Micros at, const Define& r) {
 void Fold::Take(Offset, Micros, const Drop& r) {
   pipelines_[r.incarnation].dropped = true;
   names_.erase({r.incarnation.name_space, r.incarnation.name});
+  settings_.erase(r.incarnation);
   std::erase_if(shards_,
                 [&](const auto& shard) { return shard.first.incarnation == r.incarnation; });
 }
@@ -186,6 +240,8 @@ void Fold::Take(Offset, Micros, const Drop& r) {
 void Fold::Take(Offset, Micros, const DropStream& r) {
   const auto at = streams_.find({r.name_space, r.name});
   const StreamSpec& stream = at->second;
+  settings_.erase({r.name_space, r.name, r.generation});
+  trims_.erase(r.generation);
   dropped_topics_[stream.generation] = {stream.topic, stream.partitions, r.topic_id};
   streams_.erase(at);
 }
@@ -219,6 +275,15 @@ void Fold::Take(Offset, Micros, const Skip& r) {
   });
   shard.skips.insert(place, std::move(skip));
 }
+
+void Fold::Take(Offset, Micros, const Set& r) {
+  auto& settings = settings_[r.what];
+  settings[r.key] = r.value;
+  if (r.value.empty()) settings.erase(r.key);
+  if (settings.empty()) settings_.erase(r.what);
+}
+
+void Fold::Take(Offset, Micros, const Trim& r) { trims_[r.stream.defined_at] = r.to; }
 
 void Fold::Take(Offset, Micros, const Commit& r) {
   ShardState& shard = shards_[r.shard];

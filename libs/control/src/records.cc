@@ -103,6 +103,31 @@ void Put(const Skip& r, v1::Record* out) {
   m->set_reason(r.reason);
 }
 
+void Put(const Incarnation& what, v1::Defined* out) {
+  out->set_namespace_(what.name_space);
+  out->set_name(what.name);
+  out->set_defined_at(what.defined_at.value);
+}
+
+Incarnation Get(const v1::Defined& in) {
+  return {in.namespace_(), in.name(), Offset(in.defined_at())};
+}
+
+void Put(const Set& r, v1::Record* out) {
+  auto* m = out->mutable_set();
+  Put(r.by, m->mutable_by());
+  Put(r.what, m->mutable_what());
+  m->set_key(r.key);
+  m->set_value(r.value);
+}
+
+void Put(const Trim& r, v1::Record* out) {
+  auto* m = out->mutable_trim();
+  Put(r.by, m->mutable_by());
+  Put(r.stream, m->mutable_stream());
+  for (const Offset o : r.to) m->add_to(o.value);
+}
+
 void Put(const Commit& r, v1::Record* out) {
   auto* m = out->mutable_commit();
   Put(r.shard, m->mutable_shard());
@@ -193,6 +218,15 @@ Result<Record> Decode(std::string_view value) {
                          Offset(m.to()),
                          {m.first_seqs().begin(), m.first_seqs().end()},
                          m.reason()});
+    }
+    case v1::Record::kSet: {
+      const auto& m = in.set();
+      return Record(Set{Get(m.by()), Get(m.what()), m.key(), m.value()});
+    }
+    case v1::Record::kTrim: {
+      Trim r{Get(in.trim().by()), Get(in.trim().stream()), {}};
+      for (const int64_t o : in.trim().to()) r.to.emplace_back(o);
+      return Record(std::move(r));
     }
     case v1::Record::kCommit: {
       const auto& m = in.commit();

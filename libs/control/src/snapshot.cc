@@ -136,6 +136,20 @@ std::string Fold::Encode() const {
     w.Fixed(id.partition.value);
     Put(&w, shard);
   }
+  w.Varint(settings_.size());
+  for (const auto& [what, settings] : settings_) {
+    Put(&w, what);
+    w.Varint(settings.size());
+    for (const auto& [key, value] : settings) {
+      w.Text(key);
+      w.Text(value);
+    }
+  }
+  w.Varint(trims_.size());
+  for (const auto& [generation, offsets] : trims_) {
+    w.Fixed(generation.value);
+    Put(&w, offsets);
+  }
   return out;
 }
 
@@ -186,6 +200,17 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
     ShardId id{GetIncarnation(&r), {}};
     id.partition = PartitionId(r.Fixed<int32_t>());
     fold.shards_[id] = GetShard(&r);
+  }
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    auto& settings = fold.settings_[GetIncarnation(&r)];
+    for (uint64_t k = r.Varint(); k > 0 && r.ok(); --k) {
+      const std::string key(r.Text());
+      settings[key] = r.Text();
+    }
+  }
+  for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
+    std::vector<Offset>& offsets = fold.trims_[Offset(r.Fixed<int64_t>())];
+    for (uint64_t k = r.Varint(); k > 0 && r.ok(); --k) offsets.emplace_back(r.Fixed<int64_t>());
   }
   if (!r.ok() || !r.done()) return Corruption("a control snapshot does not decode");
   return fold;

@@ -83,11 +83,14 @@ std::string_view VerdictName(Verdict verdict);
 ///     Beat
 ///     DefineStream         name and topic are free
 ///     Define               the name is free, the plan fits the columns of its stream, which has
-///                          the generation named
+///                          the generation named; no start below the stream's trim
 ///     Drop                 the incarnation stands
 ///     DropStream           the stream of this generation stands, no view reads it
 ///     Assign{epoch}        epoch = epoch[shard] + 1
-///     Skip{epoch}          as Assign, with one number for each output
+///     Skip{epoch}          as Assign, with one number for each output; `to` not below the trim
+///     Set{what, key}       what stands and has such a key
+///     Trim{to}             the stream stands; nowhere below the trim of now, somewhere above it,
+///                          nowhere above the floor (retention.h)
 ///     Snapshot             changes nothing, whoever begins there checks it
 ///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below it
 ///
@@ -116,6 +119,12 @@ class Fold {
   const std::map<ShardId, ShardState>& shards() const { return shards_; }
 
   const StreamSpec* FindStream(const std::string& name_space, const std::string& name) const;
+  /// By its name and generation, or nullptr.
+  const StreamSpec* FindStream(const Incarnation& stream) const;
+  /// Of a stream, a view or, without a name, the cluster.
+  const std::map<std::string, std::string>& SettingsOf(const Incarnation& what) const;
+  /// Records of the partition below it may be gone for good.
+  Offset TrimOf(Offset generation, PartitionId partition) const;
   /// The stream that has the topic: a topic belongs to one, or nullptr.
   const StreamSpec* StreamOfTopic(const std::string& topic) const;
   /// The standing views that read a stream, by name.
@@ -139,6 +148,8 @@ class Fold {
   Verdict Check(const DropStream& r) const;
   Verdict Check(const Assign& r) const;
   Verdict Check(const Skip& r) const;
+  Verdict Check(const Set& r) const;
+  Verdict Check(const Trim& r) const;
   Verdict Check(const Commit& r) const;
   Verdict Check(const Snapshot& r) const;
   void Take(Offset offset, Micros at, const Claim& r);
@@ -149,6 +160,8 @@ class Fold {
   void Take(Offset offset, Micros at, const DropStream& r);
   void Take(Offset offset, Micros at, const Assign& r);
   void Take(Offset offset, Micros at, const Skip& r);
+  void Take(Offset offset, Micros at, const Set& r);
+  void Take(Offset offset, Micros at, const Trim& r);
   void Take(Offset offset, Micros at, const Commit& r);
   void Take(Offset offset, Micros at, const Snapshot& r);
   Verdict CheckOwner(const ShardId& shard, Epoch epoch) const;
@@ -161,6 +174,8 @@ class Fold {
   std::map<Incarnation, PipelineState> pipelines_;
   std::map<std::pair<std::string, std::string>, Incarnation> names_;
   std::map<ShardId, ShardState> shards_;
+  std::map<Incarnation, std::map<std::string, std::string>> settings_;
+  std::map<Offset, std::vector<Offset>> trims_;  ///< by the stream's generation and partition
 };
 
 }  // namespace millrace::control

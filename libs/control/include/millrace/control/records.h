@@ -84,6 +84,21 @@ struct Skip {
   std::vector<int64_t> first_seqs;  ///< by Output, index 0 unused; each above the output's fence
   std::string reason;
 };
+/// A setting that no result depends on, of a stream (keep_for, keep_bytes), a view (paused, pin,
+/// version) or the cluster (balance).
+struct Set {
+  Stamp by;
+  Incarnation what;  ///< a stream too: name and generation; without a name the cluster
+  std::string key;
+  std::string value;  ///< empty: as if it was never set
+};
+/// Nobody will ever read records of the stream below these offsets. Only after this record counts
+/// may they be deleted.
+struct Trim {
+  Stamp by;
+  Incarnation stream;      ///< its name and generation
+  std::vector<Offset> to;  ///< by partition
+};
 /// A checkpoint that is complete in the object store.
 struct Commit {
   ShardId shard;
@@ -104,8 +119,8 @@ struct Snapshot {
   std::string state;  ///< this piece of the fold's bytes
 };
 
-using Record = std::variant<Claim, Beat, DefineStream, Define, Drop, DropStream, Assign, Skip,
-                            Commit, Snapshot>;
+using Record = std::variant<Claim, Beat, DefineStream, Define, Drop, DropStream, Assign, Skip, Set,
+                            Trim, Commit, Snapshot>;
 
 /// Where a record of a leader has its stamp; nullptr: anybody may write it.
 Stamp* StampOf(Record* record);

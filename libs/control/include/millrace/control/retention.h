@@ -1,0 +1,15 @@
+#pragma once
+
+#include "millrace/control/fold.h"
+
+namespace millrace::control {
+
+/// The lowest offset of the partition that some shard may still have to read, whatever becomes of
+/// its owner: every way on that a shard has begins at or above it. Records below may be trimmed.
+/// Where no shard reads the partition it is the largest offset there is.
+///
+/// A way on is each of the kept commits and, until there are kKeptCommits, the shard's start. One
+/// that was made before a skip goes back as far as the skip's place.
+Offset RetentionFloor(const Fold& fold, const StreamSpec& stream, PartitionId partition);
+
+}  // namespace millrace::control

@@ -1,0 +1,36 @@
+#include "millrace/control/retention.h"
+
+#include <limits>
+
+#include "millrace/base/planted.h"
+
+namespace millrace::control {
+namespace {
+
+/// The lowest place of a way that begins at `place` and was taken under `epoch`.
+Offset LowestOf(const ShardState& shard, Offset place, Epoch epoch) {
+  for (const SkipState& skip : shard.SkipsAfter(epoch))
+    place = std::min(place, Planted("floor_by_from") ? skip.from : skip.at());
+  return place;
+}
+
+}  // namespace
+
+Offset RetentionFloor(const Fold& fold, const StreamSpec& stream, PartitionId partition) {
+  Offset floor(std::numeric_limits<int64_t>::max());
+  for (const auto& [incarnation, view] : fold.pipelines()) {
+    if (view.dropped || incarnation.name_space != stream.name_space ||
+        view.spec.stream != stream.name)
+      continue;
+    const ShardState& shard = fold.shards().at({incarnation, partition});
+    for (const CommitState& commit : shard.commits)
+      floor = std::min(floor, LowestOf(shard, commit.next_offset, commit.epoch));
+    if (shard.commits.size() < kKeptCommits) {
+      const Offset start = view.start_offsets.at(static_cast<size_t>(partition.value));
+      floor = std::min(floor, LowestOf(shard, start, Epoch(0)));
+    }
+  }
+  return floor;
+}
+
+}  // namespace millrace::control
