@@ -2,6 +2,7 @@
 // dynamic linker meets them before the system's, libssl and gRPC run on a mixture of two OpenSSL
 // builds, which can crash in TLS. cmake/FindArrow.cmake puts the system's first on every link line.
 #include <dlfcn.h>
+#include <librdkafka/rdkafka.h>
 #include <link.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -58,4 +59,17 @@ TEST_CASE("with parquet loaded, OpenSSL's functions are those of the system's li
     CHECK(LibraryOf(dlsym(RTLD_DEFAULT, name)) == crypto);
   }
   CHECK(LibraryOf(dlsym(RTLD_DEFAULT, "SSL_CTX_new")) == ssl);
+}
+
+TEST_CASE("Kafka's client takes the system's authorities for TLS in a program that holds Parquet") {
+  // With two OpenSSL builds in one process this crashes.
+  char why[512] = "";
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  rd_kafka_conf_set(conf, "bootstrap.servers", "127.0.0.1:1", why, sizeof(why));
+  rd_kafka_conf_set(conf, "security.protocol", "ssl", why, sizeof(why));
+  rd_kafka_conf_set(conf, "log_level", "0", why, sizeof(why));
+  rd_kafka_t* kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+  INFO(why);
+  REQUIRE(kafka != nullptr);
+  rd_kafka_destroy(kafka);
 }
