@@ -23,6 +23,9 @@ std::unique_ptr<KafkaLog> EmptyLog(test::TestExecutor& executor, const std::stri
 
 }  // namespace
 
+/// librdkafka 2.0 to 2.3 leaves threads where a topic was removed under a reader.
+extern "C" const char* __tsan_default_options() { return "report_thread_leaks=0"; }
+
 TEST_CASE("a log in Kafka keeps the contract of logs") {
   if (test::SkipWithout(test::KafkaBroker::Missing())) return;
   static test::KafkaBroker broker;

@@ -56,15 +56,19 @@ Appender::~Appender() {
     std::lock_guard lock(p->mutex);
     p->held = true;
   }
-  if (client_) retired_.push_back(std::move(client_));
-  for (const auto& client : retired_)
+  std::vector<std::shared_ptr<Client>> clients;
+  {
+    std::lock_guard lock(mutex_);
+    clients = std::exchange(retired_, {});
+    if (client_) clients.push_back(std::exchange(client_, nullptr));
+  }
+  for (const auto& client : clients)
     Purge(*client->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   const auto deadline = Clock::now() + std::chrono::seconds(5);
   for (const auto& p : Partitions(nullptr)) {
     std::unique_lock lock(p->mutex);
     p->idle.wait_until(lock, deadline, [&] { return p->flying == 0; });
   }
-  retired_.clear();
 }
 
 Task<Result<Offset>> Appender::Append(std::string topic, PartitionId partition, LogEntry entry) {
@@ -245,11 +249,10 @@ void Appender::Delivered(rd_kafka_event_t* event) {
 void Appender::Delivered(const rd_kafka_message_t& message) {
   const std::unique_ptr<Flight> flight(static_cast<Flight*>(message._private));
   const std::shared_ptr<Partition>& p = flight->partition;
-  const Result<Offset> outcome = Outcome(*flight, message);
   {
     std::lock_guard lock(p->mutex);
     if (IsUnknown(message.err)) p->known_to = 0;
-    Finish(*flight->request, outcome);
+    Finish(*flight->request, Outcome(*flight, message));
     if (--p->flying == 0) {
       p->group.clear();
       p->idle.notify_all();
