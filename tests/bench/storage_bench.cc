@@ -86,14 +86,21 @@ void ServingApply(benchmark::State& state) {
            .RunUntilDone(
                store->Define(shard.incarnation, test::ServingStream(), test::ServingPipeline()))
            .ok() ||
-      !executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok()) {
+      !executor
+           .RunUntilDone(
+               store->Attach(shard.incarnation, test::ServingStream(), test::ServingPipeline()))
+           .ok() ||
+      !executor.RunUntilDone(store->TakeOver(shard, Epoch(1))).ok()) {
     std::abort();
   }
   constexpr int64_t kRows = 1'000;
   int64_t seq = 0;
   for (auto _ : state) {
     state.PauseTiming();
-    ServingBatch batch{shard, Output::kResults, Epoch(1), seq, seq + kRows, {}};
+    ServingBatch batch{shard, Epoch(1)};
+    constexpr auto kResults = static_cast<size_t>(Output::kResults);
+    batch.from[kResults].seq = seq;
+    batch.to[kResults].seq = seq + kRows;
     for (int64_t i = 0; i < kRows; ++i) {
       ++seq;
       const int64_t window = state.range(0) == 0 ? seq / 300 * 10 : 0;

@@ -6,91 +6,14 @@
 #include <memory>
 #include <random>
 
+#include "contract/serving_rows.h"
 #include "millrace/serving/serving_reader.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_tables.h"
+#include "millrace/serving/serving_writer.h"
 #include "support/catch.h"
 #include "support/read_all.h"
-#include "support/test_executor.h"
 
 namespace millrace::test {
-
-inline StreamSpec ServingStream() {
-  StreamSpec s;
-  s.name = "s";
-  s.columns = {
-      {"ts", Type::kTimestamp, true}, {"k", Type::kText, false}, {"row", Type::kInt, false}};
-  return s;
-}
-
-/// SELECT k, window_start, window_end, n, mean, total, flag ... GROUP BY k.
-inline PipelineSpec ServingPipeline() {
-  PipelineSpec p;
-  p.name = "r";
-  p.stream = "s";
-  p.window = {WindowKind::kTumble, 10 * kSecond, 10 * kSecond, 0, "", {}, 1};
-  GroupColumn k;
-  k.expr = {Expr::Op::kColumn, Type::kText, 1, false, 0, 0, "", {}};
-  p.group_by = {k};
-  const auto column = [&](std::string name, Type type, int32_t group) {
-    OutputColumn c;
-    c.name = std::move(name);
-    c.expr.op = Expr::Op::kColumn;
-    c.expr.type = type;
-    c.group_column = group;
-    p.select.push_back(c);
-  };
-  column("k", Type::kText, 0);
-  column("window_start", Type::kTimestamp, -1);
-  column("window_end", Type::kTimestamp, -1);
-  column("n", Type::kBigint, -1);
-  column("mean", Type::kDouble, -1);
-  column("total", Type::kNumeric, -1);
-  column("flag", Type::kBool, -1);
-  return p;
-}
-
-inline ShardId ServingShard(int64_t defined_at = 17, int32_t partition = 2) {
-  return {{"default", "r", Offset(defined_at)}, PartitionId(partition)};
-}
-
-/// A result (or provisional) row of window [start, start + 10 s) with `n` as its values.
-inline OutputRow ServingRow(int64_t seq, std::optional<std::string> key, int64_t start_s, int64_t n,
-                            int64_t revision = 1, Output output = Output::kResults) {
-  OutputRow row;
-  row.output = output;
-  row.seq = seq;
-  row.cause = Offset(100 + seq);
-  row.caused_at = 1'000'000'000 * kSecond + seq;
-  row.window_start = start_s * kSecond;
-  row.window_end = (start_s + 10) * kSecond;
-  ColumnData k(Type::kText);
-  key ? k.AppendText(*key) : k.AppendNull();
-  AppendKeyValue(&row.key, k.View(), 0);
-  row.revision = revision;
-  row.values = {Value::From(k.View(), 0),
-                {Type::kTimestamp, row.window_start},
-                {Type::kTimestamp, row.window_end},
-                {Type::kBigint, n},
-                {Type::kDouble, static_cast<double>(n) / 4},
-                {Type::kNumeric, kMaxNumeric - n},
-                {Type::kBool, n % 2}};
-  return row;
-}
-
-inline OutputRow Deleted(OutputRow row) {
-  row.deleted = true;
-  for (size_t i = 3; i < row.values.size(); ++i) row.values[i].data = std::monostate();
-  return row;
-}
-
-inline std::string TableText(const ServingTable& table) {
-  std::string text;
-  for (const auto& row : table.rows) {
-    for (const Value& v : row) text += ValueText(v) + ",";
-    text.back() = '\n';
-  }
-  return text;
-}
 
 /// What every body of the port `serving` promises. `make` gives an empty store, which is its own
 /// reader.
@@ -101,11 +24,17 @@ void CheckServingContract(TestExecutor& executor,
   const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
   const ShardId shard = ServingShard();
   const Epoch epoch(3);
+  ServingBatches batches;
+  const auto apply_to = [&](const ShardId& to, Output output, int64_t low, int64_t high,
+                            std::vector<OutputRow> rows, Epoch e = Epoch(3)) {
+    return batches.Apply(executor, store.get(), to, e, output, low, high, std::move(rows));
+  };
   const auto apply = [&](int64_t low, int64_t high, std::vector<OutputRow> rows,
                          Epoch e = Epoch(3)) {
     const Output output = rows.empty() ? Output::kResults : rows[0].output;
-    return run(store->Apply({shard, output, e, low, high, std::move(rows)}));
+    return apply_to(shard, output, low, high, std::move(rows), e);
   };
+  const auto fence_of = [&](const ShardId& s) { return run(store->ReadFences({s})).value()[0]; };
   const auto query = [&](ServingQuery q = {}) {
     q.name = "r";
     return run(ReadAll(store.get(), q));
@@ -118,8 +47,16 @@ void CheckServingContract(TestExecutor& executor,
               "=" + ValueText(row[3]) + " ";
     return text;
   };
-  REQUIRE(run(store->Define(shard.incarnation, ServingStream(), ServingPipeline())).ok());
-  CHECK(run(store->TakeOver(shard, Output::kResults, epoch)).value().seq == 0);
+  const auto define = [&](const Incarnation& incarnation, const PipelineSpec& pipeline) {
+    const Status defined = run(store->Define(incarnation, ServingStream(), pipeline));
+    if (!defined.ok()) return defined;
+    return run(store->Attach(incarnation, ServingStream(), pipeline));
+  };
+  CHECK(run(store->Attach(shard.incarnation, ServingStream(), ServingPipeline())).error().code ==
+        Code::kNotFound);
+  REQUIRE(define(shard.incarnation, ServingPipeline()).ok());
+  CHECK(apply(0, 1, {ServingRow(1, "a", 0, 1)}).error().code == Code::kConflict);
+  CHECK(run(store->TakeOver(shard, epoch)).value() == Fence{epoch});
 
   SECTION("values read back as they are, whatever they are") {
     OutputRow odd = ServingRow(1, std::nullopt, -20, 1);
@@ -204,8 +141,6 @@ void CheckServingContract(TestExecutor& executor,
     const auto provisional = [](int64_t seq, int64_t n) {
       return ServingRow(seq, "a", 0, n, 0, Output::kProvisional);
     };
-    CHECK(apply(0, 1, {provisional(1, 1)}).error().code == Code::kConflict);
-    CHECK(run(store->TakeOver(shard, Output::kProvisional, epoch)).value().seq == 0);
     REQUIRE(apply(0, 1, {provisional(1, 1)}).ok());
     CHECK(counts() == "a@0=1 ");
     ServingQuery with_meta;
@@ -232,27 +167,67 @@ void CheckServingContract(TestExecutor& executor,
     CHECK(apply(2, 3, {ServingRow(3, "c", 0, 1)}, Epoch(2)).error().code == Code::kConflict);
     CHECK(apply(2, 3, {ServingRow(3, "c", 0, 1)}, Epoch(4)).error().code == Code::kConflict);
     CHECK(counts() == "a@0=1 b@0=2 ");
-    const Fence fence = run(store->ReadFence(shard, Output::kResults)).value().value();
-    CHECK(fence.epoch == epoch);
-    CHECK(fence.seq == 2);
+    CHECK(fence_of(shard)->epoch == epoch);
+    CHECK(fence_of(shard)->last[1] == ServingBatches::At(2));
+    CHECK(fence_of(shard)->seq(Output::kLate) == 0);
     CHECK(apply(2, 3, {ServingRow(4, "c", 0, 1)}).error().code == Code::kInternal);
     REQUIRE(apply(2, 2, {}).ok());
     REQUIRE(apply(2, 9, {}).ok());
     REQUIRE(apply(9, 10, {ServingRow(10, "c", 0, 3)}).ok());
   }
 
+  SECTION("a batch that begins behind other rows writes nothing") {
+    REQUIRE(apply(0, 2, {ServingRow(1, "a", 0, 1), ServingRow(2, "b", 0, 2)}).ok());
+    for (const bool same_low_half : {false, true}) {
+      ServingBatch other =
+          batches.Make(shard, epoch, Output::kResults, 2, 3, {ServingRow(3, "c", 0, 1)});
+      (same_low_half ? other.from[1].hash.hi : other.from[1].hash.lo) ^= 1;
+      CHECK(run(store->Apply(other)).error().code == Code::kConflict);
+    }
+    // Of an output that has no rows in it, too.
+    ServingBatch late = batches.Make(shard, epoch, Output::kResults, 2, 3, {});
+    late.from[static_cast<size_t>(Output::kLate)].hash.lo = 1;
+    CHECK(run(store->Apply(late)).error().code == Code::kConflict);
+    CHECK(counts() == "a@0=1 b@0=2 ");
+    CHECK(fence_of(shard)->last[1] == ServingBatches::At(2));
+    ServingBatch files = batches.Make(shard, epoch, Output::kResults, 2, 3, {});
+    files.to[static_cast<size_t>(Output::kFiles)].seq = 1;
+    CHECK(run(store->Apply(files)).error().code == Code::kInternal);
+    REQUIRE(apply(2, 3, {ServingRow(3, "c", 0, 3)}).ok());
+  }
+
+  SECTION("one batch moves all outputs of a shard, or none") {
+    ServingBatch both =
+        batches.Make(shard, epoch, Output::kResults, 0, 1,
+                     {ServingRow(1, "a", 0, 1, 0, Output::kProvisional), ServingRow(1, "b", 0, 2)});
+    both.to[static_cast<size_t>(Output::kProvisional)] = ServingBatches::At(1);
+    ServingBatch short_one = both;
+    short_one.to[static_cast<size_t>(Output::kProvisional)] = {};
+    CHECK(run(store->Apply(short_one)).error().code == Code::kInternal);
+    CHECK(fence_of(shard) == Fence{epoch});
+    REQUIRE(run(store->Apply(both)).ok());
+    CHECK(counts() == "a@0=1 b@0=2 ");
+    CHECK(fence_of(shard) == Fence{epoch, both.to});
+    CHECK(run(store->Apply(both)).error().code == Code::kConflict);
+  }
+
   SECTION("a newer owner takes over, and the older one is fenced") {
     REQUIRE(apply(0, 1, {ServingRow(1, "a", 0, 1)}).ok());
-    CHECK(run(store->TakeOver(shard, Output::kResults, epoch)).value().seq == 1);
-    const Fence taken = run(store->TakeOver(shard, Output::kResults, Epoch(5))).value();
+    CHECK(run(store->TakeOver(shard, epoch)).value().seq(Output::kResults) == 1);
+    const Fence taken = run(store->TakeOver(shard, Epoch(5))).value();
     CHECK(taken.epoch == Epoch(5));
-    CHECK(taken.seq == 1);
-    CHECK(run(store->TakeOver(shard, Output::kResults, epoch)).error().code == Code::kFenced);
+    CHECK(taken.last[1] == ServingBatches::At(1));
+    CHECK(run(store->TakeOver(shard, epoch)).error().code == Code::kFenced);
     CHECK(apply(1, 2, {ServingRow(2, "a", 0, 2, 2)}).error().code == Code::kConflict);
     REQUIRE(apply(1, 2, {ServingRow(2, "a", 0, 2, 2)}, Epoch(5)).ok());
     const ShardId other = ServingShard(17, 3);
-    CHECK_FALSE(run(store->ReadFence(other, Output::kResults)).value().has_value());
-    CHECK_FALSE(run(store->ReadFence(shard, Output::kLate)).value().has_value());
+    const auto fences = run(store->ReadFences({other, shard, ServingShard(99), shard})).value();
+    REQUIRE(fences.size() == 4);
+    CHECK_FALSE(fences[0]);
+    CHECK(fences[1]->seq(Output::kResults) == 2);
+    CHECK_FALSE(fences[2]);
+    CHECK(fences[3] == fences[1]);
+    CHECK(run(store->ReadFences({})).value().empty());
   }
 
   SECTION("rows come by window end, window start and group key, and can be filtered") {
@@ -318,8 +293,6 @@ void CheckServingContract(TestExecutor& executor,
     failed.payload.clear();
     failed.key = ServingRow(1, "a\"b", 0, 0).key;
     failed.window_end = 10 * kSecond;
-    for (const Output o : {Output::kLate, Output::kQuarantine})
-      REQUIRE(run(store->TakeOver(shard, o, epoch)).ok());
     REQUIRE(apply(0, 1, {late}).ok());
     REQUIRE(apply(0, 2, {event, failed}).ok());
     ServingQuery q;
@@ -362,10 +335,10 @@ void CheckServingContract(TestExecutor& executor,
         row.values = {{Type::kTimestamp, int64_t{0}}, {Type::kText, {}}, {Type::kInt, int64_t{4}}};
       return row;
     };
-    const auto apply_to = [&](const ShardId& to, Output output, int64_t low, int64_t high) {
+    const auto apply_raw = [&](const ShardId& to, Output output, int64_t low, int64_t high) {
       std::vector<OutputRow> rows;
       for (int64_t seq = low + 1; seq <= high; ++seq) rows.push_back(raw(output, seq));
-      return run(store->Apply({to, output, epoch, low, high, rows}));
+      return apply_to(to, output, low, high, rows);
     };
     const auto rows_of = [&](Output output) {
       ServingQuery q;
@@ -375,8 +348,8 @@ void CheckServingContract(TestExecutor& executor,
     const ShardId second = ServingShard(17, 3);
     for (const ShardId& s : {shard, second}) {
       for (const Output o : {Output::kLate, Output::kQuarantine}) {
-        REQUIRE(run(store->TakeOver(s, o, epoch)).ok());
-        REQUIRE(apply_to(s, o, 0, 10).ok());
+        REQUIRE(run(store->TakeOver(s, epoch)).ok());
+        REQUIRE(apply_raw(s, o, 0, 10).ok());
       }
     }
     REQUIRE(apply(0, 1, {ServingRow(1, "a", 0, 1)}).ok());
@@ -397,17 +370,17 @@ void CheckServingContract(TestExecutor& executor,
     CHECK(ValueText(query(late).value().rows[0][1]) == "5");
     CHECK(counts() == "a@0=1 ");
     for (const Output o : {Output::kLate, Output::kQuarantine}) {
-      CHECK(run(store->ReadFence(shard, o)).value()->seq == 10);
-      CHECK(apply_to(shard, o, 0, 4).error().code == Code::kConflict);
-      CHECK(apply_to(shard, o, 10, 11).ok());
+      CHECK(fence_of(shard)->seq(o) == 10);
+      CHECK(apply_raw(shard, o, 0, 4).error().code == Code::kConflict);
+      CHECK(apply_raw(shard, o, 10, 11).ok());
     }
     CHECK(rows_of(Output::kLate) == 13);
     // Rows of a moment at which the clock was ahead do not keep what is behind them.
-    CHECK(apply_to(second, Output::kLate, 10, 12).ok());
+    CHECK(apply_raw(second, Output::kLate, 10, 12).ok());
     OutputRow ahead = raw(Output::kLate, 13);
     ahead.caused_at += 3600 * kSecond;
-    REQUIRE(run(store->Apply({second, Output::kLate, epoch, 12, 13, {ahead}})).ok());
-    CHECK(apply_to(second, Output::kLate, 13, 15).ok());
+    REQUIRE(apply_to(second, Output::kLate, 12, 13, {ahead}).ok());
+    CHECK(apply_raw(second, Output::kLate, 13, 15).ok());
     // A dropped incarnation's rows go too.
     REQUIRE(run(store->DropViews(shard.incarnation)).ok());
     REQUIRE(
@@ -454,8 +427,7 @@ void CheckServingContract(TestExecutor& executor,
         run(store->Define({"default", "r_late", Offset(50)}, ServingStream(), ServingPipeline()));
     REQUIRE_FALSE(conflict.ok());
     CHECK(conflict.error().code == Code::kConflict);
-    CHECK(run(store->Apply({ServingShard(99), Output::kResults, epoch, 0, 0, {}})).error().code ==
-          Code::kNotFound);
+    CHECK(apply_to(ServingShard(99), Output::kResults, 0, 0, {}).error().code == Code::kNotFound);
   }
 }
 

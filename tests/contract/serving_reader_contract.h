@@ -17,14 +17,17 @@ void CheckServingReaderContract(TestExecutor& executor,
   const std::unique_ptr<Store> store = make();
   const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
   const ShardId shard = ServingShard();
+  ServingBatches batches;
   const auto apply = [&](int64_t low, int64_t high, std::vector<OutputRow> rows) {
-    return run(store->Apply({shard, Output::kResults, Epoch(3), low, high, std::move(rows)}));
+    return batches.Apply(executor, store.get(), shard, Epoch(3), Output::kResults, low, high,
+                         std::move(rows));
   };
   ServingQuery q;
   q.name = "r";
   const auto query = [&] { return run(ReadAll(store.get(), q)); };
   REQUIRE(run(store->Define(shard.incarnation, ServingStream(), ServingPipeline())).ok());
-  REQUIRE(run(store->TakeOver(shard, Output::kResults, Epoch(3))).ok());
+  REQUIRE(run(store->Attach(shard.incarnation, ServingStream(), ServingPipeline())).ok());
+  REQUIRE(run(store->TakeOver(shard, Epoch(3))).ok());
 
   SECTION("an answer comes in pages of bounded rows and bytes") {
     std::vector<OutputRow> rows;

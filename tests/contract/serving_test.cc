@@ -47,20 +47,27 @@ struct Fixture {
   std::unique_ptr<SqliteServingStore> store;
   const std::string path = dir.Sub("serving.db");
   const ShardId shard = test::ServingShard();
+  test::ServingBatches batches;
 
   Fixture() { Open(); }
   void Open() {
     store.reset();
     store = SqliteServingStore::Open(path).value();
-    REQUIRE(executor
-                .RunUntilDone(store->Define(shard.incarnation, test::ServingStream(),
-                                            test::ServingPipeline()))
-                .ok());
+    Define(shard.incarnation, test::ServingStream(), test::ServingPipeline());
+  }
+  void Define(const Incarnation& incarnation, const StreamSpec& stream, const PipelineSpec& p) {
+    REQUIRE(executor.RunUntilDone(store->Define(incarnation, stream, p)).ok());
+    REQUIRE(executor.RunUntilDone(store->Attach(incarnation, stream, p)).ok());
+  }
+  /// The first row of a shard.
+  Status ApplyFirst(const ShardId& to, OutputRow row) {
+    return batches.Apply(executor, store.get(), to, Epoch(1), row.output, 0, 1, {row});
   }
   Status Apply(int64_t low, std::vector<OutputRow> rows) {
     const int64_t high = rows.back().seq;
-    return executor.RunUntilDone(
-        store->Apply({shard, rows[0].output, Epoch(1), low, high, std::move(rows)}));
+    const Output output = rows[0].output;
+    return batches.Apply(executor, store.get(), shard, Epoch(1), output, low, high,
+                         std::move(rows));
   }
 };
 
@@ -126,7 +133,7 @@ TEST_CASE("result tables in SQLite keep the contract of serving stores") {
 }
 
 TEST_CASE_METHOD(Fixture, "other programs read the view while the store is open") {
-  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Epoch(1))).ok());
   OutputRow nan = test::ServingRow(2, "b", 0, 3);
   nan.values[4].data = std::nan("");
   REQUIRE(Apply(0, {test::ServingRow(1, "a", 0, 2), nan,
@@ -145,7 +152,7 @@ TEST_CASE_METHOD(Fixture, "other programs read the view while the store is open"
 }
 
 TEST_CASE_METHOD(Fixture, "SQL compares numerics as numbers, whatever their size") {
-  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Epoch(1))).ok());
   const Int128 beyond = Int128{std::numeric_limits<int64_t>::max()} + 1;
   const std::vector<std::optional<Int128>> totals = {9,
                                                      1200,
@@ -182,7 +189,7 @@ TEST_CASE_METHOD(Fixture, "SQL compares numerics as numbers, whatever their size
 }
 
 TEST_CASE_METHOD(Fixture, "SQL orders doubles with infinities and NaN as PostgreSQL does") {
-  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Epoch(1))).ok());
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   std::vector<OutputRow> rows;
   for (const double mean : {std::nan(""), kInfinity, 1.5, -kInfinity, -2.5, 1e300}) {
@@ -202,12 +209,11 @@ TEST_CASE_METHOD(Fixture, "a view's own column that is called as an exact one ke
   p.select[6].name = "total__exact_";
   p.select[6].expr.type = Type::kNumeric;
   const ShardId clash{{"default", "clash", Offset(70)}, PartitionId(0)};
-  REQUIRE(executor.RunUntilDone(store->Define(clash.incarnation, test::ServingStream(), p)).ok());
-  REQUIRE(executor.RunUntilDone(store->TakeOver(clash, Output::kResults, Epoch(1))).ok());
+  Define(clash.incarnation, test::ServingStream(), p);
+  REQUIRE(executor.RunUntilDone(store->TakeOver(clash, Epoch(1))).ok());
   OutputRow row = test::ServingRow(1, "a", 0, 7);
   row.values[6] = {Type::kNumeric, -kMaxNumeric};
-  REQUIRE(
-      executor.RunUntilDone(store->Apply({clash, Output::kResults, Epoch(1), 0, 1, {row}})).ok());
+  REQUIRE(ApplyFirst(clash, row).ok());
   CHECK(Sql(path, "SELECT \"TOTAL__exact\", total__exact__, total__exact___exact FROM clash") ==
         "7|" + FormatNumeric(kMaxNumeric - 7) + "|" + FormatNumeric(-kMaxNumeric) + "\n");
   ServingQuery q;
@@ -225,12 +231,9 @@ TEST_CASE_METHOD(Fixture, "columns that are called as SQL's constants have their
   p.select[4].name = "False";
   p.select[6].name = "null";
   const ShardId words{{"default", "words", Offset(71)}, PartitionId(0)};
-  REQUIRE(executor.RunUntilDone(store->Define(words.incarnation, test::ServingStream(), p)).ok());
-  REQUIRE(executor.RunUntilDone(store->TakeOver(words, Output::kResults, Epoch(1))).ok());
-  REQUIRE(executor
-              .RunUntilDone(store->Apply(
-                  {words, Output::kResults, Epoch(1), 0, 1, {test::ServingRow(1, "a", 0, 7)}}))
-              .ok());
+  Define(words.incarnation, test::ServingStream(), p);
+  REQUIRE(executor.RunUntilDone(store->TakeOver(words, Epoch(1))).ok());
+  REQUIRE(ApplyFirst(words, test::ServingRow(1, "a", 0, 7)).ok());
   CHECK(Sql(path, "SELECT true_, False_, \"null\" FROM words") == "7|1.75|1\n");
   ServingQuery q;
   q.name = "words";
@@ -266,19 +269,23 @@ TEST_CASE("a lock on the store holds up nothing but its writers") {
   const auto run = [&](auto task) { return RunBlocking(driver.core(0), std::move(task)); };
   REQUIRE(
       run(store->Define(shard.incarnation, test::ServingStream(), test::ServingPipeline())).ok());
-  REQUIRE(run(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  REQUIRE(
+      run(store->Attach(shard.incarnation, test::ServingStream(), test::ServingPipeline())).ok());
+  REQUIRE(run(store->TakeOver(shard, Epoch(1))).ok());
 
   sqlite3* other = nullptr;
   REQUIRE(sqlite3_open(path.c_str(), &other) == SQLITE_OK);
   REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
   std::promise<Status> applied;
-  driver.core(0).Spawn(
-      [](SqliteServingStore* s, ServingBatch batch, std::promise<Status>* done) -> Task<void> {
-        auto applying = s->Apply(std::move(batch));
-        const Status status = co_await std::move(applying);
-        done->set_value(status);
-      }(store.get(), {shard, Output::kResults, Epoch(1), 0, 1, {test::ServingRow(1, "a", 0, 1)}},
-                                                                                &applied));
+  driver.core(0).Spawn([](SqliteServingStore* s, ServingBatch batch, std::promise<Status>* done)
+                           -> Task<void> {
+    auto applying = s->Apply(std::move(batch));
+    const Status status = co_await std::move(applying);
+    done->set_value(status);
+  }(store.get(),
+                           test::ServingBatches().Make(shard, Epoch(1), Output::kResults, 0, 1,
+                                                       {test::ServingRow(1, "a", 0, 1)}),
+                           &applied));
   // What others offload, and queries, are through before the lock is given back; the batch is not.
   CHECK(run(Offload([] { return 1; })) == 1);
   ServingQuery q;
@@ -320,10 +327,10 @@ TEST_CASE("a page that is being read ends when its query is cancelled") {
 }
 
 TEST_CASE_METHOD(Fixture, "rows, fences and views are there after the store is opened again") {
-  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Epoch(1))).ok());
   REQUIRE(Apply(0, {test::ServingRow(1, "a", 0, 2)}).ok());
   Open();
-  CHECK(executor.RunUntilDone(store->ReadFence(shard, Output::kResults)).value()->seq == 1);
+  CHECK(executor.RunUntilDone(store->ReadFences({shard})).value()[0]->seq(Output::kResults) == 1);
   REQUIRE(Apply(1, {test::ServingRow(2, "a", 0, 5, 2)}).ok());
   ServingQuery q;
   q.name = "r";
@@ -333,7 +340,7 @@ TEST_CASE_METHOD(Fixture, "rows, fences and views are there after the store is o
 TEST_CASE("a batch is synced to disk before anyone is told that it is applied") {
   const CountedSyncs syncs;
   Fixture f;
-  REQUIRE(f.executor.RunUntilDone(f.store->TakeOver(f.shard, Output::kResults, Epoch(1))).ok());
+  REQUIRE(f.executor.RunUntilDone(f.store->TakeOver(f.shard, Epoch(1))).ok());
   for (int64_t seq = 1; seq <= 3; ++seq) {
     const int before = CountedSyncs::count;
     REQUIRE(f.Apply(seq - 1, {test::ServingRow(seq, "a", 0, seq, seq)}).ok());
@@ -342,7 +349,7 @@ TEST_CASE("a batch is synced to disk before anyone is told that it is applied") 
 }
 
 TEST_CASE_METHOD(Fixture, "raw events are deleted that no view of this process defines") {
-  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kQuarantine, Epoch(1))).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Epoch(1))).ok());
   OutputRow row;
   row.output = Output::kQuarantine;
   row.seq = 1;
@@ -362,11 +369,11 @@ TEST_CASE_METHOD(Fixture, "raw events are deleted that no view of this process d
 
 TEST_CASE_METHOD(Fixture,
                  "a batch with a row that cannot be written leaves the fence where it was") {
-  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Output::kResults, Epoch(1))).ok());
+  REQUIRE(executor.RunUntilDone(store->TakeOver(shard, Epoch(1))).ok());
   OutputRow bad = test::ServingRow(2, "b", 0, 3);
   bad.values.pop_back();
   CHECK(Apply(0, {test::ServingRow(1, "a", 0, 2), bad}).error().code == Code::kInternal);
-  CHECK(executor.RunUntilDone(store->ReadFence(shard, Output::kResults)).value()->seq == 0);
+  CHECK(executor.RunUntilDone(store->ReadFences({shard})).value()[0]->seq(Output::kResults) == 0);
   CHECK(Sql(path, "SELECT count(*) FROM \"r@17\"") == "0\n");
   REQUIRE(Apply(0, {test::ServingRow(1, "a", 0, 2)}).ok());
 }
@@ -387,12 +394,11 @@ TEST_CASE_METHOD(Fixture, "a table may be as wide as the limit, and its view and
   for (int i = 0; ServingColumns(stream, p, Output::kResults).size() < kMaxServingColumns - 1; ++i)
     p.select.push_back({"c" + std::to_string(i), p.select[3].expr, -1});
   const ShardId wide{{"default", "wide", Offset(61)}, PartitionId(0)};
-  REQUIRE(executor.RunUntilDone(store->Define(wide.incarnation, stream, p)).ok());
-  REQUIRE(executor.RunUntilDone(store->TakeOver(wide, Output::kResults, Epoch(1))).ok());
+  Define(wide.incarnation, stream, p);
+  REQUIRE(executor.RunUntilDone(store->TakeOver(wide, Epoch(1))).ok());
   OutputRow row = test::ServingRow(1, "a", 0, 2);
   row.values.resize(p.select.size(), row.values[3]);
-  REQUIRE(
-      executor.RunUntilDone(store->Apply({wide, Output::kResults, Epoch(1), 0, 1, {row}})).ok());
+  REQUIRE(ApplyFirst(wide, row).ok());
   ServingQuery q;
   q.name = "wide";
   CHECK(executor.RunUntilDone(test::ReadAll(store.get(), q)).value().rows.size() == 1);

@@ -63,8 +63,8 @@ void Cluster::StartNode() {
   states_ = std::make_unique<NamedStates>();
   runtime::Node::Wiring wiring;
   wiring.name = "node";
-  wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_, &serving,
-                  &files,       &blocks_,         &records_,     &metrics};
+  wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_, &faulty_serving_,
+                  &serving,     &files,           &blocks_,      &records_,        &metrics};
   wiring.options = options_;
   wiring.control = process_;
   wiring.shards = {process_};

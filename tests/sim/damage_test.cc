@@ -293,9 +293,8 @@ TEST_CASE("a replay does not bring back raw events whose retention has ended") {
   CHECK(quarantined() == 0);
   s.Finish();
   CHECK(s.Counted() == 10);
-  const auto fence =
-      s.cluster.Outside(s.cluster.serving.ReadFence(s.Shard().shard, Output::kQuarantine));
-  CHECK(fence.value()->seq == 2);
+  const auto fences = s.cluster.Outside(s.cluster.serving.ReadFences({s.Shard().shard})).value();
+  CHECK(fences[0]->seq(Output::kQuarantine) == 2);
 }
 
 }  // namespace millrace::sim

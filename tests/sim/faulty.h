@@ -11,7 +11,8 @@
 
 #include "millrace/log/log.h"
 #include "millrace/objectstore/object_store.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_tables.h"
+#include "millrace/serving/serving_writer.h"
 #include "sim/sim_world.h"
 
 namespace millrace::sim {
@@ -316,10 +317,12 @@ class FaultyObjectStore : public ObjectStore {
   int refusals_ = 0;
 };
 
-class FaultyServingStore : public ServingStore {
+class FaultyServingStore : public ServingTables, public ServingWriter {
  public:
-  FaultyServingStore(ServingStore* inner, SimWorld* world, const Faults* faults)
-      : inner_(inner), trouble_(world, faults) {}
+  /// Over one store that is both ports.
+  template <typename Store>
+  FaultyServingStore(Store* inner, SimWorld* world, const Faults* faults)
+      : tables_(inner), inner_(inner), trouble_(world, faults) {}
 
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
@@ -327,29 +330,36 @@ class FaultyServingStore : public ServingStore {
     ++defines_begun_;
     while (hold_defines_) co_await Delay(std::chrono::milliseconds(1));
     auto r =
-        co_await inner_->Define(std::move(incarnation), std::move(stream), std::move(pipeline));
+        co_await tables_->Define(std::move(incarnation), std::move(stream), std::move(pipeline));
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
   Task<Status> DropViews(Incarnation incarnation) override {
     if (incarnation.name == refused_) co_return Refused();
-    auto r = co_await inner_->DropViews(std::move(incarnation));
+    auto r = co_await tables_->DropViews(std::move(incarnation));
     co_return r;
   }
-  Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) override {
+  Task<Status> Attach(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    if (away_) co_return Away();
+    auto r =
+        co_await inner_->Attach(std::move(incarnation), std::move(stream), std::move(pipeline));
+    co_return r;
+  }
+  Task<Result<Fence>> TakeOver(ShardId shard, Epoch epoch) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     if (away_) co_return Away();
     most_take_overs_ = std::max(most_take_overs_, ++take_overs_);
-    auto r = co_await inner_->TakeOver(std::move(shard), output, epoch);
+    auto r = co_await inner_->TakeOver(std::move(shard), epoch);
     const Status after = co_await trouble_.After();
     --take_overs_;
     if (!after.ok()) co_return after.error();
     co_return r;
   }
-  Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override {
+  Task<Result<std::vector<std::optional<Fence>>>> ReadFences(std::vector<ShardId> shards) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     if (away_) co_return Away();
-    auto r = co_await inner_->ReadFence(std::move(shard), output);
+    auto r = co_await inner_->ReadFences(std::move(shards));
     co_return r;
   }
   Task<Status> Apply(ServingBatch batch) override {
@@ -365,7 +375,7 @@ class FaultyServingStore : public ServingStore {
   }
   Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->DeleteRaw(appended_before, max_rows);
+    auto r = co_await tables_->DeleteRaw(appended_before, max_rows);
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
@@ -401,7 +411,8 @@ class FaultyServingStore : public ServingStore {
 
   static Error Away() { return Unavailable("injected: the serving store is away"); }
 
-  ServingStore* inner_;
+  ServingTables* tables_;
+  ServingWriter* inner_;
   Trouble trouble_;
   bool away_ = false;
   bool refuse_batches_ = false;

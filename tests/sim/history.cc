@@ -207,14 +207,17 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
     }
     if (!complete) {
       history.differences += "results of " + pipeline->name + " are never complete\n";
+      const auto shards = cluster.Call(cluster.node().ListShards(), seconds(60));
+      if (!shards || !shards->ok()) return history;
+      for (const auto& info : shards->value())
+        history.differences += info.shard.ToString() + " " + info.state + " " + info.message + "\n";
       return history;
     }
     world.RunUntil([] { return false; }, seconds(5));
     const auto shards = cluster.Call(cluster.node().ListShards(), seconds(60)).value().value();
     for (const auto& info : shards) {
-      const auto fence =
-          cluster.Outside(cluster.serving.ReadFence(info.shard, Output::kResults)).value();
-      if (fence && fence->epoch == info.epoch) continue;
+      const auto fences = cluster.Outside(cluster.serving.ReadFences({info.shard})).value();
+      if (fences[0] && fences[0]->epoch == info.epoch) continue;
       history.differences += "the fence of " + info.shard.ToString() + " does not name its owner\n";
     }
     const auto pipelines =

@@ -4,6 +4,7 @@
 #include "millrace/base/planted.h"
 #include "sim/control_scenarios.h"
 #include "sim/history.h"
+#include "sim/other_log.h"
 #include "support/catch.h"
 
 namespace millrace::sim {
@@ -37,7 +38,7 @@ TEST_CASE("the simulation finds every mistake planted in the gateway") {
   std::printf("planted %-24s found by seed %llu\n", bug, static_cast<unsigned long long>(seed));
 }
 
-TEST_CASE("the stories of the control log find every mistake planted there") {
+TEST_CASE("stories of one history each find mistakes that chance seldom meets") {
   SetLogLevel(LogLevel::kOff);
   struct Story {
     const char* bug;
@@ -46,7 +47,9 @@ TEST_CASE("the stories of the control log find every mistake planted there") {
   const Story story = GENERATE(
       Story{"no_k", LateDefinition}, Story{"fold_number", OvertakenLeader},
       Story{"owner_by_name", TwoOfOneName}, Story{"reopen_same_epoch", LateBatchOfAnEarlierLife},
-      Story{"define_below_trim", DefineAgainstTrim}, Story{"floor_by_from", TrimAgainstSkipBack});
+      Story{"define_below_trim", DefineAgainstTrim}, Story{"floor_by_from", TrimAgainstSkipBack},
+      Story{"no_chain_hash", RunWithAnotherLog},
+      Story{"cut_while_unproved", RunThroughALongReplay});
   INFO("planted: " << story.bug);
   CHECK(story.tell() == "");
   planted_bug = story.bug;

@@ -15,9 +15,10 @@ class Rival {
       : process_(s->world.NewProcess()) {
     runtime::Node::Wiring wiring;
     wiring.name = name;
-    wiring.ports = {&s->cluster.log,     &s->cluster.objects, &states_, &s->cluster.serving,
-                    &s->cluster.serving, &s->cluster.files,   &blocks_, &records_,
-                    &s->cluster.metrics};
+    wiring.ports = {
+        &s->cluster.log,     &s->cluster.objects, &states_,          &s->cluster.serving,
+        &s->cluster.serving, &s->cluster.serving, &s->cluster.files, &blocks_,
+        &records_,           &s->cluster.metrics};
     wiring.options = options;
     wiring.control = process_;
     wiring.shards = {process_};

@@ -8,7 +8,7 @@
 namespace millrace::checkpoint {
 namespace {
 
-constexpr std::string_view kMagic = "MRM3";
+constexpr std::string_view kMagic = "MRM4";
 constexpr size_t kHashDigits = 32;
 
 /// Takes a number without sign or leading zeros and what ends it off the front of `text`.
@@ -102,8 +102,8 @@ Result<Manifest> Decode(std::string_view bytes) {
     m.files.push_back(std::move(f));
   }
   m.ledger = r.Fixed<window::Ledger>();
-  m.applied = r.Fixed<OutputSeqs>();
-  m.made = r.Fixed<OutputSeqs>();
+  m.applied = r.Fixed<LastRows>();
+  m.made = r.Fixed<LastRows>();
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
     OwedObject owed;
     owed.object = r.Text();

@@ -105,7 +105,7 @@ Task<Status> Node::DefineServing(Incarnation incarnation) {
   if (served_.contains(incarnation)) co_return Status();
   const PipelineSpec spec = at->second.spec;
   const StreamSpec stream = *fold.FindStream(incarnation.name_space, spec.stream);
-  MILLRACE_CO_TRY(co_await wiring_.ports.serving->Define(incarnation, stream, spec));
+  MILLRACE_CO_TRY(co_await wiring_.ports.tables->Define(incarnation, stream, spec));
   served_.insert(incarnation);
   co_return Status();
 }
@@ -123,7 +123,7 @@ Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
 /// What follows from a Drop record, at once or, if the process ended in between, at the next start.
 Task<Status> Node::FinishDrop(Incarnation incarnation) {
   const Turns::Turn turn = co_await turns_.Take(incarnation.ToString());
-  MILLRACE_CO_TRY(co_await wiring_.ports.serving->DropViews(incarnation));
+  MILLRACE_CO_TRY(co_await wiring_.ports.tables->DropViews(incarnation));
   // No shard of a dropped incarnation is ever opened again, so nothing needs its state.
   MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
                      co_await wiring_.ports.objects->List(StateFolder(incarnation)));

@@ -49,7 +49,7 @@ Task<int64_t> Housekeeping::ClearRawEvents() {
   int64_t cleared = 0;
   while (Leads()) {
     CrashPoint("housekeeping.before_rows");
-    const auto deleted = co_await ports_.serving->DeleteRaw(before, options_.raw_rows);
+    const auto deleted = co_await ports_.tables->DeleteRaw(before, options_.raw_rows);
     if (!deleted.ok()) {
       LogWarn("late and quarantined events past their retention are deleted later",
               {{"error", deleted.error().message}});

@@ -198,19 +198,15 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
          {"lowest", info->back_to.value},
          {"next_offset", info->next_offset.value}});
   }
+  std::vector<ShardId> halted{id};
+  MILLRACE_CO_ASSIGN(const auto fences,
+                     co_await wiring_.ports.serving->ReadFences(std::move(halted)));
   std::vector<int64_t> first_seqs(kOutputs + 1, 1);
-  for (int o = 1; o <= kOutputs; ++o) {
-    const auto output = static_cast<Output>(o);
-    int64_t last = 0;
-    if (output == Output::kFiles) {
-      MILLRACE_CO_ASSIGN(last, co_await LastFileSeq(id));
-    } else {
-      MILLRACE_CO_ASSIGN(const std::optional<Fence> fence,
-                         co_await wiring_.ports.serving->ReadFence(id, output));
-      if (fence) last = fence->seq;
-    }
-    first_seqs[static_cast<size_t>(o)] = last + 1;
+  if (fences.front()) {
+    for (size_t o = 1; o <= kOutputs; ++o) first_seqs[o] = fences.front()->last[o].seq + 1;
   }
+  MILLRACE_CO_ASSIGN(const int64_t last_in_files, co_await LastFileSeq(id));
+  first_seqs[static_cast<size_t>(Output::kFiles)] = last_in_files + 1;
   // The epoch of the owner that halted, so that the control log refuses a skip of another one.
   control::Skip skip{{},
                      id,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "millrace/base/facts.h"
+#include "millrace/base/planted.h"
 
 namespace millrace::runtime {
 namespace {
@@ -64,7 +65,55 @@ void Outbox::Append(const Piece& rows, Piece* to) {
   to->after = rows.after;
 }
 
+template <typename F>
+void Outbox::Walk(const Piece& piece, F&& f) {
+  Hash128 hash = piece.before;
+  for (ByteReader in(*piece.bytes); !in.done();) {
+    const std::string_view bytes = in.Text();
+    auto row = DecodeRow(bytes);
+    MILLRACE_CHECK(in.ok() && row.ok(), "the outbox holds bytes that are no row");
+    if (!row->file_end) hash = ChainHash(hash, bytes);
+    if (!f(std::move(*row), hash)) return;
+  }
+}
+
+void Outbox::Settle(const OutputSeqs& seqs) {
+  for (size_t o = 1; o <= kOutputs; ++o) settled_[o] = std::max(settled_[o], seqs[o]);
+  std::erase_if(unproved_, [&](const auto& u) { return u.second.seq <= settled_[Index(u.first)]; });
+}
+
+void Outbox::Believe(Output output, const LastRow& row) {
+  const LastRow had = applied_[Index(output)];
+  if (row == had) return;
+  if (row.seq > settled_[Index(output)]) unproved_[output] = row;
+  Compare(output, had);
+  for (const Piece& piece : pieces_) Prove(piece);
+  SetApplied(output, row);
+}
+
+void Outbox::Compare(Output output, const LastRow& row) {
+  const auto at = unproved_.find(output);
+  if (at == unproved_.end() || at->second.seq != row.seq) return;
+  if (at->second.hash == row.hash || Planted("no_chain_hash")) {
+    unproved_.erase(at);
+  } else {
+    other_ = {output, at->second, row.hash};
+  }
+}
+
+void Outbox::Prove(const Piece& rows) {
+  const auto doubted = unproved_.find(rows.output);
+  if (doubted == unproved_.end() || rows.last[Index(rows.output)] < doubted->second.seq) return;
+  const int64_t seq = doubted->second.seq;
+  Walk(rows, [&](const OutputRow& row, const Hash128& hash) {
+    if (row.file_end || row.seq < seq) return true;
+    Compare(row.output, {row.seq, hash});
+    return false;
+  });
+}
+
 void Outbox::Add(Piece rows) {
+  Prove(rows);
   for (size_t o = 1; o <= kOutputs; ++o) made_[o] = std::max(made_[o], rows.last[o]);
   if (!Owes(rows)) return;
   const auto tail = std::find_if(pieces_.rbegin(), pieces_.rend(),
@@ -156,9 +205,9 @@ void Outbox::Saved(const checkpoint::NewOwed& rows, const checkpoint::OwedObject
   }
 }
 
-void Outbox::SetApplied(Output output, int64_t seq) {
-  applied_[Index(output)] = seq;
-  made_[Index(output)] = std::max(made_[Index(output)], seq);
+void Outbox::SetApplied(Output output, const LastRow& row) {
+  applied_[Index(output)] = row;
+  made_[Index(output)] = std::max(made_[Index(output)], row.seq);
   std::erase_if(pieces_, [&](const Piece& piece) { return !Owes(piece); });
   for (; !marks_.empty() && Serves(marks_.front().made); marks_.pop_front())
     applied_watermark_ = marks_.front().watermark;
@@ -168,7 +217,7 @@ void Outbox::SetApplied(Output output, int64_t seq) {
 /// Whether the serving store has these rows. Files are the object store's.
 bool Outbox::Serves(const OutputSeqs& made) const {
   for (size_t o = 1; o <= kOutputs; ++o) {
-    if (o != Index(Output::kFiles) && made[o] > applied_[o]) return false;
+    if (o != Index(Output::kFiles) && made[o] > applied_[o].seq) return false;
   }
   return true;
 }
@@ -183,20 +232,27 @@ void Outbox::Reached(Micros watermark) {
   }
 }
 
-std::vector<OutputRow> Outbox::Next(Output output, size_t limit) const {
-  std::vector<OutputRow> rows;
-  for (const Piece& piece : pieces_) {
-    if (!Owes(piece, output)) continue;
-    for (ByteReader in(*piece.bytes); !in.done();) {
-      auto decoded = DecodeRow(&in);
-      MILLRACE_CHECK(decoded.ok(), "the outbox holds bytes that are no row");
-      auto row = RowOf(output, std::move(*decoded));
-      if (!row || row->seq <= applied(output)) continue;
-      rows.push_back(std::move(*row));
-      if (rows.size() == limit) return rows;
-    }
-  }
+LastRows Outbox::served() const {
+  LastRows rows = applied_;
+  rows[Index(Output::kFiles)] = {};
   return rows;
+}
+
+Outbox::Batch Outbox::Next(size_t limit) const {
+  Batch batch{served(), {}};
+  for (const Piece& piece : pieces_) {
+    if (batch.rows.size() >= limit) break;
+    // Pieces of files serve nobody here; those of another output hold its rows alone.
+    if (piece.output == Output::kFiles || !Owes(piece, piece.output)) continue;
+    Walk(piece, [&](OutputRow made, const Hash128& hash) {
+      auto row = RowOf(piece.output, std::move(made));
+      if (!row || row->seq <= applied(piece.output)) return true;
+      batch.to[Index(piece.output)] = {row->seq, hash};
+      batch.rows.push_back(std::move(*row));
+      return batch.rows.size() < limit;
+    });
+  }
+  return batch;
 }
 
 namespace {
@@ -243,15 +299,16 @@ std::optional<Outbox::File> Outbox::NextFile() const {
     if (!Owes(piece, Output::kFiles)) continue;
     pieces.push_back(piece.bytes);
     if (piece.last_file_end <= had) continue;
-    for (ByteReader in(*piece.bytes); !in.done();) {
-      auto decoded = DecodeRow(&in);
-      MILLRACE_CHECK(decoded.ok(), "the outbox holds bytes that are no row");
-      if (!decoded->file_end || decoded->seq <= had) continue;
-      File file{std::move(*decoded), 0, nullptr};
-      file.first = std::max(file.end.file_first, had + 1);
-      file.rows = std::make_shared<PieceRows>(std::move(pieces), file.first, file.end.seq);
-      return file;
-    }
+    std::optional<File> file;
+    Walk(piece, [&](OutputRow row, const Hash128& hash) {
+      if (!row.file_end || row.seq <= had) return true;
+      file.emplace(File{std::move(row), 0, hash, nullptr});
+      return false;
+    });
+    if (!file) continue;
+    file->first = std::max(file->end.file_first, had + 1);
+    file->rows = std::make_shared<PieceRows>(std::move(pieces), file->first, file->end.seq);
+    return file;
   }
   return std::nullopt;
 }

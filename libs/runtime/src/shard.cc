@@ -97,8 +97,8 @@ void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
     tail_.push_back(records[i]);
     if (tail_.size() > checkpoint::kRememberedRecords) tail_.pop_front();
   }
-  if (stored_) {
-    const int64_t beyond = std::max<int64_t>(0, steps_to_->value - stored_->log_end.value);
+  if (end_at_takeover_) {
+    const int64_t beyond = std::max<int64_t>(0, steps_to_->value - end_at_takeover_->value);
     telemetry_.Replayed(count - std::min(count, static_cast<size_t>(beyond)));
   }
   if (!fold_->emitting()) EndStep();
@@ -115,6 +115,7 @@ void Shard::Fold(F&& make_rows) {
   try {
     make_rows();
     for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
+    CheckRows();
     MILLRACE_CHECK(fold_->ledger().Balanced(), "the ledger does not balance");
   } catch (const InvariantViolation& broken) {
     Halt(std::string("a broken invariant: ") + broken.what() +
@@ -166,8 +167,10 @@ void Shard::ApplySkip(const control::SkipState& skip) {
   fold_->Skip(std::max<int64_t>(0, to.value - next_offset_.value), skip.first_seqs, skip.epoch);
   for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
   // Files that hold these numbers are there, maybe longer ones, of records that were lost since.
-  const int64_t put = skip.first_seqs[static_cast<size_t>(Output::kFiles)] - 1;
-  if (outbox_.applied(Output::kFiles) < put) outbox_.SetApplied(Output::kFiles, put);
+  constexpr auto kFiles = static_cast<size_t>(Output::kFiles);
+  const int64_t put = skip.first_seqs[kFiles] - 1;
+  if (outbox_.applied(Output::kFiles) < put)
+    outbox_.SetApplied(Output::kFiles, {put, fold_->last_rows()[kFiles].hash});
   next_offset_ = to;
   tail_.clear();
 }

@@ -7,7 +7,7 @@
 namespace millrace::runtime {
 
 bool Shard::can_cut() const {
-  return alive() && !cut_running_ && !emitting() && skips_.empty() &&
+  return alive() && !cut_running_ && !emitting() && skips_.empty() && proved() &&
          next_offset_ > committed_offset_;
 }
 
@@ -28,10 +28,8 @@ checkpoint::Manifest Shard::Describe() const {
   m.watermark = fold_->watermark();
   for (const LogRecord& record : tail_) m.records.push_back(IdentityOf(record));
   m.ledger = fold_->ledger();
-  for (int o = 1; o <= kOutputs; ++o) {
-    m.applied[static_cast<size_t>(o)] = outbox_.applied(static_cast<Output>(o));
-    m.made[static_cast<size_t>(o)] = fold_->last_seq(static_cast<Output>(o));
-  }
+  m.applied = outbox_.applied();
+  m.made = fold_->last_rows();
   return m;
 }
 
@@ -75,15 +73,12 @@ Task<Status> Shard::Cut(bool force) {
 
 Task<Status> Shard::CutNow() {
   // Before the fold is frozen: what a freeze has given out can be given out again only as a whole.
-  for (const Output output :
-       {Output::kResults, Output::kProvisional, Output::kLate, Output::kQuarantine}) {
-    const Status read = co_await CheckFence(output);
-    if (!read.ok()) cut_at_ = Executor::Current().Monotonic();
-    MILLRACE_CO_TRY(read);
-  }
+  const Status read = co_await CheckFence();
+  if (!read.ok()) cut_at_ = Executor::Current().Monotonic();
+  MILLRACE_CO_TRY(read);
   if (!alive()) co_return Fenced("the shard stopped during a cut");
-  // It has read on; the cut stays due.
-  if (emitting()) co_return Status();
+  // It has read on, or the fence shows more than it has made; the cut stays due.
+  if (emitting() || !proved()) co_return Status();
   const auto begun = Executor::Current().Monotonic();
   cut_at_ = begun;
   cut_read_ = fold_->ledger().read;

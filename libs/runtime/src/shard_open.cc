@@ -7,10 +7,6 @@
 namespace millrace::runtime {
 namespace {
 
-/// The outputs that the serving store holds.
-constexpr Output kServed[] = {Output::kResults, Output::kProvisional, Output::kLate,
-                              Output::kQuarantine};
-
 /// Whether a checkpoint is lost for good. Whatever else keeps it from being used may pass, and a
 /// restart from an older one, or from the log's start, costs more than waiting.
 bool IsLost(const Error& error) {
@@ -21,7 +17,8 @@ bool IsLost(const Error& error) {
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   const auto begun = Executor::Current().Monotonic();
-  MILLRACE_CO_TRY(co_await TakeOver());
+  MILLRACE_CO_TRY(co_await ports_.serving->Attach(id_.incarnation, stream_, pipeline_.spec));
+  MILLRACE_CO_TRY(co_await TakeOver(committed));
   CrashPoint("open.after_takeover");
   MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(local_name_));
   checkpointer_ = std::make_unique<checkpoint::Checkpointer>(ports_.objects, state_.get());
@@ -30,6 +27,7 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   MILLRACE_CO_TRY(co_await RestoreNewest(committed, start));
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   ApplySkipsUpTo(next_offset_);
+  CheckRows();
   CheckLogCoversSinks();
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
   const auto now = Executor::Current().Monotonic();
@@ -43,49 +41,63 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   co_return Status();
 }
 
-/// Makes this epoch the owner of every fence, before anything is restored: where the sinks are
+/// Makes this epoch the owner of the fence, before anything is restored: where the sinks are
 /// decides which checkpoint will do.
-Task<Status> Shard::TakeOver() {
-  Stored stored;
-  for (const Output output : kServed) {
-    const auto fence = co_await ports_.serving->TakeOver(id_, output, fence_epoch());
-    if (!fence.ok()) {
-      fenced_ = fence.error().code == Code::kFenced;
-      co_return fence.error();
-    }
-    outbox_.SetApplied(output, fence->seq);
-    stored.seqs[static_cast<size_t>(output)] = fence->seq;
+Task<Status> Shard::TakeOver(const control::ShardState& committed) {
+  const auto fence = co_await ports_.serving->TakeOver(id_, fence_epoch());
+  if (!fence.ok()) {
+    fenced_ = fence.error().code == Code::kFenced;
+    co_return fence.error();
   }
+  OutputSeqs decided = {};
+  for (const control::SkipState& skip : committed.skips) {
+    for (size_t o = 1; o <= kOutputs; ++o)
+      decided[o] = std::max(decided[o], skip.first_seqs[o] - 1);
+  }
+  outbox_.Settle(decided);
+  for (const Output output : kServedOutputs)
+    outbox_.Believe(output, fence->last[static_cast<size_t>(output)]);
   // Only after the take-over: what the store holds by now was made of records below this end.
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await ports_.log->Range(stream_.topic, id_.partition));
-  stored.log_end = range.end;
-  stored_ = std::move(stored);
+  end_at_takeover_ = range.end;
   co_return Status();
 }
 
-/// Whatever the serving store held at Open was made of records below the log's end of then; a log
-/// that makes less of them is another one, and its rows would be taken for those that are there.
+/// What the store holds must be rows of this log: a row that this shard has made too is the same
+/// one.
+void Shard::CheckRows() {
+  const std::optional<Outbox::Other>& other = outbox_.other();
+  if (!other) return;
+  Halt(
+      "the serving store holds rows of another log: a row that it has is not the one that this log "
+      "makes; restore the log that belongs to it, or keep those rows and go on with `millrace "
+      "shard "
+      "skip " +
+      id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason TEXT` output=" +
+      std::string(OutputName(other->output)) + " row=" + std::to_string(other->held.seq));
+}
+
+/// Whatever the serving store held at the take-over was made of records below the log's end of
+/// then; a log that makes less of them is another one, and its rows would be taken for those that
+/// are there.
 void Shard::CheckLogCoversSinks() {
-  if (!stored_ || next_offset_ < stored_->log_end || !skips_.empty()) return;
-  const Stored stored = *std::exchange(stored_, std::nullopt);
-  for (const Output output : kServed) {
-    const int64_t held = stored.seqs[static_cast<size_t>(output)];
-    const int64_t made = fold_->last_seq(output);
-    if (made >= held) continue;
-    return Halt(
-        "the log is older than the serving store, or another: the store holds rows that this log "
-        "does not make; restore the log that belongs to it, or keep those rows and go on with "
-        "`millrace shard skip " +
-        id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason TEXT` output=" +
-        std::string(OutputName(output)) + " held=" + std::to_string(held) +
-        " made=" + std::to_string(made) + " log_end=" + std::to_string(stored.log_end.value));
-  }
+  if (!end_at_takeover_ || next_offset_ < *end_at_takeover_ || !skips_.empty()) return;
+  const Offset end = *std::exchange(end_at_takeover_, std::nullopt);
+  if (outbox_.proved()) return;
+  const auto& [output, held] = *outbox_.unproved().begin();
+  Halt(
+      "the log is older than the serving store, or another: the store holds rows that this log "
+      "does not make; restore the log that belongs to it, or keep those rows and go on with "
+      "`millrace shard skip " +
+      id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason TEXT` output=" +
+      std::string(OutputName(output)) + " held=" + std::to_string(held.seq) +
+      " made=" + std::to_string(fold_->last_seq(output)) + " log_end=" + std::to_string(end.value));
 }
 
 bool Shard::Covers(const checkpoint::Manifest& manifest) const {
-  return std::all_of(std::begin(kServed), std::end(kServed), [&](Output o) {
-    return manifest.applied[static_cast<size_t>(o)] <= outbox_.applied(o);
+  return std::all_of(std::begin(kServedOutputs), std::end(kServedOutputs), [&](Output o) {
+    return manifest.applied[static_cast<size_t>(o)].seq <= outbox_.applied(o);
   });
 }
 
@@ -154,6 +166,8 @@ Task<Status> Shard::RestoreOwed(const checkpoint::Manifest& manifest) {
   }
   // Only when nothing can fail any more: an older checkpoint owes rows that come before these.
   outbox_.SetApplied(Output::kFiles, manifest.applied[static_cast<size_t>(Output::kFiles)]);
+  for (const Output output : kServedOutputs)
+    outbox_.Compare(output, manifest.applied[static_cast<size_t>(output)]);
   for (const checkpoint::OwedObject& object : manifest.owed) {
     for (const checkpoint::OwedRows& rows : loaded.front()) outbox_.Restore(rows, object);
     loaded.pop_front();

@@ -18,90 +18,105 @@ void Shard::StartSinks() {
     }
     self.reset();
   };
-  for (const Output output :
-       {Output::kResults, Output::kProvisional, Output::kLate, Output::kQuarantine}) {
-    Executor::Current().Spawn(keep(shared_from_this(), ServingLoop(output)));
-  }
+  Executor::Current().Spawn(keep(shared_from_this(), ServingLoop()));
   Executor::Current().Spawn(keep(shared_from_this(), FileLoop()));
 }
 
-Task<> Shard::ServingLoop(Output output) {
-  const std::string part = "sink_" + std::string(OutputName(output));
+/// One transaction takes what waits for all tables, so one loop serves them.
+Task<> Shard::ServingLoop() {
   Backoff backoff(options_.retry_first, options_.retry_last);
   auto written = Executor::Current().Monotonic();
   while (alive()) {
-    std::vector<OutputRow> rows = outbox_.Next(output, options_.sink_rows);
+    Outbox::Batch batch = outbox_.Next(options_.sink_rows);
     Status status;
-    if (!rows.empty()) {
-      status = co_await ApplyBatch(output, std::move(rows));
+    if (!batch.rows.empty()) {
+      status = co_await ApplyBatch(std::move(batch));
       written = Executor::Current().Monotonic();
     } else if (Executor::Current().Monotonic() - written >= options_.fence_check) {
-      status = co_await CheckFence(output);
+      status = co_await CheckFence();
       written = Executor::Current().Monotonic();
     } else {
       co_await outbox_.changed().WaitFor(options_.fence_check);
     }
     if (status.ok()) {
       backoff.Reset();
-      troubles_.Worked(part);
+      troubles_.Worked("sink_tables");
       continue;
     }
     if (!alive()) break;
-    telemetry_.SinkFailed(output);
-    troubles_.Failed(part, "see to the table store and its disk; rows wait until it takes them",
+    for (const Output output : kServedOutputs) telemetry_.SinkFailed(output);
+    troubles_.Failed("sink_tables",
+                     "see to the table store and its disk; rows wait until it takes them",
                      status.error());
     co_await Delay(backoff.Next());
   }
 }
 
-Task<Status> Shard::ApplyBatch(Output output, std::vector<OutputRow> rows) {
-  const auto count = static_cast<int64_t>(rows.size());
-  std::vector<ShardTelemetry::Moment> moments;
-  if (output == Output::kResults) moments = ShardTelemetry::MomentsOf(rows);
+Task<Status> Shard::ApplyBatch(Outbox::Batch rows) {
+  std::array<int64_t, kOutputs + 1> counts = {};
+  for (const OutputRow& row : rows.rows) ++counts[static_cast<size_t>(row.output)];
+  const std::vector<ShardTelemetry::Moment> moments = ShardTelemetry::MomentsOf(rows.rows);
   const auto begun = Executor::Current().Monotonic();
-  ServingBatch batch{
-      id_, output, epoch_, outbox_.applied(output), rows.back().seq, std::move(rows)};
-  const int64_t high = batch.high;
+  const LastRows to = rows.to;
+  ServingBatch batch{id_, epoch_, outbox_.served(), to, std::move(rows.rows)};
   CrashPoint("sink.serving.before_apply");
   const Status applied = co_await ports_.serving->Apply(std::move(batch));
   CrashPoint("sink.serving.after_apply");
   if (applied.ok()) {
-    telemetry_.SinkApplied(output, count, Executor::Current().Monotonic() - begun);
+    const auto took = Executor::Current().Monotonic() - begun;
+    for (const Output output : kServedOutputs) {
+      const auto o = static_cast<size_t>(output);
+      if (counts[o] > 0) telemetry_.SinkApplied(output, counts[o], took);
+      if (outbox_.applied(output) < to[o].seq) outbox_.SetApplied(output, to[o]);
+    }
     telemetry_.Readable(moments, Executor::Current().Wall());
-    if (outbox_.applied(output) < high) outbox_.SetApplied(output, high);
     co_return Status();
   }
   // Whether it was written or not, and why not, the fence knows.
-  MILLRACE_CO_TRY(co_await CheckFence(output));
+  MILLRACE_CO_TRY(co_await CheckFence());
   if (applied.error().code == Code::kConflict || !alive()) co_return Status();
   co_return applied;
 }
 
-Task<Status> Shard::CheckFence(Output output) {
-  const int64_t believed = outbox_.applied(output);
-  MILLRACE_CO_ASSIGN(const std::optional<Fence> read,
-                     co_await ports_.serving->ReadFence(id_, output));
+Task<Status> Shard::CheckFence() {
+  const LastRows believed = outbox_.applied();
+  std::vector<ShardId> own{id_};
+  MILLRACE_CO_ASSIGN(const auto fences, co_await ports_.serving->ReadFences(std::move(own)));
   if (!alive()) co_return Status();
-  const bool lost = !read || read->epoch < fence_epoch();
-  if (!lost && read->epoch > fence_epoch()) {
+  const std::optional<Fence>& read = fences.front();
+  if (read && read->epoch > fence_epoch()) {
     LogInfo("a newer owner writes the serving store, this one stops",
             {{"shard", id_.ToString()}, {"epoch", epoch_.value}, {"newer", read->epoch.value}});
     fenced_ = true;
     Stop();
     co_return Status();
   }
-  if (lost || read->seq < believed) {
-    LogWarn(
-        "the serving store went back, the shard is opened anew from a checkpoint that it covers",
-        {{"shard", id_.ToString()},
-         {"output", OutputName(output)},
-         {"had", believed},
-         {"has", read ? read->seq : 0}});
-    AwaitEpoch("the serving store went back");
-  } else if (read->seq > outbox_.applied(output)) {
-    outbox_.SetApplied(output, read->seq);
+  if (read && read->epoch == fence_epoch()) {
+    Believe(believed, read->last);
+  } else {
+    WentBack();
   }
   co_return Status();
+}
+
+void Shard::WentBack() {
+  LogWarn("the serving store went back, the shard is opened anew from a checkpoint that it covers",
+          {{"shard", id_.ToString()}, {"epoch", epoch_.value}});
+  AwaitEpoch("the serving store went back");
+}
+
+/// The fence was at `held` when the shard took it to be at `believed`, or later.
+void Shard::Believe(const LastRows& believed, const LastRows& held) {
+  for (const Output output : kServedOutputs) {
+    const auto o = static_cast<size_t>(output);
+    if (held[o].seq < believed[o].seq) return WentBack();
+  }
+  for (const Output output : kServedOutputs) {
+    const LastRow& row = held[static_cast<size_t>(output)];
+    // A batch may have been applied since the fence was read.
+    if (row.seq >= outbox_.applied(output)) outbox_.Believe(output, row);
+  }
+  CheckRows();
 }
 
 Task<> Shard::FileLoop() {
@@ -152,7 +167,7 @@ Task<Status> Shard::PutFile(Outbox::File file, std::optional<EncodedFile>* encod
     telemetry_.SinkApplied(Output::kFiles, file.end.seq - file.first + 1,
                            Executor::Current().Monotonic() - begun);
   }
-  outbox_.SetApplied(Output::kFiles, file.end.seq);
+  outbox_.SetApplied(Output::kFiles, {file.end.seq, file.hash});
   co_return Status();
 }
 

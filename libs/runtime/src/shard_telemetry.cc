@@ -85,6 +85,7 @@ void ShardTelemetry::SinkApplied(Output output, int64_t rows, Duration took) {
 std::vector<ShardTelemetry::Moment> ShardTelemetry::MomentsOf(const std::vector<OutputRow>& rows) {
   std::vector<Moment> moments;
   for (const OutputRow& row : rows) {
+    if (row.output != Output::kResults) continue;
     const Moment moment{row.caused_at, row.window_end};
     if (moments.empty() || moments.back() != moment) moments.push_back(moment);
   }

@@ -51,7 +51,7 @@ bool InRange(const ServingQuery& query, const OutputRow& row) {
 struct InMemoryServingStore::State {
   std::map<Incarnation, Defined> defined;
   std::map<std::string, std::pair<Incarnation, Output>> views;
-  std::map<std::pair<ShardId, Output>, Fence> fences;
+  std::map<ShardId, Fence> fences;
 };
 
 InMemoryServingStore::InMemoryServingStore() : state_(std::make_unique<State>()) {}
@@ -87,22 +87,30 @@ Task<Status> InMemoryServingStore::DropViews(Incarnation incarnation) {
   co_return Status();
 }
 
-Task<Result<Fence>> InMemoryServingStore::TakeOver(ShardId shard, Output output, Epoch epoch) {
-  const auto [it, fresh] = state_->fences.try_emplace({shard, output}, Fence{epoch, 0});
-  Fence& fence = it->second;
+Task<Status> InMemoryServingStore::Attach(Incarnation incarnation, StreamSpec, PipelineSpec) {
+  if (!state_->defined.contains(incarnation))
+    co_return NotFound("the tables are not there yet", {{"incarnation", incarnation.ToString()}});
+  co_return Status();
+}
+
+Task<Result<Fence>> InMemoryServingStore::TakeOver(ShardId shard, Epoch epoch) {
+  Fence& fence = state_->fences.try_emplace(shard, Fence{epoch}).first->second;
   if (fence.epoch > epoch)
-    co_return Fenced("a newer owner writes this output", {{"shard", shard.ToString()},
-                                                          {"output", OutputName(output)},
-                                                          {"epoch", epoch.value},
-                                                          {"newer", fence.epoch.value}});
+    co_return Fenced(
+        "a newer owner writes this shard",
+        {{"shard", shard.ToString()}, {"epoch", epoch.value}, {"newer", fence.epoch.value}});
   fence.epoch = epoch;
   co_return fence;
 }
 
-Task<Result<std::optional<Fence>>> InMemoryServingStore::ReadFence(ShardId shard, Output output) {
-  const auto it = state_->fences.find({shard, output});
-  if (it == state_->fences.end()) co_return std::optional<Fence>();
-  co_return std::optional<Fence>(it->second);
+Task<Result<std::vector<std::optional<Fence>>>> InMemoryServingStore::ReadFences(
+    std::vector<ShardId> shards) {
+  std::vector<std::optional<Fence>> fences;
+  for (const ShardId& shard : shards) {
+    const auto at = state_->fences.find(shard);
+    fences.push_back(at == state_->fences.end() ? std::nullopt : std::optional(at->second));
+  }
+  co_return fences;
 }
 
 Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
@@ -111,24 +119,21 @@ Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
   if (defined == state_->defined.end())
     co_return NotFound("the incarnation is not defined here",
                        {{"incarnation", batch.shard.incarnation.ToString()}});
-  const auto fence = state_->fences.find({batch.shard, batch.output});
-  if (fence == state_->fences.end() || fence->second.epoch != batch.epoch ||
-      fence->second.seq != batch.low) {
+  const auto fence = state_->fences.find(batch.shard);
+  if (fence == state_->fences.end() || fence->second != Fence{batch.epoch, batch.from}) {
     co_return Conflict("the fence is not where the batch begins: read it",
-                       {{"shard", batch.shard.ToString()},
-                        {"output", OutputName(batch.output)},
-                        {"epoch", batch.epoch.value},
-                        {"low", batch.low}});
+                       {{"shard", batch.shard.ToString()}, {"epoch", batch.epoch.value}});
   }
-  fence->second.seq = batch.high;
-  Table& table = defined->second.tables[TableOf(batch.output)];
+  fence->second.last = batch.to;
   for (OutputRow& row : batch.rows) {
+    const Output output = TableOf(row.output);
+    Table& table = defined->second.tables[output];
     const auto version = [](const OutputRow& r) { return std::tuple(r.revision > 0, r.seq); };
     const std::string key = OrderKey(batch.shard, row);
     const auto it = table.rows.find(key);
     if (it == table.rows.end()) {
       table.rows.emplace(key, Standing{std::move(row), batch.shard});
-    } else if (TableOf(batch.output) == Output::kResults && it->second.shard == batch.shard &&
+    } else if (output == Output::kResults && it->second.shard == batch.shard &&
                version(it->second.row) < version(row)) {
       it->second.row = std::move(row);
     }

@@ -259,16 +259,22 @@ std::string ServingViewName(const std::string& name_space, const std::string& na
 }
 
 Status CheckServingBatch(const ServingBatch& batch) {
-  int64_t last = batch.low;
+  LastRows last = batch.from;
+  constexpr auto kFiles = static_cast<size_t>(Output::kFiles);
+  if (batch.from[kFiles] != LastRow() || batch.to[kFiles] != LastRow())
+    return Internal("a batch moves the fence of files, which have none",
+                    {{"shard", batch.shard.ToString()}});
   for (const OutputRow& row : batch.rows) {
-    if (row.seq <= last || row.seq > batch.high || row.output != batch.output)
+    const auto output = static_cast<size_t>(row.output);
+    if (row.output == Output::kFiles || row.seq <= last[output].seq ||
+        row.seq > batch.to[output].seq)
       return Internal("a batch holds a row that is not its own",
                       {{"shard", batch.shard.ToString()},
-                       {"output", OutputName(batch.output)},
+                       {"output", OutputName(row.output)},
                        {"seq", row.seq},
-                       {"low", batch.low},
-                       {"high", batch.high}});
-    last = row.seq;
+                       {"from", batch.from[output].seq},
+                       {"to", batch.to[output].seq}});
+    last[output].seq = row.seq;
   }
   return {};
 }

@@ -10,7 +10,7 @@
 namespace millrace::serving_sqlite {
 namespace {
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr int kBusyMilliseconds = 5'000;
 /// Steps of SQLite's machine between two looks at whether a statement shall stop: some 100 us.
 constexpr int kStepsBetweenLooks = 10'000;

@@ -52,15 +52,24 @@ Task<Status> SqliteServingStore::DropViews(Incarnation incarnation) {
       [w = lanes_->writer, incarnation](Connection&) { return w->DropViews(incarnation); });
 }
 
-Task<Result<Fence>> SqliteServingStore::TakeOver(ShardId shard, Output output, Epoch epoch) {
-  return lanes_->write.Run([w = lanes_->writer, shard, output, epoch](Connection&) {
-    return w->TakeOver(shard, output, epoch);
+Task<Status> SqliteServingStore::Attach(Incarnation incarnation, StreamSpec stream,
+                                        PipelineSpec pipeline) {
+  return lanes_->write.Run([w = lanes_->writer, incarnation, stream = std::move(stream),
+                            pipeline = std::move(pipeline)](Connection&) {
+    return w->Attach(incarnation, stream, pipeline);
   });
 }
 
-Task<Result<std::optional<Fence>>> SqliteServingStore::ReadFence(ShardId shard, Output output) {
+Task<Result<Fence>> SqliteServingStore::TakeOver(ShardId shard, Epoch epoch) {
   return lanes_->write.Run(
-      [w = lanes_->writer, shard, output](Connection&) { return w->ReadFence(shard, output); });
+      [w = lanes_->writer, shard, epoch](Connection&) { return w->TakeOver(shard, epoch); });
+}
+
+Task<Result<std::vector<std::optional<Fence>>>> SqliteServingStore::ReadFences(
+    std::vector<ShardId> shards) {
+  return lanes_->write.Run([w = lanes_->writer, shards = std::move(shards)](Connection&) {
+    return w->ReadFences(shards);
+  });
 }
 
 Task<Status> SqliteServingStore::Apply(ServingBatch batch) {

@@ -37,14 +37,62 @@ TableSql MakeTable(const Incarnation& incarnation, const StreamSpec& stream,
   return t;
 }
 
+namespace {
+
+/// `f(number's column, hash's column)` of every served output, with `between` in between.
+template <typename F>
+std::string OfOutputs(std::string_view between, F&& f) {
+  std::string sql;
+  for (const Output output : kServedOutputs) {
+    const std::string name(OutputName(output));
+    if (!sql.empty()) sql += between;
+    sql += f(name + "_seq", name + "_hash");
+  }
+  return sql;
+}
+
+}  // namespace
+
 std::string CreateOwnTables() {
   return "CREATE TABLE IF NOT EXISTS _millrace_fence (incarnation TEXT NOT NULL, partition INTEGER "
-         "NOT NULL, output TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY "
-         "KEY (incarnation, partition, output)) WITHOUT ROWID;"
+         "NOT NULL, epoch INTEGER NOT NULL, " +
+         OfOutputs(", ",
+                   [](const std::string& seq, const std::string& hash) {
+                     return seq + " INTEGER NOT NULL DEFAULT 0, " + hash +
+                            " BLOB NOT NULL DEFAULT (zeroblob(16))";
+                   }) +
+         ", PRIMARY KEY (incarnation, partition)) WITHOUT ROWID;"
          "CREATE TABLE IF NOT EXISTS _millrace_view (view TEXT NOT NULL PRIMARY KEY, namespace "
          "TEXT NOT NULL, name TEXT NOT NULL, defined_at INTEGER NOT NULL, longest_window INTEGER "
          "NOT NULL) WITHOUT ROWID;"
-         "PRAGMA user_version = 2";
+         "PRAGMA user_version = 3";
+}
+
+std::string TakeFence() {
+  return "INSERT INTO _millrace_fence (incarnation, partition, epoch) VALUES (?, ?, ?) ON CONFLICT "
+         "DO UPDATE SET epoch = excluded.epoch WHERE epoch < excluded.epoch";
+}
+
+std::string ReadFence() {
+  return "SELECT epoch, " +
+         OfOutputs(", ", [](const auto& seq, const auto& hash) { return seq + ", " + hash; }) +
+         " FROM _millrace_fence WHERE incarnation = ? AND partition = ?";
+}
+
+std::string MoveFence() {
+  const auto set = [](const std::string& seq, const std::string& hash) {
+    return seq + " = ?, " + hash + " = ?";
+  };
+  const auto is = [](const std::string& seq, const std::string& hash) {
+    return seq + " = ? AND " + hash + " = ?";
+  };
+  return "UPDATE _millrace_fence SET " + OfOutputs(", ", set) +
+         " WHERE incarnation = ? AND partition = ? AND epoch = ? AND " + OfOutputs(" AND ", is);
+}
+
+std::string ShardsWith(Output output) {
+  return "SELECT incarnation || '/p' || partition FROM _millrace_fence WHERE " +
+         std::string(OutputName(output)) + "_seq > 0";
 }
 
 std::string CreateTable(const TableSql& table) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "millrace/serving/serving_writer.h"
 #include "millrace/serving/table_shape.h"
 
 namespace millrace::serving_sqlite {
@@ -31,6 +32,14 @@ TableSql MakeTable(const Incarnation& incarnation, const StreamSpec& stream,
 
 /// The store's own tables. Idempotent.
 std::string CreateOwnTables();
+/// Makes epoch ?3 the owner of shard (?1, ?2), unless its fence has that epoch or a newer one.
+std::string TakeFence();
+/// The fence of shard (?1, ?2): its epoch, then number and hash of each served output.
+std::string ReadFence();
+/// Sets number and hash of each served output; of the shard, epoch, numbers and hashes behind them.
+std::string MoveFence();
+/// Names of the shards that have given this output rows.
+std::string ShardsWith(Output output);
 /// The table and its indexes. Idempotent.
 std::string CreateTable(const TableSql& table);
 /// Without a view of the name before it.

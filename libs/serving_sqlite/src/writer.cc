@@ -1,5 +1,7 @@
 #include "writer.h"
 
+#include <cstring>
+
 #include "millrace/base/crash_point.h"
 #include "millrace/base/facts.h"
 
@@ -18,18 +20,34 @@ Micros LongestWindow(const WindowSpec& window) {
 Status Writer::Define(const Incarnation& incarnation, const StreamSpec& stream,
                       const PipelineSpec& pipeline) {
   MILLRACE_TRY(CheckServingTables(stream, pipeline));
-  Defined d{pipeline, {}};
-  for (const Output output : kTables)
-    d.tables[output] = MakeTable(incarnation, stream, pipeline, output);
   Transaction transaction(connection_);
   MILLRACE_TRY(transaction.Begin());
-  for (const auto& [output, table] : d.tables) {
+  for (const Output output : kTables) {
+    const TableSql table = MakeTable(incarnation, stream, pipeline, output);
     MILLRACE_TRY(connection_->Run(CreateTable(table)));
     MILLRACE_TRY(ShowInView(incarnation, table, LongestWindow(pipeline.window)));
   }
-  MILLRACE_TRY(transaction.Commit());
-  defined_[incarnation] = std::move(d);
+  return transaction.Commit();
+}
+
+Status Writer::Attach(const Incarnation& incarnation, const StreamSpec& stream,
+                      const PipelineSpec& pipeline) {
+  Attached a{pipeline, {}};
+  for (const Output output : kTables) {
+    a.tables[output] = MakeTable(incarnation, stream, pipeline, output);
+    MILLRACE_ASSIGN(const bool there, HasTable(a.tables[output].table));
+    if (!there)
+      return NotFound("the tables are not there yet", {{"incarnation", incarnation.ToString()}});
+  }
+  attached_[incarnation] = std::move(a);
   return {};
+}
+
+Result<bool> Writer::HasTable(const std::string& name) {
+  MILLRACE_ASSIGN(Statement table,
+                  connection_->Prepare("SELECT 1 FROM sqlite_master WHERE name = ?"));
+  table.BindText(1, name);
+  return table.Step();
 }
 
 Status Writer::ShowInView(const Incarnation& incarnation, const TableSql& table,
@@ -81,111 +99,128 @@ Status Writer::DropViews(const Incarnation& incarnation) {
   return transaction.Commit();
 }
 
-Result<Fence> Writer::TakeOver(const ShardId& shard, Output output, Epoch epoch) {
+Result<Fence> Writer::TakeOver(const ShardId& shard, Epoch epoch) {
   {
     Transaction transaction(connection_);
     MILLRACE_TRY(transaction.Begin());
-    MILLRACE_ASSIGN(
-        Statement take,
-        connection_->Prepare("INSERT INTO _millrace_fence VALUES (?, ?, ?, ?, 0) ON CONFLICT "
-                             "DO UPDATE SET epoch = excluded.epoch WHERE epoch < "
-                             "excluded.epoch"));
+    MILLRACE_ASSIGN(Statement take, connection_->Prepare(TakeFence()));
     const std::string incarnation = shard.incarnation.ToString();
     take.BindText(1, incarnation);
     take.BindInteger(2, shard.partition.value);
-    take.BindText(3, OutputName(output));
-    take.BindInteger(4, epoch.value);
+    take.BindInteger(3, epoch.value);
     MILLRACE_TRY(take.Step());
     MILLRACE_TRY(transaction.Commit());
   }
-  MILLRACE_ASSIGN(const std::optional<Fence> fence, ReadFence(shard, output));
-  if (!fence)
-    return Unavailable("a fence went away",
-                       {{"shard", shard.ToString()}, {"output", OutputName(output)}});
+  MILLRACE_ASSIGN(const auto fences, ReadFences({shard}));
+  const std::optional<Fence>& fence = fences.front();
+  if (!fence) return Unavailable("a fence went away", {{"shard", shard.ToString()}});
   if (fence->epoch > epoch)
-    return Fenced("a newer owner writes this output", {{"shard", shard.ToString()},
-                                                       {"output", OutputName(output)},
-                                                       {"epoch", epoch.value},
-                                                       {"newer", fence->epoch.value}});
+    return Fenced(
+        "a newer owner writes this shard",
+        {{"shard", shard.ToString()}, {"epoch", epoch.value}, {"newer", fence->epoch.value}});
   return *fence;
 }
 
-Result<std::optional<Fence>> Writer::ReadFence(const ShardId& shard, Output output) {
-  MILLRACE_ASSIGN(
-      Statement read,
-      connection_->Prepare("SELECT epoch, seq FROM _millrace_fence WHERE incarnation = ? AND "
-                           "partition = ? AND output = ?"));
-  const std::string incarnation = shard.incarnation.ToString();
-  read.BindText(1, incarnation);
-  read.BindInteger(2, shard.partition.value);
-  read.BindText(3, OutputName(output));
-  MILLRACE_ASSIGN(const bool found, read.Step());
-  if (!found) return std::optional<Fence>();
-  return std::optional<Fence>(Fence{Epoch(read.Integer(0)), read.Integer(1)});
+Result<std::vector<std::optional<Fence>>> Writer::ReadFences(const std::vector<ShardId>& shards) {
+  std::vector<std::optional<Fence>> fences;
+  MILLRACE_ASSIGN(Statement read, connection_->Prepare(ReadFence()));
+  for (const ShardId& shard : shards) {
+    const std::string incarnation = shard.incarnation.ToString();
+    read.BindText(1, incarnation);
+    read.BindInteger(2, shard.partition.value);
+    MILLRACE_ASSIGN(const bool found, read.Step());
+    std::optional<Fence>& fence = fences.emplace_back();
+    int at = 0;
+    if (found) fence.emplace(Fence{Epoch(read.Integer(at++))});
+    for (const Output output : kServedOutputs) {
+      if (!found) break;
+      LastRow& last = fence->last[static_cast<size_t>(output)];
+      last.seq = read.Integer(at++);
+      const std::string hash = read.Text(at++);
+      if (hash.size() != sizeof last.hash)
+        return Corruption("a fence holds a hash of another length", {{"shard", shard.ToString()}});
+      std::memcpy(&last.hash, hash.data(), hash.size());
+    }
+    read.Reset();
+  }
+  return fences;
 }
 
 Status Writer::MoveFence(const ServingBatch& batch) {
-  MILLRACE_ASSIGN(
-      Statement move,
-      connection_->Prepare("UPDATE _millrace_fence SET seq = ? WHERE incarnation = ? AND "
-                           "partition = ? AND output = ? AND epoch = ? AND seq = ?"));
+  MILLRACE_ASSIGN(Statement move, connection_->Prepare(serving_sqlite::MoveFence()));
+  int at = 0;
+  // Bound bytes must outlive the step, so they are those of the batch.
+  const auto bind = [&](const LastRows& rows) {
+    for (const Output output : kServedOutputs) {
+      const LastRow& last = rows[static_cast<size_t>(output)];
+      move.BindInteger(++at, last.seq);
+      move.BindBlob(++at, {reinterpret_cast<const char*>(&last.hash), sizeof last.hash});
+    }
+  };
   const std::string incarnation = batch.shard.incarnation.ToString();
-  move.BindInteger(1, batch.high);
-  move.BindText(2, incarnation);
-  move.BindInteger(3, batch.shard.partition.value);
-  move.BindText(4, OutputName(batch.output));
-  move.BindInteger(5, batch.epoch.value);
-  move.BindInteger(6, batch.low);
+  bind(batch.to);
+  move.BindText(++at, incarnation);
+  move.BindInteger(++at, batch.shard.partition.value);
+  move.BindInteger(++at, batch.epoch.value);
+  bind(batch.from);
   MILLRACE_TRY(move.Step());
   if (connection_->Touched() != 1)
     return Conflict("the fence is not where the batch begins: read it",
-                    {{"shard", batch.shard.ToString()},
-                     {"output", OutputName(batch.output)},
-                     {"epoch", batch.epoch.value},
-                     {"low", batch.low}});
+                    {{"shard", batch.shard.ToString()}, {"epoch", batch.epoch.value}});
   return {};
 }
 
-Status Writer::WriteRows(const ServingBatch& batch, const Defined& incarnation) {
-  const bool results = batch.output == Output::kResults || batch.output == Output::kProvisional;
-  const TableSql& table = incarnation.tables.at(results ? Output::kResults : batch.output);
-  MILLRACE_ASSIGN(Statement upsert, connection_->Prepare(Upsert(table)));
+Status Writer::WriteRows(const ServingBatch& batch, const Attached& incarnation) {
+  std::map<Output, Statement> upserts;
   // Row after row, so that a key that comes twice meets its own earlier row under the same WHERE.
   for (const OutputRow& row : batch.rows) {
-    const std::vector<Value> cells = ServingCells(incarnation.pipeline, batch.shard, row);
-    if (cells.size() != table.columns.size())
-      return Internal("a row has other columns than its table",
-                      {{"shard", batch.shard.ToString()},
-                       {"output", OutputName(batch.output)},
-                       {"cells", cells.size()},
-                       {"columns", table.columns.size()}});
-    int at = 0;
-    for (size_t i = 0; i < cells.size(); ++i) {
-      ++at;
-      if (table.columns[i].name == "_key") {
-        upsert.BindBlob(at, std::get<std::string>(cells[i].data));
-      } else {
-        upsert.BindValue(at, cells[i]);
-      }
+    const bool results = row.output == Output::kResults || row.output == Output::kProvisional;
+    const Output output = results ? Output::kResults : row.output;
+    const TableSql& table = incarnation.tables.at(output);
+    auto upsert = upserts.find(output);
+    if (upsert == upserts.end()) {
+      MILLRACE_ASSIGN(Statement prepared, connection_->Prepare(Upsert(table)));
+      upsert = upserts.emplace(output, std::move(prepared)).first;
     }
-    std::vector<std::optional<std::string>> exact;
-    for (const auto& [numeric, name] : table.exact) exact.push_back(ExactDigits(cells[numeric]));
-    for (const auto& digits : exact) {
-      ++at;
-      digits ? upsert.BindText(at, *digits) : upsert.BindNull(at);
-    }
-    if (results) upsert.BindInteger(++at, row.deleted ? 1 : 0);
-    MILLRACE_TRY(upsert.Step());
-    upsert.Reset();
+    MILLRACE_TRY(WriteRow(batch.shard, incarnation.pipeline, table, row, &upsert->second));
   }
+  return {};
+}
+
+Status Writer::WriteRow(const ShardId& shard, const PipelineSpec& pipeline, const TableSql& table,
+                        const OutputRow& row, Statement* upsert) {
+  const std::vector<Value> cells = ServingCells(pipeline, shard, row);
+  if (cells.size() != table.columns.size())
+    return Internal("a row has other columns than its table", {{"shard", shard.ToString()},
+                                                               {"output", OutputName(row.output)},
+                                                               {"cells", cells.size()},
+                                                               {"columns", table.columns.size()}});
+  int at = 0;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    ++at;
+    if (table.columns[i].name == "_key") {
+      upsert->BindBlob(at, std::get<std::string>(cells[i].data));
+    } else {
+      upsert->BindValue(at, cells[i]);
+    }
+  }
+  std::vector<std::optional<std::string>> exact;
+  for (const auto& [numeric, name] : table.exact) exact.push_back(ExactDigits(cells[numeric]));
+  for (const auto& digits : exact) {
+    ++at;
+    digits ? upsert->BindText(at, *digits) : upsert->BindNull(at);
+  }
+  if (table.output == Output::kResults) upsert->BindInteger(++at, row.deleted ? 1 : 0);
+  MILLRACE_TRY(upsert->Step());
+  upsert->Reset();
   return {};
 }
 
 Status Writer::Apply(const ServingBatch& batch) {
   MILLRACE_TRY(CheckServingBatch(batch));
-  const auto incarnation = defined_.find(batch.shard.incarnation);
-  if (incarnation == defined_.end())
-    return NotFound("the incarnation is not defined here",
+  const auto incarnation = attached_.find(batch.shard.incarnation);
+  if (incarnation == attached_.end())
+    return NotFound("the incarnation is not attached here",
                     {{"incarnation", batch.shard.incarnation.ToString()}});
   CrashPoint("serving.apply.begin");
   Transaction transaction(connection_);
@@ -203,11 +238,7 @@ Result<int64_t> Writer::DeleteRaw(Micros appended_before, int64_t max_rows) {
   // incarnations that were dropped long ago.
   std::vector<std::pair<ShardId, Output>> written;
   for (const Output output : {Output::kLate, Output::kQuarantine}) {
-    MILLRACE_ASSIGN(
-        Statement fences,
-        connection_->Prepare("SELECT incarnation || '/p' || partition FROM _millrace_fence "
-                             "WHERE output = ? AND seq > 0"));
-    fences.BindText(1, OutputName(output));
+    MILLRACE_ASSIGN(Statement fences, connection_->Prepare(ShardsWith(output)));
     for (;;) {
       MILLRACE_ASSIGN(const bool found, fences.Step());
       if (!found) break;
@@ -232,12 +263,8 @@ Result<int64_t> Writer::DeleteRaw(Micros appended_before, int64_t max_rows) {
 Result<int64_t> Writer::DeleteRawOf(const ShardId& shard, Output output, Micros appended_before,
                                     int64_t max_rows) {
   const std::string name = TableName(shard.incarnation, output);
-  MILLRACE_ASSIGN(Statement table,
-                  connection_->Prepare("SELECT 1 FROM sqlite_master WHERE name = ?"));
-  table.BindText(1, name);
-  MILLRACE_ASSIGN(const bool there, table.Step());
+  MILLRACE_ASSIGN(const bool there, HasTable(name));
   if (!there) return 0;
-  table.Reset();
   const Value before{Type::kTimestamp, appended_before};
   MILLRACE_ASSIGN(Statement oldest, connection_->Prepare(OldestIsBefore(name)));
   oldest.BindInteger(1, shard.partition.value);

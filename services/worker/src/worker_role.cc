@@ -40,6 +40,7 @@ runtime::Ports WorkerStores::ports(EventLog* log, MetricRegistry* metrics) {
           &stores_->states,
           stores_->serving.get(),
           stores_->serving.get(),
+          stores_->serving.get(),
           &stores_->files,
           &stores_->blocks,
           &stores_->records,

@@ -76,7 +76,8 @@ struct Cluster {
 
   Housekeeping::Cleared ClearAll(const std::string& node = "a") {
     Housekeeping housekeeping(
-        {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, &metrics},
+        {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, nullptr,
+         &metrics},
         options, [&] { return fold.leader().process.name == node; }, &fold);
     return executor.RunUntilDone(housekeeping.RunOnce());
   }
@@ -217,9 +218,11 @@ TEST_CASE_METHOD(Cluster, "raw events are kept for their retention, however many
               .RunUntilDone(serving.Define(one.incarnation, std::get<StreamSpec>(statements[0]),
                                            std::get<PipelineSpec>(statements[1])))
               .ok());
-  REQUIRE(executor.RunUntilDone(serving.TakeOver(one, Output::kQuarantine, Epoch(2))).ok());
+  REQUIRE(executor.RunUntilDone(serving.TakeOver(one, Epoch(2))).ok());
   const auto apply = [&](int64_t low, int64_t high) {
-    ServingBatch batch{one, Output::kQuarantine, Epoch(2), low, high, {}};
+    ServingBatch batch{one, Epoch(2)};
+    batch.from[static_cast<size_t>(Output::kQuarantine)].seq = low;
+    batch.to[static_cast<size_t>(Output::kQuarantine)].seq = high;
     for (int64_t seq = low + 1; seq <= high; ++seq) {
       OutputRow& row = batch.rows.emplace_back();
       row.output = Output::kQuarantine;
@@ -245,15 +248,16 @@ TEST_CASE_METHOD(Cluster, "raw events are kept for their retention, however many
   CHECK(rows() == 5);
   Age(std::chrono::hours(5));
   CHECK(ClearAll().rows == 5);
-  CHECK(executor.RunUntilDone(serving.ReadFence(one, Output::kQuarantine)).value()->seq == 35);
+  const auto fences = executor.RunUntilDone(serving.ReadFences({one})).value();
+  CHECK(fences[0]->seq(Output::kQuarantine) == 35);
 }
 
 TEST_CASE_METHOD(Cluster, "rounds follow each other until it is stopped") {
   options.housekeeping_first = std::chrono::minutes(1);
   options.housekeeping_interval = std::chrono::hours(1);
   Housekeeping housekeeping(
-      {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, &metrics}, options,
-      [] { return true; }, &fold);
+      {nullptr, &objects, nullptr, &serving, nullptr, nullptr, nullptr, nullptr, nullptr, &metrics},
+      options, [] { return true; }, &fold);
   Put(one, File(1, 1));
   Age();
   executor.Spawn(housekeeping.Loop());

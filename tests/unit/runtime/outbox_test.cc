@@ -16,13 +16,16 @@ class Maker {
   /// `n` rows whose group keys take `bytes`; `ends`: their file ends behind them.
   window::OutputRows Final(int n, bool ends, size_t bytes = 1) {
     window::OutputRows made;
+    made.before = chain_;
     for (int i = 0; i < n; ++i) {
       OutputRow row;
       row.seq = ++results_;
       row.file_seq = ++files_;
       row.key = std::string(bytes, 'k');
-      EncodeRow(row, &made.bytes);
+      chain_ = Encode(row, chain_, &made.bytes);
+      hashes_.push_back(chain_);
     }
+    made.after = chain_;
     made.last[1] = n == 0 ? 0 : results_;
     made.last[2] = files_;
     if (ends) {
@@ -38,23 +41,48 @@ class Maker {
     return made;
   }
   window::OutputRows Late(int n) {
-    window::OutputRows made{Output::kLate, {}, {}, 0};
+    window::OutputRows made{Output::kLate, {}, {}, 0, late_chain_, late_chain_};
     for (int i = 0; i < n; ++i) {
       OutputRow row;
       row.output = Output::kLate;
       row.seq = ++late_;
-      EncodeRow(row, &made.bytes);
+      made.after = late_chain_ = Encode(row, late_chain_, &made.bytes);
     }
     made.last[4] = late_;
     return made;
   }
+  /// A skip: what is made from now on does not continue the chain.
+  void Skip() { chain_ = HashBehind(chain_, "a skip"); }
+  /// A result row that was made.
+  LastRow At(int64_t seq) const { return {seq, hashes_.at(static_cast<size_t>(seq) - 1)}; }
 
  private:
+  static Hash128 Encode(const OutputRow& row, const Hash128& before, std::string* out) {
+    const size_t begin = out->size();
+    EncodeRow(row, out);
+    ByteReader in(std::string_view(*out).substr(begin));
+    return ChainHash(before, in.Text());
+  }
+
+  Hash128 chain_;
+  Hash128 late_chain_;
+  std::vector<Hash128> hashes_;
   int64_t results_ = 0;
   int64_t files_ = 0;
   int64_t late_ = 0;
   int64_t first_ = 1;
 };
+
+/// The sink has the rows up to `seq`.
+void Has(Outbox* outbox, Output output, int64_t seq) { outbox->SetApplied(output, {seq, {}}); }
+
+/// Up to `limit` rows that wait for one output's sink.
+std::vector<OutputRow> Next(const Outbox& outbox, Output output, size_t limit) {
+  std::vector<OutputRow> rows = outbox.Next(100'000).rows;
+  std::erase_if(rows, [&](const OutputRow& row) { return row.output != output; });
+  rows.resize(std::min(rows.size(), limit));
+  return rows;
+}
 
 std::vector<int64_t> Seqs(const std::vector<OutputRow>& rows) {
   std::vector<int64_t> seqs;
@@ -122,7 +150,7 @@ TEST_CASE("one row serves the table and the file and stays until both have it") 
   f.outbox.Push(f.maker.Final(3, true));
   f.outbox.Push(f.maker.Final(2, false));
 
-  const auto results = f.outbox.Next(Output::kResults, 10);
+  const auto results = Next(f.outbox, Output::kResults, 10);
   CHECK(Seqs(results) == Numbers{1, 2, 3, 4, 5});
   CHECK(results.front().file_seq == 0);
   const auto file = FileOf(f.outbox);
@@ -130,16 +158,16 @@ TEST_CASE("one row serves the table and the file and stays until both have it") 
   CHECK(file.front().output == Output::kFiles);
   CHECK(file.front().result_seq == 1);
 
-  f.outbox.SetApplied(Output::kResults, 5);
-  CHECK(f.outbox.Next(Output::kResults, 10).empty());
+  Has(&f.outbox, Output::kResults, 5);
+  CHECK(Next(f.outbox, Output::kResults, 10).empty());
   CHECK(Seqs(FileOf(f.outbox)) == Numbers{1, 2, 3, -3});
-  f.outbox.SetApplied(Output::kFiles, 3);
+  Has(&f.outbox, Output::kFiles, 3);
   CHECK(FileOf(f.outbox).empty());
   CHECK(f.outbox.rows_owed(Output::kFiles) == 2);
   CHECK(RowsIn(f.outbox.Owed()) == 6);  // rows of a piece stay together; its end mark is one
   f.outbox.Push(f.maker.Final(0, true));
   CHECK(Seqs(FileOf(f.outbox)) == Numbers{4, 5, -5});
-  f.outbox.SetApplied(Output::kFiles, 5);
+  Has(&f.outbox, Output::kFiles, 5);
   CHECK(f.outbox.Owed().fresh.empty());
 }
 
@@ -147,20 +175,20 @@ TEST_CASE("what a manifest owes gives the same rows to each sink after a restore
   Fixture f;
   f.outbox.Push(f.maker.Late(2));
   for (int i = 0; i < 4; ++i) f.outbox.Push(f.maker.Final(1000, i == 1, 300));
-  f.outbox.SetApplied(Output::kResults, 2500);
-  f.outbox.SetApplied(Output::kFiles, 700);
+  Has(&f.outbox, Output::kResults, 2500);
+  Has(&f.outbox, Output::kFiles, 700);
   const checkpoint::Owed owed = f.outbox.Owed();
   // What comes later is in no manifest written before.
   f.outbox.Push(f.maker.Late(1));
 
   Outbox restored(kBound);
-  restored.SetApplied(Output::kResults, 2600);
-  restored.SetApplied(Output::kFiles, 700);
+  Has(&restored, Output::kResults, 2600);
+  Has(&restored, Output::kFiles, 700);
   Store store;
   for (const checkpoint::OwedObject& object : store.Save(owed)) store.Load(object, &restored);
   CHECK(restored.made(Output::kResults) == 4000);
-  CHECK(Seqs(restored.Next(Output::kLate, 10)) == Numbers{1, 2});
-  const auto results = Seqs(restored.Next(Output::kResults, 5000));
+  CHECK(Seqs(Next(restored, Output::kLate, 10)) == Numbers{1, 2});
+  const auto results = Seqs(Next(restored, Output::kResults, 5000));
   REQUIRE(results.size() == 1400);
   CHECK((results.front() == 2601 && results.back() == 4000));
   const auto file = Seqs(FileOf(restored));
@@ -171,7 +199,7 @@ TEST_CASE("what a manifest owes gives the same rows to each sink after a restore
 TEST_CASE("a watermark counts when the serving store has all rows that were made by then") {
   Outbox outbox(kBound);
   Maker maker;
-  outbox.SetApplied(Output::kResults, 1);
+  Has(&outbox, Output::kResults, 1);
   outbox.Push(maker.Final(1, false));
   CHECK(outbox.applied_watermark() == kMinusInfinity);
   outbox.Reached(10);
@@ -184,13 +212,13 @@ TEST_CASE("a watermark counts when the serving store has all rows that were made
   outbox.Push(maker.Final(1, true));
   outbox.Reached(50);
   CHECK(outbox.applied_watermark() == 10);
-  outbox.SetApplied(Output::kResults, 2);
+  Has(&outbox, Output::kResults, 2);
   CHECK(outbox.applied_watermark() == 10);
-  outbox.SetApplied(Output::kResults, 3);
+  Has(&outbox, Output::kResults, 3);
   CHECK(outbox.applied_watermark() == 30);
-  outbox.SetApplied(Output::kResults, 4);
+  Has(&outbox, Output::kResults, 4);
   CHECK(outbox.applied_watermark() == 30);  // the late row of 40 is not there
-  outbox.SetApplied(Output::kLate, 1);
+  Has(&outbox, Output::kLate, 1);
   CHECK(outbox.applied_watermark() == 50);  // files may come later
   outbox.Reached(60);
   CHECK(outbox.applied_watermark() == 60);
@@ -204,7 +232,7 @@ TEST_CASE("watermarks that wait are bounded, and no row is skipped for that") {
     outbox.Reached(i);
   }
   for (int i = 1; i <= 1'000; ++i) {
-    outbox.SetApplied(Output::kLate, i);
+    Has(&outbox, Output::kLate, i);
     CHECK(outbox.applied_watermark() <= i);
   }
   CHECK(outbox.applied_watermark() == 1'000);
@@ -220,7 +248,7 @@ TEST_CASE("many cuts while a file is open write each row a few times and name fe
     window::OutputRows made = f.maker.Final(10, false, 100);
     bytes += static_cast<int64_t>(made.bytes.size());
     f.outbox.Push(std::move(made));
-    f.outbox.SetApplied(Output::kResults, 10 * (cut + 1));
+    Has(&f.outbox, Output::kResults, 10 * (cut + 1));
     const checkpoint::Owed owed = f.outbox.Owed();
     named = store.Save(owed);
     CHECK(named.size() <= 10);
@@ -235,7 +263,7 @@ TEST_CASE("many cuts while a file is open write each row a few times and name fe
   CHECK(store.written == written);
 
   Outbox restored(kBound);
-  restored.SetApplied(Output::kResults, 10 * kCuts);
+  Has(&restored, Output::kResults, 10 * kCuts);
   for (const checkpoint::OwedObject& object : named) store.Load(object, &restored);
   CHECK(store.Save(restored.Owed()) == named);
   window::OutputRows end = f.maker.Final(0, true);
@@ -266,22 +294,127 @@ TEST_CASE("rows of an unfinished file alone do not fill the outbox") {
   Fixture f;
   f.outbox.Push(f.maker.Final(100, false, 100));
   CHECK(f.outbox.full());
-  f.outbox.SetApplied(Output::kResults, 100);
+  Has(&f.outbox, Output::kResults, 100);
   CHECK_FALSE(f.outbox.full());
   f.outbox.Push(f.maker.Final(0, true));
   CHECK(f.outbox.full());
-  f.outbox.SetApplied(Output::kFiles, 100);
+  Has(&f.outbox, Output::kFiles, 100);
   CHECK_FALSE(f.outbox.full());
 }
 
 TEST_CASE("rows that a sink has are not taken again") {
   Fixture f;
-  f.outbox.SetApplied(Output::kResults, 3);
+  Has(&f.outbox, Output::kResults, 3);
   f.outbox.Push(f.maker.Final(2, false));
-  CHECK(f.outbox.Next(Output::kResults, 10).empty());
+  CHECK(Next(f.outbox, Output::kResults, 10).empty());
   CHECK(RowsIn(f.outbox.Owed()) == 2);  // for the file
   f.outbox.Push(f.maker.Final(2, false));
-  CHECK(Seqs(f.outbox.Next(Output::kResults, 10)) == Numbers{4});
+  CHECK(Seqs(Next(f.outbox, Output::kResults, 10)) == Numbers{4});
+}
+
+TEST_CASE("a batch says which row is its last in each output, wherever it ends") {
+  Fixture f;
+  for (int i = 0; i < 3; ++i) f.outbox.Push(f.maker.Final(2, false, 300));
+  f.outbox.Push(f.maker.Late(2));
+  f.maker.Skip();
+  f.outbox.Push(f.maker.Final(2, true));
+  constexpr auto kResults = static_cast<size_t>(Output::kResults);
+  for (size_t limit = 1; limit < 10; ++limit) {
+    const Outbox::Batch batch = f.outbox.Next(limit);
+    CHECK(batch.rows.size() == limit);
+    int64_t last = 0;
+    int64_t late = 0;
+    for (const OutputRow& row : batch.rows) (row.output == Output::kLate ? late : last) = row.seq;
+    CHECK(batch.to[kResults] == f.maker.At(last));
+    CHECK(batch.to[static_cast<size_t>(Output::kLate)].seq == late);
+  }
+  CHECK(f.outbox.NextFile()->hash == f.maker.At(8).hash);
+  // What is applied stays where it is when nothing more of its output waits.
+  f.outbox.SetApplied(Output::kResults, f.maker.At(8));
+  CHECK(f.outbox.Next(10).to[kResults] == f.maker.At(8));
+  // And after a restore.
+  Store store;
+  Outbox restored(kBound);
+  restored.SetApplied(Output::kResults, f.maker.At(3));
+  for (const checkpoint::OwedObject& object : store.Save(f.outbox.Owed()))
+    store.Load(object, &restored);
+  CHECK(Seqs(Next(restored, Output::kResults, 100)) == Numbers{4, 5, 6, 7, 8});
+  CHECK(restored.Next(2).to[kResults] == f.maker.At(5));
+  CHECK(restored.Next(100).to[kResults] == f.maker.At(8));
+  CHECK(restored.NextFile()->hash == f.maker.At(8).hash);
+}
+
+TEST_CASE("what a store says that it has is unproved until the shard has made that row") {
+  Maker maker;
+  const window::OutputRows first = maker.Final(4, false);
+  const window::OutputRows second = maker.Final(4, false);
+  LastRow held = maker.At(6);
+  const bool same = GENERATE(true, false);
+  if (!same) held.hash.hi ^= 1;
+  const auto check = [&](const Outbox& outbox) {
+    CHECK(outbox.proved() == same);
+    REQUIRE(outbox.other().has_value() == !same);
+    if (!same) CHECK(outbox.other()->held == held);
+  };
+  SECTION("the row is made later") {
+    Outbox outbox(kBound);
+    outbox.Believe(Output::kResults, held);
+    CHECK_FALSE(outbox.proved());
+    outbox.Push(first);
+    CHECK_FALSE(outbox.proved());
+    CHECK_FALSE(outbox.other());
+    CHECK(outbox.Next(10).rows.empty());
+    outbox.Push(second);
+    check(outbox);
+    CHECK(Seqs(outbox.Next(10).rows) == Numbers{7, 8});
+  }
+  SECTION("the row waits for the store already") {
+    Outbox outbox(kBound);
+    outbox.Push(first);
+    outbox.Push(second);
+    outbox.Believe(Output::kResults, held);
+    check(outbox);
+  }
+  SECTION("it is owed by a checkpoint") {
+    Outbox before(kBound);
+    before.Push(first);
+    before.Push(second);
+    before.SetApplied(Output::kResults, maker.At(2));
+    Store store;
+    Outbox outbox(kBound);
+    outbox.Believe(Output::kResults, held);
+    for (const checkpoint::OwedObject& object : store.Save(before.Owed()))
+      store.Load(object, &outbox);
+    check(outbox);
+  }
+  SECTION("it is the last one that a checkpoint knows as applied") {
+    Outbox outbox(kBound);
+    outbox.Believe(Output::kResults, held);
+    outbox.Compare(Output::kResults, maker.At(5));
+    CHECK_FALSE(outbox.proved());
+    outbox.Compare(Output::kResults, maker.At(6));
+    check(outbox);
+  }
+  SECTION("the store stands where it stood, with another row") {
+    Outbox outbox(kBound);
+    outbox.Push(first);
+    outbox.Push(second);
+    outbox.SetApplied(Output::kResults, maker.At(6));
+    outbox.Believe(Output::kResults, held);
+    check(outbox);
+  }
+  SECTION("a skip has decided on it") {
+    Outbox outbox(kBound);
+    OutputSeqs decided = {};
+    decided[static_cast<size_t>(Output::kResults)] = 6;
+    outbox.Settle(decided);
+    outbox.Believe(Output::kResults, held);
+    CHECK(outbox.proved());
+    outbox.Push(first);
+    outbox.Push(second);
+    CHECK_FALSE(outbox.other());
+    CHECK(outbox.applied()[static_cast<size_t>(Output::kResults)] == held);
+  }
 }
 
 }  // namespace

@@ -15,17 +15,17 @@ TEST_CASE("a part that fails is named with its first time, last reason and advic
     troubles.Failed("cut", "see to the disk", Unavailable("no space"));
     co_await Delay(std::chrono::minutes(5));
     troubles.Failed("cut", "see to the disk", Unavailable("an input/output error"));
-    troubles.Failed("sink_late", "see to the table", Unavailable("locked"));
+    troubles.Failed("sink_tables", "see to the table", Unavailable("locked"));
     CHECK(troubles.failing("cut"));
-    CHECK_FALSE(troubles.failing("sink_results"));
+    CHECK_FALSE(troubles.failing("sink_files"));
     CHECK(troubles.Text().find("cut fails since " + since) == 0);
-    CHECK(troubles.Text().find("see to the disk error=\"an input/output error\"; sink_late") !=
+    CHECK(troubles.Text().find("see to the disk error=\"an input/output error\"; sink_tables") !=
           std::string::npos);
     troubles.Worked("cut");
-    troubles.Worked("sink_results");
+    troubles.Worked("sink_files");
     CHECK_FALSE(troubles.failing("cut"));
     CHECK(troubles.any());
-    troubles.Worked("sink_late");
+    troubles.Worked("sink_tables");
     CHECK(troubles.Text().empty());
     co_return true;
   }(&executor));

@@ -53,9 +53,8 @@ struct Manifest {
   std::vector<ManifestFile> files;
   window::Ledger ledger;
   std::vector<OwedObject> owed;  ///< in the order of every output
-  /// By output number: the last row the sink had applied, and the last row made.
-  OutputSeqs applied = {};
-  OutputSeqs made = {};
+  LastRows applied = {};         ///< that the sinks had
+  LastRows made = {};
 };
 
 std::string Encode(const Manifest& manifest);

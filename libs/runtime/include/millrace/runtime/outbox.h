@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,22 +30,50 @@ class Outbox {
   /// Rows that a manifest owed, and the object that holds them.
   void Restore(const checkpoint::OwedRows& rows, const checkpoint::OwedObject& object);
 
-  /// The sink of `output` has everything up to `seq`; also the way to say where it is at first.
-  void SetApplied(Output output, int64_t seq);
-  int64_t applied(Output output) const { return applied_[static_cast<size_t>(output)]; }
+  /// The sink of `output` has everything up to `row`, which this shard has made.
+  void SetApplied(Output output, const LastRow& row);
+  const LastRows& applied() const { return applied_; }
+  /// The same of the outputs that have tables; of files nothing.
+  LastRows served() const;
+  int64_t applied(Output output) const { return applied_[static_cast<size_t>(output)].seq; }
   int64_t made(Output output) const { return made_[static_cast<size_t>(output)]; }
+
+  /// The store of `output` says that it has everything up to `row`. Nothing behind it is kept from
+  /// now on, but that it is a row of this shard is unproved until the shard has made the row of
+  /// that number itself, with the same chain hash.
+  void Believe(Output output, const LastRow& row);
+  /// A checkpoint knows `row`, which is not among the rows that it owes.
+  void Compare(Output output, const LastRow& row);
+  /// Skips have decided on the rows up to these numbers, whatever they are: they need no proof.
+  void Settle(const OutputSeqs& seqs);
+  bool proved() const { return unproved_.empty(); }
+  /// A row that the store holds and that this shard makes otherwise.
+  struct Other {
+    Output output;
+    LastRow held;
+    Hash128 made;
+  };
+  const std::optional<Other>& other() const { return other_; }
+  /// What is unproved, by output.
+  const std::map<Output, LastRow>& unproved() const { return unproved_; }
 
   /// All rows that the shard owes up to its watermark are made.
   void Reached(Micros watermark);
   /// The largest of these watermarks for which the serving store has every row.
   Micros applied_watermark() const { return applied_watermark_; }
 
-  /// Up to `limit` rows behind the sink's position, decoded. Not for files.
-  std::vector<OutputRow> Next(Output output, size_t limit) const;
+  /// Rows of the served outputs behind what their store has, decoded, and where it stands when it
+  /// has these too.
+  struct Batch {
+    LastRows to;
+    std::vector<OutputRow> rows;
+  };
+  Batch Next(size_t limit) const;
   /// The first finished file that its sink does not have.
   struct File {
     OutputRow end;      ///< its end mark
     int64_t first = 0;  ///< number of its first row that the sink does not have
+    Hash128 hash;       ///< chain hash of its last row
     /// The rows from there on, decoded when asked for. Shares the bytes.
     std::shared_ptr<FileRows> rows;
   };
@@ -80,6 +109,11 @@ class Outbox {
   static bool Continues(const Piece& rows, const Piece& to) { return rows.before == to.after; }
   static void Append(const Piece& rows, Piece* to);
   void Add(Piece rows);
+  /// Calls f(row, chain hash of its output up to it) for rows and ends of files, while it gives
+  /// true.
+  template <typename F>
+  static void Walk(const Piece& piece, F&& f);
+  void Prove(const Piece& rows);
   size_t FirstToWrite() const;
   bool Serves(const OutputSeqs& made) const;
   void MergeFrom(size_t first);
@@ -90,7 +124,10 @@ class Outbox {
   /// In the order of every output; those of an object stand together, before all that have none.
   std::deque<Piece> pieces_;
   int64_t numbers_ = 0;
-  OutputSeqs applied_ = {};
+  LastRows applied_ = {};
+  std::map<Output, LastRow> unproved_;
+  std::optional<Other> other_;
+  OutputSeqs settled_ = {};
   OutputSeqs made_ = {};
   /// A watermark, and the rows made when the shard had reached it.
   struct Mark {

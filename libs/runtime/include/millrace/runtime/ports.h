@@ -9,7 +9,8 @@
 #include "millrace/record/record_parser.h"
 #include "millrace/resultfile/result_file.h"
 #include "millrace/serving/serving_reader.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_tables.h"
+#include "millrace/serving/serving_writer.h"
 #include "millrace/state/state_store.h"
 
 namespace millrace::runtime {
@@ -19,8 +20,9 @@ struct Ports {
   EventLog* log;
   ObjectStore* objects;
   StateStores* states;
-  ServingStore* serving;
-  ServingReader* served;  ///< what `serving` wrote
+  ServingTables* tables;
+  ServingWriter* serving;  ///< writes to `tables`
+  ServingReader* served;   ///< what `serving` wrote
   ResultFileWriter* files;
   const BlockCodec* blocks;
   const RecordParsers* records;

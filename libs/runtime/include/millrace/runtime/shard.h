@@ -112,7 +112,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   const StreamSpec& stream() const { return stream_; }
 
  private:
-  Task<Status> TakeOver();
+  Task<Status> TakeOver(const control::ShardState& committed);
   Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
   Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
   Task<Status> RestoreOwed(const checkpoint::Manifest& manifest);
@@ -121,6 +121,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
   Task<Status> BeginAtStart(Offset start);
   bool Covers(const checkpoint::Manifest& manifest) const;
+  void CheckRows();
   void CheckLogCoversSinks();
   void ResetFold();
   template <typename F>
@@ -129,9 +130,11 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void ApplySkipsUpTo(Offset place);
   void ApplySkip(const control::SkipState& skip);
 
-  Task<> ServingLoop(Output output);
-  Task<Status> ApplyBatch(Output output, std::vector<OutputRow> rows);
-  Task<Status> CheckFence(Output output);
+  Task<> ServingLoop();
+  Task<Status> ApplyBatch(Outbox::Batch rows);
+  Task<Status> CheckFence();
+  void Believe(const LastRows& believed, const LastRows& held);
+  void WentBack();
   Task<> FileLoop();
   /// A result file that could not be put yet.
   struct EncodedFile {
@@ -148,6 +151,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void Committed(const checkpoint::Prepared& saved);
   Task<> CleanUp(std::vector<std::string> objects);
   Epoch fence_epoch() const { return Planted("fence_without_takeover") ? Epoch(1) : epoch_; }
+  /// What the serving store holds are rows of this log: it has made them all.
+  bool proved() const { return outbox_.proved() || Planted("cut_while_unproved"); }
   bool alive() const { return phase_ == ShardPhase::kRunning; }
 
   const ShardId id_;
@@ -170,13 +175,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Offset next_offset_;
   /// While rows of the last item are still to come: the next offset after it.
   std::optional<Offset> steps_to_;
-  /// Until the log has been folded up to the end it had at Open: that end, and what the serving
-  /// store held by then, by output number.
-  struct Stored {
-    Offset log_end;
-    std::vector<int64_t> seqs = std::vector<int64_t>(kOutputs + 1, 0);
-  };
-  std::optional<Stored> stored_;
+  /// The end that the log had when the serving store was taken over, until it was folded up to it.
+  std::optional<Offset> end_at_takeover_;
   std::deque<LogRecord> tail_;  ///< the last records read, for the next manifest
   /// Logged ones that it has not applied yet; no cut is made before the last of them.
   std::deque<control::SkipState> skips_;

@@ -11,9 +11,8 @@
 namespace millrace::runtime {
 
 /// The parts of a shard that are tried again without end when they fail.
-inline constexpr std::array<std::string_view, 8> kShardParts = {
-    "sink_results", "sink_provisional", "sink_late", "sink_quarantine", "sink_files",
-    "cut",          "log_read",         "log_append"};
+inline constexpr std::array<std::string_view, 5> kShardParts = {"sink_tables", "sink_files", "cut",
+                                                                "log_read", "log_append"};
 
 /// What fails at present and is tried again: since when, why, and what to do. One executor.
 class Troubles {

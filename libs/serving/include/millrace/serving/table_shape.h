@@ -9,7 +9,7 @@
 #include "millrace/model/row.h"
 #include "millrace/model/spec.h"
 #include "millrace/serving/serving_reader.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_writer.h"
 
 namespace millrace {
 
@@ -63,7 +63,8 @@ Result<Value> ParseKeyText(const std::string& column, Type type, const std::stri
 /// "name", "name_late" or "name_quarantine", "<namespace>." before it if that is not the default.
 std::string ServingViewName(const std::string& name_space, const std::string& name, Output output);
 
-/// kInternal: `rows` are not rows (low, high] of `output` in ascending order.
+/// kInternal: `rows` are not rows (from, to] of served outputs, those of each in ascending order,
+/// or the batch moves the place of files.
 Status CheckServingBatch(const ServingBatch& batch);
 
 }  // namespace millrace

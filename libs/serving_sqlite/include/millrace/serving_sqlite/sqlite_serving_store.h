@@ -3,7 +3,8 @@
 #include <memory>
 
 #include "millrace/serving/serving_reader.h"
-#include "millrace/serving/serving_store.h"
+#include "millrace/serving/serving_tables.h"
+#include "millrace/serving/serving_writer.h"
 
 namespace millrace::serving_sqlite {
 
@@ -12,7 +13,7 @@ namespace millrace::serving_sqlite {
 /// Threads: its own, one that writes and four that read, each with a connection. Another program's
 /// lock is waited for up to five seconds, then kUnavailable. Must outlive every call; a cursor may
 /// outlive it, and then gives kUnavailable.
-class SqliteServingStore : public ServingStore, public ServingReader {
+class SqliteServingStore : public ServingTables, public ServingWriter, public ServingReader {
  public:
   /// kInvalidArgument: the file cannot be made or written, or is of another version. kCorruption:
   /// it is no database or damaged.
@@ -22,10 +23,11 @@ class SqliteServingStore : public ServingStore, public ServingReader {
 
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
   Task<Status> DropViews(Incarnation incarnation) override;
-  Task<Result<Fence>> TakeOver(ShardId shard, Output output, Epoch epoch) override;
-  Task<Result<std::optional<Fence>>> ReadFence(ShardId shard, Output output) override;
-  Task<Status> Apply(ServingBatch batch) override;
   Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) override;
+  Task<Status> Attach(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
+  Task<Result<Fence>> TakeOver(ShardId shard, Epoch epoch) override;
+  Task<Result<std::vector<std::optional<Fence>>>> ReadFences(std::vector<ShardId> shards) override;
+  Task<Status> Apply(ServingBatch batch) override;
   Task<Result<std::shared_ptr<RowCursor>>> Open(ServingQuery query) override;
 
  private:

@@ -1,0 +1,100 @@
+#include "sim/other_log.h"
+
+#include "millrace/runtime/data_records.h"
+#include "sim/scenario.h"
+#include "support/read_log.h"
+
+namespace millrace::sim {
+namespace {
+
+/// A node without a commit dies. Its rows stand in the store.
+void LiveWithoutCuts(Scenario* s, int events) {
+  s->cluster.faulty_objects().Refuse("/m-");
+  s->Send(events);
+  s->Sleep(seconds(2));
+  s->cluster.KillNode();
+  s->cluster.faulty_objects().Refuse("");
+}
+
+int64_t RowsInStore(Scenario* s, const ShardId& shard) {
+  const auto fences = s->cluster.Outside(s->cluster.serving.ReadFences({shard})).value();
+  return fences[0] ? fences[0]->seq(Output::kResults) : 0;
+}
+
+/// Every record comes again as it was, but one that has another value.
+void ChangeLog(Scenario* s) {
+  const auto records =
+      s->cluster.Outside(test::ReadLog(&s->cluster.log, s->stream.topic, PartitionId(0))).value();
+  s->cluster.log.LoseEnd(s->stream.topic, PartitionId(0), records.front().offset);
+  bool changed = false;
+  for (const LogRecord& record : records) {
+    LogEntry entry{std::string(record.key), std::string(record.value), record.headers};
+    const size_t at = entry.value.find("\"v\":1");
+    if (!changed && at != entry.value.npos) {
+      entry.value.replace(at, 5, "\"v\":2");
+      changed = true;
+    }
+    REQUIRE(s->cluster.Outside(s->cluster.log.Append(s->stream.topic, PartitionId(0), entry)).ok());
+  }
+}
+
+}  // namespace
+
+std::string RunWithAnotherLog() {
+  // No file ends, so that nothing but the tables tells of the other log.
+  Scenario s("json", Scenario::Quick(), "file_interval = '1 hour'");
+  s.identities = false;
+  LiveWithoutCuts(&s, 60);
+  ChangeLog(&s);
+  s.cluster.StartNode();
+  s.Send(5);
+  const runtime::ShardInfo shard = s.Shard();
+  if (RowsInStore(&s, shard.shard) == 0) return "the store had no rows";
+  if (shard.state != "halted") return "a shard runs on rows of another log: " + shard.state;
+  if (shard.message.find("the serving store holds rows of another log") == std::string::npos)
+    return "a shard halted for another reason: " + shard.message;
+  // The way out that it names: those rows stay, what is to come has numbers above them.
+  const int64_t held = RowsInStore(&s, shard.shard);
+  if (!s.Skip(s.Advised()).ok()) return "the skip that is advised is refused";
+  s.Send(20);
+  s.Finish();
+  if (s.Shard().state != "running") return "it halted again: " + s.Shard().message;
+  if (RowsInStore(&s, shard.shard) <= held) return "no row came after the skip";
+  return "";
+}
+
+std::string RunThroughALongReplay() {
+  runtime::Options options = Scenario::Quick();
+  options.cut_interval = milliseconds(100);
+  options.read_bytes = 1;
+  Scenario s("json", options);
+  LiveWithoutCuts(&s, 60);
+  s.cluster.faults.max_delay = milliseconds(200);
+  s.cluster.StartNode();
+  std::string wrong;
+  bool unproved_seen = false;
+  const auto proved = [&] {
+    const runtime::ShardInfo shard = s.Shard();
+    const int64_t held = RowsInStore(&s, shard.shard);
+    const auto manifests = s.StateObjects("/m-");
+    for (const std::string& key : manifests) {
+      const auto bytes = s.cluster.Outside(s.cluster.objects.Get(key)).value();
+      const auto manifest = checkpoint::Decode(bytes.bytes).value();
+      const auto results = static_cast<size_t>(Output::kResults);
+      if (manifest.made[results].seq < manifest.applied[results].seq)
+        wrong = "a checkpoint says that more rows are applied than were made";
+    }
+    unproved_seen |= manifests.empty() && shard.next_offset > Offset(0) && held > 0;
+    return !manifests.empty();
+  };
+  for (int i = 0; i < 400 && !proved(); ++i) s.Sleep(milliseconds(100));
+  if (!wrong.empty()) return wrong;
+  if (!unproved_seen) return "the replay was over before it could be cut";
+  s.cluster.faults = Faults();
+  for (int i = 0; i < 100 && s.Shard().last_cut.value == 0; ++i) s.Sleep(milliseconds(100));
+  if (s.Shard().last_cut.value == 0) return "no cut came after the replay";
+  s.Finish();
+  return s.Different();
+}
+
+}  // namespace millrace::sim

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+namespace millrace::sim {
+
+// Histories in which the serving store and the log do not belong together. Each gives what went
+// wrong: empty, if nothing did.
+
+/// The store holds rows of a log that is gone. In its place is one that makes as many rows.
+std::string RunWithAnotherLog();
+
+/// A shard makes again, without a checkpoint, what the store has, and would have time to cut.
+std::string RunThroughALongReplay();
+
+}  // namespace millrace::sim
