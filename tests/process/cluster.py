@@ -165,7 +165,7 @@ def compare_files(data_dir, view, columns, expected_by_partition):
     for folder, _, files in os.walk(base):
         for name in files:
             path = os.path.relpath(os.path.join(folder, name), base)
-            match = re.match(r'(\w+)@\d+/window_date=([\d-]+)/p(\d+)-(\d+)-(\d+)\.parquet$', path)
+            match = re.match(r'(\w+)@\d+/window_date=([\d-]+)/p(\d+)-(\d+)-(\d+)-[0-9a-f]{16}\.parquet$', path)
             if not match:
                 raise AssertionError(f'{path}: no result file has such a name')
             if match.group(1) == view:

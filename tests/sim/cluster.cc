@@ -164,6 +164,13 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
       fold.Add(builder.Build());
     }
     for (const window::OutputRows& made : TakeAll(&fold)) {
+      Hash128 hash = made.before;
+      for (ByteReader in(made.bytes); !in.done();) {
+        const std::string_view bytes = in.Text();
+        const OutputRow row = DecodeRow(bytes).value();
+        if (row.file_end) expected.file_hashes[row.seq] = hash.lo;
+        if (!row.file_end) hash = ChainHash(hash, bytes);
+      }
       for (OutputRow& row : DecodeRows(made.bytes)) expected.rows.push_back(std::move(row));
     }
   }
@@ -238,7 +245,8 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
   int64_t quarantined = 0;
   for (int32_t p = 0; p < stream.partitions; ++p) {
     std::vector<OutputRow> file;
-    for (const OutputRow& row : FoldWholeLog(cluster, stream, pipeline, PartitionId(p)).rows) {
+    const Expected expected = FoldWholeLog(cluster, stream, pipeline, PartitionId(p));
+    for (const OutputRow& row : expected.rows) {
       switch (row.output) {
         case Output::kResults:
         case Output::kProvisional: {
@@ -258,7 +266,8 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
             const ResultFileKey key{{incarnation, PartitionId(p)},
                                     FormatDate(row.file_interval_start),
                                     row.file_first,
-                                    row.seq};
+                                    row.seq,
+                                    expected.file_hashes.at(row.seq)};
             files[key.ToString()] = bytes;
             file.clear();
           }

@@ -156,6 +156,7 @@ class Cluster {
 /// come to.
 struct Expected {
   std::vector<OutputRow> rows;
+  std::map<int64_t, uint64_t> file_hashes;  ///< in the names of files, by their last rows
   window::Ledger ledger;
 };
 Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,

@@ -1,5 +1,7 @@
 #include "sim/other_log.h"
 
+#include <map>
+
 #include "millrace/runtime/data_records.h"
 #include "sim/scenario.h"
 #include "support/read_log.h"
@@ -38,6 +40,13 @@ void ChangeLog(Scenario* s) {
   }
 }
 
+std::map<std::string, std::string> Files(Scenario* s) {
+  std::map<std::string, std::string> files;
+  for (const auto& o : s->cluster.Outside(s->cluster.objects.List("default/results/")).value())
+    files[o.key] = s->cluster.Outside(s->cluster.objects.Get(o.key))->bytes;
+  return files;
+}
+
 }  // namespace
 
 std::string RunWithAnotherLog() {
@@ -60,6 +69,37 @@ std::string RunWithAnotherLog() {
   s.Finish();
   if (s.Shard().state != "running") return "it halted again: " + s.Shard().message;
   if (RowsInStore(&s, shard.shard) <= held) return "no row came after the skip";
+  return "";
+}
+
+std::string RunWithAnotherFile() {
+  Scenario s;
+  s.identities = false;
+  s.Send(2);
+  // No row reaches the tables, so nothing but the file says that there was another log.
+  s.cluster.faulty_serving().Fail(true);
+  LiveWithoutCuts(&s, 80);
+  s.cluster.faulty_serving().Fail(false);
+  const auto before = Files(&s);
+  if (before.empty()) return "there was no file";
+  ChangeLog(&s);
+  s.cluster.StartNode();
+  s.Sleep(seconds(10));
+  auto after = Files(&s);
+  for (const auto& [name, bytes] : before) {
+    if (after[name] != bytes) return "a file was replaced";
+  }
+  if (after.size() > before.size()) return "a second file has rows of the same numbers";
+  const runtime::ShardInfo shard = s.Shard();
+  if (shard.state != "halted") return "the file of another log was taken for the shard's own";
+  if (shard.message.find("a result file of another log") == std::string::npos)
+    return "a shard halted for another reason: " + shard.message;
+  if (!s.Skip(s.Advised()).ok()) return "the skip that is advised is refused";
+  s.Send(80);
+  s.Finish();
+  if (s.Shard().state != "running") return "it halted again: " + s.Shard().message;
+  after = Files(&s);
+  if (after.size() <= before.size()) return "no file came after the skip";
   return "";
 }
 

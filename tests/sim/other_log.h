@@ -13,4 +13,7 @@ std::string RunWithAnotherLog();
 /// A shard makes again, without a checkpoint, what the store has, and would have time to cut.
 std::string RunThroughALongReplay();
 
+/// A result file of a log that is gone. In its place is one that puts other rows under its numbers.
+std::string RunWithAnotherFile();
+
 }  // namespace millrace::sim

@@ -12,4 +12,8 @@ TEST_CASE("a replay is not cut before the shard has made what the store has") {
   CHECK(RunThroughALongReplay() == "");
 }
 
+TEST_CASE("a result file of another log is neither replaced nor taken for the shard's own") {
+  CHECK(RunWithAnotherFile() == "");
+}
+
 }  // namespace millrace::sim

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdio>
 
 namespace millrace {
 namespace {
@@ -27,10 +28,10 @@ std::optional<std::string> TakeUntil(std::string_view* rest, std::string_view en
 }
 
 template <typename T>
-bool TakeNumber(std::string_view* rest, std::string_view end, T* out) {
+bool TakeNumber(std::string_view* rest, std::string_view end, T* out, int base = 10) {
   const auto text = TakeUntil(rest, end);
   if (!text) return false;
-  const auto [last, error] = std::from_chars(text->data(), text->data() + text->size(), *out);
+  const auto [last, error] = std::from_chars(text->data(), text->data() + text->size(), *out, base);
   return error == std::errc() && last == text->data() + text->size();
 }
 
@@ -53,10 +54,15 @@ std::string ResultFileGlob(const Incarnation& incarnation) {
   return ResultFolder(incarnation) + "*/*" + std::string(kExtension);
 }
 
+std::string ResultFileKey::Folder() const {
+  return ResultFolder(shard.incarnation) + std::string(kDateFolder) + date + "/";
+}
+
 std::string ResultFileKey::ToString() const {
-  return ResultFolder(shard.incarnation) + std::string(kDateFolder) + date + "/p" +
-         std::to_string(shard.partition.value) + "-" + std::to_string(first_seq) + "-" +
-         std::to_string(last_seq) + std::string(kExtension);
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
+  return Folder() + "p" + std::to_string(shard.partition.value) + "-" + std::to_string(first_seq) +
+         "-" + std::to_string(last_seq) + "-" + digits + std::string(kExtension);
 }
 
 std::optional<ResultFileKey> ResultFileKey::Parse(std::string_view key) {
@@ -70,7 +76,8 @@ std::optional<ResultFileKey> ResultFileKey::Parse(std::string_view key) {
   }
   const auto date = TakeUntil(&rest, "/p");
   if (!date || !TakeNumber(&rest, "-", &out.shard.partition.value) ||
-      !TakeNumber(&rest, "-", &out.first_seq) || !TakeNumber(&rest, kExtension, &out.last_seq)) {
+      !TakeNumber(&rest, "-", &out.first_seq) || !TakeNumber(&rest, "-", &out.last_seq) ||
+      !TakeNumber(&rest, kExtension, &out.hash, 16)) {
     return std::nullopt;
   }
   out.shard.incarnation.name_space = *name_space;

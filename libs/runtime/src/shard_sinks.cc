@@ -146,13 +146,14 @@ Task<> Shard::FileLoop() {
 /// Name and bytes are the same whoever writes it, so one that exists stays. A file of which a skip
 /// found the first rows put has the rest. `encoded` keeps the bytes for the next try.
 Task<Status> Shard::PutFile(Outbox::File file, std::optional<EncodedFile>* encoded) {
-  const std::string object =
-      ResultFileKey{id_, FormatDate(file.end.file_interval_start), file.first, file.end.seq}
-          .ToString();
+  const uint64_t hash = Planted("hash_not_in_file_name") ? 0 : file.hash.lo;
+  const ResultFileKey key{id_, FormatDate(file.end.file_interval_start), file.first, file.end.seq,
+                          hash};
+  const std::string object = key.ToString();
   const auto begun = Executor::Current().Monotonic();
-  const auto there = co_await ports_.objects->Stat(object);
-  if (!there.ok() && there.error().code != Code::kNotFound) co_return there.error();
-  if (!there.ok()) {
+  MILLRACE_CO_ASSIGN(const bool there, co_await HasFile(key));
+  if (!alive()) co_return Status();
+  if (!there) {
     if (!*encoded || (*encoded)->object != object) {
       auto bytes = co_await ports_.files->Encode(pipeline_.spec.select, std::move(file.rows));
       if (!bytes.ok()) {
@@ -169,6 +170,27 @@ Task<Status> Shard::PutFile(Outbox::File file, std::optional<EncodedFile>* encod
   }
   outbox_.SetApplied(Output::kFiles, {file.end.seq, file.hash});
   co_return Status();
+}
+
+/// Whether the file is there. One that begins with the same row and is another is of another log:
+/// the shard halts.
+Task<Result<bool>> Shard::HasFile(ResultFileKey key) {
+  MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
+                     co_await ports_.objects->List(key.Folder()));
+  bool there = false;
+  for (const ObjectInfo& object : objects) {
+    const auto found = ResultFileKey::Parse(object.key);
+    if (!found || found->shard != key.shard || found->first_seq != key.first_seq) continue;
+    there |= *found == key;
+    if (*found == key) continue;
+    Halt(
+        "the object store holds a result file of another log: its first row has the number of one "
+        "that this log makes; restore the log that belongs to it, or keep the file and go on with "
+        "`millrace shard skip " +
+        id_.ToString() + " --to " + std::to_string(next_offset_.value) +
+        " --reason TEXT` file=" + object.key);
+  }
+  co_return there;
 }
 
 }  // namespace millrace::runtime

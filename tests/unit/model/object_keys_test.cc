@@ -7,7 +7,7 @@ namespace {
 
 const Incarnation kDelays{"default", "delays", Offset(17)};
 
-ResultFileKey Key() { return {{kDelays, PartitionId(2)}, "2001-01-05", 12, 345}; }
+ResultFileKey Key() { return {{kDelays, PartitionId(2)}, "2001-01-05", 12, 345, 0xabcdef0123}; }
 
 }  // namespace
 
@@ -20,22 +20,28 @@ TEST_CASE("folders of an incarnation bear its name and the offset of its definit
 
 TEST_CASE("the key of a result file is read back as it was written") {
   const std::string text = Key().ToString();
-  CHECK(text == "default/results/delays@17/window_date=2001-01-05/p2-12-345.parquet");
+  CHECK(text ==
+        "default/results/delays@17/window_date=2001-01-05/p2-12-345-000000abcdef0123.parquet");
   CHECK(ResultFileKey::Parse(text) == Key());
 }
 
 TEST_CASE("what is no key of a result file is not taken for one") {
   for (const char* text : {
            "",
-           "default/results/delays@17/window_date=2001-01-05/p2-12-345",
-           "default/results/delays@17/window_date=2001-01-05/p2-12-345.parquet.tmp",
-           "default/results/delays@17/window_date=2001-01-05/p2-12-.parquet",
-           "default/results/delays@17/window_date=2001-01-05/p2-345.parquet",
-           "default/results/delays@17/window_date=2001-01-05/p02-12-345.parquet",
-           "default/results/delays@17/window_date=2001-01-05/q2-12-345.parquet",
-           "default/results/delays@17/p2-12-345.parquet",
-           "default/results/delays/window_date=2001-01-05/p2-12-345.parquet",
-           "default/results/delays/v=17/date=2001-01-05/p2-12-345.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p2-12-345-000000abcdef0123",
+           "default/results/delays@17/window_date=2001-01-05/"
+           "p2-12-345-000000abcdef0123.parquet.tmp",
+           "default/results/delays@17/window_date=2001-01-05/p2-12--000000abcdef0123.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p2-345-000000abcdef0123.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p02-12-345-000000abcdef0123.parquet",
+           "default/results/delays@17/window_date=2001-01-05/q2-12-345-000000abcdef0123.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p2-12-345.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p2-12-345-abcdef0123.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p2-12-345-000000ABCDEF0123.parquet",
+           "default/results/delays@17/window_date=2001-01-05/p2-12-345-000000abcdef012g.parquet",
+           "default/results/delays@17/p2-12-345-000000abcdef0123.parquet",
+           "default/results/delays/window_date=2001-01-05/p2-12-345-000000abcdef0123.parquet",
+           "default/results/delays/v=17/date=2001-01-05/p2-12-345-000000abcdef0123.parquet",
            "default/state/delays@17/p2/m-1-2-00000000000000000000000000000000",
        }) {
     INFO(text);

@@ -30,11 +30,17 @@ struct ResultFileKey {
   std::string date;  ///< YYYY-MM-DD, UTC: the day of the file's interval
   int64_t first_seq = 0;
   int64_t last_seq = 0;
+  /// The low half of the chain hash of the last row. The name stands for the content: two logs that
+  /// put other rows under the same numbers give their files other names.
+  uint64_t hash = 0;
 
   friend bool operator==(const ResultFileKey&, const ResultFileKey&) = default;
   std::string ToString() const;
   /// Nothing: ToString gives no such key.
   static std::optional<ResultFileKey> Parse(std::string_view key);
+  /// Where the file lies, with those of the same day:
+  /// "default/results/delays@17/window_date=2001-01-05/".
+  std::string Folder() const;
 };
 
 }  // namespace millrace

@@ -10,6 +10,7 @@
 #include "millrace/base/planted.h"
 #include "millrace/checkpoint/checkpointer.h"
 #include "millrace/control/control_log.h"
+#include "millrace/model/object_keys.h"
 #include "millrace/runtime/outbox.h"
 #include "millrace/runtime/ports.h"
 #include "millrace/runtime/shard_telemetry.h"
@@ -142,6 +143,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
     Buffer bytes;
   };
   Task<Status> PutFile(Outbox::File file, std::optional<EncodedFile>* encoded);
+  Task<Result<bool>> HasFile(ResultFileKey key);
 
   checkpoint::Manifest Describe() const;
   std::vector<checkpoint::Manifest> WholeOnes() const;
