@@ -147,7 +147,7 @@ int64_t Fetch::KnownEnd() const {
   int64_t start = -1, end = -1;
   const auto error = rd_kafka_get_watermark_offsets(consumer_->handle->get(), key_.first.c_str(),
                                                     key_.second, &start, &end);
-  return error == RD_KAFKA_RESP_ERR_NO_ERROR ? end : -1;
+  return error == RD_KAFKA_RESP_ERR_NO_ERROR ? std::max<int64_t>(end, -1) : -1;
 }
 
 }  // namespace millrace::log_kafka

@@ -221,7 +221,7 @@ Result<LogBatch> Reader::TakeQueued(size_t max_bytes) {
   }
   if (fetch_) {
     const Offset end(fetch_->KnownEnd());
-    went_back_ = end < fetched_end_;
+    went_back_ = end.value >= 0 && end < fetched_end_;
     fetched_end_ = end;
     end_ = std::max(end_, end);
   }
