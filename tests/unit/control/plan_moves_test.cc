@@ -38,9 +38,9 @@ PlanInput AnyCluster(Dice* dice, PlanMemory* memory) {
     member.name = "w" + std::to_string(i);
     member.executors = 1 + dice->Below(8);
     member.joined = input.now - dice->Below(30 * kMinute);
-    member.draining = !calm && dice->OneIn(8);
+    member.draining = dice->OneIn(calm ? 60 : 8);
     member.standby = dice->OneIn(10);
-    member.reachable = calm || !dice->OneIn(10);
+    member.reachable = !dice->OneIn(calm ? 60 : 10);
     if (dice->OneIn(4)) member.memory_limit = 1'000'000'000;
     if (!calm && dice->OneIn(20)) member.versions = "next";
     instances.push_back(instance);
@@ -371,6 +371,45 @@ TEST_CASE("an orphan goes to a follower, if one lives, and else nowhere without 
   CHECK(PlanMoves(input, {}).assigns.at(0).to == "b");
   input.members.clear();
   CHECK(PlanMoves(input, {}).unowned.at(BundleNumber(0)) == Unowned::kNoWorker);
+}
+
+TEST_CASE("balance follows a load only when both averages agree") {
+  PlanWorld world(40, [](int, Ticks) { return kBusy / 20; });
+  const std::string busy = world.Join("busy");
+  const std::string idle = world.Join("idle");
+  world.Run(700);
+  PlanInput input = world.input;
+  PlanMemory memory = world.memory;
+  const auto evaluate = [&] {
+    input.now += 10'000;
+    const Plan plan = PlanMoves(input, memory);
+    memory = plan.memory;
+    return plan.started.size();
+  };
+  for (auto& [id, bundle] : input.bundles)
+    if (bundle.owner == busy) bundle.load.quick *= 3;
+  for (int i = 0; i < 10; ++i) CHECK(evaluate() == 0);
+  for (auto& [id, bundle] : input.bundles) bundle.load.slow = bundle.load.quick;
+  CHECK(evaluate() == 0);
+  CHECK(evaluate() == 0);
+  CHECK(evaluate() > 0);
+}
+
+TEST_CASE("a newcomer does not get a bundle that is more than its share") {
+  // One worker is full by a large bundle and many small ones; the others have little.
+  const auto work = [](int i, Ticks) { return i == 0 ? kBusy * 9 / 5 : kBusy / 10; };
+  PlanWorld world(55, work);
+  std::vector<std::string> old;
+  for (int i = 0; i < 5; ++i) old.push_back(world.Join("w" + std::to_string(i)));
+  world.Run(700);
+  for (int i = 0; i < 55; ++i) {
+    world.input.bundles.at(BundleNumber(i)).owner =
+        old[static_cast<size_t>(i < 23 ? 0 : 1 + (i - 23) % 4)];
+  }
+  const std::string newcomer = world.Join("newcomer");
+  world.Run(60);
+  CHECK(world.moves_to[newcomer] > 0);
+  CHECK(world.input.bundles.at(BundleNumber(0)).owner != newcomer);
 }
 
 }  // namespace
