@@ -14,3 +14,13 @@ TEST_CASE("the log in memory keeps the contract of logs") {
                             [&](Micros by) { executor.ShiftWall(by); }};
   });
 }
+
+TEST_CASE("two logs in memory have different identities of one length") {
+  test::TestExecutor executor;
+  InMemoryLog one;
+  InMemoryLog other;
+  const std::string a = executor.RunUntilDone(one.Identity()).value();
+  const std::string b = executor.RunUntilDone(other.Identity()).value();
+  CHECK(a != b);
+  CHECK(a.size() == b.size());
+}

@@ -51,15 +51,17 @@ inline void CheckLogContract(TestExecutor& executor, const std::function<LogFixt
     CHECK(run(log->CreateTopic({"t", 2})).ok());
     CHECK(run(log->CreateTopic({"t", 3})).error().code == Code::kConflict);
     REQUIRE(run(log->CreateTopic({"a", 1})).ok());
-    const auto topics = run(log->ListTopics()).value();
-    REQUIRE(topics.size() == 2);
-    CHECK(topics[0].name == "a");
-    CHECK(topics[1].partitions == 2);
+    const TopicSpec a = run(log->DescribeTopic("a")).value();
+    const TopicSpec t = run(log->DescribeTopic("t")).value();
+    CHECK(a.name == "a");
+    CHECK(a.partitions == 1);
+    CHECK(t.partitions == 2);
+    CHECK(a.id != t.id);
   }
 
   SECTION("a removed topic is gone with its records, and its name is free") {
     append(p0, "old").value();
-    const auto topic = [&] { return run(log->ListTopics()).value().at(0); };
+    const auto topic = [&] { return run(log->DescribeTopic("t")).value(); };
     const TopicSpec first = topic();
     Completion<bool> told;
     const Offset end = run(log->Range("t", p0)).value().end;
@@ -73,7 +75,7 @@ inline void CheckLogContract(TestExecutor& executor, const std::function<LogFixt
     executor.RunFor(microseconds(10));
 
     REQUIRE(run(log->RemoveTopic(first)).ok());
-    CHECK(run(log->ListTopics()).value().empty());
+    CHECK(run(log->DescribeTopic("t")).error().code == Code::kNotFound);
     CHECK_FALSE(append(p0, "too late").ok());
     CHECK_FALSE(run(log->Range("t", p0)).ok());
     CHECK(run([](Completion<bool> c) -> Task<bool> {
@@ -95,7 +97,7 @@ inline void CheckLogContract(TestExecutor& executor, const std::function<LogFixt
   }
 
   SECTION("appends that a removal overtakes never reach the next topic of the name") {
-    const TopicSpec first = run(log->ListTopics()).value().at(0);
+    const TopicSpec first = run(log->DescribeTopic("t")).value();
     constexpr int kWriters = 100;
     int answered = 0;
     for (int i = 0; i < kWriters; ++i) {
@@ -123,6 +125,8 @@ inline void CheckLogContract(TestExecutor& executor, const std::function<LogFixt
     CHECK(run(ReadLog(log, topic, p)).error().code == Code::kUnavailable);
     CHECK(run(log->Range(topic, p)).error().code == Code::kNotFound);
     CHECK(run(log->OffsetForTime(topic, p, 0)).error().code == Code::kNotFound);
+    CHECK(run(log->DeleteBefore(topic, p, Offset(0))).error().code == Code::kNotFound);
+    CHECK(run(log->DescribeTopic("other")).error().code == Code::kNotFound);
   }
 
   SECTION("offsets rise per partition, and a read gives back what was written") {
@@ -322,6 +326,95 @@ inline void CheckLogContract(TestExecutor& executor, const std::function<LogFixt
     REQUIRE(
         run(log->Append("t", p0, {"", "of another", {}, std::make_shared<AppendChain>()})).ok());
     CHECK(read(p0).value().size() == 4);
+  }
+
+  SECTION("what lies before a place is deleted, and the rest stays as it was") {
+    for (int i = 0; i < 10; ++i) {
+      append(p0, std::to_string(i)).value();
+      append(p1, "of the other partition").value();
+      if (fixture.shift_clock) fixture.shift_clock(kSecond);
+    }
+    const auto all = read(p0).value();
+    const auto range = run(log->Range("t", p0)).value();
+    const Offset before = GENERATE_COPY(all[4].offset, all[9].offset, range.end);
+    const auto reader = log->OpenReader("t", p0, Offset(0));
+    CHECK(run(reader->Next(1, kNoWait)).ok());
+    REQUIRE(run(log->DeleteBefore("t", p0, before)).ok());
+    const auto check = [&](const std::vector<LogRecord>& there, Offset end) {
+      const auto now = run(log->Range("t", p0)).value();
+      CHECK(now.start == before);
+      CHECK(now.end == end);
+      const auto rest = read(p0, before).value();
+      const auto first = std::find_if(there.begin(), there.end(),
+                                      [&](const LogRecord& r) { return r.offset >= before; });
+      REQUIRE(rest.size() == static_cast<size_t>(there.end() - first));
+      for (size_t i = 0; i < rest.size(); ++i) {
+        CHECK(rest[i].offset == (first + static_cast<std::ptrdiff_t>(i))->offset);
+        CHECK(rest[i].value == (first + static_cast<std::ptrdiff_t>(i))->value);
+      }
+      // No time is found among what is gone.
+      CHECK(run(log->OffsetForTime("t", p0, 0)).value() == (rest.empty() ? end : rest[0].offset));
+      CHECK(read(p1).value().size() == 10);
+    };
+    check(all, range.end);
+    // Whoever stands below it learns that it is gone, and that it is no damage.
+    CHECK(read(p0, Offset(before.value - 1)).error().code == Code::kConflict);
+
+    // So does one that stood there, behind what it had fetched before.
+    for (bool ended = false; !ended;) {
+      const auto batch = run(reader->Next(1, kNoWait));
+      if (!batch.ok()) CHECK(batch.error().code == Code::kConflict);
+      ended = !batch.ok() || batch->next == batch->end;
+    }
+
+    // The same again, or less, changes nothing.
+    CHECK(run(log->DeleteBefore("t", p0, before)).ok());
+    CHECK(run(log->DeleteBefore("t", p0, Offset(0))).ok());
+    CHECK(run(log->DeleteBefore("t", p0, Offset(-1))).ok());
+    check(all, range.end);
+
+    // Offsets are not given again.
+    const Offset next = append(p0, "next").value();
+    CHECK(next >= range.end);
+    auto more = all;
+    more.push_back(read(p0, next).value().at(0));
+    check(more, run(log->Range("t", p0)).value().end);
+  }
+
+  SECTION("nothing is deleted past the end") {
+    append(p0, "x").value();
+    const Offset end = run(log->Range("t", p0)).value().end;
+    CHECK(run(log->DeleteBefore("t", p0, Offset(end.value + 1))).error().code == Code::kConflict);
+    CHECK(read(p0).value().size() == 1);
+    CHECK(run(log->DeleteBefore("t", p1, Offset(1))).error().code == Code::kConflict);
+    CHECK(run(log->DeleteBefore("t", p1, Offset(0))).ok());
+  }
+
+  SECTION("a reader that waits at the end reads on when what lies before it is deleted") {
+    append(p0, "old").value();
+    const Offset end = run(log->Range("t", p0)).value().end;
+    const auto reader = log->OpenReader("t", p0, end);
+    Completion<std::string> seen;
+    executor.Spawn([](LogReader& r, Completion<std::string> out) -> Task<> {
+      const auto batch = co_await r.Next(1'000, std::chrono::hours(24));
+      const bool some = batch.ok() && !batch->records.empty();
+      out.Set(some ? std::string(batch->records.at(0).value) : "none");
+    }(*reader, seen));
+    executor.RunFor(microseconds(10));
+    REQUIRE(run(log->DeleteBefore("t", p0, end)).ok());
+    append(p0, "new").value();
+    CHECK(run([](Completion<std::string> c) -> Task<std::string> {
+            std::string s = co_await c;
+            co_return s;
+          }(seen)) == "new");
+  }
+
+  SECTION("a log has an identity, which stays") {
+    const std::string identity = run(log->Identity()).value();
+    CHECK_FALSE(identity.empty());
+    CHECK(identity.size() <= 64);
+    append(p0, "x").value();
+    CHECK(run(log->Identity()).value() == identity);
   }
 
   SECTION("a record past the limit is refused, and one of that size is taken") {

@@ -13,46 +13,30 @@
 #include "millrace/log_embedded/embedded_log.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/rpc/server.h"
+#include "support/forwarding_log.h"
 #include "support/read_log.h"
 #include "support/recording_metrics.h"
 
 namespace millrace::test {
 
 /// A log that does not take every append: `take` is given the number of each, from 0.
-class TroubledLog : public EventLog {
+class TroubledLog : public ForwardingLog {
  public:
-  TroubledLog(std::unique_ptr<EventLog> inner, std::function<bool(int64_t)> take)
-      : inner_(std::move(inner)), take_(std::move(take)) {}
+  TroubledLog(std::unique_ptr<EventLog> log, std::function<bool(int64_t)> take)
+      : ForwardingLog(log.get()), log_(std::move(log)), take_(std::move(take)) {}
 
-  Task<Status> CreateTopic(TopicSpec topic) override {
-    return inner_->CreateTopic(std::move(topic));
-  }
-  Task<Result<std::vector<TopicSpec>>> ListTopics() override { return inner_->ListTopics(); }
-  Task<Status> RemoveTopic(TopicSpec topic) override {
-    return inner_->RemoveTopic(std::move(topic));
-  }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
     if (!take_ || take_(appends_++)) {
-      auto append = inner_->Append(std::move(topic), partition, std::move(entry));
+      auto append = ForwardingLog::Append(std::move(topic), partition, std::move(entry));
       auto offset = co_await std::move(append);
       co_return offset;
     }
     Break(entry.chain);
     co_return Unavailable("the disk is full");
   }
-  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
-                                        Offset from) override {
-    return inner_->OpenReader(std::move(topic), partition, from);
-  }
-  Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
-    return inner_->Range(std::move(topic), partition);
-  }
-  Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override {
-    return inner_->OffsetForTime(std::move(topic), partition, t);
-  }
 
  private:
-  std::unique_ptr<EventLog> inner_;
+  const std::unique_ptr<EventLog> log_;
   std::function<bool(int64_t)> take_;
   std::atomic<int64_t> appends_{0};
 };

@@ -16,7 +16,6 @@
 #include "millrace/state/in_memory_state.h"
 #include "sim/faulty.h"
 #include "sim/sim_world.h"
-#include "support/trimmed_log.h"
 
 namespace millrace::sim {
 
@@ -136,7 +135,15 @@ class Cluster {
  private:
   SimWorld* world_;
   runtime::Options options_;
-  test::TrimmedLog trimmed_log_;
+  /// What all of the control log says, also what was trimmed since it was read.
+  struct ControlSeen {
+    control::Fold fold;
+    Offset next;
+    std::map<std::pair<Offset, int64_t>, std::set<int32_t>> chunks;
+    std::vector<Offset> whole;  ///< the places of whole snapshots
+  };
+  const ControlSeen& ReadControlLog();
+  ControlSeen control_;
   Offset trimmed_to_;
   FaultyLog faulty_log_;
   FaultyObjectStore faulty_objects_;

@@ -14,6 +14,7 @@
 #include "millrace/serving/serving_tables.h"
 #include "millrace/serving/serving_writer.h"
 #include "sim/sim_world.h"
+#include "support/forwarding_log.h"
 
 namespace millrace::sim {
 
@@ -48,24 +49,24 @@ class Trouble {
   const Faults* faults_;
 };
 
-class FaultyLog : public EventLog {
+class FaultyLog : public test::ForwardingLog {
  public:
   FaultyLog(EventLog* inner, SimWorld* world, const Faults* faults)
-      : inner_(inner), world_(world), trouble_(world, faults) {}
+      : ForwardingLog(inner), world_(world), trouble_(world, faults) {}
 
   Task<Status> CreateTopic(TopicSpec topic) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->CreateTopic(std::move(topic));
+    auto r = co_await inner()->CreateTopic(std::move(topic));
     co_return r;
   }
-  Task<Result<std::vector<TopicSpec>>> ListTopics() override {
+  Task<Result<TopicSpec>> DescribeTopic(std::string name) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->ListTopics();
+    auto r = co_await inner()->DescribeTopic(std::move(name));
     co_return r;
   }
   Task<Status> RemoveTopic(TopicSpec topic) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->RemoveTopic(std::move(topic));
+    auto r = co_await inner()->RemoveTopic(std::move(topic));
     MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
@@ -87,7 +88,7 @@ class FaultyLog : public EventLog {
     if (lose) --unanswered_;
     Result<Offset> r = Unavailable("injected: failed before");
     if (!trouble_.FailsBefore())
-      r = co_await inner_->Append(std::move(topic), partition, std::move(entry));
+      r = co_await inner()->Append(std::move(topic), partition, std::move(entry));
     if (!r.ok()) Break(chain);
     const Status answered = co_await trouble_.After();
     if (r.ok() && !answered.ok()) r = answered.error();
@@ -132,21 +133,23 @@ class FaultyLog : public EventLog {
   Task<Result<Offset>> Release() {
     Held held = *std::exchange(held_, std::nullopt);
     auto appended =
-        co_await inner_->Append(std::move(held.topic), held.partition, std::move(held.entry));
+        co_await inner()->Append(std::move(held.topic), held.partition, std::move(held.entry));
     co_return appended;
   }
   /// Another log takes this one's place, as after a restore from a backup.
-  void Replace(EventLog* inner) { inner_ = inner; }
+  void Replace(EventLog* log) { SetInner(log); }
 
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
     const auto end = hidden_.find({topic, partition});
-    auto r = co_await inner_->Range(std::move(topic), partition);
+    auto r = co_await inner()->Range(std::move(topic), partition);
     if (r.ok() && end != hidden_.end()) r->end = std::min(r->end, end->second);
     co_return r;
   }
-  Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override {
-    auto r = co_await inner_->OffsetForTime(std::move(topic), partition, t);
+  Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner()->DeleteBefore(std::move(topic), partition, before);
+    MILLRACE_CO_TRY(co_await trouble_.After());
     co_return r;
   }
 
@@ -160,8 +163,8 @@ class FaultyLog : public EventLog {
       MILLRACE_CO_TRY(co_await log_->trouble_.Before());
       if (log_->damaged_.contains({topic_, partition_, next_}))
         co_return Corruption("injected: a record is damaged offset=" + std::to_string(next_.value));
-      if (!inner_ || inner_log_ != log_->inner_) {
-        inner_log_ = log_->inner_;
+      if (!inner_ || inner_log_ != log_->inner()) {
+        inner_log_ = log_->inner();
         inner_ = inner_log_->OpenReader(topic_, partition_, next_);
       }
       auto batch = co_await inner_->Next(max_bytes, max_wait);
@@ -222,7 +225,6 @@ class FaultyLog : public EventLog {
   std::set<std::tuple<std::string, PartitionId, Offset>> damaged_;
   std::map<std::pair<std::string, PartitionId>, Offset> hidden_;
   std::map<std::pair<std::string, PartitionId>, Executor::Duration> next_append_;
-  EventLog* inner_;
   SimWorld* world_;
   Trouble trouble_;
   std::string flipped_topic_;

@@ -1,6 +1,8 @@
 #include "millrace/log/in_memory_log.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
 #include <map>
 #include <utility>
 
@@ -17,6 +19,7 @@ struct Stored {
 
 struct Partition {
   std::map<Offset, std::shared_ptr<const Stored>> records;
+  Offset start;
   Offset end;
   std::vector<Completion<bool>> waiting;
 };
@@ -26,6 +29,18 @@ LogRecord View(const std::pair<const Offset, std::shared_ptr<const Stored>>& at)
   return {
       offset, stored->append_time, stored->entry.key, stored->entry.value, stored->entry.headers,
       stored};
+}
+
+Error NoSuchTopic(const std::string& topic) {
+  return NotFound("the log has no such topic", {{"topic", topic}});
+}
+
+/// Of one length, so that no record that holds it is longer in one run than in the next.
+std::string NextIdentity() {
+  static std::atomic<uint64_t> logs{0};
+  char text[32];
+  std::snprintf(text, sizeof text, "memory-%016llx", static_cast<unsigned long long>(++logs));
+  return text;
 }
 
 Error NoSuchPartition(Code code, const std::string& topic, PartitionId partition) {
@@ -42,6 +57,7 @@ struct InMemoryLog::State {
   };
   std::map<std::string, Topic> topics;
   int64_t topics_made = 0;
+  const std::string identity = NextIdentity();
   Options options;
 
   Partition* Find(const std::string& topic, PartitionId partition) {
@@ -76,11 +92,10 @@ Task<Status> InMemoryLog::CreateTopic(TopicSpec topic) {
   co_return Status();
 }
 
-Task<Result<std::vector<TopicSpec>>> InMemoryLog::ListTopics() {
-  std::vector<TopicSpec> topics;
-  for (const auto& [name, topic] : state_->topics)
-    topics.push_back({name, static_cast<int32_t>(topic.partitions.size()), topic.id});
-  co_return topics;
+Task<Result<TopicSpec>> InMemoryLog::DescribeTopic(std::string name) {
+  const auto it = state_->topics.find(name);
+  if (it == state_->topics.end()) co_return NoSuchTopic(name);
+  co_return TopicSpec{name, static_cast<int32_t>(it->second.partitions.size()), it->second.id};
 }
 
 Task<Status> InMemoryLog::RemoveTopic(TopicSpec topic) {
@@ -125,11 +140,11 @@ class InMemoryLog::Reader : public LogReader {
     for (;;) {
       Partition* const p = Find();
       if (p == nullptr) co_return NoSuchPartition(Code::kUnavailable, topic_, partition_);
-      if (next_.value < 0 || next_ > p->end)
+      if (next_ < p->start || next_ > p->end)
         co_return Conflict("the position lies outside the log", {{"topic", topic_},
                                                                  {"partition", partition_.value},
                                                                  {"position", next_.value},
-                                                                 {"start", 0},
+                                                                 {"start", p->start.value},
                                                                  {"end", p->end.value}});
       LogBatch batch = Take(*p, max_bytes);
       const auto left = deadline - executor.Monotonic();
@@ -182,7 +197,7 @@ std::unique_ptr<LogReader> InMemoryLog::OpenReader(std::string topic, PartitionI
 Task<Result<OffsetRange>> InMemoryLog::Range(std::string topic, PartitionId partition) {
   const Partition* p = state_->Find(topic, partition);
   if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
-  co_return OffsetRange{Offset(0), p->end};
+  co_return OffsetRange{p->start, p->end};
 }
 
 Task<Result<Offset>> InMemoryLog::OffsetForTime(std::string topic, PartitionId partition,
@@ -194,11 +209,30 @@ Task<Result<Offset>> InMemoryLog::OffsetForTime(std::string topic, PartitionId p
   co_return it == p->records.end() ? p->end : it->first;
 }
 
+Task<Status> InMemoryLog::DeleteBefore(std::string topic, PartitionId partition, Offset before) {
+  Partition* p = state_->Find(topic, partition);
+  if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
+  if (before > p->end)
+    co_return Conflict("records cannot be deleted past the end of the log",
+                       {{"topic", topic},
+                        {"partition", partition.value},
+                        {"before", before.value},
+                        {"end", p->end.value}});
+  if (before <= p->start) co_return Status();
+  p->start = before;
+  p->records.erase(p->records.begin(), p->records.lower_bound(before));
+  for (const auto& w : std::exchange(p->waiting, {})) w.Set(true);
+  co_return Status();
+}
+
+Task<Result<std::string>> InMemoryLog::Identity() { co_return state_->identity; }
+
 void InMemoryLog::LoseEnd(const std::string& topic, PartitionId partition, Offset end) {
   Partition* p = state_->Find(topic, partition);
   if (p == nullptr || end >= p->end) return;
   p->records.erase(p->records.lower_bound(end), p->records.end());
   p->end = end;
+  p->start = std::min(p->start, end);
 }
 
 }  // namespace millrace

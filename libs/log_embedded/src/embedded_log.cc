@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "millrace/base/crash_point.h"
@@ -28,8 +29,9 @@ Error NoSuchPartition(Code code, const std::string& topic, PartitionId partition
 struct EmbeddedLog::Core {
   struct Partition {
     PartitionKey key;
-    Store::Extent extent;  ///< as readers see it; changed by the committer only
-    Store::Extent staged;  ///< with the group being written; the committer's own
+    /// As readers see it. The committer alone moves the end, DeleteBefore the start.
+    Store::Extent extent;
+    int64_t staged_end = 0;  ///< with the group being written; the committer's own
     std::vector<Completion<bool>> waiting;
   };
   struct Topic {
@@ -70,7 +72,7 @@ struct EmbeddedLog::Core {
   };
   std::deque<Beyond> beyond;
   bool stopping = false;
-  std::mutex creating;
+  std::mutex administering;
   std::thread committer;
 
   Place Find(const std::string& topic, PartitionId partition);
@@ -78,6 +80,7 @@ struct EmbeddedLog::Core {
   void Add(const std::string& name, const log_embedded::Topic& topic);
   Result<bool> Create(const TopicSpec& spec);
   Status Remove(const TopicSpec& spec);
+  Status DeleteBefore(const std::string& topic, PartitionId partition, int64_t before);
   Status Enqueue(const std::string& topic, PartitionId partition,
                  const std::shared_ptr<Request>& request);
   bool Full() const { return queue_bytes >= kMaxQueuedBytes || queue.size() >= kMaxQueuedRecords; }
@@ -108,15 +111,15 @@ void EmbeddedLog::Core::Add(const std::string& name, const log_embedded::Topic& 
   if (!fresh) return;
   at->second = std::make_shared<Topic>();
   at->second->id = topic.id;
-  for (int32_t p = 0; p < topic.partitions; ++p) {
+  for (int32_t p = 0; p < topic.partitions(); ++p) {
     const PartitionKey key{topic.id, p};
     const Store::Extent extent = store->FindExtent(key);
-    at->second->partitions.push_back({key, extent, extent, {}});
+    at->second->partitions.push_back({key, extent, extent.end, {}});
   }
 }
 
 Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
-  std::lock_guard one_at_a_time(creating);
+  std::lock_guard one_at_a_time(administering);
   const auto exists = [&](size_t partitions) -> Result<bool> {
     if (partitions == static_cast<size_t>(spec.partitions)) return false;
     return Conflict("the topic exists with another number of partitions",
@@ -130,12 +133,12 @@ Result<bool> EmbeddedLog::Core::Create(const TopicSpec& spec) {
   MILLRACE_ASSIGN(const log_embedded::Topic topic, store->PutTopic(spec.name, spec.partitions));
   CrashPoint("log_embedded.topic.durable");
   Add(spec.name, topic);
-  if (topic.partitions != spec.partitions) return exists(static_cast<size_t>(topic.partitions));
+  if (topic.partitions() != spec.partitions) return exists(topic.starts.size());
   return true;
 }
 
 Status EmbeddedLog::Core::Remove(const TopicSpec& spec) {
-  std::lock_guard one_at_a_time(creating);
+  std::lock_guard one_at_a_time(administering);
   std::shared_ptr<Topic> topic;
   {
     std::lock_guard lock(mutex);
@@ -157,6 +160,42 @@ Status EmbeddedLog::Core::Remove(const TopicSpec& spec) {
     }
   }
   for (const auto& w : woken) w.Set(true);
+  // Only now, so that a reader whose records go finds the reason.
+  store->FreeSegments();
+  return {};
+}
+
+Status EmbeddedLog::Core::DeleteBefore(const std::string& topic, PartitionId partition,
+                                       int64_t before) {
+  std::lock_guard one_at_a_time(administering);
+  Place place;
+  {
+    std::lock_guard lock(mutex);
+    place = Find(topic, partition);
+    if (place.partition == nullptr) return NoSuchPartition(Code::kNotFound, topic, partition);
+    const Store::Extent& extent = place.partition->extent;
+    if (before > extent.end)
+      return Conflict("records cannot be deleted past the end of the log",
+                      {{"topic", topic},
+                       {"partition", partition.value},
+                       {"before", before},
+                       {"end", extent.end}});
+  }
+  CrashPoint("log_embedded.delete.before_write");
+  MILLRACE_TRY(store->SetStart(place.partition->key, before));
+  CrashPoint("log_embedded.delete.durable");
+  std::vector<Completion<bool>> woken;
+  {
+    std::lock_guard lock(mutex);
+    Store::Extent& extent = place.partition->extent;
+    extent.start = std::max(extent.start, before);
+    woken.swap(place.partition->waiting);
+  }
+  for (const auto& w : woken) w.Set(true);
+  // Only now, so that a reader whose records go finds the reason. Also if the start did not move:
+  // an earlier call may have died before it came here.
+  store->FreeSegments();
+  CrashPoint("log_embedded.delete.freed");
   return {};
 }
 
@@ -209,7 +248,7 @@ Status EmbeddedLog::Core::Write(const std::vector<std::shared_ptr<Request>>& gro
   writes.reserve(group.size());
   for (const auto& r : group) {
     Partition& p = *r->partition;
-    r->offset = p.staged.end++;
+    r->offset = p.staged_end++;
     writes.push_back({p.key, r->offset, r->now, &r->entry});
   }
   CrashPoint("log_embedded.append.before_write");
@@ -241,13 +280,13 @@ void EmbeddedLog::Core::CommitGroup(std::vector<std::shared_ptr<Request>> group)
   std::vector<Completion<bool>> woken;
   if (!written.ok()) {
     // What was written in part is taken back: the offsets are given again.
-    for (const auto& r : group) r->partition->staged = r->partition->extent;
+    for (const auto& r : group) r->partition->staged_end = r->partition->extent.end;
   }
   if (written.ok()) {
     std::lock_guard lock(mutex);
     for (const auto& r : group) {
       Partition& p = *r->partition;
-      p.extent = p.staged;
+      p.extent.end = p.staged_end;
       woken.insert(woken.end(), p.waiting.begin(), p.waiting.end());
       p.waiting.clear();
     }
@@ -300,12 +339,13 @@ Task<Status> EmbeddedLog::CreateTopic(TopicSpec topic) {
   co_return Status();
 }
 
-Task<Result<std::vector<TopicSpec>>> EmbeddedLog::ListTopics() {
+Task<Result<TopicSpec>> EmbeddedLog::DescribeTopic(std::string name) {
   std::lock_guard lock(core_->mutex);
-  std::vector<TopicSpec> topics;
-  for (const auto& [name, t] : core_->topics)
-    topics.push_back({name, static_cast<int32_t>(t->partitions.size()), std::to_string(t->id)});
-  co_return topics;
+  const auto it = core_->topics.find(name);
+  if (it == core_->topics.end()) co_return NotFound("the log has no such topic", {{"topic", name}});
+  const Core::Topic& topic = *it->second;
+  co_return TopicSpec{name, static_cast<int32_t>(topic.partitions.size()),
+                      std::to_string(topic.id)};
 }
 
 Task<Status> EmbeddedLog::RemoveTopic(TopicSpec topic) {
@@ -342,12 +382,7 @@ class EmbeddedLog::Reader : public LogReader {
       const Completion<bool> appended;
       const auto left = deadline - executor.Monotonic();
       MILLRACE_CO_ASSIGN(const Store::Extent extent, Look(left.count() > 0, appended));
-      if (next_.value < extent.start || next_.value > extent.end)
-        co_return Conflict("the position lies outside the log", {{"topic", topic_},
-                                                                 {"partition", partition_.value},
-                                                                 {"position", next_.value},
-                                                                 {"start", extent.start},
-                                                                 {"end", extent.end}});
+      if (next_.value < extent.start || next_.value > extent.end) co_return Outside(extent);
       if (next_.value < extent.end) {
         auto read = co_await Read(extent, max_bytes);
         co_return read;
@@ -377,6 +412,14 @@ class EmbeddedLog::Reader : public LogReader {
     std::erase_if(place_.partition->waiting, [&](const auto& w) { return w.SameAs(appended); });
   }
 
+  Error Outside(const Store::Extent& extent) const {
+    return Conflict("the position lies outside the log", {{"topic", topic_},
+                                                          {"partition", partition_.value},
+                                                          {"position", next_.value},
+                                                          {"start", extent.start},
+                                                          {"end", extent.end}});
+  }
+
   Task<Result<LogBatch>> Read(Store::Extent extent, size_t max_bytes) {
     auto work =
         Offload([core = core_, key = place_.partition->key, from = next_.value, extent, max_bytes] {
@@ -386,6 +429,8 @@ class EmbeddedLog::Reader : public LogReader {
     std::lock_guard lock(core_->mutex);
     // Records that are not there any more are no damage then.
     if (place_.topic->removed) co_return NoSuchPartition(Code::kUnavailable, topic_, partition_);
+    if (const Store::Extent& now = place_.partition->extent; next_.value < now.start)
+      co_return Outside(now);
     if (!records.ok()) co_return records.error();
     next_ = Offset(records->back().offset.value + 1);
     co_return LogBatch{std::move(*records), next_, Offset(extent.end)};
@@ -412,21 +457,37 @@ Task<Result<OffsetRange>> EmbeddedLog::Range(std::string topic, PartitionId part
 
 Task<Result<Offset>> EmbeddedLog::OffsetForTime(std::string topic, PartitionId partition,
                                                 Micros t) {
-  PartitionKey key;
-  int64_t end = 0;
-  {
-    std::lock_guard lock(core_->mutex);
-    const Core::Partition* p = core_->Find(topic, partition).partition;
-    if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
-    key = p->key;
-    end = p->extent.end;
+  Core::Place place;
+  Store::Extent extent;
+  std::optional<Result<int64_t>> found;
+  for (;;) {
+    {
+      std::lock_guard lock(core_->mutex);
+      if (place.partition == nullptr) place = core_->Find(topic, partition);
+      if (place.partition == nullptr || place.topic->removed)
+        co_return NoSuchPartition(Code::kNotFound, topic, partition);
+      // Records that were deleted while they were looked through: look again from the new start.
+      const bool again = extent.start < place.partition->extent.start;
+      extent = place.partition->extent;
+      if (found && !again) break;
+    }
+    auto work = Offload([core = core_, key = place.partition->key, extent, t] {
+      return core->store->OffsetForTime(key, extent, t);
+    });
+    found = co_await std::move(work);
   }
-  auto work = Offload([core = core_, key, end, t]() -> Result<Offset> {
-    MILLRACE_ASSIGN(const int64_t found, core->store->OffsetForTime(key, end, t));
-    return Offset(found);
-  });
-  auto found = co_await std::move(work);
-  co_return found;
+  if (!found->ok()) co_return found->error();
+  co_return Offset(**found);
 }
+
+Task<Status> EmbeddedLog::DeleteBefore(std::string topic, PartitionId partition, Offset before) {
+  auto work = Offload([core = core_, topic, partition, before] {
+    return core->DeleteBefore(topic, partition, before.value);
+  });
+  auto deleted = co_await std::move(work);
+  co_return deleted;
+}
+
+Task<Result<std::string>> EmbeddedLog::Identity() { co_return core_->store->identity(); }
 
 }  // namespace millrace::log_embedded

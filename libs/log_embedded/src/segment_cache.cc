@@ -102,4 +102,14 @@ Result<SegmentCache::Entries> SegmentCache::EntriesOf(uint64_t segment, Partitio
   return entries;
 }
 
+void SegmentCache::Forget(uint64_t segment) {
+  std::lock_guard lock(mutex_);
+  files_.remove_if([&](const auto& file) { return file.first == segment; });
+  entries_.remove_if([&](const auto& e) {
+    if (e.first.first != segment) return false;
+    bytes_ -= BytesOf(e.second);
+    return true;
+  });
+}
+
 }  // namespace millrace::log_embedded

@@ -31,6 +31,8 @@ class SegmentCache {
   /// The first `span.count` entries, or more: from the index file, or from the segment itself if
   /// that one is damaged or does not reach so far.
   Result<Entries> EntriesOf(uint64_t segment, PartitionKey key, const Span& span);
+  /// Lets go of a segment whose files were removed: a file that is open keeps its space.
+  void Forget(uint64_t segment);
 
  private:
   using Key = std::pair<uint64_t, PartitionKey>;

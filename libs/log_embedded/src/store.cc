@@ -1,15 +1,12 @@
 #include "store.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <set>
 #include <utility>
 
-#include "directory_lock.h"
+#include "millrace/base/crash_point.h"
 #include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/base/system_error.h"
@@ -22,163 +19,31 @@ constexpr uint64_t kNear = 16 << 10;
 /// What one call reads, unless one record is larger.
 constexpr uint64_t kReadBytes = 256 << 10;
 
-/// Numbers of the segments whose file or index is there.
-Result<std::vector<uint64_t>> SegmentsIn(const std::string& directory) {
-  std::set<uint64_t> numbers;
-  std::error_code error;
-  std::filesystem::directory_iterator at(directory, error);
-  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-    const auto& path = at->path();
-    if (path.extension() != ".log" && path.extension() != ".index") continue;
-    const std::string stem = path.stem();
-    uint64_t number = 0;
-    const auto parsed = std::from_chars(stem.data(), stem.data() + stem.size(), number);
-    if (parsed.ptr == stem.data() + stem.size()) numbers.insert(number);
-  }
-  if (error) return SystemError("the log's directory cannot be read", error.value(), directory);
-  return std::vector<uint64_t>(numbers.begin(), numbers.end());
-}
-
 }  // namespace
 
-Store::Store(std::string directory, int lock_fd, uint64_t segment_bytes)
-    : directory_(std::move(directory)),
-      lock_fd_(lock_fd),
-      segment_bytes_(segment_bytes),
-      cache_(directory_) {}
-
-Store::~Store() {
-  // With its index a segment's end is known for certain, and the next start reads nothing of it.
-  if (file_ && !failed_) Seal();
-  close(lock_fd_);
+void Store::Adopt(Topics topics) {
+  topics_ = std::move(topics);
+  starts_.clear();
+  for (const auto& [name, topic] : topics_.by_name)
+    for (int32_t p = 0; p < topic.partitions(); ++p)
+      starts_[{topic.id, p}] = topic.starts[static_cast<size_t>(p)];
 }
 
-Result<std::unique_ptr<Store>> Store::Open(const std::string& directory, uint64_t segment_bytes) {
-  MILLRACE_ASSIGN(const int fd, LockDirectory(directory));
-  std::unique_ptr<Store> store(new Store(directory, fd, segment_bytes));
-  std::error_code ignored;
-  if (std::filesystem::exists(directory + "/CURRENT", ignored))
-    return InvalidArgument(
-        "the log has a format that this program does not know: use the version that wrote it",
-        {{"directory", directory}, {"format", 1}});
-  MILLRACE_ASSIGN(const std::vector<uint64_t> numbers, SegmentsIn(directory));
-  Status loaded = store->LoadTopics(numbers.empty());
-  if (loaded.ok()) loaded = store->LoadSegments(numbers);
-  if (loaded.ok()) return store;
-  if (loaded.error().code == Code::kInvalidArgument) return loaded.error();
-  const bool damaged = loaded.error().code == Code::kCorruption;
-  return Error{loaded.error().code,
-               std::string("the log does not open") +
-                   (damaged ? ", restore the data directory from a copy" : "") + ": " +
-                   loaded.error().message};
+std::optional<int64_t> Store::StartOf(PartitionKey key) const {
+  const auto at = starts_.find(key);
+  if (at == starts_.end()) return std::nullopt;
+  return at->second;
 }
 
-Status Store::LoadTopics(bool is_new) {
-  Result<Topics> topics = Topics::Load(directory_);
-  if (topics.ok()) {
-    topics_ = std::move(*topics);
-    return {};
-  }
-  if (topics.error().code != Code::kNotFound) return topics.error();
-  if (!is_new)
-    return Corruption("the files that name the topics are missing", {{"path", directory_}});
-  return topics_.Save(directory_);
+/// Records of a topic that was removed do not, nor do those below a start.
+bool Store::Counts(PartitionKey key, const Span& span) const {
+  const auto start = StartOf(key);
+  return start && span.end() > *start;
 }
 
-Status Store::LoadSegments(const std::vector<uint64_t>& numbers) {
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    MILLRACE_TRY(i + 1 < numbers.size() ? LoadSealed(numbers[i]) : LoadLast(numbers[i]));
-    last_segment_ = numbers[i];
-  }
-  return {};
-}
-
-/// The index as far as it is there and whole; an empty one if it is not.
-Result<SegmentIndex> Store::LoadIndex(uint64_t segment) {
-  const auto file = IndexFile::Open(IndexPath(directory_, segment), segment);
-  if (!file.ok()) {
-    if (file.error().code == Code::kUnavailable) return file.error();
-    return SegmentIndex();
-  }
-  auto all = (*file)->All();
-  if (!all.ok() && all.error().code == Code::kCorruption) return SegmentIndex();
-  return all;
-}
-
-Status Store::LoadSealed(uint64_t segment) {
-  const auto index = IndexFile::Open(IndexPath(directory_, segment), segment);
-  if (!index.ok() && index.error().code == Code::kUnavailable) return index.error();
-  std::error_code missing;
-  const uint64_t size = std::filesystem::file_size(SegmentPath(directory_, segment), missing);
-  if (index.ok() && (missing || size <= (*index)->covered())) {
-    if (missing || size < (*index)->covered()) {
-      LogWarn("a file of the log is missing or cut, its records cannot be read",
-              {{"path", SegmentPath(directory_, segment)},
-               {"bytes", missing ? 0 : size},
-               {"written", (*index)->covered()}});
-    }
-    for (const auto& [key, span] : (*index)->spans()) MILLRACE_TRY(AddRun(segment, key, span));
-    return {};
-  }
-  MILLRACE_ASSIGN(SegmentIndex all, LoadIndex(segment));
-  MILLRACE_ASSIGN(const auto file, File::Open(SegmentPath(directory_, segment), File::Mode::kRead));
-  MILLRACE_TRY(Walk(*file, segment, true, &all));
-  LogWarn("an index of the log was missing or damaged and is made again",
-          {{"path", IndexPath(directory_, segment)}});
-  ReplaceFile(directory_, std::filesystem::path(IndexPath(directory_, segment)).filename(),
-              all.Encode(segment))
-      .Ignore("the next start makes it");
-  for (const auto& [key, part] : all.parts()) MILLRACE_TRY(AddRun(segment, key, part.span));
-  return {};
-}
-
-Status Store::LoadLast(uint64_t segment) {
-  const std::string path = SegmentPath(directory_, segment);
-  MILLRACE_ASSIGN(SegmentIndex index, LoadIndex(segment));
-  const auto file = File::Open(path, File::Mode::kAppend);
-  if (!file.ok() && file.error().code == Code::kNotFound) return LoadSealed(segment);
-  if (!file.ok()) return file.error();
-  MILLRACE_TRY(CheckSegmentHead(**file));
-  const uint64_t covered = index.covered;
-  MILLRACE_ASSIGN(const Walked walked, Walk(**file, segment, false, &index));
-  if (walked.size > walked.end) {
-    dropped_bytes_ = walked.size - walked.end;
-    LogWarn(
-        "the end of the log was not whole and is dropped: usually a write that was cut off before "
-        "it was acknowledged, or else a damaged file",
-        {{"path", path}, {"bytes", dropped_bytes_}, {"kept", walked.end}});
-    MILLRACE_TRY((*file)->Truncate(walked.end));
-  }
-  // What the last process wrote and did not sync becomes readable now, so it must be durable.
-  MILLRACE_TRY((*file)->Sync());
-  const bool cut = walked.size < covered && walked.size > 0;
-  if (cut || walked.damaged > 0) {
-    LogWarn("a file of the log is cut or damaged, some of its records cannot be read",
-            {{"path", path},
-             {"bytes", walked.size},
-             {"written", std::max(covered, walked.size)},
-             {"damaged", walked.damaged}});
-  }
-  for (const auto& [key, part] : index.parts()) MILLRACE_TRY(AddRun(segment, key, part.span));
-  if (walked.end < kSegmentHead || walked.size < covered) return {};
-  file_ = *file;
-  size_ = walked.end;
-  open_segment_ = segment;
-  open_ = std::move(index);
-  return {};
-}
-
-Status Store::AddRun(uint64_t segment, PartitionKey key, const Span& span) {
-  if (span.count == 0) return {};
-  const auto is_it = [&](const auto& topic) { return topic.second.id == key.topic; };
-  // Records of a topic that was removed are nobody's.
-  if (std::none_of(topics_.by_name.begin(), topics_.by_name.end(), is_it)) return {};
-  std::vector<Run>& runs = runs_[key];
-  if (!runs.empty() && span.first < runs.back().span.end())
-    return Corruption("two files of the log hold the same offsets",
-                      {{"path", SegmentPath(directory_, segment)}});
-  runs.push_back({segment, span});
-  return {};
+std::string Store::identity() const {
+  std::lock_guard lock(mutex_);
+  return topics_.IdentityText();
 }
 
 std::map<std::string, Topic> Store::topics() const {
@@ -187,7 +52,7 @@ std::map<std::string, Topic> Store::topics() const {
 }
 
 Result<Topic> Store::PutTopic(const std::string& name, int32_t partitions) {
-  std::lock_guard one_at_a_time(making_topic_);
+  std::lock_guard one_at_a_time(changing_topics_);
   Topics changed;
   {
     std::lock_guard lock(mutex_);
@@ -195,16 +60,16 @@ Result<Topic> Store::PutTopic(const std::string& name, int32_t partitions) {
     if (there != topics_.by_name.end()) return there->second;
     changed = topics_;
   }
-  const Topic topic{changed.next_id++, partitions};
+  const Topic topic{changed.next_id++, std::vector<int64_t>(static_cast<size_t>(partitions), 0)};
   changed.by_name[name] = topic;
   MILLRACE_TRY(changed.Save(directory_));
   std::lock_guard lock(mutex_);
-  topics_ = std::move(changed);
+  Adopt(std::move(changed));
   return topic;
 }
 
 Status Store::RemoveTopic(const std::string& name, uint32_t id) {
-  std::lock_guard one_at_a_time(making_topic_);
+  std::lock_guard one_at_a_time(changing_topics_);
   Topics changed;
   {
     std::lock_guard lock(mutex_);
@@ -214,42 +79,68 @@ Status Store::RemoveTopic(const std::string& name, uint32_t id) {
   }
   changed.by_name.erase(name);
   MILLRACE_TRY(changed.Save(directory_));
+  std::lock_guard lock(mutex_);
+  Adopt(std::move(changed));
+  return {};
+}
+
+Status Store::SetStart(PartitionKey key, int64_t start) {
+  std::lock_guard one_at_a_time(changing_topics_);
+  Topics changed;
   {
     std::lock_guard lock(mutex_);
-    topics_ = std::move(changed);
-    std::erase_if(runs_, [&](const auto& partition) { return partition.first.topic == id; });
+    const auto now = StartOf(key);
+    if (!now || start <= *now) return {};
+    changed = topics_;
   }
-  RemoveUnusedSegments();
+  for (auto& [name, topic] : changed.by_name)
+    if (topic.id == key.topic) topic.starts[static_cast<size_t>(key.partition)] = start;
+  MILLRACE_TRY(changed.Save(directory_));
+  std::lock_guard lock(mutex_);
+  Adopt(std::move(changed));
   return {};
 }
 
 /// The newest segment stays, whatever it holds: its number must not be given again.
-void Store::RemoveUnusedSegments() {
-  const auto numbers = SegmentsIn(directory_);
-  if (!numbers.ok() || numbers->empty()) return;
-  std::set<uint64_t> unused(numbers->begin(), std::prev(numbers->end()));
+void Store::FreeSegments() {
+  std::lock_guard one_at_a_time(changing_topics_);
+  std::set<uint64_t> unused;
   {
     std::lock_guard lock(mutex_);
+    for (auto& [key, runs] : runs_)
+      std::erase_if(runs, [&, k = key](const Run& run) { return !Counts(k, run.span); });
+    std::erase_if(runs_, [](const auto& partition) { return partition.second.empty(); });
+    if (filled_.empty()) return;
+    unused.insert(filled_.begin(), std::prev(filled_.end()));
     unused.erase(open_segment_);
     for (const auto& [key, runs] : runs_)
       for (const Run& run : runs) unused.erase(run.segment);
   }
   for (const uint64_t segment : unused) {
+    // The index goes last: a segment without one would have to be read whole by the next start.
     std::error_code error;
     std::filesystem::remove(SegmentPath(directory_, segment), error);
+    CrashPoint("log_embedded.segment.removed");
     if (!error) std::filesystem::remove(IndexPath(directory_, segment), error);
     if (error) {
       LogWarn("a file of the log that holds nothing any more was not removed",
               {{"path", SegmentPath(directory_, segment)}, {"error", error.message()}});
+      continue;
     }
+    cache_.Forget(segment);
+    std::lock_guard lock(mutex_);
+    filled_.erase(segment);
   }
 }
 
 Store::Extent Store::FindExtent(PartitionKey key) const {
   std::lock_guard lock(mutex_);
+  const auto start = StartOf(key);
+  if (!start) return {};
+  // Where all was deleted, the next offset is known by the start alone.
   const auto at = runs_.find(key);
-  if (at == runs_.end() || at->second.empty()) return {};
-  return {at->second.front().span.first, at->second.back().span.end()};
+  if (at == runs_.end() || at->second.empty()) return {*start, *start};
+  return {*start, at->second.back().span.end()};
 }
 
 void Store::Seal() {
@@ -322,6 +213,7 @@ Status Store::Commit(const std::vector<Write>& writes) {
   for (const GroupWriter::Placed& p : group.placed())
     open_.Add(p.key, p.offset, {static_cast<uint32_t>(p.position / 8), p.bytes, p.append_time});
   open_.covered = size_;
+  filled_.insert(open_segment_);
   for (const auto& [key, part] : parts) {
     std::vector<Run>& runs = runs_[key];
     if (runs.empty() || runs.back().segment != open_segment_) runs.push_back({open_segment_, {}});
@@ -351,7 +243,9 @@ Result<Store::Slice> Store::Find(PartitionKey key, int64_t from, int64_t end, si
   Run run;
   {
     std::lock_guard lock(mutex_);
-    const std::vector<Run>& runs = runs_[key];
+    const auto partition = runs_.find(key);
+    if (partition == runs_.end()) return Damaged("a record is missing", key, from);
+    const std::vector<Run>& runs = partition->second;
     auto at = std::upper_bound(runs.begin(), runs.end(), from,
                                [](int64_t o, const Run& r) { return o < r.span.first; });
     if (at == runs.begin() || from >= (--at)->span.end())
@@ -446,22 +340,25 @@ Result<std::vector<LogRecord>> Store::Scan(PartitionKey key, int64_t from, int64
   return records;
 }
 
-Result<int64_t> Store::OffsetForTime(PartitionKey key, int64_t end, Micros t) {
+Result<int64_t> Store::OffsetForTime(PartitionKey key, const Extent& extent, Micros t) {
   std::vector<Run> runs;
   {
     std::lock_guard lock(mutex_);
-    for (const Run& run : runs_[key])
-      if (run.span.largest_time >= t) runs.push_back(run);
+    if (const auto at = runs_.find(key); at != runs_.end())
+      for (const Run& run : at->second)
+        if (run.span.largest_time >= t) runs.push_back(run);
   }
   for (const Run& run : runs) {
-    if (run.span.first >= end) break;
-    MILLRACE_ASSIGN(const Slice slice,
-                    Find(key, run.span.first, std::min(end, run.span.end()), SIZE_MAX));
+    if (run.span.first >= extent.end) break;
+    const int64_t from = std::max(extent.start, run.span.first);
+    const int64_t end = std::min(extent.end, run.span.end());
+    if (from >= end) continue;
+    MILLRACE_ASSIGN(const Slice slice, Find(key, from, end, SIZE_MAX));
     for (size_t i = 0; i < slice.entries.size(); ++i) {
       if (slice.entries[i].append_time >= t) return slice.first + static_cast<int64_t>(i);
     }
   }
-  return end;
+  return extent.end;
 }
 
 }  // namespace millrace::log_embedded

@@ -3,6 +3,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,9 +40,14 @@ class Store {
   std::map<std::string, Topic> topics() const;
   /// What is stored under the name, or else a new topic whose id no other ever had.
   Result<Topic> PutTopic(const std::string& name, int32_t partitions);
-  /// Takes the topic away, and the segments that hold nothing of any other. Nothing if the name
-  /// belongs to another id.
+  /// Takes the topic away. Nothing if the name belongs to another id.
   Status RemoveTopic(const std::string& name, uint32_t id);
+  /// Records below `start` mean nothing from now on, also after a restart. Nothing if it is not
+  /// above the present start.
+  Status SetStart(PartitionKey key, int64_t start);
+  /// Deletes segments whose records all mean nothing any more, but for the newest.
+  void FreeSegments();
+  std::string identity() const;
   Extent FindExtent(PartitionKey key) const;
   /// Bytes behind the last whole write that Open found and dropped.
   uint64_t dropped_bytes() const { return dropped_bytes_; }
@@ -52,8 +59,8 @@ class Store {
   /// Records [from, end) up to about max_bytes, at least one. kCorruption names the offset.
   Result<std::vector<LogRecord>> Scan(PartitionKey key, int64_t from, int64_t end,
                                       size_t max_bytes);
-  /// The first offset below `end` whose record has append time >= t, or `end`.
-  Result<int64_t> OffsetForTime(PartitionKey key, int64_t end, Micros t);
+  /// The first offset of `extent` whose record has append time >= t, or its end.
+  Result<int64_t> OffsetForTime(PartitionKey key, const Extent& extent, Micros t);
 
  private:
   struct Run {
@@ -75,7 +82,11 @@ class Store {
   Status LoadLast(uint64_t segment);
   Result<SegmentIndex> LoadIndex(uint64_t segment);
   Status AddRun(uint64_t segment, PartitionKey key, const Span& span);
-  void RemoveUnusedSegments();
+  /// Whether some record of the span can still be asked for.
+  bool Counts(PartitionKey key, const Span& span) const;
+  void Adopt(Topics topics);
+  /// Where the partition starts, if its topic stands.
+  std::optional<int64_t> StartOf(PartitionKey key) const;
 
   Status MakeWritable();
   Status BeginSegment();
@@ -102,10 +113,14 @@ class Store {
   /// A write failed and none has succeeded since.
   bool troubled_ = false;
 
-  std::mutex making_topic_;
+  std::mutex changing_topics_;
   mutable std::mutex mutex_;  ///< guards what follows
   Topics topics_;
+  std::map<PartitionKey, int64_t> starts_;  ///< as in topics_
   std::map<PartitionKey, std::vector<Run>> runs_;
+  /// Segments that have or had records. One that is not known to have had any is damaged rather
+  /// than empty, and stays.
+  std::set<uint64_t> filled_;
   /// The segment that is written, and what it holds.
   uint64_t open_segment_ = 0;
   SegmentIndex open_;

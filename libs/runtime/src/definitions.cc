@@ -53,10 +53,10 @@ Task<Status> Node::DropStream(std::string name_space, std::string name) {
   const Turns::Turn turn = co_await turns_.Take(TopicTurn(stream.topic));
   // The id is in the record, so that a leader that was overtaken can only remove this topic, never
   // one that was made under the name since.
-  MILLRACE_CO_ASSIGN(const std::vector<TopicSpec> topics, co_await wiring_.ports.log->ListTopics());
   control::DropStream drop{{}, name_space, name, stream.generation, {}};
-  for (const TopicSpec& topic : topics)
-    if (topic.name == stream.topic) drop.topic_id = topic.id;
+  const auto topic = co_await wiring_.ports.log->DescribeTopic(stream.topic);
+  if (!topic.ok() && topic.error().code != Code::kNotFound) co_return topic.error();
+  if (topic.ok()) drop.topic_id = topic->id;
   const Status written =
       co_await leadership_.Write(std::move(drop), "drop stream " + Qualified(name_space, name));
   if (!written.ok()) {

@@ -11,6 +11,7 @@
 #include "millrace/ingest/gateway.h"
 #include "millrace/log/in_memory_log.h"
 #include "millrace/record_simdjson/json_record_parser.h"
+#include "support/forwarding_log.h"
 #include "support/read_log.h"
 #include "support/recording_metrics.h"
 #include "support/test_executor.h"
@@ -19,8 +20,10 @@ namespace millrace::ingest {
 
 /// An in-memory log whose appends can be held back or answered with an error. As every log it makes
 /// no append whose chain is broken.
-class ScriptedLog : public EventLog {
+class ScriptedLog : public test::ForwardingLog {
  public:
+  ScriptedLog() : ForwardingLog(&log_) {}
+
   /// Appends wait until Release().
   bool hold = false;
   /// Given each append's number (from 0): the error that it gets instead, after or before it is
@@ -34,9 +37,6 @@ class ScriptedLog : public EventLog {
     released_.Notify();
   }
 
-  Task<Status> CreateTopic(TopicSpec topic) override { return log_.CreateTopic(std::move(topic)); }
-  Task<Result<std::vector<TopicSpec>>> ListTopics() override { return log_.ListTopics(); }
-  Task<Status> RemoveTopic(TopicSpec topic) override { return log_.RemoveTopic(std::move(topic)); }
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override {
     const int number = static_cast<int>(append_sizes.size());
     append_sizes.push_back(entry.value.size());
@@ -53,16 +53,6 @@ class ScriptedLog : public EventLog {
     if (error) offset = *error;
     if (!offset.ok() && offset.error().code != Code::kInvalidArgument) Break(chain);
     co_return offset;
-  }
-  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
-                                        Offset from) override {
-    return log_.OpenReader(std::move(topic), partition, from);
-  }
-  Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override {
-    return log_.Range(std::move(topic), partition);
-  }
-  Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override {
-    return log_.OffsetForTime(std::move(topic), partition, t);
   }
 
  private:

@@ -23,13 +23,15 @@ class InMemoryLog : public EventLog {
   ~InMemoryLog() override;
 
   Task<Status> CreateTopic(TopicSpec topic) override;
-  Task<Result<std::vector<TopicSpec>>> ListTopics() override;
+  Task<Result<TopicSpec>> DescribeTopic(std::string name) override;
   Task<Status> RemoveTopic(TopicSpec topic) override;
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
   std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
                                         Offset from) override;
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
+  Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) override;
+  Task<Result<std::string>> Identity() override;
 
   /// For tests: the partition loses its records from `end` on, as after a restore from an old copy.
   void LoseEnd(const std::string& topic, PartitionId partition, Offset end);

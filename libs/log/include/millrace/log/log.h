@@ -89,7 +89,8 @@ class LogReader {
 
   /// The next records, at least one if there is any, up to about `max_bytes` of values. Waits up to
   /// `max_wait` for the first; empty after that. After an error the reader stands where it stood.
-  /// kConflict: the place lies outside the log, so the log lost records or is another one.
+  /// kConflict: the place lies outside the log: below its start or above its end. So records were
+  /// deleted, or the log lost them, or it is another one.
   /// kCorruption: the record at the place is damaged. kUnavailable: everything else, an unknown
   /// topic too, since the one who asks may only be early.
   virtual Task<Result<LogBatch>> Next(size_t max_bytes, std::chrono::microseconds max_wait) = 0;
@@ -121,7 +122,8 @@ class LogAdmin {
 
   /// Idempotent; `id` means nothing here. kConflict: the topic exists with other partitions.
   virtual Task<Status> CreateTopic(TopicSpec topic) = 0;
-  virtual Task<Result<std::vector<TopicSpec>>> ListTopics() = 0;
+  /// The topic of this name as it stands. kNotFound: no such topic.
+  virtual Task<Result<TopicSpec>> DescribeTopic(std::string name) = 0;
   /// Removes the topic of this name and id with all of its records. Does nothing if the name is
   /// free or belongs to a topic of another id. Afterwards the name is free, and calls that were
   /// made for this topic and still run end as calls for an unknown topic do: none of them touches
@@ -135,6 +137,17 @@ class LogAdmin {
   /// later stands before it; behind it may stand earlier ones, where the clock stepped back.
   virtual Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition,
                                              Micros t) = 0;
+
+  /// Deletes the partition's records below `before`, which becomes its start; does nothing if that
+  /// is not above the start. Readers that stand below it get kConflict, behind records that they
+  /// had fetched before. The space is given back when the log can, which may be after later calls:
+  /// to repeat a call is useful. kConflict: `before` lies above the end, so the caller knows
+  /// another log. kNotFound: no such topic or partition. kUnavailable: the outcome is unknown.
+  virtual Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) = 0;
+
+  /// Tells this log from every other one, also from a copy of its topics elsewhere. It never
+  /// changes. At most 64 printable ASCII characters.
+  virtual Task<Result<std::string>> Identity() = 0;
 };
 
 /// An ordered, durable, partitioned log. Offsets of a partition rise; between two records there may

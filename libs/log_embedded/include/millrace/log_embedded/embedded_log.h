@@ -39,13 +39,16 @@ class EmbeddedLog : public EventLog {
   uint64_t dropped_bytes() const;
 
   Task<Status> CreateTopic(TopicSpec topic) override;
-  Task<Result<std::vector<TopicSpec>>> ListTopics() override;
+  Task<Result<TopicSpec>> DescribeTopic(std::string name) override;
   Task<Status> RemoveTopic(TopicSpec topic) override;
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
   std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
                                         Offset from) override;
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
+  /// Frees whole segments (docs/formats/log.md says which).
+  Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) override;
+  Task<Result<std::string>> Identity() override;
 
  private:
   class Reader;

@@ -47,7 +47,7 @@ class KafkaLog : public EventLog {
   /// records can be lost or changed. The message names it.
   Task<Status> CreateTopic(TopicSpec topic) override;
   Task<Result<std::vector<TopicSpec>>> ListTopics();
-  Task<Result<TopicSpec>> DescribeTopic(std::string name);
+  Task<Result<TopicSpec>> DescribeTopic(std::string name) override;
   Task<Status> RemoveTopic(TopicSpec topic) override;
   Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) override;
   std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
@@ -55,9 +55,9 @@ class KafkaLog : public EventLog {
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
   /// Readers of this object learn of it at once, others when they have read what they fetched.
-  Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before);
+  Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) override;
   /// The id that the Kafka cluster gave itself.
-  Task<Result<std::string>> Identity();
+  Task<Result<std::string>> Identity() override;
 
   /// kInvalidArgument: its log can lose or change records, by the setting that the message names.
   /// kNotFound: no such topic.
