@@ -9,7 +9,7 @@ namespace {
 constexpr const char* kAhead = "millrace_worker_append_ahead_seconds";
 constexpr const char* kWarning = "the log's append times are ahead of this process's clock";
 
-/// What a node says and shows while somebody whose clock is ahead of its own appends events.
+/// What a process says and shows while somebody whose clock is ahead of its own appends events.
 struct Told {
   std::string said;
   double shown = 0;  ///< the most
@@ -19,7 +19,7 @@ Told Read(Scenario* s) {
   const test::CapturedStderr captured;
   SetLogLevel(LogLevel::kWarn);
   Told told;
-  // Ticks, which the node appends by its own clock, are read in between.
+  // Ticks, which the owner appends by its own clock, are read in between.
   for (int i = 0; i < 10; ++i) {
     s->Send(1);
     told.shown = std::max(told.shown, s->cluster.metrics.gauge(kAhead));

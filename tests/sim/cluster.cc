@@ -60,7 +60,7 @@ Cluster::Cluster(SimWorld* world, Faults f, runtime::Options options,
 void Cluster::StartNode() {
   process_ = world_->NewProcess();
   states_ = std::make_unique<NamedStates>();
-  runtime::Node::Wiring wiring;
+  runtime::AllRoles::Wiring wiring;
   wiring.name = "node";
   wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_, &faulty_serving_,
                   &serving,     &files,           &blocks_,      &records_,        &metrics};
@@ -74,25 +74,25 @@ void Cluster::StartNode() {
     gateway_->RemoveStream(stream);
     co_return;
   };
-  node_ = std::make_unique<runtime::Node>(std::move(wiring));
+  roles_ = std::make_unique<runtime::AllRoles>(std::move(wiring));
   started_ = false;
-  process_->Spawn([](runtime::Node* node, bool* done) -> Task<void> {
+  process_->Spawn([](runtime::AllRoles* roles, bool* done) -> Task<void> {
     for (;;) {
-      const Status started = co_await node->Start();
+      const Status started = co_await roles->Start();
       if (started.ok()) break;
       if (started.error().code != Code::kUnavailable)
         throw std::runtime_error(started.error().message);
       co_await Delay(std::chrono::milliseconds(100));
     }
     *done = true;
-  }(node_.get(), &started_));
+  }(roles_.get(), &started_));
 }
 
 void Cluster::KillNode() {
   if (process_ == nullptr) return;
   for (const std::string& f : process_->failures()) failures.push_back(f);
   process_->Kill();
-  node_.reset();
+  roles_.reset();
   gateway_.reset();
   states_.reset();
   process_ = nullptr;

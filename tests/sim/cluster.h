@@ -11,7 +11,7 @@
 #include "millrace/log/in_memory_log.h"
 #include "millrace/objectstore/in_memory_object_store.h"
 #include "millrace/record_simdjson/json_record_parser.h"
-#include "millrace/runtime/node.h"
+#include "millrace/runtime/all_roles.h"
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/state/in_memory_state.h"
 #include "sim/faulty.h"
@@ -85,7 +85,7 @@ class CountingMetrics : public MetricRegistry {
   } histogram_;
 };
 
-/// One node over stores that survive it, in a simulated world. The node is killed and started again
+/// One process over stores that survive it, in a simulated world. It is killed and started again
 /// at the test's will.
 class Cluster {
  public:
@@ -94,7 +94,7 @@ class Cluster {
   ~Cluster() { KillNode(); }
   Cluster(const Cluster&) = delete;
 
-  /// Starts a process with a node in it. Its Start() runs in the background; failures() tells what
+  /// Starts a process of all roles. Its Start() runs in the background; failures() tells what
   /// went wrong.
   void StartNode();
   void KillNode();
@@ -104,7 +104,8 @@ class Cluster {
   /// The stream of this name that the control log has now, with its generation.
   StreamSpec StreamNow(const std::string& name);
   bool node_alive() const { return process_ != nullptr && process_->alive(); }
-  runtime::Node& node() { return *node_; }
+  runtime::Coordinator& coordinator() { return roles_->coordinator(); }
+  runtime::AllRoles& roles() { return *roles_; }
   ingest::Gateway& gateway() { return *gateway_; }
   SimExecutor& process() { return *process_; }
   const CountedParsers& parsers() const { return records_; }
@@ -155,7 +156,7 @@ class Cluster {
   bool started_ = false;
   SimExecutor* outside_;
   std::unique_ptr<NamedStates> states_;
-  std::unique_ptr<runtime::Node> node_;
+  std::unique_ptr<runtime::AllRoles> roles_;
   std::unique_ptr<ingest::Gateway> gateway_;
 };
 

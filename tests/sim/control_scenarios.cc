@@ -17,14 +17,14 @@ std::string ViewNamed(const std::string& name) {
 std::string LateDefinition() {
   Scenario s;
   s.cluster.faulty_log().HoldNext(std::string(control::kControlTopic), "again");
-  auto& node = s.cluster.node();
-  if (!s.cluster.Call(node.Apply(ViewNamed("again"), false), seconds(60))->ok())
+  auto& coordinator = s.cluster.coordinator();
+  if (!s.cluster.Call(coordinator.Apply(ViewNamed("again"), false), seconds(60))->ok())
     return "a view was not defined by the second copy of its record";
-  if (!s.cluster.Call(node.DropPipeline("default", "again"), seconds(60))->ok())
+  if (!s.cluster.Call(coordinator.DropPipeline("default", "again"), seconds(60))->ok())
     return "a view was not dropped";
   if (!s.cluster.Outside(s.cluster.faulty_log().Release()).ok()) return "nothing was on its way";
   s.Sleep(seconds(2));
-  if (s.cluster.Call(node.ListPipelines(), seconds(60))->value().size() != 1)
+  if (s.cluster.Call(coordinator.ListPipelines(), seconds(60))->value().size() != 1)
     return "a late definition brought a dropped view back";
   return s.Shard().state == "running" ? "" : "a shard does not run";
 }
@@ -34,15 +34,15 @@ std::string OvertakenLeader() {
   s.Send(20);
   Rival rival(&s);
   s.Sleep(seconds(2));
-  auto& node = s.cluster.node();
-  const auto applied = *s.cluster.Call(node.Apply(ViewNamed("again"), false), seconds(60));
+  auto& coordinator = s.cluster.coordinator();
+  const auto applied = *s.cluster.Call(coordinator.Apply(ViewNamed("again"), false), seconds(60));
   if (applied.ok()) return "a leader that was overtaken defined a view";
   if (applied.error().code != Code::kConflict ||
       applied.error().message.find("leader=rival") == std::string::npos)
     return "who leads is not told: " + applied.error().message;
-  if (s.cluster.Call(node.DropPipeline("default", "r"), seconds(60))->ok())
+  if (s.cluster.Call(coordinator.DropPipeline("default", "r"), seconds(60))->ok())
     return "a leader that was overtaken dropped a view";
-  auto& next = rival.node();
+  auto& next = rival.coordinator();
   const auto pipelines = s.cluster.On(rival.process(), next.ListPipelines(), seconds(60))->value();
   if (pipelines.size() != 1 || pipelines[0].incarnation != s.incarnation)
     return "the next leader has other views";
@@ -64,15 +64,15 @@ std::string TwoOfOneName() {
   const Epoch before = s.Shard().epoch;
   Rival rival(&s, "node");
   s.Sleep(seconds(2));
-  if (!s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value().empty())
+  if (!s.cluster.Call(s.cluster.coordinator().ListShards(), seconds(60))->value().empty())
     return "a process took the shards of another one of its name for its own";
   const auto shards =
-      s.cluster.On(rival.process(), rival.node().ListShards(), seconds(60))->value();
+      s.cluster.On(rival.process(), rival.coordinator().ListShards(), seconds(60))->value();
   if (shards.size() != 1 || shards[0].state != "running" || shards[0].epoch <= before)
     return "the newer process does not run the shard";
   s.Send(20);
   auto* process = rival.process();
-  auto& next = rival.node();
+  auto& next = rival.coordinator();
   if (!s.cluster.On(process, next.AdvanceStream("default", "s", kPlusInfinity), seconds(60))->ok())
     return "the stream cannot be advanced";
   if (!s.cluster.On(process, next.WaitApplied("default", "r"), seconds(60))->ok())

@@ -82,7 +82,7 @@ TEST_CASE("crashes at any step, lost calls and unknown outcomes change no result
   CHECK(cleaned > Seeds());
 }
 
-TEST_CASE("every acknowledged event is counted exactly once, wherever gateway and node crash") {
+TEST_CASE("every acknowledged event is counted exactly once, wherever gateway and worker crash") {
   SetLogLevel(LogLevel::kOff);
   int64_t kills = 0;
   int64_t events = 0;

@@ -194,12 +194,12 @@ TEST_CASE("a pipeline whose tables the store refuses is tried again, and all oth
     std::string sql(kSql);
     sql = sql.substr(sql.find("CREATE MATERIALIZED VIEW"));
     sql.replace(sql.find("VIEW r") + 5, 1, name);
-    return s.cluster.Call(s.cluster.node().Apply(sql, false), seconds(60))->ok();
+    return s.cluster.Call(s.cluster.coordinator().Apply(sql, false), seconds(60))->ok();
   };
   const auto states = [&] {
     std::string text;
     for (const auto& info :
-         s.cluster.Call(s.cluster.node().ListPipelines(), seconds(60)).value().value())
+         s.cluster.Call(s.cluster.coordinator().ListPipelines(), seconds(60)).value().value())
       text += info.spec.name + " " + info.state + "; ";
     return text;
   };
@@ -225,7 +225,8 @@ TEST_CASE("a pipeline whose tables the store refuses is tried again, and all oth
   CHECK(states() == "bad running; good running; r running; ");
 
   serving.Refuse("good");
-  CHECK_FALSE(s.cluster.Call(s.cluster.node().DropPipeline("default", "good"), seconds(60))->ok());
+  CHECK_FALSE(
+      s.cluster.Call(s.cluster.coordinator().DropPipeline("default", "good"), seconds(60))->ok());
   s.cluster.KillNode();
   s.cluster.StartNode();
   s.Send(5);
@@ -273,7 +274,7 @@ TEST_CASE("a replay does not bring back raw events whose retention has ended") {
             .ok());
   };
   const auto wait = [&] {
-    REQUIRE(s.cluster.Call(s.cluster.node().WaitApplied("default", "r"), seconds(60))->ok());
+    REQUIRE(s.cluster.Call(s.cluster.coordinator().WaitApplied("default", "r"), seconds(60))->ok());
   };
   s.Send(5);
   send_broken();

@@ -15,7 +15,7 @@ std::string Sql(const char* format) {
 }
 
 Result<runtime::ApplyReport> Apply(Scenario* s, const std::string& sql, bool may_drop = true) {
-  auto applied = s->cluster.Call(s->cluster.node().Apply(sql, may_drop), seconds(60));
+  auto applied = s->cluster.Call(s->cluster.coordinator().Apply(sql, may_drop), seconds(60));
   if (!applied) return Unavailable("the node died");
   return *applied;
 }
@@ -84,8 +84,10 @@ TEST_CASE("a dropped stream takes its topic along, and one of its name begins wi
   CHECK(again->statements[0].outcome == runtime::Outcome::kCreated);
   s.stream = s.cluster.StreamNow("s");
   CHECK(s.stream.generation > old.generation);
-  s.incarnation =
-      s.cluster.Call(s.cluster.node().ListPipelines(), seconds(60))->value().at(0).incarnation;
+  s.incarnation = s.cluster.Call(s.cluster.coordinator().ListPipelines(), seconds(60))
+                      ->value()
+                      .at(0)
+                      .incarnation;
   s.Send(5);
   s.Finish();
   CHECK(s.Counted() == 5);
@@ -117,8 +119,10 @@ TEST_CASE("a crash anywhere in a drop loses nothing but what is dropped") {
   s.cluster.StartNode();
   s.stream = s.cluster.StreamNow("s");
   s.Send(7);
-  s.incarnation =
-      s.cluster.Call(s.cluster.node().ListPipelines(), seconds(60))->value().at(0).incarnation;
+  s.incarnation = s.cluster.Call(s.cluster.coordinator().ListPipelines(), seconds(60))
+                      ->value()
+                      .at(0)
+                      .incarnation;
   s.Finish();
   CHECK(s.Counted() == 7);
   CHECK(s.Different() == "");
@@ -152,7 +156,8 @@ TEST_CASE("of dropped pipelines neither a reader nor local state is left, and ot
   // A view made again is read for again, from where it begins.
   REQUIRE(Apply(&s, other).ok());
   becomes(1, 1);
-  REQUIRE(s.cluster.Call(s.cluster.node().WaitApplied("default", "other"), seconds(60))->ok());
+  REQUIRE(
+      s.cluster.Call(s.cluster.coordinator().WaitApplied("default", "other"), seconds(60))->ok());
   CHECK(s.Shard().next_offset == s.End());
   REQUIRE(Apply(&s, "DROP MATERIALIZED VIEW other; DROP TABLE s;").ok());
   s.world.RunUntil([&] { return s.cluster.parsers().alive() == 0; }, seconds(60));
@@ -168,16 +173,16 @@ TEST_CASE("a view that is dropped while its tables are made does not come back")
   CHECK_FALSE(HasView(&s));
   s.cluster.faulty_serving().HoldDefines(true);
   const int begun = s.cluster.faulty_serving().defines_begun();
-  s.cluster.process().Spawn([](runtime::Node* node) -> Task<void> {
-    const auto applied = co_await node->Apply(Sql("json"), false);
+  s.cluster.process().Spawn([](runtime::Coordinator* coordinator) -> Task<void> {
+    const auto applied = co_await coordinator->Apply(Sql("json"), false);
     applied.Ignore("the view may be gone before its tables are there");
-  }(&s.cluster.node()));
+  }(&s.cluster.coordinator()));
   s.world.RunUntil([&] { return s.cluster.faulty_serving().defines_begun() > begun; }, seconds(10));
   bool dropped = false;
-  s.cluster.process().Spawn([](runtime::Node* node, bool* done) -> Task<void> {
-    const Status status = co_await node->DropPipeline("default", "r");
+  s.cluster.process().Spawn([](runtime::Coordinator* coordinator, bool* done) -> Task<void> {
+    const Status status = co_await coordinator->DropPipeline("default", "r");
     *done = status.ok();
-  }(&s.cluster.node(), &dropped));
+  }(&s.cluster.coordinator(), &dropped));
   s.Sleep(seconds(2));
   s.cluster.faulty_serving().HoldDefines(false);
   s.world.RunUntil([&] { return dropped; }, seconds(60));

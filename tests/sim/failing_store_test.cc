@@ -68,11 +68,11 @@ TEST_CASE("a drain ends in time, though a store does not answer") {
   s.Send(20);
   s.cluster.faults.max_delay = std::chrono::hours(10);
   const auto begun = s.world.now();
-  const auto drain = [](runtime::Node* node) -> Task<bool> {
-    co_await node->Drain();
+  const auto drain = [](runtime::AllRoles* roles) -> Task<bool> {
+    co_await roles->Drain();
     co_return true;
   };
-  REQUIRE(s.cluster.Call(drain(&s.cluster.node()), seconds(600)).has_value());
+  REQUIRE(s.cluster.Call(drain(&s.cluster.roles()), seconds(600)).has_value());
   CHECK(s.world.now() - begun < seconds(25));
   s.cluster.faults.max_delay = milliseconds(20);
   s.cluster.KillNode();
@@ -106,7 +106,7 @@ TEST_CASE("at a start the tables of many pipelines are made side by side, eight 
     sql += "CREATE MATERIALIZED VIEW r" + std::to_string(n) +
            " AS SELECT k, window_start, window_end, count(*) AS n FROM tumble(s, ts, INTERVAL '2 "
            "seconds') GROUP BY k, window_start, window_end;";
-  REQUIRE(s.cluster.Call(s.cluster.node().Apply(sql, false), seconds(60))->ok());
+  REQUIRE(s.cluster.Call(s.cluster.coordinator().Apply(sql, false), seconds(60))->ok());
   s.cluster.KillNode();
   FaultyServingStore& tables = s.cluster.faulty_serving();
   tables.HoldDefines(true);
@@ -118,7 +118,8 @@ TEST_CASE("at a start the tables of many pipelines are made side by side, eight 
   tables.HoldDefines(false);
   s.Sleep(seconds(20));
   CHECK(tables.defines_begun() == begun + 31);
-  for (const auto& shard : s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value())
+  for (const auto& shard :
+       s.cluster.Call(s.cluster.coordinator().ListShards(), seconds(60))->value())
     CHECK(shard.state == "running");
 }
 
@@ -132,9 +133,9 @@ TEST_CASE("of many shards a few open at a time, and all of them open") {
   sql.replace(sql.find("VIEW r "), 7, "VIEW q ");
   sql.replace(sql.find("tumble(s"), 8, "tumble(t");
   sql.replace(sql.find("partitions = 1"), 14, "partitions = 40");
-  REQUIRE(s.cluster.Call(s.cluster.node().Apply(sql, false), seconds(60))->ok());
+  REQUIRE(s.cluster.Call(s.cluster.coordinator().Apply(sql, false), seconds(60))->ok());
   const auto all_run = [&] {
-    const auto shards = s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value();
+    const auto shards = s.cluster.Call(s.cluster.coordinator().ListShards(), seconds(60))->value();
     return shards.size() == 41 && std::all_of(shards.begin(), shards.end(), [](const auto& shard) {
              return shard.state == "running";
            });
@@ -157,12 +158,13 @@ TEST_CASE("the same new script applied by many at once is created once and refus
   sql.replace(sql.find("tumble(s"), 8, "tumble(t");
   using Applied = Result<runtime::ApplyReport>;
   std::vector<Applied> answers;
-  const auto apply = [](runtime::Node* node, std::string text,
+  const auto apply = [](runtime::Coordinator* coordinator, std::string text,
                         std::vector<Applied>* out) -> Task<void> {
-    auto answer = co_await node->Apply(std::move(text), false);
+    auto answer = co_await coordinator->Apply(std::move(text), false);
     out->push_back(std::move(answer));
   };
-  for (int i = 0; i < 5; ++i) s.cluster.process().Spawn(apply(&s.cluster.node(), sql, &answers));
+  for (int i = 0; i < 5; ++i)
+    s.cluster.process().Spawn(apply(&s.cluster.coordinator(), sql, &answers));
   s.Sleep(seconds(5));
   REQUIRE(answers.size() == 5);
   int created = 0;
@@ -181,7 +183,7 @@ TEST_CASE("an error of a later statement names those applied before it") {
   sql.replace(sql.find("%s"), 2, "json");
   sql.replace(sql.find("TABLE s ("), 9, "TABLE t (");
   sql.replace(sql.find("tumble(s"), 8, "tumble(t");
-  const auto applied = *s.cluster.Call(s.cluster.node().Apply(sql, false), seconds(60));
+  const auto applied = *s.cluster.Call(s.cluster.coordinator().Apply(sql, false), seconds(60));
   REQUIRE_FALSE(applied.ok());
   CHECK(applied.error().message.find("the pipeline exists with another definition") == 0);
   CHECK(applied.error().message.ends_with("\napplied before it: stream t"));

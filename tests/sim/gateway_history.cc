@@ -138,7 +138,7 @@ History RunThroughGateway(uint64_t seed, double kills_per_request) {
   options.cut_interval = milliseconds(700);
   Cluster cluster(&world, Faults(), options);
   cluster.StartNode();
-  REQUIRE(cluster.Call(cluster.node().Apply(kSql, false), seconds(60))->ok());
+  REQUIRE(cluster.Call(cluster.coordinator().Apply(kSql, false), seconds(60))->ok());
   const StreamSpec stream = cluster.StreamNow("s");
   cluster.faults = kTroubled;
   const auto statements = PlanScript(kSql).value();
@@ -164,8 +164,8 @@ History RunThroughGateway(uint64_t seed, double kills_per_request) {
   }
   history.events = producer.acknowledged();
   const auto advanced =
-      cluster.Call(cluster.node().AdvanceStream("default", "s", kPlusInfinity), seconds(60));
-  const auto waited = cluster.Call(cluster.node().WaitApplied("default", "r"), seconds(600));
+      cluster.Call(cluster.coordinator().AdvanceStream("default", "s", kPlusInfinity), seconds(60));
+  const auto waited = cluster.Call(cluster.coordinator().WaitApplied("default", "r"), seconds(600));
   if (!advanced || !advanced->ok() || !waited || !waited->ok())
     history.differences = "results are never complete\n";
   // Files follow the rows.
@@ -181,7 +181,7 @@ History RunThroughGateway(uint64_t seed, double kills_per_request) {
     history.differences += "acknowledged " + std::to_string(producer.acknowledged()) +
                            " events, counted " + std::to_string(counted) + "\n";
   }
-  const auto info = cluster.Call(cluster.node().ListPipelines(), seconds(60))->value();
+  const auto info = cluster.Call(cluster.coordinator().ListPipelines(), seconds(60))->value();
   history.differences += OutOfOrder(&cluster, stream);
   history.differences +=
       Differences(&cluster, stream, info[0].incarnation, std::get<PipelineSpec>(statements[1]));

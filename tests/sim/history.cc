@@ -134,7 +134,8 @@ std::string Sql(const char* format) {
 void Define(Cluster* cluster, const char* format) {
   cluster->StartNode();
   for (;;) {
-    const auto applied = cluster->Call(cluster->node().Apply(Sql(format), false), seconds(60));
+    const auto applied =
+        cluster->Call(cluster->coordinator().Apply(Sql(format), false), seconds(60));
     if (!applied) {
       cluster->KillNode();
       cluster->StartNode();
@@ -192,36 +193,37 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
     if (pipeline == nullptr) continue;
     if (pipeline->name == "tumbling") {
       for (;;) {
-        const auto advanced =
-            cluster.Call(cluster.node().AdvanceStream("default", "s", kPlusInfinity), seconds(60));
+        const auto advanced = cluster.Call(
+            cluster.coordinator().AdvanceStream("default", "s", kPlusInfinity), seconds(60));
         if (advanced && advanced->ok()) break;
       }
     }
     bool complete = false;
     for (int tries = 0; tries < kHealingTries && !complete; ++tries) {
       const auto waited =
-          cluster.Call(cluster.node().WaitApplied("default", pipeline->name), seconds(600));
+          cluster.Call(cluster.coordinator().WaitApplied("default", pipeline->name), seconds(600));
       if (!waited) break;
       complete = waited->ok();
       if (!complete) world.RunUntil([] { return false; }, seconds(1));
     }
     if (!complete) {
       history.differences += "results of " + pipeline->name + " are never complete\n";
-      const auto shards = cluster.Call(cluster.node().ListShards(), seconds(60));
+      const auto shards = cluster.Call(cluster.coordinator().ListShards(), seconds(60));
       if (!shards || !shards->ok()) return history;
       for (const auto& info : shards->value())
         history.differences += info.shard.ToString() + " " + info.state + " " + info.message + "\n";
       return history;
     }
     world.RunUntil([] { return false; }, seconds(5));
-    const auto shards = cluster.Call(cluster.node().ListShards(), seconds(60)).value().value();
+    const auto shards =
+        cluster.Call(cluster.coordinator().ListShards(), seconds(60)).value().value();
     for (const auto& info : shards) {
       const auto fences = cluster.Outside(cluster.serving.ReadFences({info.shard})).value();
       if (fences[0] && fences[0]->epoch == info.epoch) continue;
       history.differences += "the fence of " + info.shard.ToString() + " does not name its owner\n";
     }
     const auto pipelines =
-        cluster.Call(cluster.node().ListPipelines(), seconds(60)).value().value();
+        cluster.Call(cluster.coordinator().ListPipelines(), seconds(60)).value().value();
     for (const auto& info : pipelines) {
       if (info.incarnation.name != pipeline->name) continue;
       history.differences += Differences(&cluster, stream, info.incarnation, *pipeline);

@@ -44,11 +44,11 @@ TEST_CASE("a leader that stops in order is followed at once") {
   Rival rival(&s, "rival", Beating());
   s.Sleep(seconds(20));
   REQUIRE_FALSE(rival.started());
-  const auto drain = [](runtime::Node* node) -> Task<bool> {
-    co_await node->Drain();
+  const auto drain = [](runtime::AllRoles* roles) -> Task<bool> {
+    co_await roles->Drain();
     co_return true;
   };
-  REQUIRE(s.cluster.Call(drain(&s.cluster.node()), seconds(60)).has_value());
+  REQUIRE(s.cluster.Call(drain(&s.cluster.roles()), seconds(60)).has_value());
   const auto left = s.world.now();
   s.world.RunUntil([&] { return rival.started(); }, seconds(60));
   REQUIRE(rival.started());

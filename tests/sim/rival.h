@@ -13,7 +13,7 @@ class Rival {
   explicit Rival(Scenario* s, const std::string& name = "rival",
                  const runtime::Options& options = Scenario::Quick())
       : process_(s->world.NewProcess()) {
-    runtime::Node::Wiring wiring;
+    runtime::AllRoles::Wiring wiring;
     wiring.name = name;
     wiring.ports = {
         &s->cluster.log,     &s->cluster.objects, &states_,          &s->cluster.serving,
@@ -24,17 +24,17 @@ class Rival {
     wiring.shards = {process_};
     wiring.on_stream = [](const StreamSpec&) {};
     wiring.on_stream_dropped = [](StreamSpec) -> Task<> { co_return; };
-    node_ = std::make_unique<runtime::Node>(std::move(wiring));
-    process_->Spawn([](runtime::Node* node, bool* started) -> Task<void> {
-      const Status status = co_await node->Start();
+    roles_ = std::make_unique<runtime::AllRoles>(std::move(wiring));
+    process_->Spawn([](runtime::AllRoles* roles, bool* started) -> Task<void> {
+      const Status status = co_await roles->Start();
       *started = status.ok();
-    }(node_.get(), &started_));
+    }(roles_.get(), &started_));
   }
   ~Rival() { process_->Kill(); }
 
   /// It leads.
   bool started() const { return started_; }
-  runtime::Node& node() { return *node_; }
+  runtime::Coordinator& coordinator() { return roles_->coordinator(); }
   SimExecutor* process() { return process_; }
 
  private:
@@ -42,7 +42,7 @@ class Rival {
   InMemoryStates states_;
   block_arrow::ArrowBlockCodec blocks_;
   record_simdjson::JsonRecordParsers records_;
-  std::unique_ptr<runtime::Node> node_;
+  std::unique_ptr<runtime::AllRoles> roles_;
   bool started_ = false;
 };
 

@@ -22,7 +22,7 @@ SELECT k, window_start, window_end, count(*) AS n, sum(v) AS total
 FROM tumble(s, ts, INTERVAL '2 seconds') GROUP BY k, window_start, window_end;
 )";
 
-/// A node with one shard, cuts every second, and events of one producer a few times a second.
+/// A process with one shard, cuts every second, and events of one producer a few times a second.
 struct Scenario {
   explicit Scenario(const char* format = "json", runtime::Options options = Quick(),
                     const std::string& view_options = "file_interval = '10 seconds'")
@@ -35,9 +35,10 @@ struct Scenario {
     const auto statements = PlanScript(sql).value();
     pipeline = std::get<PipelineSpec>(statements[1]);
     cluster.StartNode();
-    REQUIRE(cluster.Call(cluster.node().Apply(sql, false), seconds(60))->ok());
+    REQUIRE(cluster.Call(cluster.coordinator().Apply(sql, false), seconds(60))->ok());
     stream = cluster.StreamNow("s");
-    incarnation = cluster.Call(cluster.node().ListPipelines(), seconds(60))->value()[0].incarnation;
+    incarnation =
+        cluster.Call(cluster.coordinator().ListPipelines(), seconds(60))->value()[0].incarnation;
   }
 
   static runtime::Options Quick() {
@@ -80,10 +81,10 @@ struct Scenario {
     world.RunUntil([] { return false; }, d);
   }
   runtime::ShardInfo Shard() {
-    return cluster.Call(cluster.node().ListShards(), seconds(60))->value().at(0);
+    return cluster.Call(cluster.coordinator().ListShards(), seconds(60))->value().at(0);
   }
   Status Skip(Offset to) {
-    return *cluster.Call(cluster.node().SkipShard(Shard().shard, to, "test"), seconds(60));
+    return *cluster.Call(cluster.coordinator().SkipShard(Shard().shard, to, "test"), seconds(60));
   }
   /// The offset that the halted shard's message names.
   Offset Advised() {
@@ -94,9 +95,11 @@ struct Scenario {
   }
   Offset End() { return cluster.Outside(cluster.log.Range(stream.topic, PartitionId(0)))->end; }
   void Finish() {
-    REQUIRE(cluster.Call(cluster.node().AdvanceStream("default", "s", kPlusInfinity), seconds(60))
-                ->ok());
-    REQUIRE(cluster.Call(cluster.node().WaitApplied("default", "r"), seconds(60))->ok());
+    REQUIRE(
+        cluster
+            .Call(cluster.coordinator().AdvanceStream("default", "s", kPlusInfinity), seconds(60))
+            ->ok());
+    REQUIRE(cluster.Call(cluster.coordinator().WaitApplied("default", "r"), seconds(60))->ok());
     Sleep(seconds(2));
   }
   std::string Different() { return Differences(&cluster, stream, incarnation, pipeline); }

@@ -206,10 +206,10 @@ TEST_CASE("a pipeline may be dropped while one of its shards is being skipped") 
   s.cluster.process().Spawn(
       [](Task<Status> drop, std::shared_ptr<std::optional<Status>> out) -> Task<void> {
         out->emplace(co_await std::move(drop));
-      }(s.cluster.node().DropPipeline("default", "r"), dropped));
+      }(s.cluster.coordinator().DropPipeline("default", "r"), dropped));
   s.Sleep(milliseconds(delay));
   const auto skipped = s.cluster.Call(
-      s.cluster.node().SkipShard(halted.shard, Offset(end.value + 1), "test"), seconds(60));
+      s.cluster.coordinator().SkipShard(halted.shard, Offset(end.value + 1), "test"), seconds(60));
   s.Sleep(seconds(5));
   CHECK(s.cluster.process().failures().empty());
   REQUIRE(skipped.has_value());

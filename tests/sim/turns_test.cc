@@ -10,10 +10,11 @@ TEST_CASE("a new pipeline's backlog does not keep the others of its stream waiti
   const std::string sql = kSql;
   std::string view = sql.substr(sql.find("CREATE MATERIALIZED"));
   view.replace(view.find(" r "), 3, " again ");
-  REQUIRE(s.cluster.Call(s.cluster.node().Apply(view, false), seconds(60))->ok());
+  REQUIRE(s.cluster.Call(s.cluster.coordinator().Apply(view, false), seconds(60))->ok());
   const auto shard_of = [&](const std::string& name) {
     for (;;) {
-      const auto shards = s.cluster.Call(s.cluster.node().ListShards(), seconds(60))->value();
+      const auto shards =
+          s.cluster.Call(s.cluster.coordinator().ListShards(), seconds(60))->value();
       for (const runtime::ShardInfo& info : shards)
         if (info.shard.incarnation.name == name) return info;
       // Defined, but not owned yet.
@@ -28,7 +29,8 @@ TEST_CASE("a new pipeline's backlog does not keep the others of its stream waiti
   CHECK(level.next_offset == level.end_offset);
   CHECK(behind.next_offset < Offset(200));
   s.Finish();
-  REQUIRE(s.cluster.Call(s.cluster.node().WaitApplied("default", "again"), seconds(60))->ok());
+  REQUIRE(
+      s.cluster.Call(s.cluster.coordinator().WaitApplied("default", "again"), seconds(60))->ok());
   CHECK(shard_of("again").next_offset == shard_of("r").next_offset);
   CHECK(s.Different() == "");
 }

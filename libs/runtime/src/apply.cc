@@ -3,9 +3,9 @@
 #include <optional>
 #include <set>
 
-#include "definitions.h"
+#include "definition_rules.h"
 #include "millrace/base/facts.h"
-#include "millrace/runtime/node.h"
+#include "millrace/runtime/definitions.h"
 #include "millrace/serving/table_shape.h"
 #include "names.h"
 
@@ -94,7 +94,7 @@ Result<std::vector<AppliedStatement>> FindDrops(const control::Fold& fold,
 
 }  // namespace
 
-Task<Result<ApplyReport>> Node::Apply(std::string sql, bool may_drop) {
+Task<Result<ApplyReport>> Definitions::Apply(std::string sql, bool may_drop) {
   const auto lookup = [this](std::string_view name_space, std::string_view name) {
     return control_.fold().FindStream(std::string(name_space), std::string(name));
   };
@@ -121,7 +121,7 @@ Task<Result<ApplyReport>> Node::Apply(std::string sql, bool may_drop) {
   co_return report;
 }
 
-Task<Result<AppliedStatement>> Node::ApplyStatement(Statement statement) {
+Task<Result<AppliedStatement>> Definitions::ApplyStatement(Statement statement) {
   if (auto* stream = std::get_if<StreamSpec>(&statement)) {
     auto applied = co_await ApplyStream(std::move(*stream));
     co_return applied;
@@ -135,7 +135,7 @@ Task<Result<AppliedStatement>> Node::ApplyStatement(Statement statement) {
   co_return applied;
 }
 
-Task<Result<AppliedStatement>> Node::ApplyDrop(DropStatement drop) {
+Task<Result<AppliedStatement>> Definitions::ApplyDrop(DropStatement drop) {
   AppliedStatement applied{drop.view ? "pipeline" : "stream", drop.name_space, drop.name,
                            Outcome::kDropped};
   Status dropped;
@@ -150,7 +150,7 @@ Task<Result<AppliedStatement>> Node::ApplyDrop(DropStatement drop) {
   co_return applied;
 }
 
-Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
+Task<Result<AppliedStatement>> Definitions::ApplyStream(StreamSpec spec) {
   AppliedStatement applied{"stream", spec.name_space, spec.name, Outcome::kUnchanged};
   const std::string name = Qualified(spec.name_space, spec.name);
   const Turns::Turn turn = co_await turns_.Take(TopicTurn(spec.topic));
@@ -192,7 +192,7 @@ Task<Result<AppliedStatement>> Node::ApplyStream(StreamSpec spec) {
   co_return applied;
 }
 
-Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
+Task<Result<AppliedStatement>> Definitions::ApplyPipeline(PipelineSpec spec) {
   AppliedStatement applied{"pipeline", spec.name_space, spec.name, Outcome::kUnchanged};
   const std::string name = Qualified(spec.name_space, spec.name);
   if (const Incarnation* there = control_.fold().Current(spec.name_space, spec.name)) {
@@ -225,7 +225,7 @@ Task<Result<AppliedStatement>> Node::ApplyPipeline(PipelineSpec spec) {
   co_return applied;
 }
 
-Task<Result<std::vector<Offset>>> Node::StartOffsets(PipelineSpec spec, StreamSpec stream) {
+Task<Result<std::vector<Offset>>> Definitions::StartOffsets(PipelineSpec spec, StreamSpec stream) {
   std::vector<Offset> offsets;
   for (int32_t p = 0; p < stream.partitions; ++p) {
     if (spec.start == StartKind::kTime) {

@@ -1,19 +1,50 @@
-#include "definitions.h"
+#include "millrace/runtime/definitions.h"
+
+#include <algorithm>
 
 #include "at_once.h"
+#include "definition_rules.h"
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
 #include "millrace/model/object_keys.h"
-#include "millrace/runtime/node.h"
 #include "names.h"
 
 // Makes topics, gateways, tables and state follow what the control log defines and drops. Each step
 // can be done again: after a crash the next leader does whatever may be left.
 
 namespace millrace::runtime {
+namespace {
+
+constexpr auto kRetry = std::chrono::milliseconds(200);
+
+}  // namespace
+
+Task<Status> Definitions::Follow() {
+  MILLRACE_CO_TRY(co_await AnnounceStreams());
+  std::vector<Incarnation> undefined;
+  std::vector<Incarnation> leaving;
+  for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
+    const bool done = (pipeline.dropped ? dropped_ : served_).contains(incarnation);
+    const std::string tables = TablesOf(incarnation);
+    if (done) {
+      put_off_.erase(tables);
+      troubles_.Worked(tables);
+    }
+    if (done || IsPutOff(tables)) continue;
+    (pipeline.dropped ? leaving : undefined).push_back(incarnation);
+  }
+  // Drops first: a later pipeline may want a name that they free.
+  std::vector<Task<Status>> drops;
+  for (const Incarnation& incarnation : leaving) drops.push_back(TryDrop(incarnation));
+  MILLRACE_CO_TRY(co_await RunAll(std::move(drops), kDefinitionsAtOnce));
+  std::vector<Task<Status>> definitions;
+  for (const Incarnation& incarnation : undefined) definitions.push_back(TryDefine(incarnation));
+  MILLRACE_CO_TRY(co_await RunAll(std::move(definitions), kDefinitionsAtOnce));
+  co_return Status();
+}
 
 /// Tells gateways of streams that are new, and of those that are gone.
-Task<Status> Node::AnnounceStreams() {
+Task<Status> Definitions::AnnounceStreams() {
   // Copies: the fold goes on while this waits.
   std::vector<StreamSpec> fresh;
   for (const auto& [name, spec] : control_.fold().streams())
@@ -33,7 +64,7 @@ Task<Status> Node::AnnounceStreams() {
   co_return Status();
 }
 
-Task<Status> Node::Announce(StreamSpec stream) {
+Task<Status> Definitions::Announce(StreamSpec stream) {
   const Turns::Turn turn = co_await turns_.Take(TopicTurn(stream.topic));
   const StreamSpec* there = control_.fold().FindStream(stream.name_space, stream.name);
   // Dropped, or announced by the call that defined it, while this waited.
@@ -46,7 +77,7 @@ Task<Status> Node::Announce(StreamSpec stream) {
   co_return Status();
 }
 
-Task<Status> Node::DropStream(std::string name_space, std::string name) {
+Task<Status> Definitions::DropStream(std::string name_space, std::string name) {
   const StreamSpec* found = control_.fold().FindStream(name_space, name);
   if (found == nullptr) co_return NoSuchStream(control_.fold(), name_space, name);
   const StreamSpec stream = *found;
@@ -71,20 +102,20 @@ Task<Status> Node::DropStream(std::string name_space, std::string name) {
 }
 
 /// What follows from a DropStream record, in the turn of its topic.
-Task<Status> Node::FinishStreamDrop(Offset generation) {
+Task<Status> Definitions::FinishStreamDrop(Offset generation) {
   if (const auto at = announced_.find(generation); at != announced_.end()) {
     const StreamSpec stream = at->second;
     co_await wiring_.on_stream_dropped(stream);
     announced_.erase(generation);
   }
-  co_await DisownLost();
+  co_await wiring_.stop_lost();
   TopicSpec topic = control_.fold().dropped_topics().at(generation);
   MILLRACE_CO_TRY(co_await wiring_.ports.log->RemoveTopic(std::move(topic)));
   removed_topics_.insert(generation);
   co_return Status();
 }
 
-Task<> Node::RemoveDroppedTopics() {
+Task<> Definitions::RemoveDroppedTopics() {
   for (const auto& [generation, topic] : std::map(control_.fold().dropped_topics())) {
     const std::string what = TopicTurn(topic.name) + "@" + std::to_string(generation.value);
     if (removed_topics_.contains(generation) || IsPutOff(what)) continue;
@@ -97,7 +128,7 @@ Task<> Node::RemoveDroppedTopics() {
 
 /// In turn with a drop, and only while the view stands: a Define that was under way when the view
 /// was dropped would bring its tables' views back for good.
-Task<Status> Node::DefineServing(Incarnation incarnation) {
+Task<Status> Definitions::DefineServing(Incarnation incarnation) {
   const Turns::Turn turn = co_await turns_.Take(incarnation.ToString());
   const control::Fold& fold = control_.fold();
   const auto at = fold.pipelines().find(incarnation);
@@ -110,7 +141,7 @@ Task<Status> Node::DefineServing(Incarnation incarnation) {
   co_return Status();
 }
 
-Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
+Task<Status> Definitions::DropPipeline(std::string name_space, std::string name) {
   const Incarnation* found = control_.fold().Current(name_space, name);
   if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
   const Incarnation incarnation = *found;
@@ -121,7 +152,7 @@ Task<Status> Node::DropPipeline(std::string name_space, std::string name) {
 }
 
 /// What follows from a Drop record, at once or, if the process ended in between, at the next start.
-Task<Status> Node::FinishDrop(Incarnation incarnation) {
+Task<Status> Definitions::FinishDrop(Incarnation incarnation) {
   const Turns::Turn turn = co_await turns_.Take(incarnation.ToString());
   MILLRACE_CO_TRY(co_await wiring_.ports.tables->DropViews(incarnation));
   // No shard of a dropped incarnation is ever opened again, so nothing needs its state.
@@ -135,6 +166,50 @@ Task<Status> Node::FinishDrop(Incarnation incarnation) {
   }
   dropped_.insert(incarnation);
   co_return Status();
+}
+
+Task<Status> Definitions::TryDrop(Incarnation incarnation) {
+  const Status finished = co_await FinishDrop(incarnation);
+  NoteTry(TablesOf(incarnation), finished,
+          "the pipeline is dropped; see to the table store and its disk");
+  co_return Status();
+}
+
+Task<Status> Definitions::TryDefine(Incarnation incarnation) {
+  const Status defined = co_await DefineServing(incarnation);
+  NoteTry(TablesOf(incarnation), defined,
+          "see to the table store and its disk, or drop the pipeline if that does not end");
+  co_return Status();
+}
+
+bool Definitions::IsPutOff(const std::string& what) const {
+  const auto at = put_off_.find(what);
+  return at != put_off_.end() && at->second.until > Executor::Current().Monotonic();
+}
+
+/// One pipeline whose stores refuse it must not keep the others, or the process, from starting.
+void Definitions::NoteTry(const std::string& what, const Status& status,
+                          const std::string& advice) {
+  if (status.ok()) {
+    put_off_.erase(what);
+    troubles_.Worked(what);
+    return;
+  }
+  PutOff& next = put_off_[what];
+  next.delay = std::clamp<Executor::Duration>(next.delay * 2, kRetry, wiring_.options.retry_last);
+  next.until = Executor::Current().Monotonic() + next.delay;
+  troubles_.Failed(what, advice, status.error());
+}
+
+std::string Definitions::TablesOf(const Incarnation& incarnation) {
+  return "tables of " + incarnation.ToString();
+}
+
+Executor::Duration Definitions::UntilNextTry() const {
+  Executor::Duration wait = wiring_.options.retry_last;
+  for (const auto& [what, next] : put_off_)
+    wait = std::min(wait, next.until - Executor::Current().Monotonic());
+  return std::max(wait, Executor::Duration(0));
 }
 
 }  // namespace millrace::runtime

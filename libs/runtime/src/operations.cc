@@ -2,27 +2,17 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "millrace/base/facts.h"
 #include "millrace/model/object_keys.h"
+#include "millrace/runtime/coordinator.h"
 #include "millrace/runtime/data_records.h"
-#include "millrace/runtime/node.h"
-#include "millrace/serving/table_shape.h"
+#include "millrace/runtime/shard.h"
 #include "names.h"
 
 namespace millrace::runtime {
 namespace {
-
-/// Of a caller that waits for rows; after that nobody listens any more.
-constexpr auto kLongestWait = std::chrono::hours(1);
-
-Task<Result<std::vector<ProducerInfo>>> ProducersOf(Worker* worker, std::string name_space,
-                                                    std::string stream, Principal principal,
-                                                    std::string prefix) {
-  co_return worker->FindProducers(name_space, stream, principal, prefix);
-}
-
-Task<Result<std::vector<ShardInfo>>> InfoOf(Worker* worker) { co_return worker->Info(); }
 
 /// Worst first.
 int Badness(const std::string& state) {
@@ -43,7 +33,7 @@ void AddTrouble(const ShardInfo& shard, std::string* text) {
 
 }  // namespace
 
-Task<Result<std::vector<StreamInfo>>> Node::ListStreams() {
+Task<Result<std::vector<StreamInfo>>> Coordinator::ListStreams() {
   std::vector<StreamInfo> out;
   for (const auto& [name, spec] : control_.fold().streams()) out.push_back({spec, {}});
   for (StreamInfo& info : out) {
@@ -56,20 +46,18 @@ Task<Result<std::vector<StreamInfo>>> Node::ListStreams() {
   co_return out;
 }
 
-Task<Result<std::vector<ProducerInfo>>> Node::ListProducers(std::string name_space,
-                                                            std::string stream, Principal principal,
-                                                            std::string prefix) {
+Task<Result<std::vector<ProducerInfo>>> Coordinator::ListProducers(std::string name_space,
+                                                                   std::string stream,
+                                                                   Principal principal,
+                                                                   std::string prefix) {
   if (control_.fold().FindStream(name_space, stream) == nullptr)
     co_return NoSuchStream(control_.fold(), name_space, stream);
+  MILLRACE_CO_ASSIGN(const std::vector<ProducerInfo> found,
+                     co_await workers_.FindProducers(name_space, stream, principal, prefix));
   std::map<std::string, int64_t> ends;
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    MILLRACE_CO_ASSIGN(const std::vector<ProducerInfo> some,
-                       co_await RunOn(*wiring_.shards[i], ProducersOf(workers_[i].get(), name_space,
-                                                                      stream, principal, prefix)));
-    for (const ProducerInfo& info : some) {
-      int64_t& end = ends[info.id];
-      end = std::max(end, info.end);
-    }
+  for (const ProducerInfo& info : found) {
+    int64_t& end = ends[info.id];
+    end = std::max(end, info.end);
   }
   std::vector<ProducerInfo> out;
   for (auto& [id, end] : ends)
@@ -77,7 +65,17 @@ Task<Result<std::vector<ProducerInfo>>> Node::ListProducers(std::string name_spa
   co_return out;
 }
 
-Task<Status> Node::AdvanceStream(std::string name_space, std::string name, Micros to) {
+Task<Result<ApplyReport>> Coordinator::Apply(std::string sql, bool may_drop) {
+  auto applied = co_await definitions_.Apply(std::move(sql), may_drop);
+  co_return applied;
+}
+
+Task<Status> Coordinator::DropPipeline(std::string name_space, std::string name) {
+  auto dropped = co_await definitions_.DropPipeline(std::move(name_space), std::move(name));
+  co_return dropped;
+}
+
+Task<Status> Coordinator::AdvanceStream(std::string name_space, std::string name, Micros to) {
   const StreamSpec* found = control_.fold().FindStream(name_space, name);
   if (found == nullptr) co_return NoSuchStream(control_.fold(), name_space, name);
   const StreamSpec stream = *found;
@@ -89,12 +87,23 @@ Task<Status> Node::AdvanceStream(std::string name_space, std::string name, Micro
   co_return Status();
 }
 
-Task<Result<std::vector<ShardInfo>>> Node::ListShards() {
-  std::vector<ShardInfo> out;
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    MILLRACE_CO_ASSIGN(std::vector<ShardInfo> some,
-                       co_await RunOn(*wiring_.shards[i], InfoOf(workers_[i].get())));
-    for (ShardInfo& info : some) out.push_back(std::move(info));
+Task<Result<std::vector<ShardInfo>>> Coordinator::ListShards() {
+  MILLRACE_CO_ASSIGN(std::vector<ShardInfo> out, co_await workers_.ListShards());
+  std::set<ShardId> listed;
+  for (const ShardInfo& info : out) listed.insert(info.shard);
+  // Assigned, and its worker has not read that yet.
+  for (const auto& [id, shard] : control_.fold().shards()) {
+    if (listed.contains(id) || !served(id.incarnation) ||
+        shard.worker.instance != wiring_.self.instance)
+      continue;
+    ShardInfo info;
+    info.shard = id;
+    info.epoch = shard.epoch;
+    info.worker = shard.worker.name;
+    info.state = PhaseName(ShardPhase::kOpening);
+    info.next_offset = info.back_to = shard.next_offset;
+    info.last_cut = shard.last_cut;
+    out.push_back(std::move(info));
   }
   for (ShardInfo& info : out) {
     const auto at = control_.fold().pipelines().find(info.shard.incarnation);
@@ -112,9 +121,10 @@ Task<Result<std::vector<ShardInfo>>> Node::ListShards() {
   co_return out;
 }
 
-Task<std::vector<Condition>> Node::Conditions() {
-  std::vector<Condition> conditions = {
-      {"control", control_.failure()}, {"definitions", troubles_.Text()}, {"shards", ""}};
+Task<std::vector<Condition>> Coordinator::Conditions() {
+  std::vector<Condition> conditions = {{"control", control_.failure()},
+                                       {"definitions", definitions_.troubles().Text()},
+                                       {"shards", ""}};
   const auto shards = co_await ListShards();
   if (!shards.ok()) {
     conditions.back().trouble = shards.error().message;
@@ -124,7 +134,7 @@ Task<std::vector<Condition>> Node::Conditions() {
   co_return conditions;
 }
 
-Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
+Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
   MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
   std::vector<PipelineInfo> out;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
@@ -152,9 +162,9 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
     }
     if (any) info.state = worst;
     if (!any) info.watermark = info.read_watermark = kMinusInfinity;
-    if (!any && troubles_.failing(TablesOf(incarnation))) {
+    if (!any && definitions_.troubles().failing(Definitions::TablesOf(incarnation))) {
       info.state = "failing";
-      info.message = troubles_.Text(TablesOf(incarnation));
+      info.message = definitions_.troubles().Text(Definitions::TablesOf(incarnation));
     }
     out.push_back(std::move(info));
   }
@@ -162,7 +172,7 @@ Task<Result<std::vector<PipelineInfo>>> Node::ListPipelines() {
 }
 
 /// The largest number that some result file of the shard ends with.
-Task<Result<int64_t>> Node::LastFileSeq(ShardId shard) {
+Task<Result<int64_t>> Coordinator::LastFileSeq(ShardId shard) {
   MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
                      co_await wiring_.ports.objects->List(ResultFolder(shard.incarnation)));
   int64_t last = 0;
@@ -173,7 +183,7 @@ Task<Result<int64_t>> Node::LastFileSeq(ShardId shard) {
   co_return last;
 }
 
-Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
+Task<Status> Coordinator::SkipShard(ShardId id, Offset to, std::string reason) {
   MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
   const auto info =
       std::find_if(shards.begin(), shards.end(), [&](const ShardInfo& s) { return s.shard == id; });
@@ -210,7 +220,7 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
   // The epoch of the owner that halted, so that the control log refuses a skip of another one.
   control::Skip skip{{},
                      id,
-                     self_,
+                     wiring_.self,
                      Epoch(info->epoch.value + 1),
                      info->next_offset,
                      to,
@@ -220,42 +230,14 @@ Task<Status> Node::SkipShard(ShardId id, Offset to, std::string reason) {
   co_return written;
 }
 
-Task<Status> Node::WaitApplied(std::string name_space, std::string name, Left left) {
-  const Incarnation* found = control_.fold().Current(name_space, name);
-  if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
-  const auto deadline = Executor::Current().Monotonic() + kLongestWait;
-  const Incarnation incarnation = *found;
-  const StreamSpec stream = *control_.fold().FindStream(
-      name_space, control_.fold().pipelines().at(incarnation).spec.stream);
-  std::vector<Offset> ends;
-  for (int32_t p = 0; p < stream.partitions; ++p) {
-    MILLRACE_CO_ASSIGN(const OffsetRange range,
-                       co_await wiring_.ports.log->Range(stream.topic, PartitionId(p)));
-    ends.push_back(range.end);
-  }
-  for (int32_t p = 0; p < stream.partitions; ++p) {
-    const PartitionId partition(p);
-    const ShardId shard{incarnation, partition};
-    while (!owned_.contains(shard) && !stopped_ && Executor::Current().Monotonic() < deadline &&
-           !(left && *left)) {
-      if (!control_.fold().shards().contains(shard))
-        co_return NoSuchPipeline(control_.fold(), name_space, name);
-      co_await control_.changed().WaitFor(std::chrono::milliseconds(50));
-    }
-    const size_t i = ExecutorOf(stream.topic, partition, workers_.size());
-    MILLRACE_CO_TRY(co_await RunOn(
-        *wiring_.shards[i],
-        workers_[i]->WaitApplied(shard, ends[static_cast<size_t>(p)], deadline, left)));
-  }
-  co_return Status();
+Task<Status> Coordinator::WaitApplied(std::string name_space, std::string name, Left left) {
+  auto applied =
+      co_await results_.WaitApplied(std::move(name_space), std::move(name), std::move(left));
+  co_return applied;
 }
 
-Task<Result<std::shared_ptr<RowCursor>>> Node::OpenQuery(ServingQuery query) {
-  const Incarnation* found = control_.fold().Current(query.name_space, query.name);
-  if (found == nullptr) co_return NoSuchPipeline(control_.fold(), query.name_space, query.name);
-  if (query.output == Output::kResults)
-    MILLRACE_CO_TRY(CheckKeys(control_.fold().pipelines().at(*found).spec, query));
-  auto cursor = co_await wiring_.ports.served->Open(std::move(query));
+Task<Result<std::shared_ptr<RowCursor>>> Coordinator::OpenQuery(ServingQuery query) {
+  auto cursor = co_await results_.OpenQuery(std::move(query));
   co_return cursor;
 }
 

@@ -1,333 +1,218 @@
 #include "millrace/runtime/worker.h"
 
+#include <algorithm>
+
 #include "at_once.h"
-#include "backoff.h"
 #include "millrace/base/facts.h"
-#include "millrace/base/log.h"
+#include "millrace/base/hash.h"
 #include "millrace/base/planted.h"
 
 namespace millrace::runtime {
 namespace {
 
-constexpr auto kHousekeeping = std::chrono::milliseconds(50);
-constexpr auto kExportMetrics = std::chrono::milliseconds(500);
-constexpr auto kPoll = std::chrono::milliseconds(10);
-/// Shards that a worker cuts at once when it stops.
-constexpr size_t kDrains = 8;
+/// A table that a coordinator makes is no record.
+constexpr auto kLookForTables = std::chrono::milliseconds(20);
 
-}  // namespace
-
-Worker::Worker(Ports ports, Options options, control::ControlClient* control)
-    : ports_(ports), options_(options), control_(control) {}
-
-void Worker::Start() { Executor::Current().Spawn(MetricsLoop()); }
-
-bool Worker::Current(const ShardId& id, int64_t generation) const {
-  const auto at = slots_.find(id);
-  return !stopped_ && at != slots_.end() && at->second.generation == generation;
-}
-
-void Worker::Own(Ownership ownership) {
-  const ShardId id = ownership.shard;
-  Slot& slot = slots_[id];
-  if (slot.shard) slot.shard->Stop();
-  if (!slot.metrics)
-    slot.metrics = std::make_unique<ShardMetrics>(ports_.metrics, id, ownership.stream.name);
-  slot.ownership = std::move(ownership);
-  slot.generation = ++generations_;
-  Executor::Current().Spawn(RunShard(id, slot.generation));
-}
-
-void Worker::Disown(const ShardId& shard) {
-  const auto at = slots_.find(shard);
-  if (at == slots_.end()) return;
-  Close(std::move(at->second.shard));
-  at->second.metrics->Clear();
-  slots_.erase(at);
-}
-
-void Worker::Close(std::shared_ptr<Shard> shard) {
-  if (!shard) return;
-  shard->Stop();
-  Executor::Current().Spawn(RemoveState(shard->local_name(), shard));
-}
-
-Task<> Worker::RemoveState(std::string local_name, std::weak_ptr<Shard> shard) {
-  while (!shard.expired() && !stopped_) co_await Delay(kPoll);
-  if (stopped_) co_return;
-  const Status removed = co_await ports_.states->Remove(local_name);
-  if (!removed.ok()) {
-    LogWarn("the local state of a shard was not removed; it is at the next start",
-            {{"state", local_name}, {"error", removed.error().message}});
-  }
-}
-
-PartitionRunner& Worker::RunnerOf(const StreamSpec& stream, PartitionId partition) {
-  auto& runner = runners_[{stream.topic, partition}];
-  // The topic may have gone to another stream; no shard of the one before is left then.
-  if (runner && runner->stream().schema() != stream.schema()) {
-    runner->Stop();
-    runner.reset();
-  }
-  if (!runner) {
-    runner = std::make_shared<PartitionRunner>(stream, partition, ports_, options_);
-    runner->Start();
-  }
-  return *runner;
-}
-
-/// A partition that no shard reads costs nothing.
-void Worker::DropIdleRunner(const StreamSpec& stream, PartitionId partition) {
-  const auto at = runners_.find({stream.topic, partition});
-  if (at == runners_.end() || at->second->has_shards()) return;
-  at->second->Stop();
-  runners_.erase(at);
-}
-
-/// A shard that opens holds more than one that runs, so only some do at a time. Who tries again
-/// waits for another turn.
-Task<Status> Worker::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& ownership,
-                                int64_t generation) {
-  if (opening_ < options_.opening_shards) {
-    ++opening_;
-  } else {
-    const Completion<bool> turn;
-    opening_next_.push_back(turn);
-    co_await turn;  // whoever leaves hands its place over
-  }
-  const ShardId& id = shard->id();
-  Status opened =
-      Unavailable("the shard is not this worker's any more", {{"shard", id.ToString()}});
-  const auto partition = static_cast<size_t>(id.partition.value);
-  try {
-    if (Current(id, generation))
-      opened = co_await shard->Open(ownership.state, ownership.pipeline.start_offsets[partition]);
-  } catch (const InvariantViolation& broken) {
-    shard->Halt(std::string("a broken invariant while opening: ") + broken.what());
-  }
-  if (opening_next_.empty()) {
-    --opening_;
-  } else {
-    opening_next_.front().Set(true);
-    opening_next_.pop_front();
-  }
-  co_return opened;
-}
-
-/// Opens and serves a shard until its ownership changes, it is fenced or it halts. Opens it again
-/// under the same epoch only if it could not be opened: then no batch of that life was ever sent.
-Task<> Worker::RunShard(ShardId id, int64_t generation) {
-  Backoff backoff(options_.retry_first, options_.retry_last);
-  while (Current(id, generation)) {
-    const Ownership ownership = slots_.at(id).ownership;
-    auto shard = std::make_shared<Shard>(id, ownership.state.epoch, ++openings_, ownership.stream,
-                                         ownership.pipeline, ports_, options_, control_);
-    Close(std::exchange(slots_.at(id).shard, shard));
-    const Status opened = co_await OpenInTurn(shard, ownership, generation);
-    if (!Current(id, generation) || shard->phase() == ShardPhase::kHalted) co_return;
-    if (shard->fenced()) {
-      co_await HaltIfOwner(shard);
-      co_return;
-    }
-    if (opened.ok()) {
-      backoff.Reset();
-      slots_.at(id).open_failure.clear();
-      const Status served = co_await ServeShard(shard, id, generation);
-      served.Ignore("why a shard stopped is logged where it stops");
-      if (shard->fenced() && Current(id, generation)) co_await HaltIfOwner(shard);
-      if (shard->phase() != ShardPhase::kWaiting) co_return;
-      if (!Planted("reopen_same_epoch")) {
-        co_await AskForEpoch(id, shard->epoch(), generation);
-        co_return;
-      }
-      const auto state = co_await control_->ReadShard(id);
-      if (state.ok() && Current(id, generation)) slots_.at(id).ownership.state = *state;
-      continue;
-    }
-    slots_.at(id).open_failure = opened.error().message;
-    open_failures_.Warn("a shard cannot be opened, it is tried again",
-                        {{"shard", id.ToString()}, {"error", opened.error().message}});
-    co_await Delay(backoff.Next());
-  }
-}
-
-/// Until Own() brings the next epoch.
-Task<> Worker::AskForEpoch(ShardId id, Epoch epoch, int64_t generation) {
-  Backoff backoff(options_.retry_first, options_.retry_last);
-  while (Current(id, generation)) {
-    const Status asked = co_await control_->RequestEpoch(id, epoch);
-    if (!asked.ok()) {
-      open_failures_.Warn("a shard waits for a new epoch",
-                          {{"shard", id.ToString()}, {"error", asked.error().message}});
-    }
-    co_await Delay(backoff.Next());
-  }
-}
-
-/// A fence refused the owner that the control log names: then the control log is the older one.
-Task<> Worker::HaltIfOwner(std::shared_ptr<Shard> shard) {
-  const auto state = co_await control_->ReadShard(shard->id());
-  if (!state.ok() || state->epoch != shard->epoch()) co_return;
-  shard->Halt(
-      "the serving store was written by a newer owner than the control log knows: the log is older "
-      "than the store; restore the log that belongs to it, or begin again with an empty data "
-      "directory epoch=" +
-      std::to_string(shard->epoch().value));
-}
-
-Task<Status> Worker::ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation) {
-  PartitionRunner& runner = RunnerOf(shard->stream(), id.partition);
-  runner.Attach(shard);
-  shard->StartSinks();
-  while (Current(id, generation) && shard->phase() == ShardPhase::kRunning) {
-    if (shard->cut_due()) {
-      const Status cut = co_await shard->Cut(false);
-      cut.Ignore("a failed cut is logged and due again");
-    }
-    co_await Delay(kHousekeeping);
-  }
-  runner.Detach(shard.get());
-  if (!stopped_) DropIdleRunner(shard->stream(), id.partition);
+Task<Status> DrainHost(ShardHost* host) {
+  co_await host->Drain();
   co_return Status();
 }
 
+Task<Result<std::vector<ProducerInfo>>> ProducersOf(ShardHost* host, std::string name_space,
+                                                    std::string stream, Principal principal,
+                                                    std::string prefix) {
+  co_return host->FindProducers(name_space, stream, principal, prefix);
+}
+
+Task<Result<std::vector<ShardInfo>>> InfoOf(ShardHost* host) { co_return host->Info(); }
+
+Task<bool> Passed() { co_return true; }
+
+}  // namespace
+
+size_t ExecutorOf(const std::string& topic, PartitionId partition, size_t executors) {
+  return (Hash(topic).lo + static_cast<uint64_t>(partition.value)) % executors;
+}
+
+Worker::Worker(Wiring wiring, control::ControlLog* control)
+    : wiring_(std::move(wiring)), control_(*control) {
+  Options options = wiring_.options;
+  options.opening_shards = std::max<size_t>(1, options.opening_shards / wiring_.shards.size());
+  for (size_t i = 0; i < wiring_.shards.size(); ++i)
+    hosts_.push_back(std::make_unique<ShardHost>(wiring_.ports, options, this));
+}
+
+void Worker::Start() {
+  for (size_t i = 0; i < hosts_.size(); ++i)
+    wiring_.shards[i]->Post([host = hosts_[i].get()] { host->Start(); });
+  Executor::Current().Spawn(Follow());
+}
+
 Task<> Worker::Drain() {
-  const auto deadline = Executor::Current().Monotonic() + options_.drain_deadline;
-  for (const auto& [key, runner] : runners_) runner->Stop();
-  Executor::Current().Spawn(DrainShards());
-  while (!drained_ && Executor::Current().Monotonic() < deadline)
-    co_await drain_ended_.WaitFor(deadline - Executor::Current().Monotonic());
-  int64_t uncut = 0;
-  for (const auto& [id, slot] : slots_) {
-    if (!slot.shard || slot.shard->phase() != ShardPhase::kRunning) continue;
-    ++uncut;
-    slot.shard->Stop();
-  }
-  if (uncut > 0) {
-    LogWarn("shards were not cut in time; the next start reads on from their last cuts",
-            {{"shards", uncut}});
-  }
   stopped_ = true;
-}
-
-Task<> Worker::DrainShards() {
   std::vector<Task<Status>> drains;
-  for (const auto& [id, slot] : slots_) {
-    if (slot.shard && slot.shard->phase() == ShardPhase::kRunning)
-      drains.push_back(DrainShard(slot.shard));
-  }
-  const Status drained = co_await RunAll(std::move(drains), kDrains);
-  drained.Ignore("a failed cut is logged; what it would have saved is replayed at the next start");
-  drained_ = true;
-  drain_ended_.Notify();
+  for (size_t i = 0; i < hosts_.size(); ++i)
+    drains.push_back(RunOn(*wiring_.shards[i], DrainHost(hosts_[i].get())));
+  const size_t all = drains.size();
+  const Status drained = co_await RunAll(std::move(drains), all);
+  drained.Ignore("a drain cannot fail");
 }
 
-Task<Status> Worker::DrainShard(std::shared_ptr<Shard> shard) {
-  // A cut that is under way, or a record that still makes rows.
-  while (shard->phase() == ShardPhase::kRunning && (shard->cutting() || shard->emitting()))
-    co_await Delay(kPoll);
-  const Status cut = co_await shard->Cut(true);
-  shard->Stop();
-  co_return cut;
-}
-
-std::vector<ShardInfo> Worker::Info() const {
-  std::vector<ShardInfo> out;
-  for (const auto& [id, slot] : slots_) {
-    ShardInfo info;
-    info.shard = id;
-    info.epoch = slot.ownership.state.epoch;
-    info.worker = slot.ownership.state.worker.name;
-    info.state = PhaseName(slot.shard ? slot.shard->phase() : ShardPhase::kOpening);
-    if (slot.shard) {
-      info.message =
-          slot.shard->phase() == ShardPhase::kOpening ? slot.open_failure : slot.shard->message();
-      if (slot.shard->phase() == ShardPhase::kRunning) info.message = slot.shard->troubles().Text();
-      info.next_offset =
-          slot.shard->has_fold() ? slot.shard->next_offset() : slot.ownership.state.next_offset;
-      info.back_to = slot.shard->has_fold() ? slot.shard->back_to() : info.next_offset;
-      info.last_cut = slot.shard->last_cut();
-      if (slot.shard->has_fold()) {
-        const auto& fold = slot.shard->fold();
-        info.watermark = slot.shard->outbox().applied_watermark();
-        info.read_watermark = fold.watermark();
-        info.late = fold.ledger().late;
-        info.quarantined = fold.ledger().quarantined;
-        info.open_windows = static_cast<int64_t>(fold.open_windows());
-      }
-    }
-    out.push_back(std::move(info));
-  }
-  return out;
-}
-
-std::vector<ProducerInfo> Worker::FindProducers(const std::string& name_space,
-                                                const std::string& stream,
-                                                const Principal& principal,
-                                                const std::string& prefix) const {
-  std::vector<ProducerInfo> found;
-  for (const auto& [id, slot] : slots_) {
-    const StreamSpec& spec = slot.ownership.stream;
-    if (spec.name_space != name_space || spec.name != stream || !slot.shard ||
-        !slot.shard->has_fold())
-      continue;
-    for (window::KnownProducer& producer :
-         slot.shard->fold().FindProducers(principal.name, prefix, Operations::kMostProducers))
-      found.push_back({std::move(producer.id), producer.end});
-  }
-  return found;
-}
-
-std::shared_ptr<Shard> Worker::Find(const ShardId& shard) const {
-  const auto at = slots_.find(shard);
-  return at == slots_.end() ? nullptr : at->second.shard;
-}
-
-Task<Status> Worker::WaitApplied(ShardId id, Offset offset, Executor::Duration deadline,
-                                 Operations::Left left) {
-  std::vector<int64_t> made;
-  for (;;) {
-    if (left && *left) co_return Unavailable("the caller left");
-    const std::shared_ptr<Shard> shard = Find(id);
-    if (stopped_ || !shard || shard->phase() == ShardPhase::kHalted) {
-      co_return Unavailable("a shard does not run; see `millrace shard list`",
-                            {{"shard", id.ToString()}});
-    }
-    if (shard->phase() == ShardPhase::kRunning && shard->next_offset() >= offset) {
-      if (made.empty()) {
-        for (int o = 1; o <= kOutputs; ++o)
-          made.push_back(shard->fold().last_seq(static_cast<Output>(o)));
-      }
-      bool applied = true;
-      for (int o = 1; o <= kOutputs; ++o) {
-        const auto output = static_cast<Output>(o);
-        if (output != Output::kFiles)
-          applied &= shard->outbox().applied(output) >= made[static_cast<size_t>(o - 1)];
-      }
-      if (applied) co_return Status();
-    }
-    if (Executor::Current().Monotonic() >= deadline) {
-      co_return Unavailable("the shard did not reach the offset in time; see `millrace shard list`",
-                            {{"shard", id.ToString()}, {"offset", offset.value}});
-    }
-    co_await Delay(kPoll);
-  }
-}
-
-Task<> Worker::MetricsLoop() {
+Task<> Worker::Follow() {
+  int64_t seen = -1;
   while (!stopped_) {
-    co_await Delay(kExportMetrics);
-    std::vector<ShardId> ids;
-    for (const auto& [id, slot] : slots_) ids.push_back(id);
-    for (const ShardId& id : ids) {
-      const auto shard = Find(id);
-      if (!shard) continue;
-      const auto range = co_await ports_.log->Range(shard->stream().topic, id.partition);
-      const auto at = slots_.find(id);
-      if (range.ok() && at != slots_.end() && at->second.shard == shard)
-        at->second.metrics->Export(*shard, range->end, Executor::Current().Wall());
+    const int64_t changes = control_.ownership_changes();
+    bool all = true;
+    if (changes != seen) {
+      DisownLost();
+      all = RunOwned();
+      owned_changed_.Notify();
     }
+    if (!all) {
+      co_await control_.changed().WaitFor(kLookForTables);
+      continue;
+    }
+    seen = changes;
+    if (control_.ownership_changes() == seen) co_await control_.changed().Wait();
   }
+}
+
+/// By the instance: a process that was started again under this name is another one.
+bool Worker::IsMine(const control::ShardState& shard) const {
+  return Planted("owner_by_name") ? shard.worker.name == wiring_.self.name
+                                  : shard.worker.instance == wiring_.self.instance;
+}
+
+/// Gives what this worker owns to its hosts. False: some of it has no tables yet.
+bool Worker::RunOwned() {
+  const control::Fold& fold = control_.fold();
+  bool all = true;
+  for (const auto& [id, shard] : fold.shards()) {
+    if (!IsMine(shard)) continue;
+    const auto owned = owned_.find(id);
+    if (owned != owned_.end() && owned->second.epoch == shard.epoch) continue;
+    if (!wiring_.served(id.incarnation)) {
+      all = false;
+      continue;
+    }
+    const control::PipelineState& pipeline = fold.pipelines().at(id.incarnation);
+    const StreamSpec* stream = fold.FindStream(id.incarnation.name_space, pipeline.spec.stream);
+    const size_t i = ExecutorOf(stream->topic, id.partition, hosts_.size());
+    owned_[id] = {shard.epoch, i};
+    wiring_.shards[i]->Post(
+        [host = hosts_[i].get(), ownership = Ownership{id, *stream, pipeline, shard}] {
+          host->Own(ownership);
+        });
+  }
+  return all;
+}
+
+void Worker::DisownLost() {
+  const control::Fold& fold = control_.fold();
+  std::erase_if(owned_, [&](const auto& owned) {
+    const auto at = fold.shards().find(owned.first);
+    if (at != fold.shards().end() && IsMine(at->second)) return false;
+    const size_t i = owned.second.host;
+    wiring_.shards[i]->Post([host = hosts_[i].get(), id = owned.first] { host->Disown(id); });
+    return true;
+  });
+}
+
+Task<> Worker::StopLost() {
+  DisownLost();
+  // Behind what was posted, now or by Follow() a moment ago.
+  for (Executor* executor : wiring_.shards) {
+    const bool passed = co_await RunOn(*executor, Passed());
+    static_cast<void>(passed);
+  }
+}
+
+Task<Result<std::vector<ShardInfo>>> Worker::ListShards() {
+  std::vector<ShardInfo> out;
+  for (size_t i = 0; i < hosts_.size(); ++i) {
+    MILLRACE_CO_ASSIGN(std::vector<ShardInfo> some,
+                       co_await RunOn(*wiring_.shards[i], InfoOf(hosts_[i].get())));
+    for (ShardInfo& info : some) out.push_back(std::move(info));
+  }
+  co_return out;
+}
+
+Task<Result<std::vector<ProducerInfo>>> Worker::FindProducers(std::string name_space,
+                                                              std::string stream,
+                                                              Principal principal,
+                                                              std::string prefix) {
+  std::vector<ProducerInfo> out;
+  for (size_t i = 0; i < hosts_.size(); ++i) {
+    MILLRACE_CO_ASSIGN(std::vector<ProducerInfo> some,
+                       co_await RunOn(*wiring_.shards[i], ProducersOf(hosts_[i].get(), name_space,
+                                                                      stream, principal, prefix)));
+    for (ProducerInfo& info : some) out.push_back(std::move(info));
+  }
+  co_return out;
+}
+
+Task<Status> Worker::WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline,
+                                 Operations::Left left) {
+  // It may be defined and not be here yet.
+  while (!owned_.contains(shard)) {
+    if (left && *left) co_return Unavailable("the caller left");
+    if (!control_.fold().shards().contains(shard))
+      co_return NotFound("the control log has no such shard", {{"shard", shard.ToString()}});
+    if (stopped_ || Executor::Current().Monotonic() >= deadline) {
+      co_return Unavailable("a shard does not run; see `millrace shard list`",
+                            {{"shard", shard.ToString()}});
+    }
+    co_await owned_changed_.WaitFor(std::chrono::milliseconds(50));
+  }
+  const size_t i = owned_.at(shard).host;
+  auto applied = co_await RunOn(*wiring_.shards[i],
+                                hosts_[i]->WaitApplied(shard, offset, deadline, std::move(left)));
+  co_return applied;
+}
+
+Task<Result<control::ControlClient::Committed>> Worker::WriteCommit(control::Commit commit) {
+  auto committed = co_await RunOn(*wiring_.control, WriteCommitHere(std::move(commit)));
+  co_return committed;
+}
+
+Task<Result<control::ControlClient::Committed>> Worker::WriteCommitHere(control::Commit commit) {
+  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(commit));
+  Committed out{verdict, {}};
+  const auto at = control_.fold().shards().find(commit.shard);
+  if (at == control_.fold().shards().end()) co_return out;
+  out.shard = at->second;
+  // An append whose outcome was unknown may have counted; the one after it is stale then.
+  if (verdict == control::Verdict::kStale && !out.shard.commits.empty() &&
+      out.shard.commits.back().manifest == commit.manifest) {
+    out.verdict = control::Verdict::kValid;
+  }
+  co_return out;
+}
+
+Task<Status> Worker::RequestEpoch(ShardId shard, Epoch epoch) {
+  auto asked = co_await RunOn(*wiring_.control, RequestEpochHere(std::move(shard), epoch));
+  co_return asked;
+}
+
+Task<Status> Worker::RequestEpochHere(ShardId shard, Epoch epoch) {
+  const auto at = control_.fold().shards().find(shard);
+  // Dropped, or another epoch came already.
+  if (at == control_.fold().shards().end() || at->second.epoch != epoch || !IsMine(at->second))
+    co_return Status();
+  auto asked = co_await wiring_.new_epoch(std::move(shard), epoch);
+  co_return asked;
+}
+
+Task<Result<control::ShardState>> Worker::ReadShard(ShardId shard) {
+  auto state = co_await RunOn(*wiring_.control, ReadShardHere(std::move(shard)));
+  co_return state;
+}
+
+Task<Result<control::ShardState>> Worker::ReadShardHere(ShardId shard) {
+  const auto at = control_.fold().shards().find(shard);
+  if (at == control_.fold().shards().end())
+    co_return NotFound("the control log has no such shard", {{"shard", shard.ToString()}});
+  co_return at->second;
 }
 
 }  // namespace millrace::runtime

@@ -5,32 +5,32 @@
 namespace millrace::service {
 namespace {
 
-Task<bool> DrainNode(runtime::Node* node) {
-  co_await node->Drain();
+Task<bool> DrainRoles(runtime::AllRoles* roles) {
+  co_await roles->Drain();
   co_return true;
 }
 
 }  // namespace
 
-CoordinatorRole::CoordinatorRole(Executor* control, runtime::Node::Wiring wiring)
-    : control_(control), node_(std::move(wiring)) {}
+CoordinatorRole::CoordinatorRole(Executor* control, runtime::AllRoles::Wiring wiring)
+    : control_(control), roles_(std::move(wiring)) {}
 
 Status CoordinatorRole::Start() {
-  Status started = RunBlocking(*control_, node_.Start());
+  Status started = RunBlocking(*control_, roles_.Start());
   started_ = started.ok();
   return started;
 }
 
 void CoordinatorRole::Drain() {
   started_ = false;
-  RunBlocking(*control_, DrainNode(&node_));
+  RunBlocking(*control_, DrainRoles(&roles_));
 }
 
 std::vector<admin::ReadinessCheck> CoordinatorRole::Readiness() {
   if (!started_)
     return {{"control", false, "the control log is not read, or the process is stopping"}};
   std::vector<admin::ReadinessCheck> checks;
-  for (runtime::Condition& condition : RunBlocking(*control_, node_.Conditions()))
+  for (runtime::Condition& condition : RunBlocking(*control_, roles_.coordinator().Conditions()))
     checks.push_back({condition.name, condition.trouble.empty(), std::move(condition.trouble)});
   return checks;
 }

@@ -224,7 +224,7 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
       {.cores = kFirstShardCore + shard_cores, .blocking_threads = 8, .on_failure = EndProcess});
   service::GatewayRole gateway(&driver.core(kGatewayCore),
                                {log->get(), &blocks, &records, &metrics});
-  runtime::Node::Wiring wiring;
+  runtime::AllRoles::Wiring wiring;
   wiring.name = "dev";
   wiring.ports = (*stores)->ports(log->get(), &metrics);
   wiring.control = &driver.core(kControlCore);

@@ -1,95 +1,81 @@
 #pragma once
 
-#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
-#include "millrace/base/log.h"
 #include "millrace/control/control_log.h"
-#include "millrace/runtime/operations.h"
-#include "millrace/runtime/partition_runner.h"
-#include "millrace/runtime/ports.h"
-#include "millrace/runtime/shard.h"
-#include "millrace/runtime/shard_metrics.h"
+#include "millrace/runtime/shard_host.h"
 
 namespace millrace::runtime {
 
-/// What the control log says a shard of this worker is.
-struct Ownership {
-  ShardId shard;
-  StreamSpec stream;
-  control::PipelineState pipeline;
-  control::ShardState state;
-};
+/// Which of `executors` runs the shards of a partition. The partitions of a topic take them in
+/// turn, and topics begin at different ones, so that many streams of one partition leave none idle.
+size_t ExecutorOf(const std::string& topic, PartitionId partition, size_t executors);
 
-/// The shards of one executor: opens what it is told to own, runs it until it is told otherwise,
-/// cuts when due.
+/// The worker of a process: compares what the control log says that it owns with what its hosts
+/// run, and makes them run that and no more.
 ///
-/// Threads: one executor; every method is called on it.
-class Worker {
+/// Errors: it has none of its own. A shard that cannot run says so in ListShards.
+/// Threads: the control executor, but for what shards ask (ControlClient), which they call from
+/// theirs.
+class Worker : public control::ControlClient {
  public:
-  /// Options::opening_shards: of this worker.
-  Worker(Ports ports, Options options, control::ControlClient* control);
+  struct Wiring {
+    control::Process self;  ///< as Assign records have it
+    Ports ports;
+    Options options;
+    Executor* control;
+    std::vector<Executor*> shards;  ///< for ExecutorOf to choose from; a host on each
+    /// The pipeline has its tables: its shards can be opened.
+    std::function<bool(const Incarnation&)> served;
+    /// Asks the leader for an epoch above this one. kConflict: it is not known here who leads.
+    std::function<Task<Status>(ShardId, Epoch)> new_epoch;
+  };
 
-  /// Spawns the housekeeping on the calling executor.
+  /// `control` outlives it.
+  Worker(Wiring wiring, control::ControlLog* control);
+
+  /// Starts the hosts, once, and follows the fold until Drain().
   void Start();
-  /// Runs the shard with the epoch of `ownership`, in place of an older epoch of it.
-  void Own(Ownership ownership);
-  void Disown(const ShardId& shard);
-  /// Cuts every shard, some at a time, and stops all; after Options::drain_deadline it stops them
-  /// as they are, and the next start reads on from an older cut. For SIGTERM.
+  /// Cuts every shard and stops.
   Task<> Drain();
+  /// Stops the shards that the fold gives to another worker or to nobody. Ends when none of them
+  /// reads any more.
+  Task<> StopLost();
 
-  std::vector<ShardInfo> Info() const;
-  /// Of the shards that read the stream, at most Operations::kMostProducers each.
-  std::vector<ProducerInfo> FindProducers(const std::string& name_space, const std::string& stream,
-                                          const Principal& principal,
-                                          const std::string& prefix) const;
-  std::shared_ptr<Shard> Find(const ShardId& shard) const;
-  /// Waits until the shard's serving sinks hold all that the records below `offset` made.
-  /// kUnavailable: it does not run, or has not come so far by `deadline` (monotonic).
+  /// What WorkerLink says of these.
+  Task<Result<std::vector<ShardInfo>>> ListShards();
+  Task<Result<std::vector<ProducerInfo>>> FindProducers(std::string name_space, std::string stream,
+                                                        Principal principal, std::string prefix);
   Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline,
                            Operations::Left left);
 
+  Task<Result<Committed>> WriteCommit(control::Commit commit) override;
+  Task<Status> RequestEpoch(ShardId shard, Epoch epoch) override;
+  Task<Result<control::ShardState>> ReadShard(ShardId shard) override;
+
  private:
-  struct Slot {
-    Ownership ownership;
-    std::shared_ptr<Shard> shard;
-    /// Raised by each Own and Disown; a task of an older number ends.
-    int64_t generation = 0;
-    std::unique_ptr<ShardMetrics> metrics;
-    std::string open_failure;  ///< of the last try, until one succeeds
+  struct Owned {
+    Epoch epoch;
+    size_t host = 0;  ///< index into hosts_ and Wiring::shards
   };
 
-  Task<Status> OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& ownership,
-                          int64_t generation);
-  Task<> RunShard(ShardId id, int64_t generation);
-  bool Current(const ShardId& id, int64_t generation) const;
-  Task<> DrainShards();
-  Task<Status> DrainShard(std::shared_ptr<Shard> shard);
-  /// Stops the shard; what it leaves behind is removed when its tasks have let go of it.
-  void Close(std::shared_ptr<Shard> shard);
-  Task<> RemoveState(std::string local_name, std::weak_ptr<Shard> shard);
-  Task<> AskForEpoch(ShardId id, Epoch epoch, int64_t generation);
-  void DropIdleRunner(const StreamSpec& stream, PartitionId partition);
-  PartitionRunner& RunnerOf(const StreamSpec& stream, PartitionId partition);
-  Task<> MetricsLoop();
-  Task<> HaltIfOwner(std::shared_ptr<Shard> shard);
-  Task<Status> ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation);
+  Task<> Follow();
+  void DisownLost();
+  bool RunOwned();
+  bool IsMine(const control::ShardState& shard) const;
+  Task<Result<Committed>> WriteCommitHere(control::Commit commit);
+  Task<Status> RequestEpochHere(ShardId shard, Epoch epoch);
+  Task<Result<control::ShardState>> ReadShardHere(ShardId shard);
 
-  const Ports ports_;
-  const Options options_;
-  control::ControlClient* control_;
-  std::map<ShardId, Slot> slots_;
-  std::map<std::pair<std::string, PartitionId>, std::shared_ptr<PartitionRunner>> runners_;
-  LogRateLimit open_failures_{10};
-  int64_t generations_ = 0;
-  int64_t openings_ = 0;
-  size_t opening_ = 0;  ///< shards that open now
-  std::deque<Completion<bool>> opening_next_;
-  bool drained_ = false;
-  Event drain_ended_;
+  const Wiring wiring_;
+  control::ControlLog& control_;
+  std::vector<std::unique_ptr<ShardHost>> hosts_;
+  std::map<ShardId, Owned> owned_;
+  Event owned_changed_;
   bool stopped_ = false;
 };
 

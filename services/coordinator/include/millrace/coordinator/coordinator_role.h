@@ -4,30 +4,29 @@
 #include <vector>
 
 #include "millrace/admin/admin_server.h"
-#include "millrace/runtime/node.h"
+#include "millrace/runtime/all_roles.h"
 
 namespace millrace::service {
 
-/// The coordinator of a process: the node that folds the control log, leads and assigns, and what
-/// it tells over HTTP.
+/// The coordinator and the worker of a process on threads, and what they tell over HTTP.
 class CoordinatorRole {
  public:
-  CoordinatorRole(Executor* control, runtime::Node::Wiring wiring);
+  CoordinatorRole(Executor* control, runtime::AllRoles::Wiring wiring);
 
   /// Claims, assigns and starts. Blocks the calling thread, which must not be an executor's.
-  /// Errors are those of runtime::Node::Start; it may be called again after kUnavailable.
+  /// Errors are those of runtime::AllRoles::Start; it may be called again after kUnavailable.
   Status Start();
   /// Cuts every shard and stops. Blocks likewise.
   void Drain();
 
-  /// One check per thing that must hold before results flow: see runtime::Node::Conditions.
+  /// One check per thing that must hold before results flow: see runtime::Coordinator::Conditions.
   std::vector<admin::ReadinessCheck> Readiness();
-  runtime::Operations* operations() { return &node_; }
+  runtime::Operations* operations() { return &roles_.coordinator(); }
   Executor* executor() { return control_; }
 
  private:
   Executor* control_;
-  runtime::Node node_;
+  runtime::AllRoles roles_;
   std::atomic<bool> started_ = false;
 };
 

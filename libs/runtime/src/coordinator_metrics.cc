@@ -2,7 +2,8 @@
 #include <map>
 #include <utility>
 
-#include "millrace/runtime/node.h"
+#include "millrace/runtime/coordinator.h"
+#include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
 namespace {
@@ -14,11 +15,11 @@ constexpr std::array kPhases = {ShardPhase::kOpening, ShardPhase::kRunning, Shar
 }  // namespace
 
 /// docs/metrics.md, "Coordinator".
-Task<> Node::MetricsLoop() {
+Task<> Coordinator::MetricsLoop() {
   MetricRegistry* const metrics = wiring_.ports.metrics;
   Gauge& leader =
       metrics->GetGauge("millrace_coordinator_leader", "1 while this process is the leader.",
-                        {{"node", wiring_.name}});
+                        {{"node", wiring_.self.name}});
   const auto failing = [&](const char* part) -> Gauge& {
     return metrics->GetGauge("millrace_coordinator_failing",
                              "1 while a part of the coordinator fails and is tried again.",
@@ -46,7 +47,7 @@ Task<> Node::MetricsLoop() {
   std::map<control::Verdict, int64_t> exported = control_.skipped();
   while (!stopped_) {
     control_failing.Set(control_.failure().empty() ? 0 : 1);
-    definitions_failing.Set(troubles_.any() ? 1 : 0);
+    definitions_failing.Set(definitions_.troubles().any() ? 1 : 0);
     leader.Set(leadership_.leads() ? 1 : 0);
     for (const auto& [verdict, count] : control_.skipped()) {
       skipped.at(verdict)->Add(

@@ -1,4 +1,4 @@
-#include "millrace/runtime/node.h"
+#include "millrace/runtime/worker.h"
 
 #include <set>
 

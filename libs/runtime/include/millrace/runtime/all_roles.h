@@ -1,0 +1,49 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "millrace/control/control_log.h"
+#include "millrace/runtime/coordinator.h"
+#include "millrace/runtime/local_link.h"
+#include "millrace/runtime/worker.h"
+
+namespace millrace::runtime {
+
+/// A coordinator and a worker in one process, over one control log and one control executor. The
+/// gateway of the process hears of streams by `on_stream`.
+///
+/// Threads: the control executor.
+class AllRoles {
+ public:
+  struct Wiring {
+    std::string name;
+    Ports ports;
+    Options options;
+    Executor* control;
+    std::vector<Executor*> shards;                     ///< as in Worker
+    std::function<void(const StreamSpec&)> on_stream;  ///< as in Definitions
+    std::function<Task<>(StreamSpec)> on_stream_dropped;
+  };
+
+  explicit AllRoles(Wiring wiring);
+
+  /// Folds the control log and starts both. Ends when the coordinator leads. kUnavailable: call it
+  /// again.
+  Task<Status> Start();
+  /// Cuts every shard and stops.
+  Task<> Drain();
+
+  Coordinator& coordinator() { return coordinator_; }
+
+ private:
+  const control::Process self_;
+  control::ControlLog control_;
+  Worker worker_;
+  LocalLink link_;
+  Coordinator coordinator_;
+  bool following_ = false;
+};
+
+}  // namespace millrace::runtime

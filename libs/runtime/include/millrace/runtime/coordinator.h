@@ -1,0 +1,89 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "millrace/control/control_log.h"
+#include "millrace/runtime/balancer.h"
+#include "millrace/runtime/definitions.h"
+#include "millrace/runtime/housekeeping.h"
+#include "millrace/runtime/leadership.h"
+#include "millrace/runtime/log_keeper.h"
+#include "millrace/runtime/operations.h"
+#include "millrace/runtime/result_reader.h"
+#include "millrace/runtime/worker_link.h"
+
+namespace millrace::runtime {
+
+/// The coordinator of a process: leads, has what is defined made, has shards assigned, and answers
+/// what operators and dashboards ask.
+///
+/// Threads: the control executor.
+class Coordinator : public Operations {
+ public:
+  struct Wiring {
+    control::Process self;  ///< of this process, and of its worker, which gets every shard
+    size_t executors;       ///< of the worker
+    Ports ports;
+    Options options;
+    /// As in Definitions.
+    std::function<void(const StreamSpec&)> on_stream;
+    std::function<Task<>(StreamSpec)> on_stream_dropped;
+    std::function<Task<>()> stop_lost;
+  };
+
+  /// `control` and `workers` outlive it.
+  Coordinator(Wiring wiring, control::ControlLog* control, WorkerLink* workers);
+
+  /// Waits for its turn to lead, claims, assigns, and goes on with what the fold says until Stop().
+  /// kUnavailable: call it again.
+  Task<Status> Start();
+  void Stop();
+  /// The last word of a leader, once the shards of its process are cut.
+  Task<> Leave() { return leadership_.Leave(); }
+
+  Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) override;
+  Task<Result<std::vector<StreamInfo>>> ListStreams() override;
+  Task<Result<std::vector<ProducerInfo>>> ListProducers(std::string name_space, std::string stream,
+                                                        Principal principal,
+                                                        std::string prefix) override;
+  Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) override;
+  Task<Result<std::vector<PipelineInfo>>> ListPipelines() override;
+  Task<Status> DropPipeline(std::string name_space, std::string name) override;
+  Task<Result<std::vector<ShardInfo>>> ListShards() override;
+  Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) override;
+  Task<Status> WaitApplied(std::string name_space, std::string name, Left left = nullptr) override;
+  Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override;
+
+  /// What must hold before results flow: the control log is followed, every pipeline has its
+  /// tables, every shard runs and nothing of it fails.
+  Task<std::vector<Condition>> Conditions();
+  /// A worker asks for an epoch above this one. kConflict: this process does not lead.
+  Task<Status> AssignAgain(ShardId shard, Epoch epoch) {
+    return balancer_.AssignAgain(std::move(shard), epoch);
+  }
+  /// The pipeline has its tables.
+  bool served(const Incarnation& incarnation) const { return definitions_.served(incarnation); }
+
+ private:
+  Task<> Follow();
+  Task<Status> FollowOnce();
+  Task<> MetricsLoop();
+  Task<Result<int64_t>> LastFileSeq(ShardId shard);
+
+  const Wiring wiring_;
+  control::ControlLog& control_;
+  WorkerLink& workers_;
+  Leadership leadership_;
+  Definitions definitions_;
+  Balancer balancer_;
+  LogKeeper keeper_;
+  Housekeeping housekeeping_;
+  ResultReader results_;
+  int64_t followed_ = -1;  ///< ControlLog::ownership_changes() that were seen to
+  bool stopped_ = false;
+};
+
+}  // namespace millrace::runtime

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "millrace/control/control_log.h"
+#include "millrace/runtime/leadership.h"
+#include "millrace/runtime/operations.h"
+#include "millrace/runtime/ports.h"
+#include "millrace/runtime/troubles.h"
+#include "millrace/runtime/turns.h"
+#include "millrace/sql/planner.h"
+
+namespace millrace::runtime {
+
+/// What is defined and dropped: writes it to the control log for callers who ask for it, and makes
+/// topics, gateways and tables follow what the log says. Each step can be done again: what a leader
+/// that died left undone, the next one does.
+///
+/// Errors: those of Operations. What fails in the stores is tried again and shown in troubles().
+/// Threads: the control executor.
+class Definitions {
+ public:
+  struct Wiring {
+    Ports ports;
+    Options options;
+    std::function<void(const StreamSpec&)> on_stream;  ///< called for every stream, at least once
+    /// Ends when no gateway of this process appends to the stream any more.
+    std::function<Task<>(StreamSpec)> on_stream_dropped;
+    /// Ends when no shard of a dropped pipeline reads in this process any more.
+    std::function<Task<>()> stop_lost;
+  };
+
+  /// `control` and `leadership` outlive it.
+  Definitions(Wiring wiring, const control::ControlLog* control, Leadership* leadership)
+      : wiring_(std::move(wiring)), control_(*control), leadership_(*leadership) {}
+
+  Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop);
+  Task<Status> DropPipeline(std::string name_space, std::string name);
+
+  /// Makes streams known and defines and drops tables, as the fold says now. A pipeline whose
+  /// stores refuse it is put off. Errors are those of the log.
+  Task<Status> Follow();
+  /// Removes the topics of dropped streams, once no shard of this process reads them.
+  Task<> RemoveDroppedTopics();
+
+  /// The pipeline has its tables.
+  bool served(const Incarnation& incarnation) const { return served_.contains(incarnation); }
+  /// Something is put off: call Follow again after UntilNextTry(), also if the fold stays as it is.
+  bool waits() const { return !put_off_.empty(); }
+  Executor::Duration UntilNextTry() const;
+  Troubles& troubles() { return troubles_; }
+  /// How troubles() calls the tables of a pipeline.
+  static std::string TablesOf(const Incarnation& incarnation);
+
+ private:
+  /// Tables to define or a drop to finish, after a try that failed, by what it is about.
+  struct PutOff {
+    Executor::Duration until{0};
+    Executor::Duration delay{0};
+  };
+
+  Task<Result<AppliedStatement>> ApplyStatement(Statement statement);
+  Task<Result<AppliedStatement>> ApplyStream(StreamSpec spec);
+  Task<Result<AppliedStatement>> ApplyPipeline(PipelineSpec spec);
+  Task<Result<AppliedStatement>> ApplyDrop(DropStatement drop);
+  Task<Status> DropStream(std::string name_space, std::string name);
+  Task<Result<std::vector<Offset>>> StartOffsets(PipelineSpec spec, StreamSpec stream);
+  Task<Status> AnnounceStreams();
+  Task<Status> Announce(StreamSpec stream);
+  bool IsPutOff(const std::string& what) const;
+  void NoteTry(const std::string& what, const Status& status, const std::string& advice);
+  Task<Status> DefineServing(Incarnation incarnation);
+  /// What FinishDrop and DefineServing say is noted, to be tried again if they failed.
+  Task<Status> TryDrop(Incarnation incarnation);
+  Task<Status> TryDefine(Incarnation incarnation);
+  Task<Status> FinishDrop(Incarnation incarnation);
+  Task<Status> FinishStreamDrop(Offset generation);
+
+  const Wiring wiring_;
+  const control::ControlLog& control_;
+  Leadership& leadership_;
+  std::set<Incarnation> served_;
+  std::set<Incarnation> dropped_;    ///< whose drop is finished
+  std::set<Offset> removed_topics_;  ///< of dropped streams, by generation
+  std::map<std::string, PutOff> put_off_;
+  Troubles troubles_{"coordinator"};
+  std::map<Offset, StreamSpec> announced_;  ///< streams that gateways were told of, by generation
+  /// A table and its views are made and dropped in turn, so is a topic: a step that was decided
+  /// before a drop must not take effect after it.
+  Turns turns_;
+};
+
+}  // namespace millrace::runtime

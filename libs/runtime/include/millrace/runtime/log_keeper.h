@@ -1,0 +1,35 @@
+#pragma once
+
+#include "millrace/control/control_log.h"
+#include "millrace/runtime/leadership.h"
+#include "millrace/runtime/ports.h"
+
+namespace millrace::runtime {
+
+/// Writes snapshots of the control log's fold while this process leads, so that nobody has to read
+/// the log from its first record.
+///
+/// Errors: logged; a snapshot that was not written is tried again after Options::retry_last.
+/// Threads: the control executor.
+class LogKeeper {
+ public:
+  /// Both outlive it.
+  LogKeeper(const control::ControlLog* control, Leadership* leadership, const Options& options)
+      : control_(*control), leadership_(*leadership), options_(options) {}
+
+  /// Begins a snapshot if enough records came since the last one, and does not wait for it.
+  void SnapshotIfDue();
+  void Stop() { stopped_ = true; }
+
+ private:
+  Task<> WriteSnapshot();
+
+  const control::ControlLog& control_;
+  Leadership& leadership_;
+  const Options options_;
+  bool snapshotting_ = false;
+  Executor::Duration snapshot_not_before_{0};
+  bool stopped_ = false;
+};
+
+}  // namespace millrace::runtime

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "millrace/control/control_log.h"
+#include "millrace/runtime/ports.h"
+#include "millrace/runtime/worker_link.h"
+
+namespace millrace::runtime {
+
+/// Reads results, and waits for them. Any coordinator can, whether it leads or not.
+///
+/// Errors: those of Operations. Threads: the control executor.
+class ResultReader {
+ public:
+  /// `control` and `workers` outlive it.
+  ResultReader(Ports ports, const control::ControlLog* control, WorkerLink* workers)
+      : ports_(ports), control_(*control), workers_(*workers) {}
+
+  /// As in Operations.
+  Task<Status> WaitApplied(std::string name_space, std::string name, Operations::Left left);
+  Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query);
+
+ private:
+  const Ports ports_;
+  const control::ControlLog& control_;
+  WorkerLink& workers_;
+};
+
+}  // namespace millrace::runtime

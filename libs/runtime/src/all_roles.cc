@@ -1,0 +1,37 @@
+#include "millrace/runtime/all_roles.h"
+
+namespace millrace::runtime {
+
+AllRoles::AllRoles(Wiring wiring)
+    : self_{wiring.name, wiring.control->Random()},
+      control_(wiring.ports.log),
+      worker_({self_, wiring.ports, wiring.options, wiring.control, wiring.shards,
+               [this](const Incarnation& incarnation) { return coordinator_.served(incarnation); },
+               [this](ShardId shard, Epoch epoch) {
+                 return coordinator_.AssignAgain(std::move(shard), epoch);
+               }},
+              &control_),
+      link_(&worker_),
+      coordinator_({self_, wiring.shards.size(), wiring.ports, wiring.options, wiring.on_stream,
+                    wiring.on_stream_dropped, [this] { return worker_.StopLost(); }},
+                   &control_, &link_) {}
+
+Task<Status> AllRoles::Start() {
+  if (!following_) {
+    MILLRACE_CO_TRY(co_await control_.Start());
+    following_ = true;
+    Executor::Current().Spawn(control_.Follow());
+    worker_.Start();
+  }
+  auto started = co_await coordinator_.Start();
+  co_return started;
+}
+
+Task<> AllRoles::Drain() {
+  coordinator_.Stop();
+  co_await worker_.Drain();
+  co_await coordinator_.Leave();
+  control_.Stop();
+}
+
+}  // namespace millrace::runtime

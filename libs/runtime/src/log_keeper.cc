@@ -1,0 +1,27 @@
+#include "millrace/runtime/log_keeper.h"
+
+#include "millrace/base/log.h"
+
+namespace millrace::runtime {
+
+void LogKeeper::SnapshotIfDue() {
+  if (snapshotting_ || stopped_ || !leadership_.leads() ||
+      control_.records_since_snapshot() < options_.snapshot_records ||
+      Executor::Current().Monotonic() < snapshot_not_before_) {
+    return;
+  }
+  snapshotting_ = true;
+  Executor::Current().Spawn(WriteSnapshot());
+}
+
+Task<> LogKeeper::WriteSnapshot() {
+  const auto written = co_await leadership_.WriteSnapshot();
+  snapshotting_ = false;
+  if (written.ok() && *written == control::Verdict::kValid) co_return;
+  snapshot_not_before_ = Executor::Current().Monotonic() + options_.retry_last;
+  LogWarn("a snapshot of the control log was not written, it is tried again",
+          {{"error",
+            written.ok() ? std::string(control::VerdictName(*written)) : written.error().message}});
+}
+
+}  // namespace millrace::runtime
