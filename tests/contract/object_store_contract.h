@@ -1,7 +1,12 @@
 #pragma once
 
+#include <algorithm>
+#include <iterator>
+#include <set>
+
 #include "millrace/objectstore/object_store.h"
 #include "support/catch.h"
+#include "support/list_all.h"
 #include "support/test_executor.h"
 
 namespace millrace::test {
@@ -39,7 +44,7 @@ inline void CheckObjectStoreContract(TestExecutor& executor, ObjectStore& store)
   };
   const auto keys = [&](const std::string& prefix) {
     std::string joined;
-    const auto found = run(store.List(prefix)).value();
+    const auto found = run(ListAll(&store, prefix)).value();
     for (const ObjectInfo& o : found) joined += o.key + ":" + std::to_string(o.size) + " ";
     return joined;
   };
@@ -108,10 +113,75 @@ inline void CheckObjectStoreContract(TestExecutor& executor, ObjectStore& store)
     CHECK(keys("a/z=1/") == "");
   }
 
+  SECTION("a prefix may end anywhere in a key") {
+    for (const char* key : {"s/p1-1-5-x", "s/p1-1-9-y", "s/p1-10-12", "s/p10-1-2", "s/q/p1-1-"})
+      REQUIRE(put(key, "1").ok());
+    CHECK(keys("s/p1-1-") == "s/p1-1-5-x:1 s/p1-1-9-y:1 ");
+    CHECK(keys("s/p1") == "s/p1-1-5-x:1 s/p1-1-9-y:1 s/p1-10-12:1 s/p10-1-2:1 ");
+    CHECK(keys("s/q") == "s/q/p1-1-:1 ");
+    CHECK(keys("s") == keys(""));
+    CHECK(keys("s/p1-1-5-x") == "s/p1-1-5-x:1 ");
+    CHECK(keys("t") == "");
+  }
+
+  SECTION("a list comes in pages that begin behind any key, in one order") {
+    std::set<std::string> all;
+    for (const char* key : {"a", "a-b/1", "a.b", "b/1", "b/1.x", "b/2/3", "b/2/4", "b/20", "b-/x",
+                            "b/z/y/x", "c/d/e/f", "c/d-e"}) {
+      REQUIRE(put(key, "x").ok());
+      all.insert(key);
+    }
+    const std::string prefix = GENERATE("", "b", "b/", "b/2", "c/d", "d");
+    const auto limit = static_cast<size_t>(GENERATE(1, 2, 5, 1000, 1'000'000));
+    INFO(prefix << " by " << limit);
+    std::vector<std::string> wanted;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(wanted),
+                 [&](const std::string& key) { return key.starts_with(prefix); });
+    std::vector<std::string> listed;
+    for (std::string after;;) {
+      const auto page = run(store.List(prefix, after, limit)).value();
+      CHECK(page.size() <= limit);
+      for (const ObjectInfo& o : page) listed.push_back(o.key);
+      if (page.size() < limit) break;
+      after = listed.back();
+    }
+    CHECK(listed == wanted);
+    // Behind what is no key, or none that is there.
+    for (const char* after : {"b/1", "b/10", "b/2/", "b/2/3", "b/2/zz", "a", "A", "zz", "b0"}) {
+      INFO(after);
+      listed.clear();
+      for (const ObjectInfo& o : run(store.List(prefix, after, 1000)).value())
+        listed.push_back(o.key);
+      std::vector<std::string> behind;
+      std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(behind),
+                   [&](const std::string& key) { return key > after; });
+      CHECK(listed == behind);
+    }
+  }
+
+  SECTION("folders are listed once each, while they hold an object") {
+    for (const char* key : {"v/a@1/p0/x", "v/a@1/p1/x", "v/a-/x", "v/b@2/y", "v/file", "w/z"})
+      REQUIRE(put(key, "x").ok());
+    const auto folders = [&](const std::string& prefix, const std::string& after, size_t limit) {
+      std::string joined;
+      for (const auto& f : run(store.ListFolders(prefix, after, limit)).value()) joined += f + " ";
+      return joined;
+    };
+    CHECK(folders("v/", "", 1000) == "v/a-/ v/a@1/ v/b@2/ ");
+    CHECK(folders("v/", "", 2) == "v/a-/ v/a@1/ ");
+    CHECK(folders("v/", "v/a@1/", 2) == "v/b@2/ ");
+    CHECK(folders("v/", "v/b@2/", 2) == "");
+    CHECK(folders("", "", 1000) == "v/ w/ ");
+    CHECK(folders("v/a@1/", "", 1000) == "v/a@1/p0/ v/a@1/p1/ ");
+    CHECK(folders("none/", "", 1000) == "");
+    REQUIRE(run(store.Delete("v/b@2/y")).ok());
+    CHECK(folders("v/", "", 1000) == "v/a-/ v/a@1/ ");
+  }
+
   SECTION("an object tells when it was put, and a replaced one when it was replaced") {
     REQUIRE(put("t/a", "1").ok());
     REQUIRE(put("t/b", "1").ok());
-    const auto before = run(store.List("t/")).value();
+    const auto before = run(ListAll(&store, "t/")).value();
     REQUIRE(before.size() == 2);
     CHECK(before[0].modified > 0);
     CHECK(before[0].modified <= before[1].modified);
@@ -137,8 +207,12 @@ inline void CheckObjectStoreContract(TestExecutor& executor, ObjectStore& store)
     CHECK(run(store.GetTo(key, std::make_shared<Collected>())).error().code ==
           Code::kInvalidArgument);
     CHECK(run(store.Delete(key)).error().code == Code::kInvalidArgument);
-    CHECK(run(store.List("a")).error().code == Code::kInvalidArgument);
-    CHECK(run(store.List("../")).error().code == Code::kInvalidArgument);
+    for (const char* prefix : {"../", ".", "/", "a//", "a/.", "a\n"}) {
+      INFO(prefix);
+      CHECK(run(store.List(prefix, "", 1)).error().code == Code::kInvalidArgument);
+      CHECK(run(store.ListFolders(prefix, "", 1)).error().code == Code::kInvalidArgument);
+    }
+    CHECK(run(store.ListFolders("a", "", 1)).error().code == Code::kInvalidArgument);
   }
 }
 

@@ -72,7 +72,8 @@ TEST_CASE("objects in a directory are as old as their files") {
   const auto times = {timespec{1'500'000'000, 7'000}, timespec{1'500'000'000, 7'000}};
   REQUIRE(utimensat(AT_FDCWD, (dir.Sub("objects") + "/a/b").c_str(), times.begin(), 0) == 0);
   CHECK(executor.RunUntilDone(store->Stat("a/b")).value().modified == 1'500'000'000'000'007);
-  CHECK(executor.RunUntilDone(store->List("a/")).value().at(0).modified == 1'500'000'000'000'007);
+  CHECK(executor.RunUntilDone(store->List("a/", "", 10)).value().at(0).modified ==
+        1'500'000'000'000'007);
 }
 
 TEST_CASE("a put that fails half way leaves no object and no temporary file") {
@@ -132,7 +133,7 @@ TEST_CASE("a store without descriptors has no objects less, and its directory is
   const rlimit none{0, before.rlim_max};
   REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
   const auto got = run(store->Get("a/b"));
-  const auto listed = run(store->List("a/"));
+  const auto listed = run(store->List("a/", "", 10));
   const auto put = run(store->Put("a/c", Buffer::Own("y")));
   const auto opened = LocalObjectStore::Open(dir.Sub("objects"));
   REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -150,7 +151,7 @@ TEST_CASE("what a crash left behind is neither listed nor kept") {
   std::filesystem::create_directories(dir.Sub("objects") + "/.tmp");
   std::ofstream(dir.Sub("objects") + "/.tmp/7") << "torn";
   const auto store = LocalObjectStore::Open(dir.Sub("objects")).value();
-  CHECK(executor.RunUntilDone(store->List("")).value().empty());
+  CHECK(executor.RunUntilDone(store->List("", "", 10)).value().empty());
   CHECK(std::filesystem::is_empty(dir.Sub("objects") + "/.tmp"));
 }
 
@@ -167,4 +168,54 @@ TEST_CASE("an object cannot be a folder of others, and a directory must be writa
   const auto opened = LocalObjectStore::Open(dir.Sub("file") + "/objects");
   REQUIRE_FALSE(opened.ok());
   CHECK(opened.error().message.find(dir.Sub("file")) != std::string::npos);
+}
+
+TEST_CASE("more objects than a page holds are listed in pages, whatever folders they lie in") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  const std::string root = dir.Sub("objects");
+  const auto store = LocalObjectStore::Open(root).value();
+  // Empty folders at the front fill the first looks into the directory with nothing.
+  for (int i = 0; i < 1'500; ++i) {
+    std::filesystem::create_directories(root + "/f/a" + std::to_string(i));
+    std::ofstream(root + "/f/b" + std::to_string(i)) << "x";
+  }
+  std::filesystem::create_directories(root + "/f/c/d");
+  std::ofstream(root + "/f/c/d/last") << "x";
+  std::ofstream(root + "/f/.foreign") << "x";
+  const auto all = executor.RunUntilDone(test::ListAll(store.get(), "f/")).value();
+  REQUIRE(all.size() == 1'501);
+  CHECK(all.back().key == "f/c/d/last");
+  CHECK(std::is_sorted(all.begin(), all.end(),
+                       [](const auto& a, const auto& b) { return a.key < b.key; }));
+  CHECK(executor.RunUntilDone(store->List("f/", "", 1'000'000)).value().size() ==
+        kMaxObjectsListed);
+  CHECK(executor.RunUntilDone(store->ListFolders("f/", "", 10)).value() ==
+        std::vector<std::string>{"f/c/"});
+}
+
+TEST_CASE("where the directory of objects is gone, no object is called absent") {
+  const test::TempDir dir;
+  test::TestExecutor executor;
+  const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
+  const std::string root = dir.Sub("objects");
+  const auto store = LocalObjectStore::Open(root).value();
+  REQUIRE(run(store->Put("a/b", Buffer::Own("x"))).ok());
+  std::filesystem::rename(root, dir.Sub("elsewhere"));
+  const bool another = GENERATE(false, true);
+  // As where a disk is not mounted.
+  if (another) std::filesystem::create_directory(root);
+  CHECK(run(store->Get("a/b")).error().code == Code::kUnavailable);
+  CHECK(run(store->Stat("a/b")).error().code == Code::kUnavailable);
+  CHECK(run(store->GetTo("a/b", std::make_shared<test::Collected>())).error().code ==
+        Code::kUnavailable);
+  CHECK(run(store->List("a/", "", 10)).error().code == Code::kUnavailable);
+  CHECK(run(store->ListFolders("", "", 10)).error().code == Code::kUnavailable);
+  CHECK(run(store->Delete("a/b")).error().code == Code::kUnavailable);
+  const auto put = run(store->Put("a/c", Buffer::Own("x")));
+  CHECK(put.error().code == Code::kUnavailable);
+  std::filesystem::remove_all(root);
+  std::filesystem::rename(dir.Sub("elsewhere"), root);
+  CHECK(run(store->Get("a/b")).value().bytes == "x");
+  CHECK(run(store->Get("a/c")).error().code == Code::kNotFound);
 }

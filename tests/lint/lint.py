@@ -14,9 +14,9 @@ import sys
 # A module includes modules of lower ranks only, never up or sideways.
 RANKS = {
     0: ["base"],
-    1: ["model", "wire"],
+    1: ["metrics", "model", "wire"],
     2: ["window"],
-    3: ["log", "state", "objectstore", "resultfile", "serving", "block", "record", "metrics",
+    3: ["log", "state", "objectstore", "resultfile", "serving", "block", "record",
         "sql", "rocksdb_log"],
     4: ["checkpoint", "control"],
     5: ["ingest", "runtime"],

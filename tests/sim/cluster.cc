@@ -4,6 +4,7 @@
 
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
+#include "support/list_all.h"
 #include "support/output_rows.h"
 #include "support/read_all.h"
 #include "support/read_log.h"
@@ -297,7 +298,7 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
   };
   count(Output::kLate, late);
   count(Output::kQuarantine, quarantined);
-  const auto listed = cluster->Outside(cluster->objects.List(ResultFolder(incarnation)));
+  const auto listed = cluster->Outside(test::ListAll(&cluster->objects, ResultFolder(incarnation)));
   std::multiset<std::string> expected_files;
   std::multiset<std::string> actual_files;
   for (const auto& [name, bytes] : files) expected_files.insert(name + " " + Digest(bytes));

@@ -2,6 +2,7 @@
 
 #include "sim/scenario.h"
 #include "support/catch.h"
+#include "support/list_all.h"
 
 namespace millrace::sim {
 
@@ -37,7 +38,8 @@ TEST_CASE("a result file that cannot be put is encoded once, and one that is the
   s.Send(20);
   const int before = s.cluster.files.encoded;
   CHECK(before ==
-        static_cast<int>(s.cluster.Outside(s.cluster.objects.List("default/results/"))->size()));
+        static_cast<int>(
+            s.cluster.Outside(test::ListAll(&s.cluster.objects, "default/results/"))->size()));
   // Everything is folded again, and every file but the open one is there.
   s.cluster.KillNode();
   s.cluster.StartNode();

@@ -274,9 +274,16 @@ class FaultyObjectStore : public ObjectStore {
     auto r = co_await inner_->Stat(std::move(key));
     co_return r;
   }
-  Task<Result<std::vector<ObjectInfo>>> List(std::string prefix) override {
+  Task<Result<std::vector<ObjectInfo>>> List(std::string prefix, std::string after,
+                                             size_t limit) override {
     MILLRACE_CO_TRY(co_await trouble_.Before());
-    auto r = co_await inner_->List(std::move(prefix));
+    auto r = co_await inner_->List(std::move(prefix), std::move(after), limit);
+    co_return r;
+  }
+  Task<Result<std::vector<std::string>>> ListFolders(std::string prefix, std::string after,
+                                                     size_t limit) override {
+    MILLRACE_CO_TRY(co_await trouble_.Before());
+    auto r = co_await inner_->ListFolders(std::move(prefix), std::move(after), limit);
     co_return r;
   }
   Task<Status> Delete(std::string key) override {

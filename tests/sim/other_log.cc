@@ -4,6 +4,7 @@
 
 #include "millrace/runtime/data_records.h"
 #include "sim/scenario.h"
+#include "support/list_all.h"
 #include "support/read_log.h"
 
 namespace millrace::sim {
@@ -42,7 +43,8 @@ void ChangeLog(Scenario* s) {
 
 std::map<std::string, std::string> Files(Scenario* s) {
   std::map<std::string, std::string> files;
-  for (const auto& o : s->cluster.Outside(s->cluster.objects.List("default/results/")).value())
+  for (const auto& o :
+       s->cluster.Outside(test::ListAll(&s->cluster.objects, "default/results/")).value())
     files[o.key] = s->cluster.Outside(s->cluster.objects.Get(o.key))->bytes;
   return files;
 }

@@ -7,6 +7,7 @@
 #include "millrace/sql/planner.h"
 #include "sim/cluster.h"
 #include "support/catch.h"
+#include "support/list_all.h"
 #include "support/read_all.h"
 
 namespace millrace::sim {
@@ -115,7 +116,8 @@ struct Scenario {
   /// Objects of the shard's checkpoints, those of the newest commit last.
   std::vector<std::string> StateObjects(const std::string& holding) {
     std::vector<std::string> keys;
-    for (const auto& o : cluster.Outside(cluster.objects.List("default/state/")).value()) {
+    for (const auto& o :
+         cluster.Outside(test::ListAll(&cluster.objects, "default/state/")).value()) {
       if (o.key.find(holding) != o.key.npos) keys.push_back(o.key);
     }
     return keys;

@@ -5,6 +5,7 @@
 #include "millrace/runtime/data_records.h"
 #include "sim/scenario.h"
 #include "support/catch.h"
+#include "support/list_all.h"
 #include "support/read_all.h"
 #include "support/read_log.h"
 
@@ -55,7 +56,8 @@ TEST_CASE("an unfinished file is not put again by a shard that lost the end of i
   Scenario s("json", options);
   const auto files = [&] {
     std::vector<std::pair<int64_t, int64_t>> ranges;
-    for (const auto& o : s.cluster.Outside(s.cluster.objects.List("default/results/")).value()) {
+    for (const auto& o :
+         s.cluster.Outside(test::ListAll(&s.cluster.objects, "default/results/")).value()) {
       const auto key = ResultFileKey::Parse(o.key).value();
       ranges.emplace_back(key.first_seq, key.last_seq);
     }

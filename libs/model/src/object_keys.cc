@@ -54,15 +54,15 @@ std::string ResultFileGlob(const Incarnation& incarnation) {
   return ResultFolder(incarnation) + "*/*" + std::string(kExtension);
 }
 
-std::string ResultFileKey::Folder() const {
-  return ResultFolder(shard.incarnation) + std::string(kDateFolder) + date + "/";
+std::string ResultFileKey::Beginning() const {
+  return ResultFolder(shard.incarnation) + std::string(kDateFolder) + date + "/p" +
+         std::to_string(shard.partition.value) + "-" + std::to_string(first_seq) + "-";
 }
 
 std::string ResultFileKey::ToString() const {
   char digits[17];
   std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
-  return Folder() + "p" + std::to_string(shard.partition.value) + "-" + std::to_string(first_seq) +
-         "-" + std::to_string(last_seq) + "-" + digits + std::string(kExtension);
+  return Beginning() + std::to_string(last_seq) + "-" + digits + std::string(kExtension);
 }
 
 std::optional<ResultFileKey> ResultFileKey::Parse(std::string_view key) {

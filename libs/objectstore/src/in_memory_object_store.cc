@@ -1,5 +1,7 @@
 #include "millrace/objectstore/in_memory_object_store.h"
 
+#include <algorithm>
+
 #include "millrace/base/executor.h"
 #include "millrace/base/facts.h"
 #include "millrace/objectstore/object_key.h"
@@ -61,12 +63,36 @@ Task<Result<ObjectInfo>> InMemoryObjectStore::Stat(std::string key) {
   co_return InfoOf(key, it->second);
 }
 
-Task<Result<std::vector<ObjectInfo>>> InMemoryObjectStore::List(std::string prefix) {
+Task<Result<std::vector<ObjectInfo>>> InMemoryObjectStore::List(std::string prefix,
+                                                                std::string after, size_t limit) {
   MILLRACE_CO_TRY(CheckObjectPrefix(prefix));
+  limit = std::min(limit, kMaxObjectsListed);
   std::vector<ObjectInfo> found;
-  for (auto it = objects_.lower_bound(prefix);
-       it != objects_.end() && it->first.starts_with(prefix); ++it) {
+  auto it = after < prefix ? objects_.lower_bound(prefix) : objects_.upper_bound(after);
+  for (; it != objects_.end() && it->first.starts_with(prefix) && found.size() < limit; ++it)
     found.push_back(InfoOf(it->first, it->second));
+  co_return found;
+}
+
+Task<Result<std::vector<std::string>>> InMemoryObjectStore::ListFolders(std::string prefix,
+                                                                        std::string after,
+                                                                        size_t limit) {
+  MILLRACE_CO_TRY(CheckObjectFolder(prefix));
+  limit = std::min(limit, kMaxObjectsListed);
+  std::vector<std::string> found;
+  auto it = objects_.lower_bound(prefix);
+  while (it != objects_.end() && it->first.starts_with(prefix) && found.size() < limit) {
+    const size_t slash = it->first.find('/', prefix.size());
+    if (slash == std::string::npos) {
+      ++it;
+      continue;
+    }
+    std::string folder = it->first.substr(0, slash + 1);
+    // The first key that no longer begins with the folder.
+    std::string behind = folder;
+    behind.back() = '/' + 1;
+    if (folder > after) found.push_back(std::move(folder));
+    it = objects_.lower_bound(behind);
   }
   co_return found;
 }

@@ -25,10 +25,14 @@ Status CheckObjectKey(std::string_view key) {
 
 Status CheckObjectPrefix(std::string_view prefix) {
   if (prefix.empty()) return {};
-  if (prefix.back() != '/')
-    return InvalidArgument("a prefix of object keys ends in /", {{"prefix", prefix}});
-  prefix.remove_suffix(1);
+  if (prefix.back() == '/') prefix.remove_suffix(1);
   return CheckObjectKey(prefix);
+}
+
+Status CheckObjectFolder(std::string_view folder) {
+  if (!folder.empty() && folder.back() != '/')
+    return InvalidArgument("a folder of objects ends in /", {{"folder", folder}});
+  return CheckObjectPrefix(folder);
 }
 
 }  // namespace millrace

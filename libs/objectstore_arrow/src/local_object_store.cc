@@ -13,7 +13,10 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <iterator>
 #include <mutex>
+#include <set>
 #include <unordered_set>
 
 #include "millrace/base/crash_point.h"
@@ -35,10 +38,6 @@ using arrow::fs::FileType;
 constexpr char kTemporary[] = ".tmp";
 /// Of those past it, some are synced once more.
 constexpr size_t kMaxKnownFolders = 10'000;
-
-Error NoSuchObject(const std::string& key) {
-  return NotFound("no object has this key", {{"key", key}});
-}
 
 Error ArrowError(const arrow::Status& status, const std::string& what, const std::string& key) {
   const int error = arrow::internal::ErrnoFromStatus(status);
@@ -91,7 +90,24 @@ struct LocalObjectStore::Directory {
   Status MakeDurable(const std::string& folder, bool made);
   Result<ObjectInfo> Stat(const std::string& key);
   Status Get(const std::string& key, ByteSink* sink);
-  Result<std::vector<ObjectInfo>> List(const std::string& prefix);
+  /// What a call of List looks for and has found.
+  struct Listing {
+    const std::string prefix;
+    const std::string after;
+    const size_t limit;
+    std::vector<ObjectInfo> found;
+
+    bool full() const { return found.size() >= limit; }
+  };
+  Result<std::vector<std::string>> FirstIn(const std::string& folder,
+                                           const std::function<bool(const std::string&)>& wanted);
+  Status ListBelow(const std::string& folder, Listing* listing);
+  Result<std::vector<ObjectInfo>> List(const std::string& prefix, const std::string& after,
+                                       size_t limit);
+  Result<std::vector<std::string>> ListFolders(const std::string& prefix, const std::string& after,
+                                               size_t limit);
+  Status CheckIsThere();
+  Error Absent(const std::string& key);
   Status Delete(const std::string& key);
 };
 
@@ -164,7 +180,7 @@ Status LocalObjectStore::Directory::MakeDurable(const std::string& folder, bool 
 Result<ObjectInfo> LocalObjectStore::Directory::Stat(const std::string& key) {
   const auto info = files.GetFileInfo(Path(key));
   if (!info.ok()) return ArrowError(info.status(), "an object cannot be looked up", key);
-  if (info->type() != FileType::File) return NoSuchObject(key);
+  if (info->type() != FileType::File) return Absent(key);
   return ObjectInfo{key, info->size(), ModifiedAt(*info)};
 }
 
@@ -173,7 +189,7 @@ Status LocalObjectStore::Directory::Get(const std::string& key, ByteSink* sink) 
   const auto file = files.OpenInputFile(Path(key));
   if (!file.ok()) {
     // Deleted since the Stat.
-    if (arrow::internal::ErrnoFromStatus(file.status()) == ENOENT) return NoSuchObject(key);
+    if (arrow::internal::ErrnoFromStatus(file.status()) == ENOENT) return Absent(key);
     return ArrowError(file.status(), "an object cannot be opened", key);
   }
   // The file is immutable: a put replaces the name, so its size is that of what is open.
@@ -191,28 +207,116 @@ Status LocalObjectStore::Directory::Get(const std::string& key, ByteSink* sink) 
   return sink->Finish();
 }
 
-Result<std::vector<ObjectInfo>> LocalObjectStore::Directory::List(const std::string& prefix) {
-  arrow::fs::FileSelector selector;
-  selector.base_dir = root + "/" + prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1);
-  selector.recursive = true;
-  selector.allow_not_found = true;
-  const auto infos = files.GetFileInfo(selector);
-  if (!infos.ok()) return ArrowError(infos.status(), "objects cannot be listed", prefix);
-  const std::string hidden = std::string(kTemporary) + "/";
-  std::vector<ObjectInfo> found;
-  for (const FileInfo& info : *infos) {
-    if (info.type() != FileType::File) continue;
-    std::string key = fs::path(info.path()).lexically_relative(root).string();
-    if (!key.starts_with(hidden)) found.push_back({std::move(key), info.size(), ModifiedAt(info)});
+/// What comes first in a folder, by key: a folder in it by its name and '/'. `wanted` is asked for
+/// each key below the root that this gives.
+Result<std::vector<std::string>> LocalObjectStore::Directory::FirstIn(
+    const std::string& folder, const std::function<bool(const std::string&)>& wanted) {
+  std::set<std::string> first;
+  std::error_code error;
+  fs::directory_iterator at(Path(folder), error);
+  for (; !error && at != fs::directory_iterator(); at.increment(error)) {
+    std::error_code gone;
+    std::string key = folder + at->path().filename().string();
+    if (!CheckObjectKey(key).ok()) continue;
+    if (at->is_directory(gone)) {
+      key += '/';
+    } else if (!at->is_regular_file(gone)) {
+      continue;
+    }
+    if (!wanted(key)) continue;
+    first.insert(std::move(key));
+    if (first.size() > kMaxObjectsListed) first.erase(std::prev(first.end()));
   }
-  std::sort(found.begin(), found.end(),
-            [](const ObjectInfo& a, const ObjectInfo& b) { return a.key < b.key; });
+  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory)
+    error.clear();
+  if (error) return SystemError("objects cannot be listed", error.value(), Path(folder));
+  return std::vector<std::string>(first.begin(), first.end());
+}
+
+/// Adds what is below a folder to the listing, in order, until that is full.
+Status LocalObjectStore::Directory::ListBelow(const std::string& folder, Listing* listing) {
+  const std::string& prefix = listing->prefix;
+  std::string last = listing->after;
+  const auto wanted = [&](const std::string& key) {
+    if (key.back() != '/') return key > last && key.starts_with(prefix);
+    // A folder may hold something above what it is itself above.
+    return (key > last || last.starts_with(key)) &&
+           (key.starts_with(prefix) || prefix.starts_with(key));
+  };
+  for (;;) {
+    MILLRACE_ASSIGN(const std::vector<std::string> keys, FirstIn(folder, wanted));
+    for (const std::string& key : keys) {
+      if (listing->full()) return {};
+      if (key.back() == '/') {
+        MILLRACE_TRY(ListBelow(key, listing));
+        continue;
+      }
+      auto info = Stat(key);
+      if (info.ok()) listing->found.push_back(std::move(*info));
+      // It was deleted since.
+      if (!info.ok() && info.error().code != Code::kNotFound) return info.error();
+    }
+    if (listing->full() || keys.size() < kMaxObjectsListed) return {};
+    // All of the last one was seen: what is wanted next is above everything in it.
+    last = keys.back();
+    if (last.back() == '/') last.back() = '/' + 1;
+  }
+}
+
+Result<std::vector<ObjectInfo>> LocalObjectStore::Directory::List(const std::string& prefix,
+                                                                  const std::string& after,
+                                                                  size_t limit) {
+  Listing listing{prefix, after, std::min(limit, kMaxObjectsListed), {}};
+  const size_t slash = prefix.rfind('/');
+  MILLRACE_TRY(ListBelow(slash == prefix.npos ? "" : prefix.substr(0, slash + 1), &listing));
+  if (listing.found.empty()) MILLRACE_TRY(CheckIsThere());
+  return std::move(listing.found);
+}
+
+Result<std::vector<std::string>> LocalObjectStore::Directory::ListFolders(const std::string& prefix,
+                                                                          const std::string& after,
+                                                                          size_t limit) {
+  limit = std::min(limit, kMaxObjectsListed);
+  std::vector<std::string> found;
+  std::string last = after;
+  const auto wanted = [&](const std::string& key) { return key.back() == '/' && key > last; };
+  for (;;) {
+    MILLRACE_ASSIGN(const std::vector<std::string> keys, FirstIn(prefix, wanted));
+    for (const std::string& key : keys) {
+      if (found.size() == limit) return found;
+      // A folder stays when its last object goes, and is none any more for who lists.
+      Listing any{key, "", 1, {}};
+      MILLRACE_TRY(ListBelow(key, &any));
+      if (any.full()) found.push_back(key);
+    }
+    if (keys.size() < kMaxObjectsListed) break;
+    last = keys.back();
+  }
+  if (found.empty()) MILLRACE_TRY(CheckIsThere());
   return found;
+}
+
+/// Open made the folder of temporary files. Where it is not there, neither is the store: a disk
+/// that is not mounted shows an empty directory.
+Status LocalObjectStore::Directory::CheckIsThere() {
+  std::error_code error;
+  if (fs::is_directory(Path(kTemporary), error)) return {};
+  return Unavailable(
+      "the object store's directory is gone or is another one: bring it back, or start the process "
+      "again if it is to begin with an empty one",
+      {{"directory", root}});
+}
+
+/// What a call gives for an object that it did not find.
+Error LocalObjectStore::Directory::Absent(const std::string& key) {
+  const Status there = CheckIsThere();
+  if (!there.ok()) return there.error();
+  return NotFound("no object has this key", {{"key", key}});
 }
 
 Status LocalObjectStore::Directory::Delete(const std::string& key) {
   if (unlink(Path(key).c_str()) == 0) return SyncFolder(fs::path(Path(key)).parent_path());
-  if (errno == ENOENT || errno == ENOTDIR || errno == EISDIR) return {};
+  if (errno == ENOENT || errno == ENOTDIR || errno == EISDIR) return CheckIsThere();
   return SystemError("an object cannot be deleted", errno, Path(key));
 }
 
@@ -276,9 +380,21 @@ Task<Result<ObjectInfo>> LocalObjectStore::Stat(std::string key) {
   co_return info;
 }
 
-Task<Result<std::vector<ObjectInfo>>> LocalObjectStore::List(std::string prefix) {
+Task<Result<std::vector<ObjectInfo>>> LocalObjectStore::List(std::string prefix, std::string after,
+                                                             size_t limit) {
   MILLRACE_CO_TRY(CheckObjectPrefix(prefix));
-  auto work = Offload([d = directory_, prefix] { return d->List(prefix); });
+  auto work =
+      Offload([d = directory_, prefix, after, limit] { return d->List(prefix, after, limit); });
+  auto found = co_await std::move(work);
+  co_return found;
+}
+
+Task<Result<std::vector<std::string>>> LocalObjectStore::ListFolders(std::string prefix,
+                                                                     std::string after,
+                                                                     size_t limit) {
+  MILLRACE_CO_TRY(CheckObjectFolder(prefix));
+  auto work = Offload(
+      [d = directory_, prefix, after, limit] { return d->ListFolders(prefix, after, limit); });
   auto found = co_await std::move(work);
   co_return found;
 }

@@ -7,6 +7,7 @@
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
 #include "millrace/model/object_keys.h"
+#include "millrace/objectstore/object_pager.h"
 #include "names.h"
 
 // Makes topics, gateways, tables and state follow what the control log defines and drops. Each step
@@ -156,12 +157,15 @@ Task<Status> Definitions::FinishDrop(Incarnation incarnation) {
   const Turns::Turn turn = co_await turns_.Take(incarnation.ToString());
   MILLRACE_CO_TRY(co_await wiring_.ports.tables->DropViews(incarnation));
   // No shard of a dropped incarnation is ever opened again, so nothing needs its state.
-  MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
-                     co_await wiring_.ports.objects->List(StateFolder(incarnation)));
-  for (const ObjectInfo& object : objects) {
-    const Status deleted = co_await wiring_.ports.objects->Delete(object.key);
-    if (!deleted.ok()) {
-      LogWarn("state of a dropped pipeline was not deleted", {{"object", object.key}});
+  ObjectPager pager(wiring_.ports.objects, StateFolder(incarnation));
+  for (;;) {
+    MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects, co_await pager.Next());
+    if (objects.empty()) break;
+    for (const ObjectInfo& object : objects) {
+      const Status deleted = co_await wiring_.ports.objects->Delete(object.key);
+      if (!deleted.ok()) {
+        LogWarn("state of a dropped pipeline was not deleted", {{"object", object.key}});
+      }
     }
   }
   dropped_.insert(incarnation);

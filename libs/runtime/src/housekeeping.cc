@@ -5,6 +5,7 @@
 #include "millrace/base/planted.h"
 #include "millrace/checkpoint/checkpointer.h"
 #include "millrace/model/object_keys.h"
+#include "millrace/objectstore/object_pager.h"
 
 namespace millrace::runtime {
 
@@ -64,21 +65,41 @@ Task<int64_t> Housekeeping::ClearRawEvents() {
 
 Task<int64_t> Housekeeping::ClearShard(ShardId id, control::ShardState shard) {
   const std::string prefix = StateFolder(id);
-  const auto listed = co_await ports_.objects->List(prefix);
-  if (!listed.ok()) {
-    LogWarn("state objects cannot be listed, they are cleaned later",
-            {{"shard", id.ToString()}, {"error", listed.error().message}});
-    co_return 0;
-  }
   const Micros newest = Executor::Current().Wall() - options_.unnamed_object_age.count();
-  std::set<std::string> old;
-  for (const ObjectInfo& object : *listed) {
-    const auto epoch = checkpoint::UploadEpoch(std::string_view(object.key).substr(prefix.size()));
-    if (!epoch || object.modified > newest) continue;
-    if (*epoch < shard.epoch || Planted("clean_any_epoch")) old.insert(object.key);
+  ObjectPager pager(ports_.objects, prefix);
+  // What the kept commits name, read when the first old object is found.
+  std::optional<std::set<std::string>> named;
+  int64_t cleared = 0;
+  for (;;) {
+    const auto listed = co_await pager.Next();
+    if (!listed.ok()) {
+      LogWarn("state objects cannot be listed, they are cleaned later",
+              {{"shard", id.ToString()}, {"error", listed.error().message}});
+      break;
+    }
+    if (listed->empty()) break;
+    std::vector<std::string> old;
+    for (const ObjectInfo& object : *listed) {
+      const auto epoch =
+          checkpoint::UploadEpoch(std::string_view(object.key).substr(prefix.size()));
+      if (!epoch || object.modified > newest) continue;
+      if (*epoch < shard.epoch || Planted("clean_any_epoch")) old.push_back(object.key);
+    }
+    if (old.empty()) continue;
+    if (!named) named = co_await NamedByKept(id, shard);
+    if (!named) break;
+    for (const std::string& object : old)
+      if (!named->contains(object)) cleared += co_await ClearObject(object);
   }
+  cleared_objects_->Add(static_cast<double>(cleared));
+  co_return cleared;
+}
+
+/// The objects that the shard's kept commits name; nothing if one of them cannot be read.
+Task<std::optional<std::set<std::string>>> Housekeeping::NamedByKept(ShardId id,
+                                                                     control::ShardState shard) {
+  std::set<std::string> named;
   for (const control::CommitState& commit : shard.commits) {
-    if (old.empty()) co_return 0;
     const auto manifest =
         co_await checkpoint::LoadManifest(ports_.objects, commit.manifest, commit.manifest_hash);
     if (!manifest.ok()) {
@@ -86,25 +107,23 @@ Task<int64_t> Housekeeping::ClearShard(ShardId id, control::ShardState shard) {
               {{"shard", id.ToString()},
                {"cut", commit.cut.value},
                {"error", manifest.error().message}});
-      co_return 0;
+      co_return std::nullopt;
     }
-    old.erase(commit.manifest);
-    for (const checkpoint::ManifestFile& file : manifest->files) old.erase(file.object);
-    for (const checkpoint::OwedObject& owed : manifest->owed) old.erase(owed.object);
+    named.insert(commit.manifest);
+    for (const checkpoint::ManifestFile& file : manifest->files) named.insert(file.object);
+    for (const checkpoint::OwedObject& owed : manifest->owed) named.insert(owed.object);
   }
-  int64_t cleared = 0;
-  for (const std::string& object : old) {
-    CrashPoint("housekeeping.before_delete");
-    const Status deleted = co_await ports_.objects->Delete(object);
-    if (deleted.ok()) {
-      ++cleared;
-    } else {
-      LogWarn("a state object that nothing names was not deleted",
-              {{"object", object}, {"error", deleted.error().message}});
-    }
-  }
-  cleared_objects_->Add(static_cast<double>(cleared));
-  co_return cleared;
+  co_return named;
+}
+
+/// How many objects that were: none if the store did not say that it is gone.
+Task<int64_t> Housekeeping::ClearObject(std::string object) {
+  CrashPoint("housekeeping.before_delete");
+  const Status deleted = co_await ports_.objects->Delete(object);
+  if (deleted.ok()) co_return 1;
+  LogWarn("a state object that nothing names was not deleted",
+          {{"object", object}, {"error", deleted.error().message}});
+  co_return 0;
 }
 
 }  // namespace millrace::runtime

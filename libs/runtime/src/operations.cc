@@ -6,6 +6,7 @@
 
 #include "millrace/base/facts.h"
 #include "millrace/model/object_keys.h"
+#include "millrace/objectstore/object_pager.h"
 #include "millrace/runtime/coordinator.h"
 #include "millrace/runtime/data_records.h"
 #include "millrace/runtime/shard.h"
@@ -173,14 +174,16 @@ Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
 
 /// The largest number that some result file of the shard ends with.
 Task<Result<int64_t>> Coordinator::LastFileSeq(ShardId shard) {
-  MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
-                     co_await wiring_.ports.objects->List(ResultFolder(shard.incarnation)));
+  ObjectPager pager(wiring_.ports.objects, ResultFolder(shard.incarnation));
   int64_t last = 0;
-  for (const ObjectInfo& object : objects) {
-    const auto key = ResultFileKey::Parse(object.key);
-    if (key && key->shard == shard) last = std::max(last, key->last_seq);
+  for (;;) {
+    MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects, co_await pager.Next());
+    if (objects.empty()) co_return last;
+    for (const ObjectInfo& object : objects) {
+      const auto key = ResultFileKey::Parse(object.key);
+      if (key && key->shard == shard) last = std::max(last, key->last_seq);
+    }
   }
-  co_return last;
 }
 
 Task<Status> Coordinator::SkipShard(ShardId id, Offset to, std::string reason) {

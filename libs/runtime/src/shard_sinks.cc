@@ -176,11 +176,11 @@ Task<Status> Shard::PutFile(Outbox::File file, std::optional<EncodedFile>* encod
 /// the shard halts.
 Task<Result<bool>> Shard::HasFile(ResultFileKey key) {
   MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects,
-                     co_await ports_.objects->List(key.Folder()));
+                     co_await ports_.objects->List(key.Beginning(), "", kMaxObjectsListed));
   bool there = false;
   for (const ObjectInfo& object : objects) {
     const auto found = ResultFileKey::Parse(object.key);
-    if (!found || found->shard != key.shard || found->first_seq != key.first_seq) continue;
+    if (!found) continue;
     there |= *found == key;
     if (*found == key) continue;
     Halt(

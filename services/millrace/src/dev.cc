@@ -213,7 +213,7 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
       .GetGauge("millrace_log_dropped_bytes",
                 "Bytes at the log's end that were no whole write when this process opened it.", {})
       .Set(static_cast<double>((*log)->dropped_bytes()));
-  const auto stores = service::WorkerStores::Open(dir);
+  const auto stores = service::WorkerStores::Open(dir, &metrics);
   if (!stores.ok()) return FailStore(stores.error());
   const block_arrow::ArrowBlockCodec blocks;
   const record_simdjson::JsonRecordParsers records;
@@ -226,7 +226,7 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
                                {log->get(), &blocks, &records, &metrics});
   runtime::AllRoles::Wiring wiring;
   wiring.name = "dev";
-  wiring.ports = (*stores)->ports(log->get(), &metrics);
+  wiring.ports = (*stores)->ports(log->get());
   wiring.control = &driver.core(kControlCore);
   for (int i = 0; i < shard_cores; ++i) wiring.shards.push_back(&driver.core(kFirstShardCore + i));
   wiring.on_stream = [&gateway](const StreamSpec& stream) { gateway.SetStream(stream); };

@@ -8,6 +8,7 @@
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/sql/planner.h"
 #include "support/catch.h"
+#include "support/list_all.h"
 #include "support/read_all.h"
 #include "support/stamped.h"
 #include "support/test_executor.h"
@@ -104,7 +105,7 @@ TEST_CASE_METHOD(Cluster, "an old object of an older epoch that no kept commit n
   Age();
   CHECK(Clear() == 2);
   CHECK_FALSE(There(one, File(1, 1)));
-  CHECK(executor.RunUntilDone(objects.List("")).value().empty());
+  CHECK(executor.RunUntilDone(test::ListAll(&objects, "")).value().empty());
 }
 
 TEST_CASE_METHOD(Cluster, "what a kept commit names stays, whoever uploaded it") {
@@ -209,7 +210,7 @@ TEST_CASE_METHOD(Cluster, "only the leader clears, and only below the shards it 
   CHECK(Clear("b") == 0);
   CHECK(There(one, File(1, 1)));
   CHECK(Clear() == 1);
-  CHECK(executor.RunUntilDone(objects.List("")).value().size() == 1);
+  CHECK(executor.RunUntilDone(test::ListAll(&objects, "")).value().size() == 1);
 }
 
 TEST_CASE_METHOD(Cluster, "raw events are kept for their retention, however many there are") {

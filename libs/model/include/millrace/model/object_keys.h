@@ -38,9 +38,9 @@ struct ResultFileKey {
   std::string ToString() const;
   /// Nothing: ToString gives no such key.
   static std::optional<ResultFileKey> Parse(std::string_view key);
-  /// Where the file lies, with those of the same day:
-  /// "default/results/delays@17/window_date=2001-01-05/".
-  std::string Folder() const;
+  /// How the keys begin of all files of this shard and day with this first row:
+  /// "default/results/delays@17/window_date=2001-01-05/p3-1000-".
+  std::string Beginning() const;
 };
 
 }  // namespace millrace

@@ -18,7 +18,10 @@ class InMemoryObjectStore : public ObjectStore {
   Task<Status> PutFrom(std::string key, std::shared_ptr<ByteSource> source) override;
   Task<Status> GetTo(std::string key, std::shared_ptr<ByteSink> sink) override;
   Task<Result<ObjectInfo>> Stat(std::string key) override;
-  Task<Result<std::vector<ObjectInfo>>> List(std::string prefix) override;
+  Task<Result<std::vector<ObjectInfo>>> List(std::string prefix, std::string after,
+                                             size_t limit) override;
+  Task<Result<std::vector<std::string>>> ListFolders(std::string prefix, std::string after,
+                                                     size_t limit) override;
   Task<Status> Delete(std::string key) override;
 
  private:

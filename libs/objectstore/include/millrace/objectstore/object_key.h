@@ -11,7 +11,9 @@ namespace millrace {
 /// Keys that every body takes: parts joined by '/', none of them empty or beginning with '.', no
 /// control characters, at most 1,024 bytes (S3's limit). kInvalidArgument: not such a key.
 Status CheckObjectKey(std::string_view key);
-/// The same for a prefix: empty, or a key and '/'.
+/// The same for a prefix: what a key can begin with.
 Status CheckObjectPrefix(std::string_view prefix);
+/// The same for a folder: empty, or a key and '/'.
+Status CheckObjectFolder(std::string_view folder);
 
 }  // namespace millrace

@@ -10,6 +10,9 @@ namespace millrace::objectstore_arrow {
 /// as its name is there. Temporary files lie in DIR/.tmp, which Open empties: one process writes a
 /// directory. Blocking work is offloaded.
 ///
+/// A folder or file whose name begins with a dot, or that is no part of a key, is not seen. If the
+/// directory is gone, or is not the one that was opened, calls end with kUnavailable.
+///
 /// Also kInvalidArgument: not a key (object_key.h), or the key of an object is a folder of others.
 /// Keys x and x/y cannot both be there.
 class LocalObjectStore : public ObjectStore {
@@ -24,7 +27,10 @@ class LocalObjectStore : public ObjectStore {
   Task<Status> PutFrom(std::string key, std::shared_ptr<ByteSource> source) override;
   Task<Status> GetTo(std::string key, std::shared_ptr<ByteSink> sink) override;
   Task<Result<ObjectInfo>> Stat(std::string key) override;
-  Task<Result<std::vector<ObjectInfo>>> List(std::string prefix) override;
+  Task<Result<std::vector<ObjectInfo>>> List(std::string prefix, std::string after,
+                                             size_t limit) override;
+  Task<Result<std::vector<std::string>>> ListFolders(std::string prefix, std::string after,
+                                                     size_t limit) override;
   Task<Status> Delete(std::string key) override;
 
  private:

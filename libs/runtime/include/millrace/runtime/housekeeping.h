@@ -1,6 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <set>
+#include <string>
 
 #include "millrace/base/executor.h"
 #include "millrace/control/fold.h"
@@ -61,6 +64,8 @@ class Housekeeping {
  private:
   Task<int64_t> ClearRawEvents();
   Task<int64_t> ClearShard(ShardId id, control::ShardState shard);
+  Task<std::optional<std::set<std::string>>> NamedByKept(ShardId id, control::ShardState shard);
+  Task<int64_t> ClearObject(std::string object);
   bool Leads() const { return !stopped_ && leads_(); }
 
   const Ports ports_;

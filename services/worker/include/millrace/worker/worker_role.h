@@ -14,11 +14,13 @@ class WorkerStores {
  public:
   /// Makes what is missing. kInvalidArgument, kUnavailable, kCorruption: a store cannot be opened;
   /// the message says which and why.
-  static Result<std::unique_ptr<WorkerStores>> Open(const std::string& data_dir);
+  /// `metrics` outlives it.
+  static Result<std::unique_ptr<WorkerStores>> Open(const std::string& data_dir,
+                                                    MetricRegistry* metrics);
   ~WorkerStores();
 
-  /// The ports of a worker over these stores and the given log and metrics.
-  runtime::Ports ports(EventLog* log, MetricRegistry* metrics);
+  /// The ports of a worker over these stores and the given log.
+  runtime::Ports ports(EventLog* log);
 
  private:
   struct Stores;
