@@ -12,6 +12,18 @@ std::string ViewNamed(const std::string& name) {
   return view.replace(view.find(" r "), 3, " " + name + " ");
 }
 
+/// Ends the stream under the other process, which leads now, and compares.
+std::string FinishUnder(Scenario* s, Rival* rival) {
+  auto& next = rival->coordinator();
+  auto* process = rival->process();
+  if (!s->cluster.On(process, next.AdvanceStream("default", "s", kPlusInfinity), seconds(60))->ok())
+    return "the stream cannot be advanced";
+  if (!s->cluster.On(process, next.WaitApplied("default", "r"), seconds(60))->ok())
+    return "the results do not come";
+  s->Sleep(seconds(2));
+  return s->Different();
+}
+
 }  // namespace
 
 std::string LateDefinition() {
@@ -49,13 +61,7 @@ std::string OvertakenLeader() {
 
   // The other one leads, and owns the shards: all goes on there.
   s.Send(20);
-  auto* process = rival.process();
-  if (!s.cluster.On(process, next.AdvanceStream("default", "s", kPlusInfinity), seconds(60))->ok())
-    return "the stream cannot be advanced";
-  if (!s.cluster.On(process, next.WaitApplied("default", "r"), seconds(60))->ok())
-    return "the results do not come";
-  s.Sleep(seconds(2));
-  return s.Different();
+  return FinishUnder(&s, &rival);
 }
 
 std::string TwoOfOneName() {
@@ -71,14 +77,7 @@ std::string TwoOfOneName() {
   if (shards.size() != 1 || shards[0].state != "running" || shards[0].epoch <= before)
     return "the newer process does not run the shard";
   s.Send(20);
-  auto* process = rival.process();
-  auto& next = rival.coordinator();
-  if (!s.cluster.On(process, next.AdvanceStream("default", "s", kPlusInfinity), seconds(60))->ok())
-    return "the stream cannot be advanced";
-  if (!s.cluster.On(process, next.WaitApplied("default", "r"), seconds(60))->ok())
-    return "the results do not come";
-  s.Sleep(seconds(2));
-  return s.Different();
+  return FinishUnder(&s, &rival);
 }
 
 std::string LateBatchOfAnEarlierLife() {

@@ -27,8 +27,8 @@ class ControlClient {
   /// answer.
   virtual Task<Result<Committed>> WriteCommit(Commit commit) = 0;
   /// Asks the leader to assign the shard once more to the process that owns it under `epoch`, so
-  /// that it can open it anew. Whether that came about shows in the fold. kConflict: another
-  /// process leads. kUnavailable: the log does not answer.
+  /// that the process can open it again. The fold shows the new epoch when there is one. kConflict:
+  /// another process leads. kUnavailable: the log does not answer.
   virtual Task<Status> RequestEpoch(ShardId shard, Epoch epoch) = 0;
   /// The shard as the fold has it now. kNotFound: it is not defined any more.
   virtual Task<Result<ShardState>> ReadShard(ShardId shard) = 0;

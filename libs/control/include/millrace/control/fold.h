@@ -91,7 +91,7 @@ std::string_view VerdictName(Verdict verdict);
 ///     Set{what, key}       what stands and has such a key
 ///     Trim{to}             the stream stands; nowhere below the trim of now, somewhere above it,
 ///                          nowhere above the floor (retention.h)
-///     Snapshot             changes nothing, whoever begins there checks it
+///     Snapshot             changes nothing; a reader that begins there checks it
 ///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below it
 ///
 /// A Skip voids the commits that lie past its `from`: its owner could not use them.

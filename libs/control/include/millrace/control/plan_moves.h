@@ -115,7 +115,7 @@ struct Move {
   friend bool operator==(const Move&, const Move&) = default;
 };
 
-/// Why a bundle has no owner for now.
+/// The reason for which a bundle has no owner.
 enum class Unowned {
   kHeld,      ///< it was at work in workers that died: an operator must look at it
   kNoWorker,  ///< nobody can take anything
