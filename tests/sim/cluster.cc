@@ -12,92 +12,22 @@
 
 namespace millrace::sim {
 
-Task<Result<Buffer>> RowFiles::Encode(const std::vector<OutputColumn>&,
-                                      std::shared_ptr<FileRows> rows) {
-  ++encoded;
-  std::string bytes;
-  for (;;) {
-    MILLRACE_CO_ASSIGN(const std::vector<OutputRow> part, rows->Next(3));
-    if (part.empty()) break;
-    for (const OutputRow& row : part) EncodeRow(row, &bytes);
-  }
-  co_return Buffer::Own(std::move(bytes));
-}
-
-std::unique_ptr<RecordParser> CountedParsers::ForStream(const StreamSpec& stream) const {
-  struct Counted : RecordParser {
-    Counted(std::unique_ptr<RecordParser> p, std::shared_ptr<bool> t)
-        : parser(std::move(p)), token(std::move(t)) {}
-    Verdict Parse(std::string_view payload, BatchBuilder* out) override {
-      return parser->Parse(payload, out);
-    }
-    std::unique_ptr<RecordParser> parser;
-    std::shared_ptr<bool> token;
-  };
-  return std::make_unique<Counted>(parsers_.ForStream(stream), token_);
-}
-
-Task<Result<std::unique_ptr<StateStore>>> NamedStates::Open(std::string shard) {
-  names_.insert(shard);
-  return states_.Open(std::move(shard));
-}
-
-Task<Status> NamedStates::Remove(std::string shard) {
-  names_.erase(shard);
-  return states_.Remove(std::move(shard));
-}
-
 Cluster::Cluster(SimWorld* world, Faults f, runtime::Options options,
                  InMemoryLog::Options log_options)
-    : log(log_options),
+    : Bodies(log_options),
       faults(f),
       world_(world),
       options_(options),
-      faulty_log_(&log, world, &faults),
-      faulty_objects_(&objects, world, &faults),
-      faulty_serving_(&serving, world, &faults),
-      outside_(world->NewProcess()) {}
+      outside_(world->NewProcess()),
+      links_(this, &network_, &faults),
+      network_(world) {}
 
 void Cluster::StartNode() {
-  process_ = world_->NewProcess();
-  states_ = std::make_unique<NamedStates>();
-  runtime::AllRoles::Wiring wiring;
-  wiring.name = "node";
-  wiring.ports = {&faulty_log_, &faulty_objects_, states_.get(), &faulty_serving_, &faulty_serving_,
-                  &serving,     &files,           &blocks_,      &records_,        &metrics};
-  wiring.options = options_;
-  wiring.control = process_;
-  wiring.shards = {process_};
-  gateway_ = std::make_unique<ingest::Gateway>(
-      ingest::Ports{&faulty_log_, &blocks_, &gateway_records_, &metrics});
-  wiring.on_stream = [this](const StreamSpec& stream) { gateway_->SetStream(stream); };
-  wiring.on_stream_dropped = [this](StreamSpec stream) -> Task<> {
-    gateway_->RemoveStream(stream);
-    co_return;
-  };
-  roles_ = std::make_unique<runtime::AllRoles>(std::move(wiring));
-  started_ = false;
-  process_->Spawn([](runtime::AllRoles* roles, bool* done) -> Task<void> {
-    for (;;) {
-      const Status started = co_await roles->Start();
-      if (started.ok()) break;
-      if (started.error().code != Code::kUnavailable)
-        throw std::runtime_error(started.error().message);
-      co_await Delay(std::chrono::milliseconds(100));
-    }
-    *done = true;
-  }(roles_.get(), &started_));
+  node_.reset();
+  node_ = std::make_unique<Process>(world_, this, &links_, Process::Setup{"node", options_});
 }
 
-void Cluster::KillNode() {
-  if (process_ == nullptr) return;
-  for (const std::string& f : process_->failures()) failures.push_back(f);
-  process_->Kill();
-  roles_.reset();
-  gateway_.reset();
-  states_.reset();
-  process_ = nullptr;
-}
+void Cluster::KillNode() { node_.reset(); }
 
 const Cluster::ControlSeen& Cluster::ReadControlLog() {
   const std::string topic(control::kControlTopic);

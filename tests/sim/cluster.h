@@ -1,93 +1,17 @@
 #pragma once
 
-#include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "millrace/block_arrow/arrow_block_codec.h"
-#include "millrace/ingest/gateway.h"
-#include "millrace/log/in_memory_log.h"
-#include "millrace/objectstore/in_memory_object_store.h"
-#include "millrace/record_simdjson/json_record_parser.h"
-#include "millrace/runtime/all_roles.h"
-#include "millrace/serving/in_memory_serving_store.h"
-#include "millrace/state/in_memory_state.h"
-#include "sim/faulty.h"
-#include "sim/sim_world.h"
+#include "sim/process.h"
 
 namespace millrace::sim {
 
-/// Result files as the row encoding, so that a test reads back exactly what was written.
-class RowFiles : public ResultFileWriter {
- public:
-  Task<Result<Buffer>> Encode(const std::vector<OutputColumn>& columns,
-                              std::shared_ptr<FileRows> rows) override;
-
-  int encoded = 0;  ///< files
-};
-
-/// Parsers for the runtime, and how many of them are alive: each reader of a partition has one.
-class CountedParsers : public RecordParsers {
- public:
-  std::unique_ptr<RecordParser> ForStream(const StreamSpec& stream) const override;
-  int64_t alive() const { return token_.use_count() - 1; }
-
- private:
-  record_simdjson::JsonRecordParsers parsers_;
-  std::shared_ptr<bool> token_ = std::make_shared<bool>();
-};
-
-/// Local states in memory, and whose there are.
-class NamedStates : public StateStores {
- public:
-  Task<Result<std::unique_ptr<StateStore>>> Open(std::string shard) override;
-  Task<Status> Remove(std::string shard) override;
-  const std::set<std::string>& names() const { return names_; }
-
- private:
-  InMemoryStates states_;
-  std::set<std::string> names_;
-};
-
-/// By name alone, whatever the labels: counters add up, of gauges the last value stands. Nobody
-/// reads the rest.
-class CountingMetrics : public MetricRegistry {
- public:
-  Counter& GetCounter(std::string_view name, std::string_view, const MetricLabels&) override {
-    return counters_[std::string(name)];
-  }
-  Gauge& GetGauge(std::string_view name, std::string_view, const MetricLabels&) override {
-    return gauges_[std::string(name)];
-  }
-  Histogram& GetHistogram(std::string_view, std::string_view, const MetricLabels&,
-                          const std::vector<double>&) override {
-    return histogram_;
-  }
-  std::string Expose() const override { return {}; }
-  double count(const std::string& name) { return counters_[name].value; }
-  double gauge(const std::string& name) { return gauges_[name].value; }
-
- private:
-  struct Sum : Counter {
-    void Add(double v) override { value += v; }
-    double value = 0;
-  };
-  std::map<std::string, Sum> counters_;
-  struct Last : Gauge {
-    void Set(double v) override { value = v; }
-    double value = 0;
-  };
-  std::map<std::string, Last> gauges_;
-  struct : Histogram {
-    void Observe(double) override {}
-  } histogram_;
-};
-
 /// One process over stores that survive it, in a simulated world. It is killed and started again
 /// at the test's will.
-class Cluster {
+class Cluster : public Bodies {
  public:
   Cluster(SimWorld* world, Faults faults, runtime::Options options,
           InMemoryLog::Options log_options = {});
@@ -103,16 +27,18 @@ class Cluster {
   bool TrimControlLog();
   /// The stream of this name that the control log has now, with its generation.
   StreamSpec StreamNow(const std::string& name);
-  bool node_alive() const { return process_ != nullptr && process_->alive(); }
-  runtime::Coordinator& coordinator() { return roles_->coordinator(); }
-  runtime::AllRoles& roles() { return *roles_; }
-  ingest::Gateway& gateway() { return *gateway_; }
-  SimExecutor& process() { return *process_; }
-  const CountedParsers& parsers() const { return records_; }
-  const NamedStates& states() const { return *states_; }
-  FaultyLog& faulty_log() { return faulty_log_; }
-  FaultyObjectStore& faulty_objects() { return faulty_objects_; }
-  FaultyServingStore& faulty_serving() { return faulty_serving_; }
+  bool node_alive() const { return node_ != nullptr && node_->alive(); }
+  runtime::Coordinator& coordinator() { return node_->coordinator(); }
+  runtime::AllRoles& roles() { return node_->roles(); }
+  ingest::Gateway& gateway() { return node_->gateway(); }
+  SimExecutor& process() { return node_->executor(); }
+  const NamedStates& states() const { return node_->states(); }
+  DamagedLog& damaged_log() { return damaged; }
+  /// The node's ways to the stores, the same for each of its lives.
+  FaultyLog& faulty_log() { return links_.log; }
+  FaultyObjectStore& faulty_objects() { return links_.objects; }
+  FaultyServingStore& faulty_serving() { return links_.serving; }
+  Network& network() { return network_; }
 
   /// Runs a task on the node's process, once it has started, to its end; nullopt if the process
   /// died or `limit` passed.
@@ -125,13 +51,7 @@ class Cluster {
   template <typename T>
   T Outside(Task<T> task);
 
-  InMemoryLog log;
-  InMemoryObjectStore objects;
-  InMemoryServingStore serving;
-  CountingMetrics metrics;
-  RowFiles files;
   Faults faults;
-  std::vector<std::string> failures;
 
  private:
   SimWorld* world_;
@@ -146,18 +66,10 @@ class Cluster {
   const ControlSeen& ReadControlLog();
   ControlSeen control_;
   Offset trimmed_to_;
-  FaultyLog faulty_log_;
-  FaultyObjectStore faulty_objects_;
-  FaultyServingStore faulty_serving_;
-  block_arrow::ArrowBlockCodec blocks_;
-  CountedParsers records_;
-  record_simdjson::JsonRecordParsers gateway_records_;
-  SimExecutor* process_ = nullptr;
-  bool started_ = false;
   SimExecutor* outside_;
-  std::unique_ptr<NamedStates> states_;
-  std::unique_ptr<runtime::AllRoles> roles_;
-  std::unique_ptr<ingest::Gateway> gateway_;
+  Links links_;
+  Network network_;
+  std::unique_ptr<Process> node_;
 };
 
 /// What a fold of the whole log, alone and in one go, puts out: what every history of crashes must
@@ -177,9 +89,9 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
 
 template <typename T>
 std::optional<T> Cluster::Call(Task<T> task, Executor::Duration limit) {
-  world_->RunUntil([&] { return started_ || !node_alive(); }, limit);
+  world_->RunUntil([&] { return !node_alive() || node_->started(); }, limit);
   if (!node_alive()) return std::nullopt;
-  return On(process_, std::move(task), limit);
+  return On(&node_->executor(), std::move(task), limit);
 }
 
 template <typename T>

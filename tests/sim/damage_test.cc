@@ -245,7 +245,7 @@ TEST_CASE("a pipeline whose tables the store refuses is tried again, and all oth
 
 TEST_CASE("a bit flipped under the log's checksums makes one unreadable record, once") {
   Scenario s("arrow");
-  s.cluster.faulty_log().FlipBitOf(s.stream.topic, PartitionId(0), Offset(3));
+  s.cluster.damaged_log().FlipBitOf(s.stream.topic, PartitionId(0), Offset(3));
   s.Send(20);
   s.cluster.KillNode();
   s.cluster.StartNode();

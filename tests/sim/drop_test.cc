@@ -138,10 +138,10 @@ TEST_CASE("of dropped pipelines neither a reader nor local state is left, and ot
   REQUIRE(Apply(&s, other).ok());
   const auto becomes = [&](int64_t readers, size_t states) {
     const auto so = [&] {
-      return s.cluster.parsers().alive() == readers && s.cluster.states().names().size() == states;
+      return s.cluster.parsers.alive() == readers && s.cluster.states().names().size() == states;
     };
     s.world.RunUntil(so, seconds(60));
-    CHECK(s.cluster.parsers().alive() == readers);
+    CHECK(s.cluster.parsers.alive() == readers);
     CHECK(s.cluster.states().names().size() == states);
     // It stays so.
     s.Send(5);
@@ -160,9 +160,9 @@ TEST_CASE("of dropped pipelines neither a reader nor local state is left, and ot
       s.cluster.Call(s.cluster.coordinator().WaitApplied("default", "other"), seconds(60))->ok());
   CHECK(s.Shard().next_offset == s.End());
   REQUIRE(Apply(&s, "DROP MATERIALIZED VIEW other; DROP TABLE s;").ok());
-  s.world.RunUntil([&] { return s.cluster.parsers().alive() == 0; }, seconds(60));
+  s.world.RunUntil([&] { return s.cluster.parsers.alive() == 0; }, seconds(60));
   s.Sleep(seconds(5));
-  CHECK(s.cluster.parsers().alive() == 0);
+  CHECK(s.cluster.parsers.alive() == 0);
   CHECK(s.cluster.states().names().empty());
   CHECK(s.cluster.process().failures().empty());
 }

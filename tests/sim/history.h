@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "sim/faulty.h"
+#include "sim/network.h"
 
 namespace millrace::sim {
 
@@ -17,7 +17,7 @@ struct History {
   int64_t cleaned = 0;  ///< state objects that housekeeping deleted
 };
 
-inline constexpr Faults kTroubled = {std::chrono::milliseconds(20), 0.03, 0.03};
+inline constexpr Faults kTroubled = {std::chrono::milliseconds(20), 0.03, 0.03, 0.01, 0.01, 0.5};
 
 /// Two pipelines over a stream with resends, disorder and (json) broken records, while the node is
 /// killed now and then and every dependency fails; in the end all heals and everything closes. Even

@@ -3,18 +3,24 @@
 namespace millrace::sim {
 
 SimWorld::~SimWorld() {
-  for (auto& process : processes_) process->Kill();
+  for (auto& executor : executors_) executor->Kill();
   queue_.clear();
 }
 
 SimExecutor* SimWorld::NewProcess() {
-  processes_.push_back(std::unique_ptr<SimExecutor>(new SimExecutor(this)));
-  return processes_.back().get();
+  auto process = std::make_shared<SimExecutor::Process>();
+  executors_.push_back(std::unique_ptr<SimExecutor>(new SimExecutor(this, std::move(process))));
+  return executors_.back().get();
+}
+
+SimExecutor* SimWorld::NewExecutor(SimExecutor* process) {
+  executors_.push_back(std::unique_ptr<SimExecutor>(new SimExecutor(this, process->process_)));
+  return executors_.back().get();
 }
 
 void SimWorld::Add(SimExecutor* on, Executor::Duration at, std::function<void()> fn) {
-  if (!on->alive_) return;
-  queue_.emplace(std::pair(at, next_++), Work{on, on->generation_, std::move(fn)});
+  if (!on->alive()) return;
+  queue_.emplace(std::pair(at, next_++), Work{on, std::move(fn)});
 }
 
 bool SimWorld::RunUntil(const std::function<bool()>& done, Executor::Duration limit) {
@@ -26,12 +32,16 @@ bool SimWorld::RunUntil(const std::function<bool()>& done, Executor::Duration li
     }
     const auto at = queue_.begin();
     now_ = at->first.first;
-    const Work work = std::move(at->second);
+    Work work = std::move(at->second);
     trace_ =
         (trace_ ^ at->first.second ^ static_cast<uint64_t>(now_.count())) * 0x9e3779b97f4a7c15ULL;
     queue_.erase(at);
     ++steps_;
-    if (work.on->alive_) work.on->Run(work.fn);
+    if (work.on->paused()) {
+      Add(work.on, work.on->process_->paused_until, std::move(work.fn));
+    } else if (work.on->alive()) {
+      work.on->Run(work.fn);
+    }
   }
   return true;
 }
@@ -61,7 +71,7 @@ Task<void> SimExecutor::Root(Task<void> task) {
   try {
     co_await std::move(task);
   } catch (const SimCrash&) {
-    alive_ = false;
+    process_->alive = false;
   } catch (const std::exception& e) {
     failures_.emplace_back(e.what());
   }
@@ -76,11 +86,14 @@ void SimExecutor::Spawn(Task<void> task) {
 }
 
 void SimExecutor::Kill() {
-  alive_ = false;
-  Executor* before = SetCurrent(this);
-  tasks_.clear();
-  SetCurrent(before);
-  std::erase_if(world_->queue_, [this](const auto& entry) { return entry.second.on == this; });
+  process_->alive = false;
+  for (SimExecutor* executor : process_->executors) {
+    Executor* before = SetCurrent(executor);
+    executor->tasks_.clear();
+    SetCurrent(before);
+  }
+  std::erase_if(world_->queue_,
+                [this](const auto& entry) { return entry.second.on->process_ == process_; });
 }
 
 }  // namespace millrace::sim

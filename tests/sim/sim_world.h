@@ -22,8 +22,10 @@ class SimWorld {
   explicit SimWorld(uint64_t seed) : random_(seed) {}
   ~SimWorld();
 
-  /// A simulated process. Lives until Kill() or the end of the world.
+  /// A simulated process of one executor. Lives until Kill() or the end of the world.
   SimExecutor* NewProcess();
+  /// One more executor of the same process: it dies and is paused with it.
+  SimExecutor* NewExecutor(SimExecutor* process);
 
   /// Runs what is due until `done`, or `limit` of simulated time passed, or nothing is left. True:
   /// `done`.
@@ -41,7 +43,6 @@ class SimWorld {
   friend class SimExecutor;
   struct Work {
     SimExecutor* on;
-    uint64_t generation;
     std::function<void()> fn;
   };
   void Add(SimExecutor* on, Executor::Duration at, std::function<void()> fn);
@@ -52,7 +53,7 @@ class SimWorld {
   uint64_t steps_ = 0;
   uint64_t trace_ = 0;
   std::map<std::pair<Executor::Duration, uint64_t>, Work> queue_;
-  std::list<std::unique_ptr<SimExecutor>> processes_;
+  std::list<std::unique_ptr<SimExecutor>> executors_;
 };
 
 /// Raised at a crash point to end the process there.
@@ -68,16 +69,19 @@ class SimExecutor : public Executor {
   }
   void Offload(std::function<void()> blocking, std::function<void()> done) override;
   Duration Monotonic() const override { return world_->now(); }
-  Micros Wall() const override { return kEpoch + world_->now().count() + wall_shift_; }
+  Micros Wall() const override { return kEpoch + world_->now().count() + process_->wall_shift; }
   uint64_t Random() override { return world_->Random(~uint64_t{0}); }
   void Spawn(Task<void> task) override;
 
   /// Moves this process's wall clock alone, as an operator would; backwards too.
-  void ShiftWall(Micros by) { wall_shift_ += by; }
+  void ShiftWall(Micros by) { process_->wall_shift += by; }
+  /// The process stands still for so long, as after SIGSTOP, and then goes on with what was due.
+  void Pause(Duration d) { process_->paused_until = world_->now() + d; }
+  bool paused() const { return world_->now() < process_->paused_until; }
   /// The process is gone: nothing it was doing goes on, and nothing more starts. Destroys its
-  /// tasks.
+  /// tasks, on all of its executors.
   void Kill();
-  bool alive() const { return alive_; }
+  bool alive() const { return process_->alive; }
   /// What left a task as an exception; a test fails on it.
   const std::vector<std::string>& failures() const { return failures_; }
 
@@ -86,14 +90,22 @@ class SimExecutor : public Executor {
 
  private:
   friend class SimWorld;
-  explicit SimExecutor(SimWorld* world) : world_(world) {}
+  /// What the executors of a process share.
+  struct Process {
+    bool alive = true;
+    Duration paused_until{0};
+    Micros wall_shift = 0;
+    std::vector<SimExecutor*> executors;
+  };
+  SimExecutor(SimWorld* world, std::shared_ptr<Process> process)
+      : world_(world), process_(std::move(process)) {
+    process_->executors.push_back(this);
+  }
   Task<void> Root(Task<void> task);
   void Run(const std::function<void()>& fn);
 
   SimWorld* world_;
-  bool alive_ = true;
-  uint64_t generation_ = 0;
-  Micros wall_shift_ = 0;
+  std::shared_ptr<Process> process_;
   std::list<Task<void>> tasks_;
   std::vector<std::string> failures_;
 };

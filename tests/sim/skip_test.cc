@@ -96,14 +96,14 @@ TEST_CASE("a jump back is not made over records that are there again") {
       checkpoint::Decode(s.cluster.Outside(s.cluster.objects.Get(newest))->bytes)
           .value()
           .next_offset;
-  s.cluster.faulty_log().HideFrom(s.stream.topic, PartitionId(0), Offset(committed.value - 8));
+  s.cluster.damaged_log().HideFrom(s.stream.topic, PartitionId(0), Offset(committed.value - 8));
   s.cluster.StartNode();
   s.Sleep(seconds(5));
   REQUIRE(s.Skip(Offset(committed.value - 8)).ok());
   s.Sleep(seconds(1));
   REQUIRE(s.Shard().next_offset == Offset(committed.value - 8));
   s.cluster.KillNode();
-  s.cluster.faulty_log().Heal();
+  s.cluster.damaged_log().Heal();
   s.cluster.StartNode();
   s.Send(3);
   CHECK(s.Shard().state == "running");
@@ -122,7 +122,7 @@ TEST_CASE("records damaged one after another are skipped one after another, whoe
   const Offset end = s.End();
   s.Send(10);
   for (const int64_t at : {2, 3, 6})
-    s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), Offset(end.value + at));
+    s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), Offset(end.value + at));
   s.cluster.StartNode();
   int skips = 0;
   for (; skips < 5; ++skips) {
@@ -148,12 +148,12 @@ TEST_CASE("damage among the records before a healthy checkpoint does not matter"
   s.Sleep(seconds(20));
   const Offset committed = s.Shard().next_offset;
   s.cluster.KillNode();
-  s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), Offset(committed.value - 3));
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), Offset(committed.value - 3));
   s.cluster.StartNode();
   s.Send(5);
   CHECK(s.Shard().state == "running");
   CHECK(s.Fallbacks() == 0);
-  s.cluster.faulty_log().Heal();
+  s.cluster.damaged_log().Heal();
   s.Finish();
   CHECK(s.Different() == "");
 }
@@ -175,7 +175,7 @@ TEST_CASE(
       s.cluster.Outside(test::ReadLog(&s.cluster.log, s.stream.topic, PartitionId(0)));
   for (const LogRecord& record : records.value())
     if (record.offset < committed && !runtime::IsControl(record)) damaged = record.offset;
-  s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), damaged);
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), damaged);
   s.cluster.StartNode();
   s.Sleep(seconds(1));
   REQUIRE(s.Shard().state == "halted");
@@ -199,7 +199,7 @@ TEST_CASE("a pipeline may be dropped while one of its shards is being skipped") 
   s.cluster.KillNode();
   const Offset end = s.End();
   s.Send(3);
-  s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), end);
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), end);
   s.cluster.StartNode();
   s.Sleep(seconds(1));
   const runtime::ShardInfo halted = s.Shard();
@@ -229,13 +229,13 @@ TEST_CASE("a skip over records that can be read again ends where it says") {
   s.cluster.KillNode();
   const Offset end = s.End();
   s.Send(20);
-  s.cluster.faulty_log().Damage(s.stream.topic, PartitionId(0), Offset(end.value + 4));
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), Offset(end.value + 4));
   s.cluster.StartNode();
   s.Sleep(milliseconds(600));
   REQUIRE(s.Shard().state == "halted");
   REQUIRE(s.Skip(Offset(end.value + 10)).ok());
   s.cluster.KillNode();
-  s.cluster.faulty_log().Heal();
+  s.cluster.damaged_log().Heal();
   s.cluster.StartNode();
   s.Sleep(milliseconds(600));
   CHECK(s.Shard().message == "");
