@@ -1,5 +1,7 @@
 #include "sim/control_scenarios.h"
 
+#include "millrace/control/plan_moves.h"
+#include "millrace/runtime/roster.h"
 #include "sim/rival.h"
 #include "support/stamped.h"
 
@@ -70,7 +72,7 @@ std::string TwoOfOneName() {
   const Epoch before = s.Shard().epoch;
   Rival rival(&s, "node");
   s.Sleep(seconds(2));
-  if (!s.cluster.Call(s.cluster.coordinator().ListShards(), seconds(60))->value().empty())
+  if (s.Shard().state != "unknown")
     return "a process took the shards of another one of its name for its own";
   const auto shards =
       s.cluster.On(rival.process(), rival.coordinator().ListShards(), seconds(60))->value();
@@ -153,6 +155,54 @@ std::string TrimAgainstSkipBack() {
   if (!t.Apply(back)) return "a skip did not count";
   if (t.Trim(90)) return "records are given up that a shard goes back to";
   return t.Trim(70) ? "" : "a stream was not trimmed to its floor";
+}
+
+namespace {
+
+/// Two workers that say Hello, and rounds of a second on a clock of its own.
+struct Heard {
+  Heard() {
+    for (const uint64_t instance : {1, 2}) {
+      runtime::Hello hello;
+      hello.process = {"w" + std::to_string(instance), instance};
+      const Status joined = roster.Joined(std::move(hello), now);
+      MILLRACE_CHECK(joined.ok(), "a worker was refused");
+    }
+  }
+  void Rounds(int n, const control::Fold& fold, std::vector<uint64_t> reporting) {
+    for (int i = 0; i < n; ++i) {
+      now += seconds(1);
+      for (const uint64_t instance : reporting) roster.Reported(instance, {});
+      roster.Round(fold, now, true);
+    }
+  }
+
+  runtime::Roster roster{false};
+  Executor::Duration now{seconds(100)};
+};
+
+}  // namespace
+
+std::string PausedObserver() {
+  const Told t;
+  Heard h;
+  h.Rounds(10, t.fold, {1, 2});
+  // What the workers sent in between waits to be handled.
+  h.now += seconds(60);
+  h.Rounds(1, t.fold, {});
+  return h.roster.workers().size() == 2 ? "" : "an observer that was paused took others for dead";
+}
+
+std::string NewLeaderAmongLivingOwners() {
+  const Told t;  // the instance 1 owns the shard
+  runtime::Roster roster(false);
+  runtime::Hello hello;
+  hello.process = {"w2", 2};
+  const Status joined = roster.Joined(std::move(hello), seconds(100));
+  if (!joined.ok()) return joined.error().message;
+  roster.Round(t.fold, seconds(101), true);
+  const auto plan = control::PlanMoves(roster.Input(t.fold, seconds(101)), {});
+  return plan.assigns.empty() ? "" : "a new leader took the shards of an owner that lives";
 }
 
 }  // namespace millrace::sim

@@ -19,5 +19,9 @@ std::string LateBatchOfAnEarlierLife();
 std::string DefineAgainstTrim();
 /// A stream is trimmed while a shard may still have to go back to where a skip leads it.
 std::string TrimAgainstSkipBack();
+/// A coordinator sleeps for a minute and wakes up.
+std::string PausedObserver();
+/// A process leads before it has heard of the workers that own the shards.
+std::string NewLeaderAmongLivingOwners();
 
 }  // namespace millrace::sim

@@ -26,6 +26,11 @@ TEST_CASE("a process owns what names its instance, whatever other process has it
   CHECK(TwoOfOneName() == "");
 }
 
+TEST_CASE("a coordinator that was paused takes nobody for dead, and a new one no owner") {
+  CHECK(PausedObserver() == "");
+  CHECK(NewLeaderAmongLivingOwners() == "");
+}
+
 TEST_CASE("a leader that beats is left to lead, and followed when it falls silent") {
   Scenario s("json", Beating());
   Rival rival(&s, "rival", Beating());

@@ -3,15 +3,12 @@
 #include "millrace/base/bytes.h"
 
 namespace millrace::control {
-namespace {
 
 BundleId BundleOf(const Fold& fold, const ShardId& shard) {
   const PipelineState& pipeline = fold.pipelines().at(shard.incarnation);
   const StreamSpec* stream = fold.FindStream(shard.incarnation.name_space, pipeline.spec.stream);
   return {stream->generation, shard.partition};
 }
-
-}  // namespace
 
 std::string InstanceName(const Process& process) {
   if (process.instance == 0) return {};

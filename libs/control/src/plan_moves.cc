@@ -87,6 +87,7 @@ Planner::Planner(const PlanInput& input, PlanMemory memory) : in_(input) {
     sum.member = &member;
     sum.memory = member.memory_used;
     sum.shaky = deaths[member.name] >= kShakyDeaths;
+    if (sum.shaky) plan_.shaky.insert(member.name);
     workers_.emplace(instance, sum);
     capacity += member.executors;
   }

@@ -1,20 +1,25 @@
 #include "millrace/runtime/all_roles.h"
 
 namespace millrace::runtime {
+namespace {
+
+std::vector<WorkerLink*> With(WorkerLink* own, std::vector<WorkerLink*> others) {
+  others.insert(others.begin(), own);
+  return others;
+}
+
+}  // namespace
 
 AllRoles::AllRoles(Wiring wiring)
     : self_{wiring.name, wiring.control->Random()},
       control_(wiring.ports.log),
+      coordinator_({self_, wiring.ports, wiring.options, wiring.on_stream, wiring.on_stream_dropped,
+                    [this] { return worker_.StopLost(); }},
+                   &control_),
+      link_(&coordinator_.desk()),
       worker_({self_, wiring.ports, wiring.options, wiring.control, wiring.shards,
-               [this](const Incarnation& incarnation) { return coordinator_.served(incarnation); },
-               [this](ShardId shard, Epoch epoch) {
-                 return coordinator_.AssignAgain(std::move(shard), epoch);
-               }},
-              &control_),
-      link_(&worker_),
-      coordinator_({self_, wiring.shards.size(), wiring.ports, wiring.options, wiring.on_stream,
-                    wiring.on_stream_dropped, [this] { return worker_.StopLost(); }},
-                   &control_, &link_) {}
+               With(&link_, wiring.coordinators), wiring.predecessor},
+              &control_) {}
 
 Task<Status> AllRoles::Start() {
   if (!following_) {

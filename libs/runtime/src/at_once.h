@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,28 @@ inline Task<Status> RunAll(std::vector<Task<Status>> tasks, size_t limit) {
   for (size_t i = run->lanes; i > 0; --i) Executor::Current().Spawn(lane(run));
   co_await run->ended;
   co_return run->failed;
+}
+
+/// Runs a task on the calling executor and waits for its value no longer than `patience`. Nothing:
+/// the task goes on by itself, so it must not use the caller's frame.
+template <typename T>
+Task<std::optional<T>> WaitAtMost(Task<T> task, Executor::Duration patience) {
+  struct Run {
+    std::optional<T> value;
+    Event ended;
+  };
+  const auto run = std::make_shared<Run>();
+  const auto go = [](Task<T> of, std::shared_ptr<Run> to) -> Task<> {
+    T value = co_await std::move(of);
+    to->value.emplace(std::move(value));
+    to->ended.Notify();
+  };
+  Executor& executor = Executor::Current();
+  const auto deadline = executor.Monotonic() + patience;
+  executor.Spawn(go(std::move(task), run));
+  while (!run->value && executor.Monotonic() < deadline)
+    co_await run->ended.WaitFor(deadline - executor.Monotonic());
+  co_return std::move(run->value);
 }
 
 }  // namespace millrace::runtime

@@ -1,57 +1,125 @@
 #include "millrace/runtime/balancer.h"
 
 #include <algorithm>
-#include <map>
-#include <string>
-#include <vector>
 
 #include "at_once.h"
 #include "millrace/base/facts.h"
+#include "millrace/base/log.h"
 #include "millrace/control/plan_fold.h"
+#include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
 namespace {
 
+constexpr auto kPlanInterval = std::chrono::seconds(1);
 /// Control records on their way at a time.
 constexpr size_t kWrites = 64;
 
 }  // namespace
 
-Task<Status> Balancer::AssignOrphans() {
-  const control::Fold& fold = control_.fold();
-  const auto orphan = [&](const auto& shard) {
-    return shard.second.worker.instance != worker_.instance;
-  };
-  if (!leadership_.leads() || std::none_of(fold.shards().begin(), fold.shards().end(), orphan))
+void Balancer::Wake() {
+  news_ = true;
+  woken_.Notify();
+}
+
+void Balancer::Stop() {
+  stopped_ = true;
+  woken_.Notify();
+}
+
+Task<> Balancer::Loop() {
+  static LogRateLimit limit(60);
+  while (!stopped_) {
+    news_ = false;
+    const Status planned = co_await PlanOnce();
+    if (!planned.ok())
+      limit.Warn("shards could not be assigned, it is tried again",
+                 {{"error", planned.error().message}});
+    if (!news_ && !stopped_) co_await woken_.WaitFor(kPlanInterval);
+  }
+}
+
+Task<Status> Balancer::PlanOnce() {
+  const Turns::Turn turn = co_await turns_.Take("plan");
+  auto planned = co_await PlanNow();
+  co_return planned;
+}
+
+Task<Status> Balancer::PlanNow() {
+  if (!leadership_.leads()) {
+    wishes_.clear();
+    unowned_.clear();
     co_return Status();
-  const std::string instance = control::InstanceName(worker_);
-  control::PlanInput input;
-  control::Member& member = input.members[instance];
-  member.name = worker_.name;
-  member.executors = static_cast<int64_t>(executors_);
-  input.now =
-      1 + std::chrono::duration_cast<std::chrono::milliseconds>(Executor::Current().Monotonic())
-              .count();
-  control::AddBundles(fold, &input);
-  // No memory: with one worker nothing moves but orphans.
-  const control::Plan plan = control::PlanMoves(input, {});
-  // A Skip that waits keeps its place: it is part of the shard's state until a commit covers it.
+  }
+  TakeOffice();
+  const control::Fold& fold = control_.fold();
+  const Roster& roster = desk_.roster();
+  control::PlanInput input = roster.Input(fold, Executor::Current().Monotonic());
+  std::erase_if(released_, [&](const auto& r) { return !input.bundles.contains(r.first); });
+  for (const auto& [bundle, at] : released_) input.bundles.at(bundle).released = at;
+  control::Plan plan = control::PlanMoves(input, std::move(memory_));
+  memory_ = plan.memory;
+  unowned_ = plan.unowned;
+  shaky_ = plan.shaky;
   std::vector<Task<Status>> writes;
-  const std::map<std::string, control::Process> living = {{instance, worker_}};
-  for (control::Assign& assign : control::AssignsOf(fold, input, plan, living))
+  for (control::Assign& assign : AssignsAgain()) writes.push_back(Assign(std::move(assign)));
+  // A Skip that waits keeps its place: it is part of the shard's state until a commit covers it.
+  for (control::Assign& assign : control::AssignsOf(fold, input, plan, roster.Takers()))
     writes.push_back(Assign(std::move(assign)));
+  std::map<std::string, uint64_t> instances;
+  for (const auto& [instance, worker] : roster.workers())
+    instances[control::InstanceName(worker.hello.process)] = instance;
+  std::map<uint64_t, std::vector<ShardId>> wishes;
+  for (const auto& [id, shard] : fold.shards()) {
+    const auto wish = memory_.wishes.find(control::BundleOf(fold, id));
+    if (wish != memory_.wishes.end()) wishes[instances.at(wish->second.target)].push_back(id);
+  }
+  for (const control::Move& move : plan.started) {
+    LogInfo("a worker is to follow shards, to own them when it is level",
+            {{"worker", input.members.at(move.to).name},
+             {"partition", move.bundle.partition.value},
+             {"why", control::WhyName(move.why)}});
+  }
+  if (wishes_ != wishes) {
+    wishes_ = std::move(wishes);
+    desk_.WakeAll();
+  }
   auto assigned = co_await RunAll(std::move(writes), kWrites);
   co_return assigned;
 }
 
-Task<Status> Balancer::AssignAgain(ShardId shard, Epoch epoch) {
-  if (!leadership_.leads()) {
-    co_return Conflict("another process leads and has not assigned the shard yet",
-                       {{"leader", control_.fold().leader().process.name}});
+/// A new leader knows nothing of earlier plans but who follows what, which the reports show.
+void Balancer::TakeOffice() {
+  if (number_ == leadership_.number()) return;
+  number_ = leadership_.number();
+  memory_ = {};
+  const control::Ticks now = Roster::TicksOf(Executor::Current().Monotonic());
+  for (const auto& [instance, worker] : desk_.roster().workers()) {
+    const std::string name = control::InstanceName(worker.hello.process);
+    for (const ShardReport& shard : worker.report.shards) {
+      if (shard.info.state != PhaseName(ShardPhase::kFollowing) ||
+          !control_.fold().shards().contains(shard.info.shard))
+        continue;
+      const auto bundle = control::BundleOf(control_.fold(), shard.info.shard);
+      memory_.wishes.try_emplace(bundle, control::Wish{name, control::Why::kHot, now});
+    }
   }
-  control::Assign assign{{}, std::move(shard), worker_, Epoch(epoch.value + 1)};
-  auto assigned = co_await Assign(std::move(assign));
-  co_return assigned;
+}
+
+/// Shards whose owner has to open them anew, which takes a new epoch.
+std::vector<control::Assign> Balancer::AssignsAgain() const {
+  std::vector<control::Assign> assigns;
+  for (const auto& [instance, worker] : desk_.roster().workers()) {
+    for (const ShardReport& shard : worker.report.shards) {
+      if (shard.info.state != PhaseName(ShardPhase::kWaiting)) continue;
+      const auto at = control_.fold().shards().find(shard.info.shard);
+      if (at == control_.fold().shards().end() || at->second.epoch != shard.info.epoch ||
+          at->second.worker.instance != instance)
+        continue;
+      assigns.push_back({{}, at->first, at->second.worker, Epoch(at->second.epoch.value + 1)});
+    }
+  }
+  return assigns;
 }
 
 Task<Status> Balancer::Assign(control::Assign assign) {
@@ -64,6 +132,75 @@ Task<Status> Balancer::Assign(control::Assign assign) {
     co_return Conflict("cannot assign " + shard, {{"verdict", control::VerdictName(verdict)}});
   }
   co_return Status();
+}
+
+Answer Balancer::AnswerTo(uint64_t instance) const {
+  if (!leadership_.leads()) return {};
+  const auto wish = wishes_.find(instance);
+  return {leadership_.number(), wish == wishes_.end() ? std::vector<ShardId>() : wish->second};
+}
+
+std::string Balancer::WhyUnowned(const ShardId& shard) const {
+  const auto at = unowned_.find(control::BundleOf(control_.fold(), shard));
+  if (at == unowned_.end()) return {};
+  switch (at->second) {
+    case control::Unowned::kHeld:
+      return "it was at work in several workers that died, so no other gets it; find out why, then "
+             "`millrace shard release " +
+             shard.ToString() + "`";
+    case control::Unowned::kNoWorker:
+      return "no worker is there that can run it; start one";
+    case control::Unowned::kNoMemory:
+      return "no worker has the memory for it; start another one";
+  }
+  return {};
+}
+
+std::optional<control::Process> Balancer::TakerOf(const ShardId& shard) const {
+  const control::Fold& fold = control_.fold();
+  const Roster& roster = desk_.roster();
+  if (const auto at = fold.shards().find(shard); at != fold.shards().end()) {
+    const Roster::Worker* owner = roster.Find(at->second.worker.instance);
+    if (owner != nullptr && owner->answers()) return at->second.worker;
+  }
+  std::map<uint64_t, size_t> has;
+  for (const auto& [id, state] : fold.shards()) ++has[state.worker.instance];
+  std::optional<control::Process> taker;
+  for (const auto& [instance, candidate] : roster.workers()) {
+    if (!candidate.answers() || candidate.report.draining) continue;
+    if (!taker || has[instance] < has[taker->instance]) taker = candidate.hello.process;
+  }
+  return taker;
+}
+
+void Balancer::Release(const ShardId& shard) {
+  if (!control_.fold().shards().contains(shard)) return;
+  released_[control::BundleOf(control_.fold(), shard)] =
+      Roster::TicksOf(Executor::Current().Monotonic());
+  Wake();
+}
+
+std::string Balancer::Troubles() const {
+  std::string text;
+  const auto add = [&](const std::string& trouble) {
+    text += (text.empty() ? "" : "; ") + trouble;
+  };
+  for (const auto& [instance, worker] : desk_.roster().workers()) {
+    const std::string& name = worker.hello.process.name;
+    if (worker.unreachable)
+      add("worker " + name +
+          " sends no reports, and its commits show that it lives: see to the network between it "
+          "and this coordinator");
+    if (!worker.report.cannot.empty()) add("worker " + name + " " + worker.report.cannot);
+  }
+  for (const std::string& name : shaky_)
+    add("worker " + name + " died twice in ten minutes, it gets only what nobody else can take");
+  std::map<control::Unowned, size_t> unowned;
+  for (const auto& [bundle, why] : unowned_) ++unowned[why];
+  for (const auto& [why, bundles] : unowned)
+    add(std::to_string(bundles) + " partitions have no worker (" +
+        std::string(control::UnownedName(why)) + "), see `millrace shard list`");
+  return text;
 }
 
 }  // namespace millrace::runtime

@@ -7,34 +7,62 @@ constexpr auto kRetry = std::chrono::milliseconds(200);
 
 }  // namespace
 
-Coordinator::Coordinator(Wiring wiring, control::ControlLog* control, WorkerLink* workers)
+Coordinator::Coordinator(Wiring wiring, control::ControlLog* control)
     : wiring_(std::move(wiring)),
       control_(*control),
-      workers_(*workers),
       leadership_(control, wiring_.self, wiring_.options.beat_interval),
+      desk_({wiring_.options.beat_interval == Options::Duration(0),
+             [this](uint64_t instance) { return balancer_.AnswerTo(instance); },
+             [this] { balancer_.Wake(); }},
+            control),
       definitions_({wiring_.ports, wiring_.options, wiring_.on_stream, wiring_.on_stream_dropped,
-                    wiring_.stop_lost},
+                    wiring_.stop_lost, [this] { desk_.WakeAll(); }},
                    control, &leadership_),
-      balancer_(control, &leadership_, wiring_.self, wiring_.executors),
+      balancer_(control, &leadership_, &desk_),
       keeper_(control, &leadership_, wiring_.options),
       housekeeping_(
           wiring_.ports, wiring_.options, [this] { return leadership_.leads(); }, &control->fold()),
-      results_(wiring_.ports, control, workers) {}
+      results_(wiring_.ports, control, &desk_) {}
 
 Task<Status> Coordinator::Start() {
+  Executor& executor = Executor::Current();
+  if (!std::exchange(follows_, true)) {
+    executor.Spawn(desk_.Rounds());
+    executor.Spawn(MetricsLoop());
+  }
+  MILLRACE_CO_TRY(co_await Lead());
+  executor.Spawn(Follow());
+  executor.Spawn(balancer_.Loop());
+  executor.Spawn(leadership_.Beat());
+  executor.Spawn(housekeeping_.Loop());
+  executor.Spawn(LeadAgain());
+  co_return Status();
+}
+
+Task<Status> Coordinator::Lead() {
   MILLRACE_CO_TRY(co_await leadership_.WaitForTurn());
   MILLRACE_CO_TRY(co_await leadership_.Claim());
-  MILLRACE_CO_TRY(co_await balancer_.AssignOrphans());
-  MILLRACE_CO_TRY(co_await FollowOnce());
-  Executor::Current().Spawn(Follow());
-  Executor::Current().Spawn(leadership_.Beat());
-  Executor::Current().Spawn(housekeeping_.Loop());
-  Executor::Current().Spawn(MetricsLoop());
-  co_return Status();
+  MILLRACE_CO_TRY(co_await balancer_.PlanOnce());
+  auto followed = co_await FollowOnce();
+  co_return followed;
+}
+
+/// Waits for its turn once more each time another process has taken the lead.
+Task<> Coordinator::LeadAgain() {
+  // Who is alone claims at its start only, else two of them would claim for ever.
+  while (!stopped_ && wiring_.options.beat_interval > Options::Duration(0)) {
+    if (!leadership_.leads()) {
+      const Status leads = co_await Lead();
+      if (leads.ok()) continue;
+    }
+    co_await Delay(kRetry);
+  }
 }
 
 void Coordinator::Stop() {
   stopped_ = true;
+  balancer_.Stop();
+  desk_.Stop();
   keeper_.Stop();
   housekeeping_.Stop();
 }
@@ -44,6 +72,7 @@ Task<> Coordinator::Follow() {
     const Offset seen = control_.fold().next_offset();
     const int64_t changes = control_.ownership_changes();
     Status status;
+    if (changes != followed_) balancer_.Wake();
     if (changes != followed_ || definitions_.waits()) status = co_await FollowOnce();
     if (status.ok()) followed_ = changes;
     keeper_.SnapshotIfDue();
@@ -65,8 +94,7 @@ Task<> Coordinator::Follow() {
 Task<Status> Coordinator::FollowOnce() {
   MILLRACE_CO_TRY(co_await definitions_.Follow());
   co_await definitions_.RemoveDroppedTopics();
-  auto assigned = co_await balancer_.AssignOrphans();
-  co_return assigned;
+  co_return Status();
 }
 
 }  // namespace millrace::runtime

@@ -3,14 +3,14 @@
 #include <utility>
 
 #include "millrace/runtime/coordinator.h"
-#include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
 namespace {
 
 constexpr auto kExport = std::chrono::seconds(1);
-constexpr std::array kPhases = {ShardPhase::kOpening, ShardPhase::kRunning, ShardPhase::kWaiting,
-                                ShardPhase::kHalted, ShardPhase::kStopped};
+/// Of a shard in a list.
+constexpr std::array kStates = {"unassigned", "unknown", "opening", "running",
+                                "waiting",    "halted",  "stopped"};
 
 }  // namespace
 
@@ -28,8 +28,7 @@ Task<> Coordinator::MetricsLoop() {
   Gauge& control_failing = failing("control");
   Gauge& definitions_failing = failing("definitions");
   std::map<std::string, Gauge*> shards;
-  for (const ShardPhase phase : kPhases) {
-    const std::string state(PhaseName(phase));
+  for (const std::string state : kStates) {
     shards[state] =
         &metrics->GetGauge("millrace_coordinator_shards", "Shards by state.", {{"state", state}});
   }

@@ -22,6 +22,10 @@ constexpr auto kRetry = std::chrono::milliseconds(200);
 
 Task<Status> Definitions::Follow() {
   MILLRACE_CO_TRY(co_await AnnounceStreams());
+  if (!leadership_.leads()) {
+    for (const auto& [what, next] : std::exchange(put_off_, {})) troubles_.Worked(what);
+    co_return Status();
+  }
   std::vector<Incarnation> undefined;
   std::vector<Incarnation> leaving;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
@@ -48,8 +52,10 @@ Task<Status> Definitions::Follow() {
 Task<Status> Definitions::AnnounceStreams() {
   // Copies: the fold goes on while this waits.
   std::vector<StreamSpec> fresh;
-  for (const auto& [name, spec] : control_.fold().streams())
-    if (!announced_.contains(spec.generation)) fresh.push_back(spec);
+  for (const auto& [name, spec] : control_.fold().streams()) {
+    const bool has_topic = topics_.contains(spec.generation) || !leadership_.leads();
+    if (!announced_.contains(spec.generation) || !has_topic) fresh.push_back(spec);
+  }
   std::vector<Task<Status>> announcements;
   for (StreamSpec& stream : fresh) announcements.push_back(Announce(std::move(stream)));
   MILLRACE_CO_TRY(co_await RunAll(std::move(announcements), kDefinitionsAtOnce));
@@ -61,6 +67,7 @@ Task<Status> Definitions::AnnounceStreams() {
   for (const StreamSpec& stream : gone) {
     co_await wiring_.on_stream_dropped(stream);
     announced_.erase(stream.generation);
+    topics_.erase(stream.generation);
   }
   co_return Status();
 }
@@ -70,9 +77,13 @@ Task<Status> Definitions::Announce(StreamSpec stream) {
   const StreamSpec* there = control_.fold().FindStream(stream.name_space, stream.name);
   // Dropped, or announced by the call that defined it, while this waited.
   if (there == nullptr || there->generation != stream.generation) co_return Status();
+  // One that does not lead may lag, and would bring back a topic that was removed.
+  if (leadership_.leads() && !topics_.contains(stream.generation)) {
+    TopicSpec topic{stream.topic, stream.partitions};
+    MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
+    topics_.insert(stream.generation);
+  }
   if (announced_.contains(stream.generation)) co_return Status();
-  TopicSpec topic{stream.topic, stream.partitions};
-  MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
   announced_[stream.generation] = stream;
   wiring_.on_stream(stream);
   co_return Status();
@@ -108,6 +119,7 @@ Task<Status> Definitions::FinishStreamDrop(Offset generation) {
     const StreamSpec stream = at->second;
     co_await wiring_.on_stream_dropped(stream);
     announced_.erase(generation);
+    topics_.erase(generation);
   }
   co_await wiring_.stop_lost();
   TopicSpec topic = control_.fold().dropped_topics().at(generation);
@@ -117,6 +129,7 @@ Task<Status> Definitions::FinishStreamDrop(Offset generation) {
 }
 
 Task<> Definitions::RemoveDroppedTopics() {
+  if (!leadership_.leads()) co_return;
   for (const auto& [generation, topic] : std::map(control_.fold().dropped_topics())) {
     const std::string what = TopicTurn(topic.name) + "@" + std::to_string(generation.value);
     if (removed_topics_.contains(generation) || IsPutOff(what)) continue;
@@ -139,6 +152,7 @@ Task<Status> Definitions::DefineServing(Incarnation incarnation) {
   const StreamSpec stream = *fold.FindStream(incarnation.name_space, spec.stream);
   MILLRACE_CO_TRY(co_await wiring_.ports.tables->Define(incarnation, stream, spec));
   served_.insert(incarnation);
+  wiring_.on_tables();
   co_return Status();
 }
 

@@ -58,6 +58,15 @@ Task<Status> Leadership::Claim() {
   co_return Status();
 }
 
+Error Leadership::NotLeader(const std::string& what) const {
+  const control::LeaderState& leader = log_->fold().leader();
+  // Between two claims, or with a claim of this process that it has not read yet.
+  if (leader.n == 0 || leader.left || leader.n == number_)
+    return Unavailable("nobody leads at the moment, so nobody can " + what + "; try again");
+  return Conflict("another process leads: ask that one to " + what,
+                  {{"leader", leader.process.name}});
+}
+
 Task<Result<control::Verdict>> Leadership::Append(control::Record record) {
   const auto deadline = Executor::Current().Monotonic() + control::ControlLog::kWriteDeadline;
   do {
@@ -74,10 +83,7 @@ Task<Result<control::Verdict>> Leadership::Append(control::Record record) {
 Task<Status> Leadership::Write(control::Record record, std::string what) {
   MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await Append(std::move(record)));
   if (verdict == control::Verdict::kValid) co_return Status();
-  if (verdict == control::Verdict::kNotLeader) {
-    co_return Conflict("another process leads: ask that one to " + what,
-                       {{"leader", log_->fold().leader().process.name}});
-  }
+  if (verdict == control::Verdict::kNotLeader) co_return NotLeader(what);
   co_return Conflict(
       "the control log refused to " + what + ": the definition changed meanwhile; try again",
       {{"verdict", control::VerdictName(verdict)}});

@@ -17,8 +17,9 @@ namespace {
 
 /// Worst first.
 int Badness(const std::string& state) {
-  if (state == "halted") return 4;
-  if (state == "stopped") return 3;
+  if (state == "halted") return 5;
+  if (state == "stopped") return 4;
+  if (state == "unassigned" || state == "unknown") return 3;
   if (state == "opening" || state == "waiting") return 2;
   return state == "failing" ? 1 : 0;
 }
@@ -53,8 +54,8 @@ Task<Result<std::vector<ProducerInfo>>> Coordinator::ListProducers(std::string n
                                                                    std::string prefix) {
   if (control_.fold().FindStream(name_space, stream) == nullptr)
     co_return NoSuchStream(control_.fold(), name_space, stream);
-  MILLRACE_CO_ASSIGN(const std::vector<ProducerInfo> found,
-                     co_await workers_.FindProducers(name_space, stream, principal, prefix));
+  const std::vector<ProducerInfo> found =
+      co_await desk_.FindProducers(name_space, stream, principal, prefix);
   std::map<std::string, int64_t> ends;
   for (const ProducerInfo& info : found) {
     int64_t& end = ends[info.id];
@@ -89,21 +90,34 @@ Task<Status> Coordinator::AdvanceStream(std::string name_space, std::string name
 }
 
 Task<Result<std::vector<ShardInfo>>> Coordinator::ListShards() {
-  MILLRACE_CO_ASSIGN(std::vector<ShardInfo> out, co_await workers_.ListShards());
-  std::set<ShardId> listed;
-  for (const ShardInfo& info : out) listed.insert(info.shard);
-  // Assigned, and its worker has not read that yet.
+  const std::map<uint64_t, Report> reports = co_await desk_.Reports();
+  // By owner and shard. A follower does not speak for the shard.
+  std::map<std::pair<uint64_t, ShardId>, const ShardInfo*> reported;
+  for (const auto& [instance, report] : reports) {
+    for (const ShardReport& shard : report.shards)
+      reported[{instance, shard.info.shard}] = &shard.info;
+  }
+  std::vector<ShardInfo> out;
   for (const auto& [id, shard] : control_.fold().shards()) {
-    if (listed.contains(id) || !served(id.incarnation) ||
-        shard.worker.instance != wiring_.self.instance)
+    const auto at = reported.find({shard.worker.instance, id});
+    if (at != reported.end() && at->second->epoch >= shard.epoch) {
+      out.push_back(*at->second);
       continue;
+    }
     ShardInfo info;
     info.shard = id;
     info.epoch = shard.epoch;
     info.worker = shard.worker.name;
-    info.state = PhaseName(ShardPhase::kOpening);
     info.next_offset = info.back_to = shard.next_offset;
     info.last_cut = shard.last_cut;
+    if (shard.worker.instance == 0) {
+      info.state = "unassigned";
+    } else if (reports.contains(shard.worker.instance)) {
+      info.state = PhaseName(ShardPhase::kOpening);  // assigned, and it has not read that yet
+    } else {
+      info.state = "unknown";
+    }
+    info.message = balancer_.WhyUnowned(id);
     out.push_back(std::move(info));
   }
   for (ShardInfo& info : out) {
@@ -125,6 +139,7 @@ Task<Result<std::vector<ShardInfo>>> Coordinator::ListShards() {
 Task<std::vector<Condition>> Coordinator::Conditions() {
   std::vector<Condition> conditions = {{"control", control_.failure()},
                                        {"definitions", definitions_.troubles().Text()},
+                                       {"workers", balancer_.Troubles()},
                                        {"shards", ""}};
   const auto shards = co_await ListShards();
   if (!shards.ok()) {
@@ -163,7 +178,7 @@ Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
     }
     if (any) info.state = worst;
     if (!any) info.watermark = info.read_watermark = kMinusInfinity;
-    if (!any && definitions_.troubles().failing(Definitions::TablesOf(incarnation))) {
+    if (definitions_.troubles().failing(Definitions::TablesOf(incarnation))) {
       info.state = "failing";
       info.message = definitions_.troubles().Text(Definitions::TablesOf(incarnation));
     }
@@ -220,10 +235,14 @@ Task<Status> Coordinator::SkipShard(ShardId id, Offset to, std::string reason) {
   }
   MILLRACE_CO_ASSIGN(const int64_t last_in_files, co_await LastFileSeq(id));
   first_seqs[static_cast<size_t>(Output::kFiles)] = last_in_files + 1;
+  const std::optional<control::Process> taker = balancer_.TakerOf(id);
+  if (!taker)
+    co_return Unavailable("no worker is there that could run the shard",
+                          {{"shard", id.ToString()}});
   // The epoch of the owner that halted, so that the control log refuses a skip of another one.
   control::Skip skip{{},
                      id,
-                     wiring_.self,
+                     *taker,
                      Epoch(info->epoch.value + 1),
                      info->next_offset,
                      to,

@@ -137,6 +137,7 @@ Task<Status> PartitionRunner::ReadOnce() {
   AddSince(asked, idle_);
   if (batch.ok()) {
     cursor.at = batch->next;
+    end_ = batch->end;
     if (!batch->records.empty()) WarnIfAhead(batch->records.back());
     co_await Feed(std::move(*batch), from);
     co_return Status();

@@ -10,6 +10,8 @@ std::string_view PhaseName(ShardPhase phase) {
   switch (phase) {
     case ShardPhase::kOpening:
       return "opening";
+    case ShardPhase::kFollowing:
+      return "following";
     case ShardPhase::kRunning:
       return "running";
     case ShardPhase::kWaiting:
@@ -95,6 +97,7 @@ void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
   if (!alive()) return;
   for (size_t i = 0; i < count; ++i) {
     tail_.push_back(records[i]);
+    bytes_read_ += static_cast<int64_t>(records[i].value.size());
     if (tail_.size() > checkpoint::kRememberedRecords) tail_.pop_front();
   }
   if (end_at_takeover_) {
@@ -112,6 +115,7 @@ void Shard::GoOn() {
 
 template <typename F>
 void Shard::Fold(F&& make_rows) {
+  const auto begun = Executor::Current().Monotonic();
   try {
     make_rows();
     for (window::OutputRows& rows : fold_->TakeOutput()) outbox_.Push(std::move(rows));
@@ -122,6 +126,7 @@ void Shard::Fold(F&& make_rows) {
          "; report it with the log around this offset next_offset=" +
          std::to_string(next_offset_.value));
   }
+  busy_ += Executor::Current().Monotonic() - begun;
 }
 
 void Shard::EndStep() {

@@ -144,10 +144,13 @@ Task<> ShardHost::RunShard(ShardId id, int64_t generation) {
       if (state.ok() && Current(id, generation)) slots_.at(id).ownership.state = *state;
       continue;
     }
-    slots_.at(id).open_failure = opened.error().message;
-    open_failures_.Warn("a shard cannot be opened, it is tried again",
-                        {{"shard", id.ToString()}, {"error", opened.error().message}});
-    co_await Delay(backoff.Next());
+    // The leader says itself what keeps it from making tables.
+    slots_.at(id).open_failure = shard->waits_for_tables() ? "" : opened.error().message;
+    if (!shard->waits_for_tables()) {
+      open_failures_.Warn("a shard cannot be opened, it is tried again",
+                          {{"shard", id.ToString()}, {"error", opened.error().message}});
+    }
+    co_await open_again_.WaitFor(backoff.Next());
   }
 }
 
@@ -231,10 +234,16 @@ Task<Status> ShardHost::DrainShard(std::shared_ptr<Shard> shard) {
   co_return cut;
 }
 
-std::vector<ShardInfo> ShardHost::Info() const {
-  std::vector<ShardInfo> out;
+Offset ShardHost::EndSeen(const StreamSpec& stream, PartitionId partition) const {
+  const auto at = runners_.find({stream.topic, partition});
+  return at == runners_.end() ? Offset(0) : at->second->end();
+}
+
+std::vector<ShardReport> ShardHost::Report() const {
+  std::vector<ShardReport> out;
   for (const auto& [id, slot] : slots_) {
-    ShardInfo info;
+    ShardReport report;
+    ShardInfo& info = report.info;
     info.shard = id;
     info.epoch = slot.ownership.state.epoch;
     info.worker = slot.ownership.state.worker.name;
@@ -254,9 +263,17 @@ std::vector<ShardInfo> ShardHost::Info() const {
         info.late = fold.ledger().late;
         info.quarantined = fold.ledger().quarantined;
         info.open_windows = static_cast<int64_t>(fold.open_windows());
+        report.state_bytes = static_cast<int64_t>(fold.state_bytes());
+      }
+      info.end_offset = EndSeen(slot.ownership.stream, id.partition);
+      report.busy = slot.shard->busy();
+      report.bytes = slot.shard->bytes_read();
+      for (int o = 1; o <= kOutputs; ++o) {
+        report.rows_made += slot.shard->outbox().made(static_cast<Output>(o));
+        report.rows_applied += slot.shard->outbox().applied(static_cast<Output>(o));
       }
     }
-    out.push_back(std::move(info));
+    out.push_back(std::move(report));
   }
   return out;
 }

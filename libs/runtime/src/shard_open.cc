@@ -17,7 +17,9 @@ bool IsLost(const Error& error) {
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   const auto begun = Executor::Current().Monotonic();
-  MILLRACE_CO_TRY(co_await ports_.serving->Attach(id_.incarnation, stream_, pipeline_.spec));
+  const Status attached = co_await ports_.serving->Attach(id_.incarnation, stream_, pipeline_.spec);
+  waits_for_tables_ = !attached.ok() && attached.error().code == Code::kNotFound;
+  MILLRACE_CO_TRY(attached);
   MILLRACE_CO_TRY(co_await TakeOver(committed));
   CrashPoint("open.after_takeover");
   MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(local_name_));

@@ -10,8 +10,7 @@
 namespace millrace::runtime {
 namespace {
 
-/// A table that a coordinator makes is no record.
-constexpr auto kLookForTables = std::chrono::milliseconds(20);
+constexpr auto kByePatience = std::chrono::seconds(1);
 
 Task<Status> DrainHost(ShardHost* host) {
   co_await host->Drain();
@@ -24,9 +23,12 @@ Task<Result<std::vector<ProducerInfo>>> ProducersOf(ShardHost* host, std::string
   co_return host->FindProducers(name_space, stream, principal, prefix);
 }
 
-Task<Result<std::vector<ShardInfo>>> InfoOf(ShardHost* host) { co_return host->Info(); }
-
 Task<bool> Passed() { co_return true; }
+
+Task<Status> SayBye(WorkerLink* link) {
+  co_await link->Bye();
+  co_return Status();
+}
 
 }  // namespace
 
@@ -40,37 +42,42 @@ Worker::Worker(Wiring wiring, control::ControlLog* control)
   options.opening_shards = std::max<size_t>(1, options.opening_shards / wiring_.shards.size());
   for (size_t i = 0; i < wiring_.shards.size(); ++i)
     hosts_.push_back(std::make_unique<ShardHost>(wiring_.ports, options, this));
+  said_.resize(hosts_.size());
 }
 
 void Worker::Start() {
   for (size_t i = 0; i < hosts_.size(); ++i)
     wiring_.shards[i]->Post([host = hosts_[i].get()] { host->Start(); });
+  for (WorkerLink* link : wiring_.coordinators) Executor::Current().Spawn(ReportTo(link));
   Executor::Current().Spawn(Follow());
 }
 
 Task<> Worker::Drain() {
-  stopped_ = true;
+  draining_ = true;
+  Tell();
   std::vector<Task<Status>> drains;
   for (size_t i = 0; i < hosts_.size(); ++i)
     drains.push_back(RunOn(*wiring_.shards[i], DrainHost(hosts_[i].get())));
   const size_t all = drains.size();
   const Status drained = co_await RunAll(std::move(drains), all);
   drained.Ignore("a drain cannot fail");
+  stopped_ = true;
+  tell_.Notify();
+  std::vector<Task<Status>> byes;
+  for (WorkerLink* link : wiring_.coordinators) byes.push_back(SayBye(link));
+  const size_t links = byes.size();
+  const auto said = co_await WaitAtMost(RunAll(std::move(byes), links), kByePatience);
+  static_cast<void>(said);  // who does not hear it finds the silence
 }
 
 Task<> Worker::Follow() {
   int64_t seen = -1;
-  while (!stopped_) {
+  while (!stopped_ && !draining_) {
     const int64_t changes = control_.ownership_changes();
-    bool all = true;
     if (changes != seen) {
       DisownLost();
-      all = RunOwned();
+      RunOwned();
       owned_changed_.Notify();
-    }
-    if (!all) {
-      co_await control_.changed().WaitFor(kLookForTables);
-      continue;
     }
     seen = changes;
     if (control_.ownership_changes() == seen) co_await control_.changed().Wait();
@@ -83,18 +90,13 @@ bool Worker::IsMine(const control::ShardState& shard) const {
                                   : shard.worker.instance == wiring_.self.instance;
 }
 
-/// Gives what this worker owns to its hosts. False: some of it has no tables yet.
-bool Worker::RunOwned() {
+/// Gives what this worker owns to its hosts.
+void Worker::RunOwned() {
   const control::Fold& fold = control_.fold();
-  bool all = true;
   for (const auto& [id, shard] : fold.shards()) {
     if (!IsMine(shard)) continue;
     const auto owned = owned_.find(id);
     if (owned != owned_.end() && owned->second.epoch == shard.epoch) continue;
-    if (!wiring_.served(id.incarnation)) {
-      all = false;
-      continue;
-    }
     const control::PipelineState& pipeline = fold.pipelines().at(id.incarnation);
     const StreamSpec* stream = fold.FindStream(id.incarnation.name_space, pipeline.spec.stream);
     const size_t i = ExecutorOf(stream->topic, id.partition, hosts_.size());
@@ -104,7 +106,6 @@ bool Worker::RunOwned() {
           host->Own(ownership);
         });
   }
-  return all;
 }
 
 void Worker::DisownLost() {
@@ -127,16 +128,6 @@ Task<> Worker::StopLost() {
   }
 }
 
-Task<Result<std::vector<ShardInfo>>> Worker::ListShards() {
-  std::vector<ShardInfo> out;
-  for (size_t i = 0; i < hosts_.size(); ++i) {
-    MILLRACE_CO_ASSIGN(std::vector<ShardInfo> some,
-                       co_await RunOn(*wiring_.shards[i], InfoOf(hosts_[i].get())));
-    for (ShardInfo& info : some) out.push_back(std::move(info));
-  }
-  co_return out;
-}
-
 Task<Result<std::vector<ProducerInfo>>> Worker::FindProducers(std::string name_space,
                                                               std::string stream,
                                                               Principal principal,
@@ -151,14 +142,18 @@ Task<Result<std::vector<ProducerInfo>>> Worker::FindProducers(std::string name_s
   co_return out;
 }
 
-Task<Status> Worker::WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline,
+Task<Status> Worker::WaitApplied(ShardId shard, Offset offset, Executor::Duration patience,
                                  Operations::Left left) {
+  const auto deadline = Executor::Current().Monotonic() + patience;
   // It may be defined and not be here yet.
   while (!owned_.contains(shard)) {
     if (left && *left) co_return Unavailable("the caller left");
-    if (!control_.fold().shards().contains(shard))
+    const auto at = control_.fold().shards().find(shard);
+    if (at == control_.fold().shards().end())
       co_return NotFound("the control log has no such shard", {{"shard", shard.ToString()}});
-    if (stopped_ || Executor::Current().Monotonic() >= deadline) {
+    if (!IsMine(at->second))
+      co_return Conflict("the shard has another owner", {{"shard", shard.ToString()}});
+    if (draining_ || stopped_ || Executor::Current().Monotonic() >= deadline) {
       co_return Unavailable("a shard does not run; see `millrace shard list`",
                             {{"shard", shard.ToString()}});
     }
@@ -199,8 +194,9 @@ Task<Status> Worker::RequestEpochHere(ShardId shard, Epoch epoch) {
   // Dropped, or another epoch came already.
   if (at == control_.fold().shards().end() || at->second.epoch != epoch || !IsMine(at->second))
     co_return Status();
-  auto asked = co_await wiring_.new_epoch(std::move(shard), epoch);
-  co_return asked;
+  // The leader assigns the shard again when it reads in a report that it waits.
+  Tell();
+  co_return Status();
 }
 
 Task<Result<control::ShardState>> Worker::ReadShard(ShardId shard) {

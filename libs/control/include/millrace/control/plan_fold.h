@@ -12,6 +12,9 @@ namespace millrace::control {
 /// The name of a process's instance in plans. Empty: of no process.
 std::string InstanceName(const Process& process);
 
+/// The bundle of a shard that the fold has.
+BundleId BundleOf(const Fold& fold, const ShardId& shard);
+
 /// Adds the standing shards to a plan's input, as bundles. A bundle's owner is that of its first
 /// shard with an owner among the members, or of its first shard.
 void AddBundles(const Fold& fold, PlanInput* input);

@@ -127,6 +127,7 @@ struct Plan {
   std::vector<Move> assigns;            ///< to be appended now
   std::vector<Move> started;            ///< wishes that are new in `memory`, in order
   std::map<BundleId, Unowned> unowned;  ///< every other bundle has an owner or is in `assigns`
+  std::set<std::string> shaky;          ///< names of members that keep dying
   PlanMemory memory;                    ///< for the next plan
 };
 

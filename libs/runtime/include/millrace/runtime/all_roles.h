@@ -25,6 +25,8 @@ class AllRoles {
     std::vector<Executor*> shards;                     ///< as in Worker
     std::function<void(const StreamSpec&)> on_stream;  ///< as in Definitions
     std::function<Task<>(StreamSpec)> on_stream_dropped;
+    std::vector<WorkerLink*> coordinators = {};  ///< links to those of other processes
+    uint64_t predecessor = 0;                    ///< as in Hello
   };
 
   explicit AllRoles(Wiring wiring);
@@ -36,13 +38,14 @@ class AllRoles {
   Task<> Drain();
 
   Coordinator& coordinator() { return coordinator_; }
+  const control::Process& self() const { return self_; }
 
  private:
   const control::Process self_;
   control::ControlLog control_;
-  Worker worker_;
-  LocalLink link_;
   Coordinator coordinator_;
+  LocalLink link_;
+  Worker worker_;
   bool following_ = false;
 };
 

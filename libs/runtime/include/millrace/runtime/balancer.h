@@ -1,39 +1,71 @@
 #pragma once
 
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "millrace/control/control_log.h"
+#include "millrace/control/plan_moves.h"
 #include "millrace/runtime/leadership.h"
+#include "millrace/runtime/operations.h"
+#include "millrace/runtime/turns.h"
+#include "millrace/runtime/worker_desk.h"
 
 namespace millrace::runtime {
 
-/// Sees to it that every shard has an owner that lives, while this process leads. It asks
-/// control::PlanMoves and writes what that says. All shards on a partition get one owner.
+/// Sees to it that every shard has an owner that lives, and that the workers are busy alike, while
+/// this process leads. It asks control::PlanMoves, writes what that assigns, and answers the
+/// workers' reports with whom they are to follow. All shards on a partition get one owner.
 ///
 /// Threads: the control executor.
 class Balancer {
  public:
-  /// Both outlive it. `worker` is the one that lives: every other process counts as dead.
-  Balancer(const control::ControlLog* control, Leadership* leadership, control::Process worker,
-           size_t executors)
-      : control_(*control),
-        leadership_(*leadership),
-        worker_(std::move(worker)),
-        executors_(executors) {}
+  /// All outlive it.
+  Balancer(const control::ControlLog* control, Leadership* leadership, WorkerDesk* desk)
+      : control_(*control), leadership_(*leadership), desk_(*desk) {}
 
-  /// Assigns the shards whose owner is dead or that never had one. kConflict: another process
-  /// leads.
-  Task<Status> AssignOrphans();
+  /// Plans each second and after Wake(), until Stop(). Spawn it once.
+  Task<> Loop();
+  void Stop();
+  /// Something is new: an owner, a worker, a report that a move waited for.
+  void Wake();
+  /// Plans once and writes what that says, if this process leads. Errors: those of the log;
+  /// kConflict, another process leads.
+  Task<Status> PlanOnce();
 
-  /// Gives the shard of this epoch to its worker again, under the next one. kConflict: this process
-  /// does not lead.
-  Task<Status> AssignAgain(ShardId shard, Epoch epoch);
+  /// The answer to a report of the worker.
+  Answer AnswerTo(uint64_t instance) const;
+  /// Why the last plan of this leader left the shard without an owner; empty: it did not.
+  std::string WhyUnowned(const ShardId& shard) const;
+  /// The worker that would get the shard now: its owner if that answers, else the one with the
+  /// least shards. Nothing: no worker answers.
+  std::optional<control::Process> TakerOf(const ShardId& shard) const;
+  /// The shard, and all that share its partition, did not kill the workers that died with them.
+  void Release(const ShardId& shard);
+  /// What operators must know of workers and of shards that none gets; empty: nothing.
+  std::string Troubles() const;
 
  private:
+  Task<Status> PlanNow();
+  void TakeOffice();
   Task<Status> Assign(control::Assign assign);
+  std::vector<control::Assign> AssignsAgain() const;
 
   const control::ControlLog& control_;
   Leadership& leadership_;
-  const control::Process worker_;
-  const size_t executors_;
+  WorkerDesk& desk_;
+  int64_t number_ = 0;  ///< of the leadership that memory_ belongs to
+  control::PlanMemory memory_;
+  std::map<control::BundleId, control::Unowned> unowned_;
+  std::map<control::BundleId, control::Ticks> released_;
+  std::map<uint64_t, std::vector<ShardId>> wishes_;  ///< by instance
+  std::set<std::string> shaky_;                      ///< names of workers that keep dying
+  Event woken_;
+  bool news_ = false;
+  Turns turns_;
+  bool stopped_ = false;
 };
 
 }  // namespace millrace::runtime

@@ -13,19 +13,19 @@
 #include "millrace/runtime/log_keeper.h"
 #include "millrace/runtime/operations.h"
 #include "millrace/runtime/result_reader.h"
-#include "millrace/runtime/worker_link.h"
+#include "millrace/runtime/worker_desk.h"
 
 namespace millrace::runtime {
 
-/// The coordinator of a process: leads, has what is defined made, has shards assigned, and answers
-/// what operators and dashboards ask.
+/// The coordinator of a process. Every one follows the fold, knows the workers, and answers what
+/// operators and dashboards ask. The one that leads also has what is defined made, and shards
+/// assigned.
 ///
 /// Threads: the control executor.
 class Coordinator : public Operations {
  public:
   struct Wiring {
-    control::Process self;  ///< of this process, and of its worker, which gets every shard
-    size_t executors;       ///< of the worker
+    control::Process self;
     Ports ports;
     Options options;
     /// As in Definitions.
@@ -34,10 +34,11 @@ class Coordinator : public Operations {
     std::function<Task<>()> stop_lost;
   };
 
-  /// `control` and `workers` outlive it.
-  Coordinator(Wiring wiring, control::ControlLog* control, WorkerLink* workers);
+  /// `control` outlives it.
+  Coordinator(Wiring wiring, control::ControlLog* control);
 
   /// Waits for its turn to lead, claims, assigns, and goes on with what the fold says until Stop().
+  /// While it waits it answers already, and if another one leads later it waits again by itself.
   /// kUnavailable: call it again.
   Task<Status> Start();
   void Stop();
@@ -58,16 +59,15 @@ class Coordinator : public Operations {
   Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override;
 
   /// What must hold before results flow: the control log is followed, every pipeline has its
-  /// tables, every shard runs and nothing of it fails.
+  /// tables, no worker is in trouble, every shard runs and nothing of it fails.
   Task<std::vector<Condition>> Conditions();
-  /// A worker asks for an epoch above this one. kConflict: this process does not lead.
-  Task<Status> AssignAgain(ShardId shard, Epoch epoch) {
-    return balancer_.AssignAgain(std::move(shard), epoch);
-  }
-  /// The pipeline has its tables.
-  bool served(const Incarnation& incarnation) const { return definitions_.served(incarnation); }
+  bool leads() const { return leadership_.leads(); }
+  /// Where the links of workers end.
+  WorkerDesk& desk() { return desk_; }
 
  private:
+  Task<Status> Lead();
+  Task<> LeadAgain();
   Task<> Follow();
   Task<Status> FollowOnce();
   Task<> MetricsLoop();
@@ -75,14 +75,15 @@ class Coordinator : public Operations {
 
   const Wiring wiring_;
   control::ControlLog& control_;
-  WorkerLink& workers_;
   Leadership leadership_;
+  WorkerDesk desk_;
   Definitions definitions_;
   Balancer balancer_;
   LogKeeper keeper_;
   Housekeeping housekeeping_;
   ResultReader results_;
   int64_t followed_ = -1;  ///< ControlLog::ownership_changes() that were seen to
+  bool follows_ = false;
   bool stopped_ = false;
 };
 

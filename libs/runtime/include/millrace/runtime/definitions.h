@@ -32,6 +32,7 @@ class Definitions {
     std::function<Task<>(StreamSpec)> on_stream_dropped;
     /// Ends when no shard of a dropped pipeline reads in this process any more.
     std::function<Task<>()> stop_lost;
+    std::function<void()> on_tables;  ///< called when a pipeline has got its tables
   };
 
   /// `control` and `leadership` outlive it.
@@ -41,10 +42,11 @@ class Definitions {
   Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop);
   Task<Status> DropPipeline(std::string name_space, std::string name);
 
-  /// Makes streams known and defines and drops tables, as the fold says now. A pipeline whose
-  /// stores refuse it is put off. Errors are those of the log.
+  /// Makes streams known and, if this process leads, topics, and defines and drops tables, as the
+  /// fold says now. A pipeline whose stores refuse it is put off. Errors are those of the log.
   Task<Status> Follow();
-  /// Removes the topics of dropped streams, once no shard of this process reads them.
+  /// Removes the topics of dropped streams, once no shard of this process reads them, if this
+  /// process leads.
   Task<> RemoveDroppedTopics();
 
   /// The pipeline has its tables.
@@ -88,6 +90,7 @@ class Definitions {
   std::set<Offset> removed_topics_;  ///< of dropped streams, by generation
   std::map<std::string, PutOff> put_off_;
   Troubles troubles_{"coordinator"};
+  std::set<Offset> topics_;                 ///< made, of streams that stand, by generation
   std::map<Offset, StreamSpec> announced_;  ///< streams that gateways were told of, by generation
   /// A table and its views are made and dropped in turn, so is a topic: a step that was decided
   /// before a drop must not take effect after it.

@@ -24,6 +24,10 @@ class Leadership {
   Task<Status> Claim();
   /// As far as this process has read.
   bool leads() const { return number_ > 0 && log_->fold().leader().n == number_; }
+  /// Of the last claim that took effect; 0: there was none.
+  int64_t number() const { return number_; }
+  /// That another process leads, or nobody does, and so cannot `what` here.
+  Error NotLeader(const std::string& what) const;
   /// Appends a record of the leader, stamped. kConflict: it did not take effect; `what` says what
   /// it was to do.
   Task<Status> Write(control::Record record, std::string what);

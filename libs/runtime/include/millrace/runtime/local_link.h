@@ -1,30 +1,31 @@
 #pragma once
 
-#include "millrace/runtime/worker.h"
+#include "millrace/runtime/worker_desk.h"
 #include "millrace/runtime/worker_link.h"
 
 namespace millrace::runtime {
 
-/// The link between a coordinator and the worker of its own process.
+/// The link between a worker and the coordinator of its own process.
 class LocalLink : public WorkerLink {
  public:
-  /// `worker` outlives it and is on the same control executor.
-  explicit LocalLink(Worker* worker) : worker_(*worker) {}
+  /// `desk` outlives it and is on the same control executor.
+  explicit LocalLink(WorkerDesk* desk) : desk_(*desk) {}
 
-  Task<Result<std::vector<ShardInfo>>> ListShards() override { return worker_.ListShards(); }
-  Task<Result<std::vector<ProducerInfo>>> FindProducers(std::string name_space, std::string stream,
-                                                        Principal principal,
-                                                        std::string prefix) override {
-    return worker_.FindProducers(std::move(name_space), std::move(stream), std::move(principal),
-                                 std::move(prefix));
+  Task<Status> Open(Hello hello, std::shared_ptr<WorkerQuestions> worker) override {
+    instance_ = hello.process.instance;
+    co_return desk_.Open(std::move(hello), std::move(worker));
   }
-  Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline,
-                           Operations::Left left) override {
-    return worker_.WaitApplied(std::move(shard), offset, deadline, std::move(left));
+  Task<Result<Answer>> Send(Report report) override {
+    co_return desk_.Take(instance_, std::move(report));
+  }
+  Task<> Bye() override {
+    desk_.Bye(instance_);
+    co_return;
   }
 
  private:
-  Worker& worker_;
+  WorkerDesk& desk_;
+  uint64_t instance_ = 0;
 };
 
 }  // namespace millrace::runtime

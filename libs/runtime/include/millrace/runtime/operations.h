@@ -57,8 +57,8 @@ struct StreamInfo {
 struct PipelineInfo {
   Incarnation incarnation;
   PipelineSpec spec;
-  /// The worst of its shards': halted, stopped, opening, failing (runs, but a sink, a cut or the
-  /// log fails; or its tables cannot be made), running.
+  /// The worst of its shards': halted, stopped, unknown, unassigned, opening, failing (runs, but a
+  /// sink, a cut or the log fails; or its tables cannot be made), running.
   std::string state;
   /// What is wrong with its shards or tables, and what to do; empty: nothing.
   std::string message;
@@ -76,7 +76,9 @@ struct ShardInfo {
   ShardId shard;
   Epoch epoch;
   std::string worker;
-  std::string state;    ///< opening, running, halted, stopped
+  /// opening, running, waiting, halted, stopped; unassigned: it has no owner; unknown: its owner
+  /// does not report. A worker also reports what it follows: following.
+  std::string state;
   std::string message;  ///< why it halted, could not be opened yet, or what fails while it runs
   Offset next_offset;
   Offset back_to;     ///< the lowest offset that a skip may name

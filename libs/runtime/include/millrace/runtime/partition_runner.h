@@ -29,6 +29,8 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   void Stop();
   bool has_shards() const { return !shards_.empty(); }
   const StreamSpec& stream() const { return stream_; }
+  /// Of the log, as the last read told it.
+  Offset end() const { return end_; }
 
  private:
   /// Records that make one item, and the item.
@@ -72,6 +74,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   std::vector<std::shared_ptr<Shard>> shards_;
   std::deque<Cursor> cursors_;  ///< the one used last is the last
   Event changed_;
+  Offset end_;
   size_t turn_ = 0;  ///< raised by each read
   bool stopped_ = false;
 };

@@ -5,7 +5,7 @@
 
 #include "millrace/control/control_log.h"
 #include "millrace/runtime/ports.h"
-#include "millrace/runtime/worker_link.h"
+#include "millrace/runtime/worker_desk.h"
 
 namespace millrace::runtime {
 
@@ -15,7 +15,7 @@ namespace millrace::runtime {
 class ResultReader {
  public:
   /// `control` and `workers` outlive it.
-  ResultReader(Ports ports, const control::ControlLog* control, WorkerLink* workers)
+  ResultReader(Ports ports, const control::ControlLog* control, WorkerDesk* workers)
       : ports_(ports), control_(*control), workers_(*workers) {}
 
   /// As in Operations.
@@ -25,7 +25,7 @@ class ResultReader {
  private:
   const Ports ports_;
   const control::ControlLog& control_;
-  WorkerLink& workers_;
+  WorkerDesk& workers_;
 };
 
 }  // namespace millrace::runtime

@@ -19,9 +19,10 @@
 
 namespace millrace::runtime {
 
+/// Following: another worker owns it, and this one folds it too, without any effect outside.
 /// Waiting: what the shard remembers does not hold any more. It goes on under a new epoch, since a
 /// late batch of this life would pass a fence that this epoch took over once more.
-enum class ShardPhase { kOpening, kRunning, kWaiting, kHalted, kStopped };
+enum class ShardPhase { kOpening, kFollowing, kRunning, kWaiting, kHalted, kStopped };
 std::string_view PhaseName(ShardPhase phase);
 
 /// One stage of one pipeline on one partition, as its present owner runs it: the fold, its outbox
@@ -110,6 +111,11 @@ class Shard : public std::enable_shared_from_this<Shard> {
     return tail_.empty() ? std::nullopt : std::optional(tail_.back().append_time);
   }
   const Options& options() const { return options_; }
+  /// Time of the executor and bytes of the log that it took since it was opened.
+  Executor::Duration busy() const { return busy_; }
+  int64_t bytes_read() const { return bytes_read_; }
+  /// Its tables are not made yet, so it cannot be opened.
+  bool waits_for_tables() const { return waits_for_tables_; }
   const StreamSpec& stream() const { return stream_; }
 
  private:
@@ -171,6 +177,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::string message_;
   Troubles troubles_{id_.ToString()};
   bool fenced_ = false;
+  bool waits_for_tables_ = false;
+  Executor::Duration busy_{0};
+  int64_t bytes_read_ = 0;
 
   std::unique_ptr<window::ShardFold> fold_;
   window::Ledger ledger_at_opening_;

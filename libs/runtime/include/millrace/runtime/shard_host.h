@@ -12,6 +12,7 @@
 #include "millrace/runtime/ports.h"
 #include "millrace/runtime/shard.h"
 #include "millrace/runtime/shard_metrics.h"
+#include "millrace/runtime/worker_link.h"
 
 namespace millrace::runtime {
 
@@ -41,7 +42,9 @@ class ShardHost {
   /// as they are, and the next start reads on from an older cut. For SIGTERM.
   Task<> Drain();
 
-  std::vector<ShardInfo> Info() const;
+  /// Tries again at once to open what could not be opened.
+  void OpenAgain() { open_again_.Notify(); }
+  std::vector<ShardReport> Report() const;
   /// Of the shards that read the stream, at most Operations::kMostProducers each.
   std::vector<ProducerInfo> FindProducers(const std::string& name_space, const std::string& stream,
                                           const Principal& principal,
@@ -73,6 +76,7 @@ class ShardHost {
   Task<> RemoveState(std::string local_name, std::weak_ptr<Shard> shard);
   Task<> AskForEpoch(ShardId id, Epoch epoch, int64_t generation);
   void DropIdleRunner(const StreamSpec& stream, PartitionId partition);
+  Offset EndSeen(const StreamSpec& stream, PartitionId partition) const;
   PartitionRunner& RunnerOf(const StreamSpec& stream, PartitionId partition);
   Task<> MetricsLoop();
   Task<> HaltIfOwner(std::shared_ptr<Shard> shard);
@@ -84,6 +88,7 @@ class ShardHost {
   std::map<ShardId, Slot> slots_;
   std::map<std::pair<std::string, PartitionId>, std::shared_ptr<PartitionRunner>> runners_;
   LogRateLimit open_failures_{10};
+  Event open_again_;
   int64_t generations_ = 0;
   int64_t openings_ = 0;
   size_t opening_ = 0;  ///< shards that open now

@@ -8,6 +8,7 @@
 
 #include "millrace/control/control_log.h"
 #include "millrace/runtime/shard_host.h"
+#include "millrace/runtime/worker_link.h"
 
 namespace millrace::runtime {
 
@@ -16,42 +17,44 @@ namespace millrace::runtime {
 size_t ExecutorOf(const std::string& topic, PartitionId partition, size_t executors);
 
 /// The worker of a process: compares what the control log says that it owns with what its hosts
-/// run, and makes them run that and no more.
+/// run, and makes them run that and no more. It tells every coordinator what runs, and does what
+/// the one wishes that leads in its own fold.
 ///
-/// Errors: it has none of its own. A shard that cannot run says so in ListShards.
+/// Errors: it has none of its own. A shard that cannot run says so in the reports.
 /// Threads: the control executor, but for what shards ask (ControlClient), which they call from
 /// theirs.
-class Worker : public control::ControlClient {
+class Worker : public control::ControlClient, public WorkerQuestions {
  public:
   struct Wiring {
     control::Process self;  ///< as Assign records have it
     Ports ports;
     Options options;
     Executor* control;
-    std::vector<Executor*> shards;  ///< for ExecutorOf to choose from; a host on each
-    /// The pipeline has its tables: its shards can be opened.
-    std::function<bool(const Incarnation&)> served;
-    /// Asks the leader for an epoch above this one. kConflict: it is not known here who leads.
-    std::function<Task<Status>(ShardId, Epoch)> new_epoch;
+    std::vector<Executor*> shards;          ///< for ExecutorOf to choose from; a host on each
+    std::vector<WorkerLink*> coordinators;  ///< a link to each
+    uint64_t predecessor = 0;               ///< as in Hello
+    int64_t memory = 0;
+    bool standby = false;
   };
 
   /// `control` outlives it.
   Worker(Wiring wiring, control::ControlLog* control);
 
-  /// Starts the hosts, once, and follows the fold until Drain().
+  /// Starts the hosts and opens the links, once, and follows the fold until Drain().
   void Start();
-  /// Cuts every shard and stops.
+  /// Cuts every shard and stops. The coordinators hear its last word.
   Task<> Drain();
   /// Stops the shards that the fold gives to another worker or to nobody. Ends when none of them
   /// reads any more.
   Task<> StopLost();
 
-  /// What WorkerLink says of these.
-  Task<Result<std::vector<ShardInfo>>> ListShards();
+  Task<Result<Report>> ReportNow() override;
   Task<Result<std::vector<ProducerInfo>>> FindProducers(std::string name_space, std::string stream,
-                                                        Principal principal, std::string prefix);
-  Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline,
-                           Operations::Left left);
+                                                        Principal principal,
+                                                        std::string prefix) override;
+  Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration patience,
+                           Operations::Left left) override;
+  void Wake() override;
 
   Task<Result<Committed>> WriteCommit(control::Commit commit) override;
   Task<Status> RequestEpoch(ShardId shard, Epoch epoch) override;
@@ -63,9 +66,19 @@ class Worker : public control::ControlClient {
     size_t host = 0;  ///< index into hosts_ and Wiring::shards
   };
 
+  /// What a host said last, as one that is busy does not say anything for a while.
+  struct Said {
+    std::vector<ShardReport> shards;
+    int asked = 0;  ///< questions under way
+  };
+
   Task<> Follow();
   void DisownLost();
-  bool RunOwned();
+  void RunOwned();
+  Task<> ReportTo(WorkerLink* link);
+  Task<Status> AskHost(size_t host);
+  Hello Describe() const;
+  void Tell();
   bool IsMine(const control::ShardState& shard) const;
   Task<Result<Committed>> WriteCommitHere(control::Commit commit);
   Task<Status> RequestEpochHere(ShardId shard, Epoch epoch);
@@ -75,7 +88,11 @@ class Worker : public control::ControlClient {
   control::ControlLog& control_;
   std::vector<std::unique_ptr<ShardHost>> hosts_;
   std::map<ShardId, Owned> owned_;
+  std::vector<Said> said_;  ///< by host
+  int64_t told_ = 0;        ///< raised by each Tell()
+  Event tell_;
   Event owned_changed_;
+  bool draining_ = false;
   bool stopped_ = false;
 };
 
