@@ -4,6 +4,7 @@
 #include "millrace/base/planted.h"
 #include "sim/control_scenarios.h"
 #include "sim/history.h"
+#include "sim/moves.h"
 #include "sim/other_log.h"
 #include "support/catch.h"
 
@@ -50,6 +51,8 @@ TEST_CASE("stories of one history each find mistakes that chance seldom meets") 
       Story{"define_below_trim", DefineAgainstTrim}, Story{"floor_by_from", TrimAgainstSkipBack},
       Story{"silence_by_clock_difference", PausedObserver},
       Story{"new_leader_assigns_living_owners", NewLeaderAmongLivingOwners},
+      Story{"follower_behind_the_commits", FollowerBehindTheCommits},
+      Story{"halt_without_catching_up", ReplacedBeforeItKnows},
       Story{"no_chain_hash", RunWithAnotherLog}, Story{"cut_while_unproved", RunThroughALongReplay},
       Story{"hash_not_in_file_name", RunWithAnotherFile});
   INFO("planted: " << story.bug);

@@ -34,8 +34,9 @@ Task<Status> AllRoles::Start() {
 
 Task<> AllRoles::Drain() {
   coordinator_.Stop();
-  co_await worker_.Drain();
+  // Before the worker: the next leader gives its shards away.
   co_await coordinator_.Leave();
+  co_await worker_.Drain();
   control_.Stop();
 }
 

@@ -68,11 +68,13 @@ Task<Result<std::vector<ProducerInfo>>> Coordinator::ListProducers(std::string n
 }
 
 Task<Result<ApplyReport>> Coordinator::Apply(std::string sql, bool may_drop) {
+  if (!leadership_.leads()) co_return leadership_.NotLeader("apply a script");
   auto applied = co_await definitions_.Apply(std::move(sql), may_drop);
   co_return applied;
 }
 
 Task<Status> Coordinator::DropPipeline(std::string name_space, std::string name) {
+  if (!leadership_.leads()) co_return leadership_.NotLeader("drop pipeline " + name);
   auto dropped = co_await definitions_.DropPipeline(std::move(name_space), std::move(name));
   co_return dropped;
 }
@@ -202,6 +204,7 @@ Task<Result<int64_t>> Coordinator::LastFileSeq(ShardId shard) {
 }
 
 Task<Status> Coordinator::SkipShard(ShardId id, Offset to, std::string reason) {
+  if (!leadership_.leads()) co_return leadership_.NotLeader("skip " + id.ToString());
   MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
   const auto info =
       std::find_if(shards.begin(), shards.end(), [&](const ShardInfo& s) { return s.shard == id; });

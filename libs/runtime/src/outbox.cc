@@ -205,6 +205,10 @@ void Outbox::Saved(const checkpoint::NewOwed& rows, const checkpoint::OwedObject
   }
 }
 
+void Outbox::ForgetObjects() {
+  for (Piece& piece : pieces_) piece.object = nullptr;
+}
+
 void Outbox::SetApplied(Output output, const LastRow& row) {
   applied_[Index(output)] = row;
   made_[Index(output)] = std::max(made_[Index(output)], row.seq);

@@ -74,6 +74,8 @@ void PartitionRunner::Start() {
 }
 
 void PartitionRunner::Attach(std::shared_ptr<Shard> shard) {
+  // A follower that became the owner is there already.
+  if (std::find(shards_.begin(), shards_.end(), shard) != shards_.end()) return;
   shards_.push_back(std::move(shard));
   changed_.Notify();
 }
@@ -90,7 +92,7 @@ void PartitionRunner::Stop() {
 Task<> PartitionRunner::ReadLoop() {
   Backoff backoff(options_.retry_first, options_.retry_last);
   while (!stopped_) {
-    std::erase_if(shards_, [](const auto& s) { return s->phase() != ShardPhase::kRunning; });
+    std::erase_if(shards_, [](const auto& s) { return !s->folds(); });
     if (shards_.empty()) {
       co_await changed_.Wait();
       continue;
@@ -138,6 +140,7 @@ Task<Status> PartitionRunner::ReadOnce() {
   if (batch.ok()) {
     cursor.at = batch->next;
     end_ = batch->end;
+    end_read_at_ = Executor::Current().Monotonic();
     if (!batch->records.empty()) WarnIfAhead(batch->records.back());
     co_await Feed(std::move(*batch), from);
     co_return Status();
@@ -216,12 +219,11 @@ Task<> PartitionRunner::Feed(LogBatch batch, Offset from) {
     for (const auto& shard : shards) {
       if (shard->next_offset() < decoded.after) continue;
       shard->Step(decoded.item, &batch.records[decoded.first], decoded.count);
-      while (shard->emitting() && shard->phase() == ShardPhase::kRunning) {
+      while (shard->emitting() && shard->folds()) {
         AddSince(begun, busy_);
         // The sinks take what there is, and others of this executor have their turn.
         co_await Delay(Options::Duration(0));
-        while (shard->outbox().full() && shard->phase() == ShardPhase::kRunning)
-          co_await WaitForRoom(shard);
+        while (shard->outbox().full() && shard->folds()) co_await WaitForRoom(shard);
         begun = Executor::Current().Monotonic();
         shard->GoOn();
       }

@@ -28,16 +28,6 @@ const Roster::Worker* Roster::Find(uint64_t instance) const {
   return at == workers_.end() ? nullptr : &at->second;
 }
 
-const ShardReport* Roster::FindShard(uint64_t instance, const ShardId& shard, Epoch epoch) const {
-  const Worker* worker = Find(instance);
-  if (worker == nullptr) return nullptr;
-  const auto& shards = worker->report.shards;
-  const auto at = std::find_if(shards.begin(), shards.end(), [&](const ShardReport& s) {
-    return s.info.shard == shard && s.info.epoch >= epoch;
-  });
-  return at == shards.end() ? nullptr : &*at;
-}
-
 Status Roster::Joined(Hello hello, Duration now) {
   const uint64_t instance = hello.process.instance;
   const auto gone = gone_.find(instance);

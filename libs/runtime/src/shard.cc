@@ -85,7 +85,7 @@ Offset FirstOffset(const LogItem& item) {
 
 void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
   PassTo(FirstOffset(item));
-  if (!alive() || LastOffset(item) < next_offset_) return;
+  if (!folds() || LastOffset(item) < next_offset_) return;
   steps_to_ = Offset(LastOffset(item).value + 1);
   Fold([&] {
     MILLRACE_CHECK(FirstOffset(item) >= next_offset_,
@@ -94,7 +94,7 @@ void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
     if (const auto* tick = std::get_if<Tick>(&item)) fold_->Apply(*tick);
     if (const auto* advance = std::get_if<Advance>(&item)) fold_->Apply(*advance);
   });
-  if (!alive()) return;
+  if (!folds()) return;
   for (size_t i = 0; i < count; ++i) {
     tail_.push_back(records[i]);
     bytes_read_ += static_cast<int64_t>(records[i].value.size());
@@ -108,9 +108,9 @@ void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
 }
 
 void Shard::GoOn() {
-  if (!alive() || !emitting()) return;
+  if (!folds() || !emitting()) return;
   Fold([&] { fold_->Continue(); });
-  if (alive() && !fold_->emitting()) EndStep();
+  if (folds() && !fold_->emitting()) EndStep();
 }
 
 template <typename F>
@@ -139,7 +139,7 @@ void Shard::EndStep() {
 }
 
 void Shard::PassTo(Offset place) {
-  if (!alive() || emitting()) return;
+  if (!folds() || emitting()) return;
   ApplySkipsUpTo(place);
   next_offset_ = std::max(next_offset_, place);
   CheckLogCoversSinks();
@@ -195,6 +195,7 @@ std::optional<Tick> Shard::DueTick(Executor::Duration now) const {
 }
 
 void Shard::Halt(std::string message) {
+  if (muted_) return StopFollowing(std::move(message));
   // A stopped shard is of no concern any more, unless it stopped because a fence refused it. One
   // that waits meets the trouble again in its next life, if it is still there.
   if (phase_ == ShardPhase::kHalted || phase_ == ShardPhase::kWaiting ||

@@ -12,8 +12,29 @@ namespace {
 constexpr auto kHousekeeping = std::chrono::milliseconds(50);
 constexpr auto kExportMetrics = std::chrono::milliseconds(500);
 constexpr auto kPoll = std::chrono::milliseconds(10);
+/// A follower that is no further behind may own its shard.
+constexpr int64_t kLevelRecords = 1'000;
+constexpr std::chrono::microseconds kLevelTime = std::chrono::seconds(1);
 /// Shards that a host cuts at once when it stops.
 constexpr size_t kDrains = 8;
+
+/// A store that a shard has not reached for so long is named in the report.
+constexpr auto kAwayTime = std::chrono::seconds(30);
+
+std::string_view StoreAway(const Shard& shard) {
+  const auto fails = [&](std::string_view part) {
+    return shard.troubles().failing_for(part, kAwayTime);
+  };
+  if (fails("sink_tables")) return "table store";
+  if (fails("sink_files") || fails("cut")) return "object store";
+  if (fails("log_read") || fails("log_append")) return "log";
+  return "";
+}
+
+Task<Status> CutOne(std::shared_ptr<Shard> shard) {
+  auto cut = co_await shard->Cut(true);
+  co_return cut;
+}
 
 }  // namespace
 
@@ -30,7 +51,8 @@ bool ShardHost::Current(const ShardId& id, int64_t generation) const {
 void ShardHost::Own(Ownership ownership) {
   const ShardId id = ownership.shard;
   Slot& slot = slots_[id];
-  if (slot.shard) slot.shard->Stop();
+  // RunShard makes a follower the owner, if it can.
+  if (slot.shard && slot.shard->phase() != ShardPhase::kFollowing) slot.shard->Stop();
   if (!slot.metrics)
     slot.metrics = std::make_unique<ShardMetrics>(ports_.metrics, id, ownership.stream.name);
   slot.ownership = std::move(ownership);
@@ -38,11 +60,19 @@ void ShardHost::Own(Ownership ownership) {
   Executor::Current().Spawn(RunShard(id, slot.generation));
 }
 
+void ShardHost::Follow(Ownership ownership) {
+  const ShardId id = ownership.shard;
+  Slot& slot = slots_[id];
+  slot.ownership = std::move(ownership);
+  slot.generation = ++generations_;
+  Executor::Current().Spawn(FollowShard(id, slot.generation));
+}
+
 void ShardHost::Disown(const ShardId& shard) {
   const auto at = slots_.find(shard);
   if (at == slots_.end()) return;
   Close(std::move(at->second.shard));
-  at->second.metrics->Clear();
+  if (at->second.metrics) at->second.metrics->Clear();
   slots_.erase(at);
 }
 
@@ -87,7 +117,7 @@ void ShardHost::DropIdleRunner(const StreamSpec& stream, PartitionId partition) 
 /// A shard that opens holds more than one that runs, so only some do at a time. Who tries again
 /// waits for another turn.
 Task<Status> ShardHost::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& ownership,
-                                   int64_t generation) {
+                                   int64_t generation, bool follow) {
   if (opening_ < options_.opening_shards) {
     ++opening_;
   } else {
@@ -100,8 +130,12 @@ Task<Status> ShardHost::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership
       Unavailable("the shard is not this worker's any more", {{"shard", id.ToString()}});
   const auto partition = static_cast<size_t>(id.partition.value);
   try {
-    if (Current(id, generation))
-      opened = co_await shard->Open(ownership.state, ownership.pipeline.start_offsets[partition]);
+    const Offset start = ownership.pipeline.start_offsets[partition];
+    if (Current(id, generation)) {
+      auto open =
+          follow ? shard->Follow(ownership.state, start) : shard->Open(ownership.state, start);
+      opened = co_await std::move(open);
+    }
   } catch (const InvariantViolation& broken) {
     shard->Halt(std::string("a broken invariant while opening: ") + broken.what());
   }
@@ -120,13 +154,17 @@ Task<> ShardHost::RunShard(ShardId id, int64_t generation) {
   Backoff backoff(options_.retry_first, options_.retry_last);
   while (Current(id, generation)) {
     const Ownership ownership = slots_.at(id).ownership;
-    auto shard = std::make_shared<Shard>(id, ownership.state.epoch, ++openings_, ownership.stream,
-                                         ownership.pipeline, ports_, options_, control_);
-    Close(std::exchange(slots_.at(id).shard, shard));
-    const Status opened = co_await OpenInTurn(shard, ownership, generation);
+    std::shared_ptr<Shard> shard = co_await OwnFollower(id);
+    if (!Current(id, generation)) co_return;
+    Status opened;
+    if (!shard) {
+      shard = NewShard(ownership);
+      Close(std::exchange(slots_.at(id).shard, shard));
+      opened = co_await OpenInTurn(shard, ownership, generation, false);
+    }
     if (!Current(id, generation) || shard->phase() == ShardPhase::kHalted) co_return;
     if (shard->fenced()) {
-      co_await HaltIfOwner(shard);
+      co_await HaltIfOwner(shard, generation);
       co_return;
     }
     if (opened.ok()) {
@@ -134,7 +172,7 @@ Task<> ShardHost::RunShard(ShardId id, int64_t generation) {
       slots_.at(id).open_failure.clear();
       const Status served = co_await ServeShard(shard, id, generation);
       served.Ignore("why a shard stopped is logged where it stops");
-      if (shard->fenced() && Current(id, generation)) co_await HaltIfOwner(shard);
+      if (shard->fenced() && Current(id, generation)) co_await HaltIfOwner(shard, generation);
       if (shard->phase() != ShardPhase::kWaiting) co_return;
       if (!Planted("reopen_same_epoch")) {
         co_await AskForEpoch(id, shard->epoch(), generation);
@@ -154,6 +192,61 @@ Task<> ShardHost::RunShard(ShardId id, int64_t generation) {
   }
 }
 
+std::shared_ptr<Shard> ShardHost::NewShard(const Ownership& ownership) {
+  return std::make_shared<Shard>(ownership.shard, ownership.state.epoch, ++openings_,
+                                 ownership.stream, ownership.pipeline, ports_, options_, control_);
+}
+
+/// The follower of the slot, which owns the shard now; nullptr: there is none that can.
+Task<std::shared_ptr<Shard>> ShardHost::OwnFollower(ShardId id) {
+  const std::shared_ptr<Shard> shard = slots_.at(id).shard;
+  if (!shard || shard->phase() != ShardPhase::kFollowing) co_return nullptr;
+  control::ShardState assigned = slots_.at(id).ownership.state;
+  const auto owns = co_await shard->BecomeOwner(std::move(assigned));
+  if (owns.ok() && *owns) co_return shard;
+  LogInfo(
+      "a follower cannot go on as the owner, the shard is opened anew",
+      {{"shard", id.ToString()}, {"error", owns.ok() ? shard->message() : owns.error().message}});
+  Detach(shard);
+  co_return nullptr;
+}
+
+void ShardHost::Detach(const std::shared_ptr<Shard>& shard) {
+  const auto at = runners_.find({shard->stream().topic, shard->id().partition});
+  if (at != runners_.end()) at->second->Detach(shard.get());
+  if (!stopped_) DropIdleRunner(shard->stream(), shard->id().partition);
+}
+
+/// Follows until the worker owns the shard or is to let go of it.
+Task<> ShardHost::FollowShard(ShardId id, int64_t generation) {
+  Backoff backoff(options_.retry_first, options_.retry_last);
+  while (Current(id, generation)) {
+    auto state = co_await control_->ReadShard(id);
+    if (!Current(id, generation)) co_return;
+    if (state.ok()) {
+      slots_.at(id).ownership.state = std::move(*state);
+      const Ownership ownership = slots_.at(id).ownership;
+      const std::shared_ptr<Shard> shard = NewShard(ownership);
+      Close(std::exchange(slots_.at(id).shard, shard));
+      const Status opened = co_await OpenInTurn(shard, ownership, generation, true);
+      if (!Current(id, generation)) co_return;
+      if (opened.ok()) {
+        backoff.Reset();
+        RunnerOf(ownership.stream, id.partition).Attach(shard);
+        Executor::Current().Spawn(shard->FollowOwner());
+        while (Current(id, generation) && shard->phase() == ShardPhase::kFollowing)
+          co_await Delay(kHousekeeping);
+        // The owner now, or about to be.
+        if (shard->folds()) co_return;
+        Detach(shard);
+        if (!Current(id, generation)) co_return;
+      }
+      slots_.at(id).open_failure = opened.ok() ? shard->message() : opened.error().message;
+    }
+    co_await open_again_.WaitFor(backoff.Next());
+  }
+}
+
 /// Until Own() brings the next epoch.
 Task<> ShardHost::AskForEpoch(ShardId id, Epoch epoch, int64_t generation) {
   Backoff backoff(options_.retry_first, options_.retry_last);
@@ -168,8 +261,14 @@ Task<> ShardHost::AskForEpoch(ShardId id, Epoch epoch, int64_t generation) {
 }
 
 /// A fence refused the owner that the control log names: then the control log is the older one.
-Task<> ShardHost::HaltIfOwner(std::shared_ptr<Shard> shard) {
-  const auto state = co_await control_->ReadShard(shard->id());
+Task<> ShardHost::HaltIfOwner(std::shared_ptr<Shard> shard, int64_t generation) {
+  const ShardId id = shard->id();
+  Backoff backoff(options_.retry_first, options_.retry_last);
+  auto state = co_await control_->ReadShard(id);
+  while (!state.ok() && state.error().code != Code::kNotFound && Current(id, generation)) {
+    co_await Delay(backoff.Next());
+    state = co_await control_->ReadShard(id);
+  }
   if (!state.ok() || state->epoch != shard->epoch()) co_return;
   shard->Halt(
       "the serving store was written by a newer owner than the control log knows: the log is older "
@@ -189,13 +288,24 @@ Task<Status> ShardHost::ServeShard(std::shared_ptr<Shard> shard, ShardId id, int
     }
     co_await Delay(kHousekeeping);
   }
-  runner.Detach(shard.get());
-  if (!stopped_) DropIdleRunner(shard->stream(), id.partition);
+  Detach(shard);
   co_return Status();
 }
 
-Task<> ShardHost::Drain() {
-  const auto deadline = Executor::Current().Monotonic() + options_.drain_deadline;
+void ShardHost::CutAll() { Executor::Current().Spawn(CutShards()); }
+
+Task<> ShardHost::CutShards() {
+  std::vector<Task<Status>> cuts;
+  for (const auto& [id, slot] : slots_) {
+    if (slot.shard && slot.shard->phase() == ShardPhase::kRunning)
+      cuts.push_back(CutOne(slot.shard));
+  }
+  const Status cut = co_await RunAll(std::move(cuts), kDrains);
+  cut.Ignore("a failed cut is logged; who takes the shard over reads more");
+}
+
+Task<> ShardHost::Drain(Executor::Duration patience) {
+  const auto deadline = Executor::Current().Monotonic() + patience;
   for (const auto& [key, runner] : runners_) runner->Stop();
   Executor::Current().Spawn(DrainShards());
   while (!drained_ && Executor::Current().Monotonic() < deadline)
@@ -236,7 +346,21 @@ Task<Status> ShardHost::DrainShard(std::shared_ptr<Shard> shard) {
 
 Offset ShardHost::EndSeen(const StreamSpec& stream, PartitionId partition) const {
   const auto at = runners_.find({stream.topic, partition});
-  return at == runners_.end() ? Offset(0) : at->second->end();
+  return at == runners_.end() ? Offset(-1) : at->second->end();
+}
+
+/// Of a follower: it could own the shard at once.
+bool ShardHost::IsLevel(const Shard& shard) const {
+  const auto runner = runners_.find({shard.stream().topic, shard.id().partition});
+  if (shard.phase() != ShardPhase::kFollowing || runner == runners_.end()) return false;
+  const Executor& executor = Executor::Current();
+  const Offset end = runner->second->end();
+  // One that cannot read does not know how far it is behind.
+  if (end < Offset(0) || executor.Monotonic() - runner->second->end_read_at() > kLevelTime)
+    return false;
+  const auto last = shard.last_append_time();
+  return end.value - shard.next_offset().value <= kLevelRecords ||
+         (last && executor.Wall() - *last <= kLevelTime.count());
 }
 
 std::vector<ShardReport> ShardHost::Report() const {
@@ -266,6 +390,8 @@ std::vector<ShardReport> ShardHost::Report() const {
         report.state_bytes = static_cast<int64_t>(fold.state_bytes());
       }
       info.end_offset = EndSeen(slot.ownership.stream, id.partition);
+      report.level = IsLevel(*slot.shard);
+      if (slot.shard->phase() == ShardPhase::kRunning) report.cannot = StoreAway(*slot.shard);
       report.busy = slot.shard->busy();
       report.bytes = slot.shard->bytes_read();
       for (int o = 1; o <= kOutputs; ++o) {
@@ -341,7 +467,7 @@ Task<> ShardHost::MetricsLoop() {
       if (!shard) continue;
       const auto range = co_await ports_.log->Range(shard->stream().topic, id.partition);
       const auto at = slots_.find(id);
-      if (range.ok() && at != slots_.end() && at->second.shard == shard)
+      if (range.ok() && at != slots_.end() && at->second.shard == shard && at->second.metrics)
         at->second.metrics->Export(*shard, range->end, Executor::Current().Wall());
     }
   }

@@ -57,7 +57,8 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
   };
   open_windows_ =
       gauge("millrace_worker_open_windows", "Windows with events that have not closed.");
-  state_bytes_ = gauge("millrace_worker_state_bytes", "Memory of keys, slices and remembered producers.");
+  state_bytes_ =
+      gauge("millrace_worker_state_bytes", "Memory of keys, slices and remembered producers.");
   lag_records_ = gauge("millrace_worker_lag_records", "Log records not read yet.");
   lag_seconds_ = gauge("millrace_worker_lag_seconds",
                        "How long the oldest record not read yet has been in the log, at most.");

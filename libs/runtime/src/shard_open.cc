@@ -17,21 +17,37 @@ bool IsLost(const Error& error) {
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   const auto begun = Executor::Current().Monotonic();
-  const Status attached = co_await ports_.serving->Attach(id_.incarnation, stream_, pipeline_.spec);
-  waits_for_tables_ = !attached.ok() && attached.error().code == Code::kNotFound;
-  MILLRACE_CO_TRY(attached);
+  MILLRACE_CO_TRY(co_await AttachTables());
   MILLRACE_CO_TRY(co_await TakeOver(committed));
   CrashPoint("open.after_takeover");
+  MILLRACE_CO_TRY(co_await RestoreCommitted(committed, start));
+  if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
+  Begin(begun);
+  co_return Status();
+}
+
+Task<Status> Shard::AttachTables() {
+  auto attached = co_await ports_.serving->Attach(id_.incarnation, stream_, pipeline_.spec);
+  waits_for_tables_ = !attached.ok() && attached.error().code == Code::kNotFound;
+  co_return attached;
+}
+
+/// Brings the fold to the newest commit that can be used. What is wrong may also halt the shard.
+Task<Status> Shard::RestoreCommitted(const control::ShardState& committed, Offset start) {
   MILLRACE_CO_ASSIGN(state_, co_await ports_.states->Open(local_name_));
   checkpointer_ = std::make_unique<checkpoint::Checkpointer>(ports_.objects, state_.get());
   last_cut_ = cut_at_open_ = committed.last_cut;
   committed_offset_ = committed.next_offset;
   MILLRACE_CO_TRY(co_await RestoreNewest(committed, start));
-  if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
+  if (phase_ != ShardPhase::kOpening) co_return Status();
   ApplySkipsUpTo(next_offset_);
   CheckRows();
   CheckLogCoversSinks();
-  if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
+  co_return Status();
+}
+
+/// From here on it is the owner that runs.
+void Shard::Begin(Executor::Duration begun) {
   const auto now = Executor::Current().Monotonic();
   tick_seen_ = fold_->last_tick();
   tick_read_ = tick_sent_ = cut_at_ = now;
@@ -40,7 +56,6 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   ledger_at_opening_ = fold_->ledger();
   outbox_.Reached(fold_->watermark());
   phase_ = ShardPhase::kRunning;
-  co_return Status();
 }
 
 /// Makes this epoch the owner of the fence, before anything is restored: where the sinks are
@@ -131,7 +146,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     for (control::SkipState& skip : committed.SkipsAfter(manifest.epoch))
       skips_.push_back(std::move(skip));
     const Status restored = co_await RestoreFrom(manifest);
-    if (restored.ok() || phase_ == ShardPhase::kHalted) co_return Status();
+    if (restored.ok() || phase_ != ShardPhase::kOpening) co_return Status();
     if (!IsLost(restored.error())) co_return restored;
     telemetry_.FellBack();
     LogWarn("a checkpoint cannot be used, an older one is tried",

@@ -42,6 +42,9 @@ ShardTelemetry::ShardTelemetry(MetricRegistry* registry, const ShardId& shard) {
   fallbacks_ =
       &registry->GetCounter("millrace_worker_restore_fallbacks_total",
                             "Committed checkpoints that could not be used at a restore.", labels);
+  became_owners_ = &registry->GetCounter(
+      "millrace_worker_followers_became_owners_total",
+      "Shards that their worker had followed when it became their owner.", labels);
   replayed_ = &registry->GetCounter(
       "millrace_worker_replayed_records_total",
       "Records read below the end that the log had when their shard was opened.", labels);

@@ -16,6 +16,7 @@ void Troubles::Failed(std::string_view part, std::string_view advice, const Erro
   const auto [at, first] = failing_.try_emplace(std::string(part));
   Trouble& trouble = at->second;
   if (first) trouble.since = executor.Wall();
+  if (first) trouble.began = now;
   trouble.advice = advice;
   trouble.error = error.message;
   if (!first && now - trouble.warned < kWarnAgain) return;
@@ -33,6 +34,11 @@ void Troubles::Worked(std::string_view part) {
   LogInfo("a part works again",
           {{"of", subject_}, {"part", part}, {"failed_since", FormatTimestamp(at->second.since)}});
   failing_.erase(at);
+}
+
+bool Troubles::failing_for(std::string_view part, Executor::Duration least) const {
+  const auto at = failing_.find(part);
+  return at != failing_.end() && Executor::Current().Monotonic() - at->second.began >= least;
 }
 
 std::string Troubles::Text() const {

@@ -11,9 +11,12 @@ namespace millrace::runtime {
 namespace {
 
 constexpr auto kByePatience = std::chrono::seconds(1);
+/// For the last cuts of a worker that could not give away all of its shards in time.
+constexpr auto kLastCuts = std::chrono::seconds(5);
+constexpr auto kLookAtFold = std::chrono::seconds(1);
 
-Task<Status> DrainHost(ShardHost* host) {
-  co_await host->Drain();
+Task<Status> DrainHost(ShardHost* host, Executor::Duration patience) {
+  co_await host->Drain(patience);
   co_return Status();
 }
 
@@ -53,16 +56,21 @@ void Worker::Start() {
 }
 
 Task<> Worker::Drain() {
+  const auto begun = Executor::Current().Monotonic();
   draining_ = true;
   Tell();
+  // One that is alone has nobody to give anything to.
+  if (wiring_.options.beat_interval > Options::Duration(0)) co_await MoveAway();
+  const auto spent = Executor::Current().Monotonic() - begun;
+  const auto left = std::max<Executor::Duration>(wiring_.options.drain_deadline - spent, kLastCuts);
+  stopped_ = true;
+  tell_.Notify();
   std::vector<Task<Status>> drains;
   for (size_t i = 0; i < hosts_.size(); ++i)
-    drains.push_back(RunOn(*wiring_.shards[i], DrainHost(hosts_[i].get())));
+    drains.push_back(RunOn(*wiring_.shards[i], DrainHost(hosts_[i].get(), left)));
   const size_t all = drains.size();
   const Status drained = co_await RunAll(std::move(drains), all);
   drained.Ignore("a drain cannot fail");
-  stopped_ = true;
-  tell_.Notify();
   std::vector<Task<Status>> byes;
   for (WorkerLink* link : wiring_.coordinators) byes.push_back(SayBye(link));
   const size_t links = byes.size();
@@ -70,13 +78,27 @@ Task<> Worker::Drain() {
   static_cast<void>(said);  // who does not hear it finds the silence
 }
 
+bool Worker::OwnsAny() const {
+  const auto& shards = control_.fold().shards();
+  return std::any_of(shards.begin(), shards.end(), [&](const auto& s) { return IsMine(s.second); });
+}
+
+Task<> Worker::MoveAway() {
+  const auto deadline = Executor::Current().Monotonic() + wiring_.options.drain_deadline;
+  for (size_t i = 0; i < hosts_.size(); ++i)
+    wiring_.shards[i]->Post([host = hosts_[i].get()] { host->CutAll(); });
+  while (OwnsAny() && Executor::Current().Monotonic() < deadline)
+    co_await control_.changed().WaitFor(kLookAtFold);
+}
+
 Task<> Worker::Follow() {
   int64_t seen = -1;
-  while (!stopped_ && !draining_) {
+  while (!stopped_) {
     const int64_t changes = control_.ownership_changes();
     if (changes != seen) {
       DisownLost();
       RunOwned();
+      FollowWished();
       owned_changed_.Notify();
     }
     seen = changes;
@@ -97,15 +119,59 @@ void Worker::RunOwned() {
     if (!IsMine(shard)) continue;
     const auto owned = owned_.find(id);
     if (owned != owned_.end() && owned->second.epoch == shard.epoch) continue;
-    const control::PipelineState& pipeline = fold.pipelines().at(id.incarnation);
-    const StreamSpec* stream = fold.FindStream(id.incarnation.name_space, pipeline.spec.stream);
-    const size_t i = ExecutorOf(stream->topic, id.partition, hosts_.size());
+    Ownership ownership = OwnershipOf(id);
+    const size_t i = ExecutorOf(ownership.stream.topic, id.partition, hosts_.size());
     owned_[id] = {shard.epoch, i};
+    followed_.erase(id);
     wiring_.shards[i]->Post(
-        [host = hosts_[i].get(), ownership = Ownership{id, *stream, pipeline, shard}] {
-          host->Own(ownership);
-        });
+        [host = hosts_[i].get(), own = std::move(ownership)] { host->Own(own); });
   }
+}
+
+Ownership Worker::OwnershipOf(const ShardId& id) const {
+  const control::Fold& fold = control_.fold();
+  const control::PipelineState& pipeline = fold.pipelines().at(id.incarnation);
+  const StreamSpec* stream = fold.FindStream(id.incarnation.name_space, pipeline.spec.stream);
+  return {id, *stream, pipeline, fold.shards().at(id)};
+}
+
+/// Has its hosts follow what the leader wishes, and no more.
+void Worker::FollowWished() {
+  const control::Fold& fold = control_.fold();
+  std::erase_if(followed_, [&](const auto& followed) {
+    if (wished_.contains(followed.first) && fold.shards().contains(followed.first)) return false;
+    wiring_.shards[followed.second]->Post(
+        [host = hosts_[followed.second].get(), id = followed.first] { host->Disown(id); });
+    return true;
+  });
+  for (const ShardId& id : wished_) {
+    const auto at = fold.shards().find(id);
+    if (at == fold.shards().end() || IsMine(at->second) || owned_.contains(id) ||
+        followed_.contains(id) || draining_)
+      continue;
+    Ownership ownership = OwnershipOf(id);
+    const size_t i = ExecutorOf(ownership.stream.topic, id.partition, hosts_.size());
+    followed_[id] = i;
+    wiring_.shards[i]->Post(
+        [host = hosts_[i].get(), follow = std::move(ownership)] { host->Follow(follow); });
+  }
+}
+
+/// Only the coordinator that leads in this worker's own fold has anything to wish.
+Task<> Worker::Obey(Answer answer) {
+  if (answer.leader == 0 || answer.leader != control_.fold().leader().n) co_return;
+  std::set<ShardId> wished(answer.follow.begin(), answer.follow.end());
+  const bool drops = std::any_of(wished_.begin(), wished_.end(),
+                                 [&](const ShardId& id) { return !wished.contains(id); });
+  if (drops) {
+    // What is wished no more may be assigned, and that is on its way.
+    const Status read = co_await control_.CatchUp();
+    if (!read.ok()) co_return;
+    DisownLost();
+    RunOwned();
+  }
+  wished_ = std::move(wished);
+  FollowWished();
 }
 
 void Worker::DisownLost() {
@@ -205,6 +271,8 @@ Task<Result<control::ShardState>> Worker::ReadShard(ShardId shard) {
 }
 
 Task<Result<control::ShardState>> Worker::ReadShardHere(ShardId shard) {
+  // What a shard concludes from this would be wrong if its next owner was on its way here.
+  if (!Planted("halt_without_catching_up")) MILLRACE_CO_TRY(co_await control_.CatchUp());
   const auto at = control_.fold().shards().find(shard);
   if (at == control_.fold().shards().end())
     co_return NotFound("the control log has no such shard", {{"shard", shard.ToString()}});

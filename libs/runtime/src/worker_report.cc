@@ -17,6 +17,17 @@ constexpr auto kHostPatience = std::chrono::milliseconds(500);
 constexpr int kMostAsked = 64;
 constexpr auto kOpenAgain = std::chrono::seconds(1);
 
+/// One shard may have a trouble of its own. If all that run have the same, it is the worker's.
+std::string StoreAway(const std::vector<ShardReport>& shards) {
+  std::string_view away;
+  for (const ShardReport& shard : shards) {
+    if (shard.info.state != PhaseName(ShardPhase::kRunning)) continue;
+    if (shard.cannot.empty() || (!away.empty() && away != shard.cannot)) return {};
+    away = shard.cannot;
+  }
+  return away.empty() ? "" : "has not reached the " + std::string(away) + " for 30 s";
+}
+
 Task<std::vector<ShardReport>> ReportOf(ShardHost* host) { co_return host->Report(); }
 
 }  // namespace
@@ -46,6 +57,7 @@ Task<> Worker::ReportTo(WorkerLink* link) {
       if (stopped_) co_return;
       const auto answer = co_await link->Send(std::move(*report));
       if (!answer.ok()) break;
+      co_await Obey(*answer);
       if (told == told_ && !stopped_) co_await tell_.WaitFor(kReport);
     }
     if (!stopped_) co_await tell_.WaitFor(kOpenAgain);
@@ -90,6 +102,7 @@ Task<Result<Report>> Worker::ReportNow() {
       message.resize(std::min(message.size(), kLongestMessage));
     }
   }
+  report.cannot = StoreAway(report.shards);
   co_return report;
 }
 

@@ -291,7 +291,7 @@ TEST_CASE("a shard that was being opened in three workers that died is held") {
 TEST_CASE("a worker that cannot reach a store leaves, if another one reaches it") {
   Three w;
   const std::string first = control::InstanceName({"w1", 1});
-  w.reports[1].cannot = "cannot reach the table store";
+  w.reports[1].cannot = "has not reached the table store for 30 s";
   w.Rounds(1, {1, 2, 3});
   CHECK(w.Input().members.at(first).draining);
   w.reports[2].cannot = w.reports[3].cannot = w.reports[1].cannot;

@@ -18,6 +18,9 @@ TEST_CASE("a part that fails is named with its first time, last reason and advic
     troubles.Failed("sink_tables", "see to the table", Unavailable("locked"));
     CHECK(troubles.failing("cut"));
     CHECK_FALSE(troubles.failing("sink_files"));
+    CHECK(troubles.failing_for("cut", std::chrono::minutes(5)));
+    CHECK_FALSE(troubles.failing_for("cut", std::chrono::minutes(6)));
+    CHECK_FALSE(troubles.failing_for("sink_tables", std::chrono::seconds(1)));
     CHECK(troubles.Text().find("cut fails since " + since) == 0);
     CHECK(troubles.Text().find("see to the disk error=\"an input/output error\"; sink_tables") !=
           std::string::npos);

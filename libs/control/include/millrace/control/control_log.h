@@ -30,7 +30,8 @@ class ControlClient {
   /// that the process can open it again. The fold shows the new epoch when there is one. kConflict:
   /// another process leads. kUnavailable: the log does not answer.
   virtual Task<Status> RequestEpoch(ShardId shard, Epoch epoch) = 0;
-  /// The shard as the fold has it now. kNotFound: it is not defined any more.
+  /// The shard as the log has it by now: the fold is caught up first. kNotFound: it is not defined
+  /// any more. kUnavailable: the log does not answer.
   virtual Task<Result<ShardState>> ReadShard(ShardId shard) = 0;
 };
 

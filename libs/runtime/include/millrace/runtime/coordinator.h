@@ -42,7 +42,7 @@ class Coordinator : public Operations {
   /// kUnavailable: call it again.
   Task<Status> Start();
   void Stop();
-  /// The last word of a leader, once the shards of its process are cut.
+  /// The last word of a leader.
   Task<> Leave() { return leadership_.Leave(); }
 
   Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) override;

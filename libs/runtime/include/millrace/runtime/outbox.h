@@ -85,6 +85,9 @@ class Outbox {
   /// A commit counts that names `object` for rows which Owed() gave out.
   void Saved(const checkpoint::NewOwed& rows, const checkpoint::OwedObject& object);
 
+  /// The objects that hold rows of it may be gone: the next manifest names others.
+  void ForgetObjects();
+
   bool full() const;
   size_t rows_owed(Output output) const;
   /// Notified when rows come or go.

@@ -29,8 +29,10 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   void Stop();
   bool has_shards() const { return !shards_.empty(); }
   const StreamSpec& stream() const { return stream_; }
-  /// Of the log, as the last read told it.
+  /// Of the log, as the last read told it; -1 before the first.
   Offset end() const { return end_; }
+  /// When that was.
+  Executor::Duration end_read_at() const { return end_read_at_; }
 
  private:
   /// Records that make one item, and the item.
@@ -74,7 +76,8 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   std::vector<std::shared_ptr<Shard>> shards_;
   std::deque<Cursor> cursors_;  ///< the one used last is the last
   Event changed_;
-  Offset end_;
+  Offset end_{-1};
+  Executor::Duration end_read_at_{0};
   size_t turn_ = 0;  ///< raised by each read
   bool stopped_ = false;
 };

@@ -44,6 +44,7 @@ struct Options {
   size_t opening_shards = 8;       ///< of a process at a time; at least one for each executor
   Duration drain_deadline = std::chrono::seconds(20);  ///< then shards stop without a cut
   Duration fence_check = std::chrono::seconds(10);     ///< without a write
+  Duration follow_check = std::chrono::seconds(5);     ///< of a follower: what the owner has done
   /// How often a leader says that it lives, for those that wait to take its place. 0: there are
   /// none.
   Duration beat_interval{0};

@@ -74,8 +74,6 @@ class Roster {
   /// Those that are not dead, by instance.
   const std::map<uint64_t, Worker>& workers() const { return workers_; }
   const Worker* Find(uint64_t instance) const;
-  /// What its worker says of the shard, for this or a later epoch; nullptr: nothing.
-  const ShardReport* FindShard(uint64_t instance, const ShardId& shard, Epoch epoch) const;
 
   /// What a plan has to know.
   control::PlanInput Input(const control::Fold& fold, Duration now) const;

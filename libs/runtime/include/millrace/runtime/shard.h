@@ -46,6 +46,17 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> Open(control::ShardState committed, Offset start);
   void StartSinks();
 
+  /// Restores the newest checkpoint that counts and goes on from there as a follower: it folds what
+  /// the owner folds and keeps the rows that the store lacks. It writes nothing anywhere, and where
+  /// an owner would halt it stops, to begin again. Errors: those of Open().
+  Task<Status> Follow(control::ShardState committed, Offset start);
+  /// Looks at times at what the owner has done, while this shard follows. Spawn it after Follow().
+  Task<> FollowOwner();
+  /// Makes a follower the owner under the epoch of `assigned`, with one take-over. False: it cannot
+  /// go on from where it stands, so the shard has to be opened anew, which this epoch allows,
+  /// because nothing was sent. Errors are those of Open(), and mean the same.
+  Task<Result<bool>> BecomeOwner(control::ShardState assigned);
+
   /// Folds one item unless the shard has read it already: read, aggregate, emit. `records` are the
   /// log records it was made of. If it makes more rows due than are given out at once, the shard is
   /// emitting(): no further item and no cut before GoOn() has brought it through, which should wait
@@ -73,7 +84,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   bool can_cut() const;
   bool cutting() const { return cut_running_; }
 
-  bool can_read() const { return phase_ == ShardPhase::kRunning && !outbox_.full(); }
+  /// Takes what is read of its partition.
+  bool folds() const { return phase_ == ShardPhase::kRunning || phase_ == ShardPhase::kFollowing; }
+  bool can_read() const { return folds() && !outbox_.full(); }
   Outbox& outbox() { return outbox_; }
   const Outbox& outbox() const { return outbox_; }
 
@@ -119,6 +132,14 @@ class Shard : public std::enable_shared_from_this<Shard> {
   const StreamSpec& stream() const { return stream_; }
 
  private:
+  Task<Status> AttachTables();
+  Task<Status> RestoreCommitted(const control::ShardState& committed, Offset start);
+  void Begin(Executor::Duration begun);
+  Task<Status> BelieveFence();
+  void BelieveFiles(const checkpoint::Manifest& manifest);
+  Task<Status> LookAtOwner();
+  bool SameWay(const control::ShardState& now) const;
+  void StopFollowing(std::string why);
   Task<Status> TakeOver(const control::ShardState& committed);
   Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
   Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
@@ -164,7 +185,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   bool alive() const { return phase_ == ShardPhase::kRunning; }
 
   const ShardId id_;
-  const Epoch epoch_;
+  Epoch epoch_;
   const std::string local_name_;
   const StreamSpec stream_;
   const control::PipelineState pipeline_;
@@ -178,6 +199,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Troubles troubles_{id_.ToString()};
   bool fenced_ = false;
   bool waits_for_tables_ = false;
+  bool becomes_owner_ = false;
+  bool muted_ = false;                 ///< it does not own the shard
+  control::ShardState followed_ = {};  ///< what it was restored by, as a follower
   Executor::Duration busy_{0};
   int64_t bytes_read_ = 0;
 

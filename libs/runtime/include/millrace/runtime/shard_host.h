@@ -37,10 +37,14 @@ class ShardHost {
   void Start();
   /// Runs the shard with the epoch of `ownership`, in place of an older epoch of it.
   void Own(Ownership ownership);
+  /// Follows the shard of another worker until Own() or Disown().
+  void Follow(Ownership ownership);
   void Disown(const ShardId& shard);
-  /// Cuts every shard, some at a time, and stops all; after Options::drain_deadline it stops them
-  /// as they are, and the next start reads on from an older cut. For SIGTERM.
-  Task<> Drain();
+  /// Cuts every shard, some at a time, and they run on: who takes them over has less to read.
+  void CutAll();
+  /// Cuts every shard, some at a time, and stops all; after `patience` it stops them as they are,
+  /// and the next start reads on from an older cut. For SIGTERM.
+  Task<> Drain(Executor::Duration patience);
 
   /// Tries again at once to open what could not be opened.
   void OpenAgain() { open_again_.Notify(); }
@@ -61,14 +65,19 @@ class ShardHost {
     std::shared_ptr<Shard> shard;
     /// Raised by each Own and Disown; a task of an older number ends.
     int64_t generation = 0;
-    std::unique_ptr<ShardMetrics> metrics;
-    std::string open_failure;  ///< of the last try, until one succeeds
+    std::unique_ptr<ShardMetrics> metrics;  ///< of an owner
+    std::string open_failure;               ///< of the last try, until one succeeds
   };
 
   Task<Status> OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& ownership,
-                          int64_t generation);
+                          int64_t generation, bool follow);
   Task<> RunShard(ShardId id, int64_t generation);
+  Task<> FollowShard(ShardId id, int64_t generation);
+  Task<std::shared_ptr<Shard>> OwnFollower(ShardId id);
+  std::shared_ptr<Shard> NewShard(const Ownership& ownership);
+  void Detach(const std::shared_ptr<Shard>& shard);
   bool Current(const ShardId& id, int64_t generation) const;
+  Task<> CutShards();
   Task<> DrainShards();
   Task<Status> DrainShard(std::shared_ptr<Shard> shard);
   /// Stops the shard; what it leaves behind is removed when its tasks have let go of it.
@@ -76,10 +85,11 @@ class ShardHost {
   Task<> RemoveState(std::string local_name, std::weak_ptr<Shard> shard);
   Task<> AskForEpoch(ShardId id, Epoch epoch, int64_t generation);
   void DropIdleRunner(const StreamSpec& stream, PartitionId partition);
+  bool IsLevel(const Shard& shard) const;
   Offset EndSeen(const StreamSpec& stream, PartitionId partition) const;
   PartitionRunner& RunnerOf(const StreamSpec& stream, PartitionId partition);
   Task<> MetricsLoop();
-  Task<> HaltIfOwner(std::shared_ptr<Shard> shard);
+  Task<> HaltIfOwner(std::shared_ptr<Shard> shard, int64_t generation);
   Task<Status> ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation);
 
   const Ports ports_;

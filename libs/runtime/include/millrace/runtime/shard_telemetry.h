@@ -29,6 +29,7 @@ class ShardTelemetry {
 
   void Restored(Duration took) { Observe(restore_, took); }
   void FellBack() { fallbacks_->Add(); }
+  void BecameOwner() { became_owners_->Add(); }
   void Replayed(size_t records) { replayed_->Add(static_cast<double>(records)); }
 
   void SinkApplied(Output output, int64_t rows, Duration took);
@@ -59,6 +60,7 @@ class ShardTelemetry {
   Gauge* last_cut_;
   Histogram* restore_;
   Counter* fallbacks_;
+  Counter* became_owners_;
   Counter* replayed_;
   std::array<Sink, kOutputs + 1> sinks_;
   Histogram* emit_delay_;

@@ -24,6 +24,8 @@ class Troubles {
   /// `part` works, or is not needed any more.
   void Worked(std::string_view part);
   bool failing(std::string_view part) const { return failing_.contains(part); }
+  /// `part` has failed for at least so long.
+  bool failing_for(std::string_view part, Executor::Duration least) const;
   bool any() const { return !failing_.empty(); }
   /// For people; empty if nothing fails.
   std::string Text() const;
@@ -32,6 +34,7 @@ class Troubles {
  private:
   struct Trouble {
     Micros since;
+    Executor::Duration began;
     Executor::Duration warned;
     std::string advice;
     std::string error;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,9 @@ class Worker : public control::ControlClient, public WorkerQuestions {
 
   /// Starts the hosts and opens the links, once, and follows the fold until Drain().
   void Start();
-  /// Cuts every shard and stops. The coordinators hear its last word.
+  /// Lets other workers follow its shards and own them, where there may be any, until it owns
+  /// nothing or Options::drain_deadline has passed. Then cuts what is left and stops. The
+  /// coordinators hear its last word.
   Task<> Drain();
   /// Stops the shards that the fold gives to another worker or to nobody. Ends when none of them
   /// reads any more.
@@ -73,12 +76,17 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   };
 
   Task<> Follow();
+  Ownership OwnershipOf(const ShardId& id) const;
+  void FollowWished();
+  Task<> Obey(Answer answer);
   void DisownLost();
   void RunOwned();
   Task<> ReportTo(WorkerLink* link);
   Task<Status> AskHost(size_t host);
   Hello Describe() const;
   void Tell();
+  Task<> MoveAway();
+  bool OwnsAny() const;
   bool IsMine(const control::ShardState& shard) const;
   Task<Result<Committed>> WriteCommitHere(control::Commit commit);
   Task<Status> RequestEpochHere(ShardId shard, Epoch epoch);
@@ -88,8 +96,10 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   control::ControlLog& control_;
   std::vector<std::unique_ptr<ShardHost>> hosts_;
   std::map<ShardId, Owned> owned_;
-  std::vector<Said> said_;  ///< by host
-  int64_t told_ = 0;        ///< raised by each Tell()
+  std::set<ShardId> wished_;            ///< by the leader, to be followed
+  std::map<ShardId, size_t> followed_;  ///< by which host
+  std::vector<Said> said_;              ///< by host
+  int64_t told_ = 0;                    ///< raised by each Tell()
   Event tell_;
   Event owned_changed_;
   bool draining_ = false;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/base/executor.h"
@@ -35,11 +36,12 @@ struct ShardReport {
   int64_t state_bytes = 0;
   /// It is less than a second, or 1,000 records, behind the end of its log.
   bool level = false;
+  std::string_view cannot;  ///< the store that it has not reached for long; empty: none
 };
 
 struct Report {
   bool draining = false;
-  std::string cannot;  ///< which store it cannot reach, and since when; empty: none
+  std::string cannot;  ///< which store no shard of it reaches; empty: none
   std::vector<ShardReport> shards;
 };
 

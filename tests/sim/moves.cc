@@ -1,0 +1,303 @@
+#include "sim/moves.h"
+
+#include <array>
+#include <memory>
+
+#include "sim/scenario.h"
+#include "support/forwarding_log.h"
+#include "support/read_log.h"
+
+namespace millrace::sim {
+namespace {
+
+/// A log of which one topic cannot be read for a while.
+class BlindLog : public test::ForwardingLog {
+ public:
+  using ForwardingLog::ForwardingLog;
+
+  std::unique_ptr<LogReader> OpenReader(std::string topic, PartitionId partition,
+                                        Offset from) override {
+    auto reader = inner()->OpenReader(topic, partition, from);
+    return std::make_unique<Reader>(this, std::move(topic), std::move(reader));
+  }
+  /// Empty: all can be read.
+  void BlindTo(std::string topic) { blind_to_ = std::move(topic); }
+
+ private:
+  class Reader : public LogReader {
+   public:
+    Reader(const BlindLog* log, std::string topic, std::unique_ptr<LogReader> inner)
+        : log_(log), topic_(std::move(topic)), inner_(std::move(inner)) {}
+    Task<Result<LogBatch>> Next(size_t max_bytes, std::chrono::microseconds max_wait) override {
+      if (log_->blind_to_ == topic_) {
+        co_await Delay(milliseconds(10));
+        co_return Unavailable("injected: the log cannot be read");
+      }
+      auto batch = co_await inner_->Next(max_bytes, max_wait);
+      // A wait that began before.
+      if (log_->blind_to_ == topic_) co_return Unavailable("injected: the log cannot be read");
+      co_return batch;
+    }
+
+   private:
+    const BlindLog* const log_;
+    const std::string topic_;
+    const std::unique_ptr<LogReader> inner_;
+  };
+
+  std::string blind_to_;
+};
+
+/// A link to the coordinator of the other process, as long as both live and nobody breaks it.
+class DeskLink : public runtime::WorkerLink {
+ public:
+  Task<Status> Open(runtime::Hello hello,
+                    std::shared_ptr<runtime::WorkerQuestions> worker) override {
+    co_await Delay(milliseconds(1));
+    if (desk == nullptr) co_return Unavailable("injected: the link is broken");
+    instance_ = hello.process.instance;
+    worker_ = worker.get();
+    co_return desk->Open(std::move(hello), std::move(worker));
+  }
+  Task<Result<runtime::Answer>> Send(runtime::Report report) override {
+    co_await Delay(milliseconds(1));
+    if (desk == nullptr) co_return Unavailable("injected: the link is broken");
+    co_return desk->Take(instance_, std::move(report));
+  }
+  Task<> Bye() override {
+    if (desk != nullptr) desk->Bye(instance_);
+    co_return;
+  }
+  void Break() {
+    if (desk != nullptr && worker_ != nullptr) desk->Broke(instance_, worker_);
+    desk = nullptr;
+  }
+  runtime::WorkerQuestions* worker() const { return worker_; }
+
+  runtime::WorkerDesk* desk = nullptr;
+
+ private:
+  uint64_t instance_ = 0;
+  runtime::WorkerQuestions* worker_ = nullptr;
+};
+
+/// A process of all roles. What it is made of stays after its death.
+struct Peer {
+  Peer(Scenario* s, const std::string& name, const runtime::Options& options)
+      : log(&s->cluster.log),
+        serving(&s->cluster.serving, &s->cluster.network(), &faults),
+        process(s->world.NewProcess()) {
+    auto& cluster = s->cluster;
+    runtime::AllRoles::Wiring wiring;
+    wiring.name = name;
+    wiring.ports = {&log,
+                    &cluster.objects,
+                    &states,
+                    &serving,
+                    &serving,
+                    &cluster.serving,
+                    &cluster.files,
+                    &blocks,
+                    &cluster.parsers,
+                    &cluster.metrics};
+    wiring.options = options;
+    wiring.control = process;
+    wiring.shards = {process};
+    wiring.on_stream = [](const StreamSpec&) {};
+    wiring.on_stream_dropped = [](StreamSpec) -> Task<> { co_return; };
+    wiring.coordinators = {&link};
+    roles = std::make_unique<runtime::AllRoles>(std::move(wiring));
+  }
+  ~Peer() { process->Kill(); }
+
+  void Start() {
+    process->Spawn([](runtime::AllRoles* of) -> Task<void> {
+      for (;;) {
+        const Status started = co_await of->Start();
+        if (started.ok()) co_return;
+        co_await Delay(milliseconds(100));
+      }
+    }(roles.get()));
+  }
+
+  Faults faults;
+  BlindLog log;
+  FaultyServingStore serving;
+  DeskLink link;
+  SimExecutor* const process;
+  InMemoryStates states;
+  block_arrow::ArrowBlockCodec blocks;
+  std::unique_ptr<runtime::AllRoles> roles;
+};
+
+/// Two processes over what the process of a scenario has left behind.
+struct Two : Scenario {
+  static runtime::Options Beating() {
+    runtime::Options options = Quick();
+    options.beat_interval = seconds(2);
+    return options;
+  }
+  explicit Two(const runtime::Options& options = Beating()) {
+    Send(20);
+    cluster.KillNode();
+    for (size_t i = 0; i < 2; ++i)
+      peers[i] = std::make_unique<Peer>(this, i == 0 ? "a" : "b", options);
+    for (size_t i = 0; i < 2; ++i) {
+      peers[i]->link.desk = &peers[1 - i]->roles->coordinator().desk();
+      peers[i]->Start();
+    }
+    world.RunUntil([&] { return Running() != nullptr; }, seconds(60));
+    owner = Running();
+    MILLRACE_CHECK(owner != nullptr, "no process runs the shard");
+    other = owner == peers[0].get() ? peers[1].get() : peers[0].get();
+  }
+  ~Two() {
+    for (const auto& peer : peers) peer->process->Kill();
+  }
+
+  runtime::ShardInfo InfoOf(Peer* peer) {
+    if (!peer->process->alive() || peer->link.worker() == nullptr) return {};
+    const auto report = cluster.On(peer->process, peer->link.worker()->ReportNow(), seconds(5));
+    if (!report || (*report)->shards.empty()) return {};
+    return (*report)->shards[0].info;
+  }
+  Peer* Running() {
+    for (const auto& peer : peers)
+      if (InfoOf(peer.get()).state == "running") return peer.get();
+    return nullptr;
+  }
+  /// Its death is seen by the other one's coordinator as a link that broke.
+  void Kill(Peer* peer) {
+    for (const auto& p : peers) p->link.Break();
+    peer->process->Kill();
+  }
+  bool DrainOwner() {
+    drained = false;
+    owner->process->Spawn([](runtime::AllRoles* roles, bool* done) -> Task<void> {
+      co_await roles->Drain();
+      *done = true;
+    }(owner->roles.get(), &drained));
+    return true;
+  }
+  double BecameOwners() {
+    return cluster.metrics.count("millrace_worker_followers_became_owners_total");
+  }
+  std::string FinishUnder(Peer* peer) {
+    auto& coordinator = peer->roles->coordinator();
+    const auto advanced = cluster.On(
+        peer->process, coordinator.AdvanceStream("default", "s", kPlusInfinity), seconds(60));
+    if (!advanced || !advanced->ok()) return "the stream cannot be advanced";
+    const auto applied =
+        cluster.On(peer->process, coordinator.WaitApplied("default", "r"), seconds(60));
+    if (!applied || !applied->ok())
+      return "the results do not come: " + (applied ? applied->error().message : "too late");
+    Sleep(seconds(2));
+    return Different();
+  }
+  /// Of the commits that count, oldest first.
+  std::vector<Offset> Commits() {
+    std::vector<Offset> offsets;
+    const std::string topic(control::kControlTopic);
+    const auto records = cluster.Outside(test::ReadLog(&cluster.log, topic, PartitionId(0)));
+    for (const LogRecord& record : records.value()) {
+      const auto decoded = control::Decode(record.value).value();
+      if (const auto* commit = std::get_if<control::Commit>(&decoded))
+        offsets.push_back(commit->next_offset);
+    }
+    return offsets;
+  }
+
+  std::array<std::unique_ptr<Peer>, 2> peers;
+  Peer* owner = nullptr;
+  Peer* other = nullptr;
+  bool drained = false;
+};
+
+}  // namespace
+
+std::string Drain() {
+  Two t;
+  t.Send(20);
+  const Epoch before = t.InfoOf(t.owner).epoch;
+  const auto begun = t.world.now();
+  t.DrainOwner();
+  while (!t.drained && t.world.now() - begun < seconds(60)) t.Send(1);
+  if (!t.drained) return "the worker does not end";
+  if (t.world.now() - begun >= seconds(20)) return "the worker waited for its deadline";
+  const runtime::ShardInfo after = t.InfoOf(t.other);
+  if (after.state != "running") return "the other worker does not run the shard: " + after.state;
+  if (after.epoch.value != before.value + 1) return "the shard had more than one owner in between";
+  if (t.BecameOwners() != 1) return "the new owner had not followed the shard";
+  t.owner->process->Kill();
+  t.Send(20);
+  return t.FinishUnder(t.other);
+}
+
+std::string DeathInADrain(int after_ms) {
+  Two t;
+  t.Send(20);
+  t.DrainOwner();
+  const auto begun = t.world.now();
+  while (t.world.now() - begun < milliseconds(after_ms)) t.Send(1);
+  t.Kill(t.owner);
+  t.Send(20);
+  t.world.RunUntil([&] { return t.InfoOf(t.other).state == "running"; }, seconds(60));
+  if (t.InfoOf(t.other).state != "running") return "the other worker does not run the shard";
+  t.Send(10);
+  return t.FinishUnder(t.other);
+}
+
+std::string FollowerBehindTheCommits() {
+  Two t;
+  t.DrainOwner();
+  t.world.RunUntil([&] { return t.InfoOf(t.other).state == "following"; }, seconds(60));
+  if (t.InfoOf(t.other).state != "following") return "nobody follows";
+  t.other->log.BlindTo(t.stream.topic);
+  const size_t commits = t.Commits().size();
+  for (int i = 0; i < 40 && t.Commits().size() < commits + 4; ++i) t.Send(3);
+  t.Kill(t.owner);
+  // The last three that count need no record below them.
+  const std::vector<Offset> all = t.Commits();
+  if (all.size() < commits + 4) return "the owner makes no commits";
+  const Status deleted = t.cluster.Outside(
+      t.cluster.log.DeleteBefore(t.stream.topic, PartitionId(0), all[all.size() - 3]));
+  if (!deleted.ok()) return deleted.error().message;
+  t.Sleep(seconds(30));
+  t.other->log.BlindTo("");
+  t.Sleep(seconds(20));
+  const runtime::ShardInfo info = t.InfoOf(t.other);
+  return info.state == "running" ? "" : "the shard is " + info.state + ": " + info.message;
+}
+
+std::string ReplacedBeforeItKnows() {
+  runtime::Options options = Two::Beating();
+  options.cut_interval = std::chrono::hours(1);
+  Two t(options);
+  t.Send(5);
+  // Cut off from the coordinators and from the control log, it goes on with its shard.
+  for (const auto& peer : t.peers) peer->link.Break();
+  t.owner->log.BlindTo(std::string(control::kControlTopic));
+  t.world.RunUntil([&] { return t.InfoOf(t.other).state == "running"; }, seconds(60));
+  if (t.InfoOf(t.other).state != "running") return "nobody took the shard over";
+  t.Send(60);
+  const runtime::ShardInfo replaced = t.InfoOf(t.owner);
+  if (replaced.state == "running") return "a fence did not stop an owner that was replaced";
+  if (replaced.state == "halted" || replaced.state == "halting")
+    return "an owner that was replaced halted: " + replaced.message;
+  t.owner->log.BlindTo("");
+  t.Sleep(seconds(20));
+  return t.FinishUnder(t.other);
+}
+
+std::string CutOffFromTheTables() {
+  Two t;
+  t.Send(20);
+  t.owner->serving.link().Break(true, true);
+  for (int i = 0; i < 500 && t.Running() != t.other; ++i) t.Send(1);
+  if (t.InfoOf(t.other).state != "running")
+    return "the worker that reaches the tables does not run the shard";
+  if (t.BecameOwners() != 1) return "the new owner had not followed the shard";
+  return t.FinishUnder(t.other);
+}
+
+}  // namespace millrace::sim

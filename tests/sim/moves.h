@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+namespace millrace::sim {
+
+// Stories of shards that move between two workers. Each gives what went wrong; empty: nothing.
+
+/// A worker stops in order while events come: the other one has followed its shard, and owns it.
+std::string Drain();
+/// A worker dies `after` it was told to stop, wherever the move is by then.
+std::string DeathInADrain(int after_ms);
+/// A follower that could not read for a while is behind the commits when the owner dies.
+std::string FollowerBehindTheCommits();
+/// An owner reads in the fence that it was replaced, before it has read that in the control log.
+std::string ReplacedBeforeItKnows();
+/// A worker does not reach the serving store any more, and the other one does.
+std::string CutOffFromTheTables();
+
+}  // namespace millrace::sim

@@ -1,0 +1,30 @@
+#include "sim/moves.h"
+
+#include "millrace/base/log.h"
+#include "support/catch.h"
+
+namespace millrace::sim {
+
+TEST_CASE("a worker that stops hands its shards to one that has followed them") {
+  CHECK(Drain() == "");
+}
+
+TEST_CASE("a worker may die at any moment of its drain") {
+  const int after = GENERATE(range(0, 5000, 400));
+  INFO("after " << after << " ms");
+  CHECK(DeathInADrain(after) == "");
+}
+
+TEST_CASE("a worker that does not reach the tables gives its shards to one that does") {
+  CHECK(CutOffFromTheTables() == "");
+}
+
+TEST_CASE("a follower that is behind the commits is opened anew, not made the owner") {
+  CHECK(FollowerBehindTheCommits() == "");
+}
+
+TEST_CASE("an owner that finds a newer fence catches up before it concludes anything") {
+  CHECK(ReplacedBeforeItKnows() == "");
+}
+
+}  // namespace millrace::sim
