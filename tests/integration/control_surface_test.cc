@@ -75,6 +75,9 @@ TEST_CASE("Control gives and takes what Operations does") {
   REQUIRE(shards.ok());
   CHECK(shards->at(0).shard == "default/r@17/p1");
   CHECK(shards->at(0).watermark == kMinusInfinity);
+  REQUIRE(client.ReleaseShard(shards->at(0).shard).ok());
+  CHECK(process.operations.released.partition == PartitionId(1));
+  CHECK(client.ReleaseShard("nonsense").error().code == Code::kInvalidArgument);
   REQUIRE(client.SkipShard(shards->at(0).shard, 9, "lost").ok());
   CHECK(process.operations.skipped.partition == PartitionId(1));
   CHECK(client.SkipShard("nonsense", 9, "lost").error().code == Code::kInvalidArgument);

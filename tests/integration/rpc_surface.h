@@ -69,6 +69,7 @@ class FakeOperations : public runtime::Operations {
   std::atomic<bool> waited{false};
   Micros advanced_to = 0;
   ShardId skipped;
+  ShardId released;
   std::atomic<bool> hang{false};
   std::atomic<bool> hanging{false};
 
@@ -107,6 +108,10 @@ class FakeOperations : public runtime::Operations {
     co_return std::vector<runtime::PipelineInfo>{info};
   }
   Task<Status> DropPipeline(std::string, std::string) override { co_return Conflict("not now"); }
+  Task<Status> ReleaseShard(ShardId shard) override {
+    released = shard;
+    co_return Status();
+  }
   Task<Result<std::vector<runtime::ShardInfo>>> ListShards() override {
     runtime::ShardInfo info;
     info.shard = {{"default", "r", Offset(17)}, PartitionId(1)};

@@ -318,13 +318,29 @@ int RunShardList(Cluster& cluster, Format format, const Console& console) {
   return console.Finish();
 }
 
+namespace {
+
+int NotAShard(const std::string& shard, const Console& console) {
+  return console.FailUsage(
+      "not a shard; `millrace shard list` shows them, such as default/delays_hourly@17/p2 "
+      "shard=\"" +
+      shard + "\"");
+}
+
+}  // namespace
+
+int RunShardRelease(Cluster& cluster, const std::string& shard, const Console& console) {
+  ShardId id;
+  if (!ShardId::Parse(shard, &id)) return NotAShard(shard, console);
+  const Status released = cluster.ReleaseShard(shard);
+  if (!released.ok()) return console.Fail(released.error());
+  console.Note("workers may get the shard, and those on its partition, again shard=" + shard);
+  return kExitOk;
+}
+
 int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Console& console) {
   ShardId shard;
-  if (!ShardId::Parse(options.shard, &shard))
-    return console.FailUsage(
-        "not a shard; `millrace shard list` shows them, such as default/delays_hourly@17/p2 "
-        "shard=\"" +
-        options.shard + "\"");
+  if (!ShardId::Parse(options.shard, &shard)) return NotAShard(options.shard, console);
   if (options.to < 0)
     return console.FailUsage("--to: an offset is 0 or more to=" + std::to_string(options.to));
   if (IsBlank(options.reason))

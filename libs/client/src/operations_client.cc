@@ -289,6 +289,14 @@ Result<std::vector<ProducerDescription>> OperationsClient::ListProducers(
   return out;
 }
 
+Status OperationsClient::ReleaseShard(const std::string& shard) {
+  wire_control::ReleaseShardRequest request;
+  request.set_shard(shard);
+  MILLRACE_TRY(Call(stubs_->control.get(), &wire_control::Control::Stub::ReleaseShard, request,
+                    server_, timeout_));
+  return {};
+}
+
 Result<std::vector<ShardDescription>> OperationsClient::ListShards() {
   MILLRACE_ASSIGN(const wire_control::ListShardsReply reply,
                   Call(stubs_->control.get(), &wire_control::Control::Stub::ListShards,

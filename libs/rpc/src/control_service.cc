@@ -250,6 +250,18 @@ Task<Answer<wire::ListShardsReply>> ListShards(Operations* operations) {
   co_return answer;
 }
 
+Task<Answer<wire::ReleaseShardReply>> ReleaseShard(Operations* operations,
+                                                   wire::ReleaseShardRequest request) {
+  ShardId shard;
+  if (!ShardId::Parse(request.shard(), &shard))
+    co_return AnswerOf<wire::ReleaseShardReply>(
+        InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them",
+                        {{"shard", request.shard()}}));
+  auto work = operations->ReleaseShard(shard);
+  const Status done = co_await std::move(work);
+  co_return AnswerOf<wire::ReleaseShardReply>(done);
+}
+
 Task<Answer<wire::SkipShardReply>> SkipShard(Operations* operations,
                                              wire::SkipShardRequest request) {
   ShardId shard;
@@ -311,6 +323,10 @@ class ControlService final : public wire::Control::CallbackService, public Drain
   Reactor* DropPipeline(Context* context, const wire::DropPipelineRequest* request,
                         wire::DropPipelineReply* reply) override {
     return Start(context, reply, [&](Operations* o) { return rpc::DropPipeline(o, *request); });
+  }
+  Reactor* ReleaseShard(Context* context, const wire::ReleaseShardRequest* request,
+                        wire::ReleaseShardReply* reply) override {
+    return Start(context, reply, [&](Operations* o) { return rpc::ReleaseShard(o, *request); });
   }
   Reactor* ListShards(Context* context, const wire::ListShardsRequest*,
                       wire::ListShardsReply* reply) override {

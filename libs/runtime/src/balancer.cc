@@ -173,11 +173,13 @@ std::optional<control::Process> Balancer::TakerOf(const ShardId& shard) const {
   return taker;
 }
 
-void Balancer::Release(const ShardId& shard) {
-  if (!control_.fold().shards().contains(shard)) return;
-  released_[control::BundleOf(control_.fold(), shard)] =
-      Roster::TicksOf(Executor::Current().Monotonic());
+bool Balancer::Release(const ShardId& shard) {
+  const control::BundleId bundle = control::BundleOf(control_.fold(), shard);
+  const auto why = unowned_.find(bundle);
+  if (why == unowned_.end() || why->second != control::Unowned::kHeld) return false;
+  released_[bundle] = Roster::TicksOf(Executor::Current().Monotonic());
   Wake();
+  return true;
 }
 
 std::string Balancer::Troubles() const {

@@ -138,6 +138,20 @@ Task<Result<std::vector<ShardInfo>>> Coordinator::ListShards() {
   co_return out;
 }
 
+Task<Status> Coordinator::ReleaseShard(ShardId id) {
+  if (!leadership_.leads()) co_return leadership_.NotLeader("release " + id.ToString());
+  if (!control_.fold().shards().contains(id)) {
+    std::vector<std::string> names;
+    for (const auto& [there, shard] : control_.fold().shards()) names.push_back(there.ToString());
+    co_return NoSuch("shard", id.ToString(), names);
+  }
+  if (!balancer_.Release(id)) {
+    co_return Conflict("only a shard that is held because workers died with it is released",
+                       {{"shard", id.ToString()}});
+  }
+  co_return Status();
+}
+
 Task<std::vector<Condition>> Coordinator::Conditions() {
   std::vector<Condition> conditions = {{"control", control_.failure()},
                                        {"definitions", definitions_.troubles().Text()},

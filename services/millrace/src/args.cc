@@ -266,6 +266,14 @@ class CommandLine {
         ClusterVerbOf(shard, "list", "List the shards with state, offsets and why they halted.",
                       "  millrace shard list",
                       [this](cli::Cluster& c) { return cli::RunShardList(c, format_, console_); }));
+    CLI::App* release = ClusterVerbOf(
+        shard, "release",
+        "Let workers have a shard again that was held because workers died with it.",
+        "  millrace shard release default/delays_hourly@17/p2",
+        [this](cli::Cluster& c) { return cli::RunShardRelease(c, released_, console_); });
+    release->add_option("SHARD", released_, "as `millrace shard list` shows it")
+        ->required()
+        ->type_name("");
     CLI::App* skip = ClusterVerbOf(
         shard, "skip", "Let a halted shard go on at an offset; records before it are left out.",
         "  millrace shard skip default/delays_hourly@17/p2 --to 4711 --reason 'disk lost'",
@@ -417,6 +425,7 @@ class CommandLine {
   cli::ProduceOptions produce_;
   std::string advance_to_;
   cli::ShardSkipOptions skip_;
+  std::string released_;
   cli::QueryOptions query_;
 };
 

@@ -129,6 +129,8 @@ Status ClusterClient::DropPipeline(const cli::QualifiedName& name) {
   return client_.DropPipeline(name.name_space, name.name);
 }
 
+Status ClusterClient::ReleaseShard(const std::string& shard) { return client_.ReleaseShard(shard); }
+
 Result<std::vector<cli::ShardDescription>> ClusterClient::ListShards() {
   MILLRACE_ASSIGN(const std::vector<ShardDescription> shards, client_.ListShards());
   std::vector<cli::ShardDescription> out;

@@ -22,6 +22,7 @@ class ClusterClient : public cli::Cluster {
   Result<cli::PipelineDescription> DescribePipeline(const cli::QualifiedName& name) override;
   Status DropPipeline(const cli::QualifiedName& name) override;
   Result<std::vector<cli::ShardDescription>> ListShards() override;
+  Status ReleaseShard(const std::string& shard) override;
   Status SkipShard(const std::string& shard, int64_t to_offset, const std::string& reason) override;
   Status Query(const ServingQuery& query, bool wait,
                std::function<void(std::vector<std::string>, std::vector<Type>)> on_columns,

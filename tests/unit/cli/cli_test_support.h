@@ -123,6 +123,10 @@ class FakeCluster : public Cluster {
     calls.push_back("drop " + name.ToString());
     return answer;
   }
+  Status ReleaseShard(const std::string& shard) override {
+    calls.push_back("release " + shard);
+    return answer;
+  }
   Result<std::vector<ShardDescription>> ListShards() override {
     MILLRACE_TRY(answer);
     return shards;

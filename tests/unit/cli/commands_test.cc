@@ -250,6 +250,17 @@ TEST_CASE("pipeline drop and shard skip do what they say and tell it beside the 
         kExitConflict);
 }
 
+TEST_CASE("shard release names the shard and tells it beside the data") {
+  FakeCluster cluster;
+  Recorded recorded;
+  CHECK(RunShardRelease(cluster, "default/delays@17/p2", recorded.console) == kExitOk);
+  CHECK(cluster.calls == std::vector<std::string>{"release default/delays@17/p2"});
+  CHECK(recorded.out.str().empty());
+  CHECK(RunShardRelease(cluster, "delays", recorded.console) == kExitUsage);
+  cluster.answer = Conflict("it is not held");
+  CHECK(RunShardRelease(cluster, "default/delays@17/p2", recorded.console) == kExitConflict);
+}
+
 TEST_CASE("shard list tells why a shard halted") {
   FakeCluster cluster;
   cluster.shards = {{"default/d@1/p0", 3, "w1", "halted", "the log ends below", 5, 9, 2, 0}};

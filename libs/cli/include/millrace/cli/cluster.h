@@ -121,6 +121,7 @@ class Cluster {
   virtual Result<PipelineDescription> DescribePipeline(const QualifiedName& name) = 0;
   virtual Status DropPipeline(const QualifiedName& name) = 0;
   virtual Result<std::vector<ShardDescription>> ListShards() = 0;
+  virtual Status ReleaseShard(const std::string& shard) = 0;
   virtual Status SkipShard(const std::string& shard, int64_t to_offset,
                            const std::string& reason) = 0;
   /// Calls `on_columns` once, then `on_row` for each row as they arrive; an error may come after

@@ -35,6 +35,7 @@ int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format
 int RunPipelineDrop(Cluster& cluster, const std::string& name, const Console& console);
 
 int RunShardList(Cluster& cluster, Format format, const Console& console);
+int RunShardRelease(Cluster& cluster, const std::string& shard, const Console& console);
 struct ShardSkipOptions {
   std::string shard;
   int64_t to = 0;

@@ -139,6 +139,7 @@ class OperationsClient {
                                                const std::string& name);
   Status DropPipeline(const std::string& name_space, const std::string& name);
   Result<std::vector<ShardDescription>> ListShards();
+  Status ReleaseShard(const std::string& shard);
   Status SkipShard(const std::string& shard, int64_t to_offset, const std::string& reason);
 
   /// Calls `on_columns` once, then `on_row` for each row in order, as they arrive; an error may

@@ -42,8 +42,8 @@ class Balancer {
   /// The worker that would get the shard now: its owner if that answers, else the one with the
   /// least shards. Nothing: no worker answers.
   std::optional<control::Process> TakerOf(const ShardId& shard) const;
-  /// The shard, and all that share its partition, did not kill the workers that died with them.
-  void Release(const ShardId& shard);
+  /// As in Operations. False: the shard is not held.
+  bool Release(const ShardId& shard);
   /// What operators must know of workers and of shards that none gets; empty: nothing.
   std::string Troubles() const;
 

@@ -54,6 +54,7 @@ class Coordinator : public Operations {
   Task<Result<std::vector<PipelineInfo>>> ListPipelines() override;
   Task<Status> DropPipeline(std::string name_space, std::string name) override;
   Task<Result<std::vector<ShardInfo>>> ListShards() override;
+  Task<Status> ReleaseShard(ShardId shard) override;
   Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) override;
   Task<Status> WaitApplied(std::string name_space, std::string name, Left left = nullptr) override;
   Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override;

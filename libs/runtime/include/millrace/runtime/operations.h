@@ -132,6 +132,9 @@ class Operations {
   virtual Task<Result<std::vector<PipelineInfo>>> ListPipelines() = 0;
   virtual Task<Status> DropPipeline(std::string name_space, std::string name) = 0;
   virtual Task<Result<std::vector<ShardInfo>>> ListShards() = 0;
+  /// The shard, and all that share its partition, did not kill the workers that died with them, so
+  /// workers may get them again. kConflict: they are not held.
+  virtual Task<Status> ReleaseShard(ShardId shard) = 0;
   /// The way out of a halt: the shard goes on at `to`. kConflict: the shard is not halted.
   /// kInvalidArgument: the log ends before `to`.
   virtual Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) = 0;
