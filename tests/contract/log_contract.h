@@ -125,6 +125,7 @@ inline void CheckLogContract(TestExecutor& executor, const std::function<LogFixt
     CHECK(run(ReadLog(log, topic, p)).error().code == Code::kUnavailable);
     CHECK(run(log->Range(topic, p)).error().code == Code::kNotFound);
     CHECK(run(log->OffsetForTime(topic, p, 0)).error().code == Code::kNotFound);
+    CHECK(run(log->Bytes(topic, p, Offset(0))).error().code == Code::kNotFound);
     CHECK(run(log->DeleteBefore(topic, p, Offset(0))).error().code == Code::kNotFound);
     CHECK(run(log->DescribeTopic("other")).error().code == Code::kNotFound);
   }
@@ -407,6 +408,25 @@ inline void CheckLogContract(TestExecutor& executor, const std::function<LogFixt
             std::string s = co_await c;
             co_return s;
           }(seen)) == "new");
+  }
+
+  SECTION("a log tells how many bytes its records take, or that it cannot") {
+    const std::string value(1'000, 'v');
+    std::vector<Offset> offsets;
+    for (int i = 0; i < 10; ++i) offsets.push_back(append(p0, value).value());
+    const auto all = run(log->Bytes("t", p0, Offset(0)));
+    if (!all.ok()) {
+      CHECK(all.error().code == Code::kConflict);
+      return;
+    }
+    // A record has a head besides its value.
+    CHECK(*all >= 10'000);
+    CHECK(*all < 12'000);
+    CHECK(run(log->Bytes("t", p0, offsets[4])).value() == *all * 6 / 10);
+    CHECK(run(log->Bytes("t", p0, Offset(offsets[9].value + 1))).value() == 0);
+    CHECK(run(log->Bytes("t", p1, Offset(0))).value() == 0);
+    REQUIRE(run(log->DeleteBefore("t", p0, offsets[5])).ok());
+    CHECK(run(log->Bytes("t", p0, Offset(0))).value() == *all / 2);
   }
 
   SECTION("a log has an identity, which stays") {

@@ -44,7 +44,12 @@ TEST_CASE("Control gives and takes what Operations does") {
   const auto stream = client.DescribeStream("default", "s");
   REQUIRE(stream.ok());
   CHECK(stream->columns[1].type == "bigint");
+  CHECK(stream->start_offsets == std::vector<int64_t>{1, 0});
   CHECK(stream->end_offsets == std::vector<int64_t>{3, 4});
+  CHECK(stream->floor_offsets == std::vector<int64_t>{2, 4});
+  CHECK(stream->bytes == std::vector<int64_t>{70, 80});
+  CHECK(stream->keep_for == 9);
+  CHECK_FALSE(stream->keep_bytes);
   CHECK(stream->idle_timeout == 30 * kSecond);
   CHECK(client.DescribeStream("default", "t").error().code == Code::kNotFound);
   CHECK(client.ListStreams("other")->empty());

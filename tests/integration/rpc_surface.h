@@ -82,7 +82,11 @@ class FakeOperations : public runtime::Operations {
     co_return applied;
   }
   Task<Result<std::vector<runtime::StreamInfo>>> ListStreams() override {
-    co_return std::vector<runtime::StreamInfo>{{Stream(), {Offset(3), Offset(4)}}};
+    co_return std::vector<runtime::StreamInfo>{
+        {Stream(),
+         {{Offset(1), Offset(3), Offset(2), 70}, {Offset(0), Offset(4), Offset(4), 80}},
+         9,
+         {}}};
   }
   Task<Result<std::vector<runtime::ProducerInfo>>> ListProducers(std::string, std::string stream,
                                                                  Principal principal,

@@ -67,7 +67,7 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
   const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream);
   window::ShardFold fold({stream, pipeline, partition, kMinusInfinity});
   Expected expected;
-  const auto records = cluster->Outside(test::ReadLog(&cluster->log, stream.topic, partition));
+  const auto records = cluster->Outside(cluster->log.ReadAll(stream.topic, partition));
   for (const LogRecord& record : records.value()) {
     if (runtime::IsControl(record)) {
       const LogItem item = runtime::DecodeControl(record).value();

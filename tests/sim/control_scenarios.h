@@ -17,6 +17,8 @@ std::string TwoOfOneName();
 std::string LateBatchOfAnEarlierLife();
 /// A view is defined and a stream is trimmed, each decided before the other was read.
 std::string DefineAgainstTrim();
+/// A view is defined while the leader looks which records may go.
+std::string DefineDuringTrim();
 /// A stream is trimmed while a shard may still have to go back to where a skip leads it.
 std::string TrimAgainstSkipBack();
 /// A coordinator sleeps for a minute and wakes up.

@@ -60,6 +60,7 @@ TEST_CASE("crashes at any step, lost calls and unknown outcomes change no result
   int64_t kills = 0;
   int64_t trims = 0;
   int64_t cleaned = 0;
+  int64_t deleted = 0;
   int64_t events = 0;
   const uint64_t first = FirstSeed();
   for (uint64_t seed = first; seed < first + static_cast<uint64_t>(Seeds()); ++seed) {
@@ -70,16 +71,19 @@ TEST_CASE("crashes at any step, lost calls and unknown outcomes change no result
     kills += history.kills;
     trims += history.trims;
     cleaned += history.cleaned;
+    deleted += history.deleted;
     events += history.events;
   }
   std::printf(
       "simulated: %d seeds, %lld events, %lld kills, %lld starts from a later snapshot, %lld "
-      "objects cleaned away; lost 0, duplicated 0\n",
+      "objects cleaned away, %lld records deleted; lost 0, duplicated 0\n",
       Seeds(), static_cast<long long>(events), static_cast<long long>(kills),
-      static_cast<long long>(trims), static_cast<long long>(cleaned));
+      static_cast<long long>(trims), static_cast<long long>(cleaned),
+      static_cast<long long>(deleted));
   CHECK(kills > Seeds());
   CHECK(trims > Seeds() / 2);
   CHECK(cleaned > Seeds());
+  CHECK(deleted > 20 * Seeds());
 }
 
 TEST_CASE("every acknowledged event is counted exactly once, wherever gateway and worker crash") {

@@ -15,6 +15,7 @@ struct History {
   int trims = 0;  ///< restarts before which the control log lost records
   int64_t events = 0;
   int64_t cleaned = 0;  ///< state objects that housekeeping deleted
+  int64_t deleted = 0;  ///< records of the stream that retention deleted
 };
 
 inline constexpr Faults kTroubled = {std::chrono::milliseconds(20), 0.03, 0.03, 0.01, 0.01, 0.5};

@@ -49,6 +49,7 @@ TEST_CASE("stories of one history each find mistakes that chance seldom meets") 
       Story{"no_k", LateDefinition}, Story{"fold_number", OvertakenLeader},
       Story{"owner_by_name", TwoOfOneName}, Story{"reopen_same_epoch", LateBatchOfAnEarlierLife},
       Story{"define_below_trim", DefineAgainstTrim}, Story{"floor_by_from", TrimAgainstSkipBack},
+      Story{"delete_without_trim", DefineDuringTrim},
       Story{"silence_by_clock_difference", PausedObserver},
       Story{"new_leader_assigns_living_owners", NewLeaderAmongLivingOwners},
       Story{"follower_behind_the_commits", FollowerBehindTheCommits},

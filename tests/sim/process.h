@@ -8,12 +8,12 @@
 
 #include "millrace/block_arrow/arrow_block_codec.h"
 #include "millrace/ingest/gateway.h"
-#include "millrace/log/in_memory_log.h"
 #include "millrace/objectstore/in_memory_object_store.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/runtime/all_roles.h"
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/state/in_memory_state.h"
+#include "sim/archived_log.h"
 #include "sim/damaged_log.h"
 #include "sim/faulty_log.h"
 #include "sim/faulty_objects.h"
@@ -93,7 +93,7 @@ class CountingMetrics : public MetricRegistry {
 struct Bodies {
   explicit Bodies(InMemoryLog::Options log_options) : log(log_options) {}
 
-  InMemoryLog log;
+  ArchivedLog log;
   DamagedLog damaged{&log};
   InMemoryObjectStore objects;
   InMemoryServingStore serving;

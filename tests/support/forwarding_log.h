@@ -38,6 +38,9 @@ class ForwardingLog : public EventLog {
   Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) override {
     return inner_->DeleteBefore(std::move(topic), partition, before);
   }
+  Task<Result<int64_t>> Bytes(std::string topic, PartitionId partition, Offset from) override {
+    return inner_->Bytes(std::move(topic), partition, from);
+  }
   Task<Result<std::string>> Identity() override { return inner_->Identity(); }
 
  protected:

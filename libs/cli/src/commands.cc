@@ -189,7 +189,24 @@ int RunStreamDescribe(Cluster& cluster, const std::string& name, Format format,
   d.Text("name", stream->name.name);
   d.Text("format", stream->format);
   d.Integer("partitions", static_cast<int64_t>(stream->end_offsets.size()));
+  d.Integers("start_offsets", stream->start_offsets);
   d.Integers("end_offsets", stream->end_offsets);
+  d.Integers("floor_offsets", stream->floor_offsets);
+  if (stream->bytes.empty()) {
+    d.Null("bytes");
+  } else {
+    d.Integers("bytes", stream->bytes);
+  }
+  if (stream->keep_for) {
+    d.Duration("keep_for", *stream->keep_for);
+  } else {
+    d.Null("keep_for");
+  }
+  if (stream->keep_bytes) {
+    d.Integer("keep_bytes", *stream->keep_bytes);
+  } else {
+    d.Null("keep_bytes");
+  }
   d.Text("topic", stream->topic);
   if (stream->partition_key) {
     d.Text("partition_key", *stream->partition_key);

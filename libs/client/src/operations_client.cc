@@ -40,7 +40,12 @@ StreamDescription FromWire(const wire_control::StreamDescription& s) {
   out.keep_raw = s.keep_raw();
   out.append_times = s.append_times();
   out.topic = s.topic();
+  out.start_offsets.assign(s.start_offsets().begin(), s.start_offsets().end());
   out.end_offsets.assign(s.end_offsets().begin(), s.end_offsets().end());
+  out.floor_offsets.assign(s.floor_offsets().begin(), s.floor_offsets().end());
+  out.bytes.assign(s.bytes().begin(), s.bytes().end());
+  if (s.has_keep_for_us()) out.keep_for = s.keep_for_us();
+  if (s.has_keep_bytes()) out.keep_bytes = s.keep_bytes();
   return out;
 }
 

@@ -166,14 +166,14 @@ Verdict Fold::Check(const Skip& r) const {
 }
 
 Verdict Fold::Check(const Set& r) const {
-  static const std::set<std::string_view> of_streams = {"keep_for", "keep_bytes"};
   static const std::set<std::string_view> of_views = {"paused", "pin", "version"};
   static const std::set<std::string_view> of_clusters = {"balance"};
   const auto view = pipelines_.find(r.what);
   const bool is_view = view != pipelines_.end() && !view->second.dropped;
   const bool is_stream = FindStream(r.what) != nullptr;
   if (!r.what.name.empty() && !is_view && !is_stream) return Verdict::kUnknown;
-  const auto& keys = is_view ? of_views : is_stream ? of_streams : of_clusters;
+  if (is_stream) return IsKeepSetting(r.key, r.value) ? Verdict::kValid : Verdict::kUnreadable;
+  const auto& keys = is_view ? of_views : of_clusters;
   return keys.contains(r.key) ? Verdict::kValid : Verdict::kUnreadable;
 }
 

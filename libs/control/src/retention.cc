@@ -1,5 +1,6 @@
 #include "millrace/control/retention.h"
 
+#include <charconv>
 #include <limits>
 
 #include "millrace/base/planted.h"
@@ -12,6 +13,13 @@ Offset LowestOf(const ShardState& shard, Offset place, Epoch epoch) {
   for (const SkipState& skip : shard.SkipsAfter(epoch))
     place = std::min(place, Planted("floor_by_from") ? skip.from : skip.at());
   return place;
+}
+
+std::optional<int64_t> LimitOf(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value <= 0) return std::nullopt;
+  return value;
 }
 
 }  // namespace
@@ -31,6 +39,17 @@ Offset RetentionFloor(const Fold& fold, const StreamSpec& stream, PartitionId pa
     }
   }
   return floor;
+}
+
+bool IsKeepSetting(std::string_view key, std::string_view value) {
+  return (key == kKeepFor || key == kKeepBytes) && (value.empty() || LimitOf(value));
+}
+
+Keep KeepOf(const Fold& fold, const Incarnation& stream) {
+  Keep keep;
+  for (const auto& [key, value] : fold.SettingsOf(stream))
+    (key == kKeepFor ? keep.time : keep.bytes) = LimitOf(value);
+  return keep;
 }
 
 }  // namespace millrace::control

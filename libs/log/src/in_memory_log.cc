@@ -225,6 +225,15 @@ Task<Status> InMemoryLog::DeleteBefore(std::string topic, PartitionId partition,
   co_return Status();
 }
 
+Task<Result<int64_t>> InMemoryLog::Bytes(std::string topic, PartitionId partition, Offset from) {
+  const Partition* p = state_->Find(topic, partition);
+  if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
+  size_t bytes = 0;
+  for (auto at = p->records.lower_bound(from); at != p->records.end(); ++at)
+    bytes += at->second->entry.key.size() + at->second->entry.value.size();
+  co_return static_cast<int64_t>(bytes);
+}
+
 Task<Result<std::string>> InMemoryLog::Identity() { co_return state_->identity; }
 
 void InMemoryLog::LoseEnd(const std::string& topic, PartitionId partition, Offset end) {

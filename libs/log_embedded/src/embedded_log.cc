@@ -488,6 +488,13 @@ Task<Status> EmbeddedLog::DeleteBefore(std::string topic, PartitionId partition,
   co_return deleted;
 }
 
+Task<Result<int64_t>> EmbeddedLog::Bytes(std::string topic, PartitionId partition, Offset from) {
+  std::lock_guard lock(core_->mutex);
+  const Core::Partition* p = core_->Find(topic, partition).partition;
+  if (p == nullptr) co_return NoSuchPartition(Code::kNotFound, topic, partition);
+  co_return core_->store->Bytes(p->key, std::max(from.value, p->extent.start));
+}
+
 Task<Result<std::string>> EmbeddedLog::Identity() { co_return core_->store->identity(); }
 
 }  // namespace millrace::log_embedded

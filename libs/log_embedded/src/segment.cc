@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kFormatVersion = 2;
 constexpr std::string_view kSegmentMagic = "millrlog";
-constexpr uint32_t kIndexMagic = 0x3258524d;  // "MRX2"
+constexpr uint32_t kIndexMagic = 0x3358524d;  // "MRX3"
 constexpr size_t kIndexHead = 2 * sizeof(uint32_t) + 3 * sizeof(uint64_t);
 constexpr size_t kIndexRow = sizeof(PartitionKey) + sizeof(Span) + 2 * sizeof(uint64_t);
 constexpr size_t kChunk = 1 << 20;
@@ -134,7 +134,9 @@ void SegmentIndex::Add(PartitionKey key, int64_t offset, const Entry& entry) {
   Part& part = Grown(key, offset, offset + 1);
   // A frame from before the span cannot be there; one that claims to be is not believed.
   if (offset < part.span.first) return;
-  part.entries[static_cast<size_t>(offset - part.span.first)] = entry;
+  Entry& place = part.entries[static_cast<size_t>(offset - part.span.first)];
+  part.span.bytes += int64_t{entry.bytes} - int64_t{place.bytes};
+  place = entry;
   part.span.largest_time = std::max(part.span.largest_time, entry.append_time);
 }
 

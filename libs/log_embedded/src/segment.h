@@ -32,6 +32,7 @@ struct Span {
   int64_t first = 0;
   int64_t count = 0;
   Micros largest_time = kMinusInfinity;
+  int64_t bytes = 0;  ///< of the frames that were found
 
   int64_t end() const { return first + count; }
 };

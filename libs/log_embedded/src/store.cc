@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -359,6 +360,20 @@ Result<int64_t> Store::OffsetForTime(PartitionKey key, const Extent& extent, Mic
     }
   }
   return extent.end;
+}
+
+int64_t Store::Bytes(PartitionKey key, int64_t from) const {
+  std::lock_guard lock(mutex_);
+  const auto runs = runs_.find(key);
+  if (runs == runs_.end()) return 0;
+  double bytes = 0;
+  for (const auto& [segment, span] : runs->second) {
+    const int64_t records = std::min(span.count, span.end() - from);
+    if (records > 0)
+      bytes += static_cast<double>(span.bytes) * static_cast<double>(records) /
+               static_cast<double>(span.count);
+  }
+  return std::llround(bytes);
 }
 
 }  // namespace millrace::log_embedded

@@ -61,6 +61,9 @@ class Store {
                                       size_t max_bytes);
   /// The first offset of `extent` whose record has append time >= t, or its end.
   Result<int64_t> OffsetForTime(PartitionKey key, const Extent& extent, Micros t);
+  /// Bytes of the frames of records at `from` and above. Within a segment every record counts as
+  /// one of its average size.
+  int64_t Bytes(PartitionKey key, int64_t from) const;
 
  private:
   struct Run {

@@ -120,6 +120,13 @@ Task<Status> KafkaLog::DeleteBefore(std::string topic, PartitionId partition, Of
   co_return deleted;
 }
 
+Task<Result<int64_t>> KafkaLog::Bytes(std::string topic, PartitionId partition, Offset) {
+  const auto range = co_await Range(topic, partition);
+  if (!range.ok()) co_return range.error();
+  co_return Conflict("Kafka does not tell how many bytes records take",
+                     {{"topic", topic}, {"partition", partition.value}});
+}
+
 Task<Result<std::string>> KafkaLog::Identity() {
   auto work = core_->callers.Call([admin = core_->admin] { return admin->Identity(); });
   auto identity = co_await std::move(work);

@@ -52,7 +52,14 @@ void Describe(const runtime::StreamInfo& info, wire::StreamDescription* out) {
   out->set_keep_raw(s.keep_raw);
   out->set_append_times(s.append_times);
   out->set_topic(s.topic);
-  for (const Offset end : info.end_offsets) out->add_end_offsets(end.value);
+  for (const runtime::PartitionInfo& p : info.partitions) {
+    out->add_start_offsets(p.start.value);
+    out->add_end_offsets(p.end.value);
+    out->add_floor_offsets(p.floor.value);
+    if (p.bytes) out->add_bytes(*p.bytes);
+  }
+  if (info.keep_for) out->set_keep_for_us(*info.keep_for);
+  if (info.keep_bytes) out->set_keep_bytes(*info.keep_bytes);
 }
 
 void Describe(const runtime::PipelineInfo& info, wire::PipelineDescription* out) {

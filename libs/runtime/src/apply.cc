@@ -5,6 +5,7 @@
 
 #include "definition_rules.h"
 #include "millrace/base/facts.h"
+#include "millrace/control/retention.h"
 #include "millrace/runtime/definitions.h"
 #include "millrace/serving/table_shape.h"
 #include "names.h"
@@ -64,6 +65,11 @@ Result<std::vector<AppliedStatement>> FindDrops(const control::Fold& fold,
     }
     if (const auto* view = std::get_if<PipelineSpec>(&statement)) {
       views[{view->name_space, view->name}] = {view->name_space, view->stream};
+      continue;
+    }
+    if (const auto* setting = std::get_if<SettingStatement>(&statement)) {
+      if (!streams.contains({setting->name_space, setting->stream}))
+        return NoSuchStream(fold, setting->name_space, setting->stream);
       continue;
     }
     const auto& drop = std::get<DropStatement>(statement);
@@ -130,8 +136,35 @@ Task<Result<AppliedStatement>> Definitions::ApplyStatement(Statement statement) 
     auto applied = co_await ApplyPipeline(std::move(*view));
     co_return applied;
   }
+  if (auto* setting = std::get_if<SettingStatement>(&statement)) {
+    auto applied = co_await ApplySetting(std::move(*setting));
+    co_return applied;
+  }
   DropStatement drop = std::get<DropStatement>(std::move(statement));
   auto applied = co_await ApplyDrop(std::move(drop));
+  co_return applied;
+}
+
+Task<Result<AppliedStatement>> Definitions::ApplySetting(SettingStatement setting) {
+  AppliedStatement applied{"setting", setting.name_space, setting.stream + "." + setting.key,
+                           Outcome::kUnchanged};
+  const StreamSpec* stream = control_.fold().FindStream(setting.name_space, setting.stream);
+  if (stream == nullptr)
+    co_return NoSuchStream(control_.fold(), setting.name_space, setting.stream);
+  const Incarnation what{setting.name_space, setting.stream, stream->generation};
+  const std::string value = setting.value > 0 ? std::to_string(setting.value) : std::string();
+  const auto& settings = control_.fold().SettingsOf(what);
+  const auto there = settings.find(setting.key);
+  if ((there == settings.end() ? std::string() : there->second) == value) co_return applied;
+  if (setting.key == control::kKeepBytes && setting.value > 0) {
+    const auto bytes = co_await wiring_.ports.log->Bytes(stream->topic, PartitionId(0), Offset(0));
+    if (!bytes.ok() && bytes.error().code == Code::kConflict)
+      co_return Conflict(bytes.error().message + "; set keep_for instead of keep_bytes");
+  }
+  control::Set set{{}, what, setting.key, value};
+  MILLRACE_CO_TRY(co_await leadership_.Write(std::move(set),
+                                             "set " + Qualified(setting.name_space, applied.name)));
+  applied.outcome = Outcome::kSet;
   co_return applied;
 }
 
@@ -228,15 +261,17 @@ Task<Result<AppliedStatement>> Definitions::ApplyPipeline(PipelineSpec spec) {
 Task<Result<std::vector<Offset>>> Definitions::StartOffsets(PipelineSpec spec, StreamSpec stream) {
   std::vector<Offset> offsets;
   for (int32_t p = 0; p < stream.partitions; ++p) {
+    Offset start;
     if (spec.start == StartKind::kTime) {
-      MILLRACE_CO_ASSIGN(const Offset at, co_await wiring_.ports.log->OffsetForTime(
-                                              stream.topic, PartitionId(p), spec.start_time));
-      offsets.push_back(at);
-      continue;
+      MILLRACE_CO_ASSIGN(start, co_await wiring_.ports.log->OffsetForTime(
+                                    stream.topic, PartitionId(p), spec.start_time));
+    } else {
+      MILLRACE_CO_ASSIGN(const OffsetRange range,
+                         co_await wiring_.ports.log->Range(stream.topic, PartitionId(p)));
+      start = spec.start == StartKind::kLatest ? range.end : range.start;
     }
-    MILLRACE_CO_ASSIGN(const OffsetRange range,
-                       co_await wiring_.ports.log->Range(stream.topic, PartitionId(p)));
-    offsets.push_back(spec.start == StartKind::kLatest ? range.end : range.start);
+    // What was given up may not be deleted yet.
+    offsets.push_back(std::max(start, control_.fold().TrimOf(stream.generation, PartitionId(p))));
   }
   co_return offsets;
 }

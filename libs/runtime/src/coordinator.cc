@@ -22,6 +22,10 @@ Coordinator::Coordinator(Wiring wiring, control::ControlLog* control)
       keeper_(control, &leadership_, wiring_.options),
       housekeeping_(
           wiring_.ports, wiring_.options, [this] { return leadership_.leads(); }, &control->fold()),
+      retention_({wiring_.ports, wiring_.options,
+                  [this](std::string topic) { return definitions_.TakeTopic(std::move(topic)); },
+                  [this] { return desk_.Reports(); }},
+                 control, &leadership_),
       results_(wiring_.ports, control, &desk_) {}
 
 Task<Status> Coordinator::Start() {
@@ -35,6 +39,7 @@ Task<Status> Coordinator::Start() {
   executor.Spawn(balancer_.Loop());
   executor.Spawn(leadership_.Beat());
   executor.Spawn(housekeeping_.Loop());
+  executor.Spawn(retention_.Loop());
   executor.Spawn(LeadAgain());
   co_return Status();
 }
@@ -65,6 +70,7 @@ void Coordinator::Stop() {
   desk_.Stop();
   keeper_.Stop();
   housekeeping_.Stop();
+  retention_.Stop();
 }
 
 Task<> Coordinator::Follow() {

@@ -72,6 +72,11 @@ Task<Status> Definitions::AnnounceStreams() {
   co_return Status();
 }
 
+Task<Turns::Turn> Definitions::TakeTopic(std::string topic) {
+  auto turn = co_await turns_.Take(TopicTurn(topic));
+  co_return turn;
+}
+
 Task<Status> Definitions::Announce(StreamSpec stream) {
   const Turns::Turn turn = co_await turns_.Take(TopicTurn(stream.topic));
   const StreamSpec* there = control_.fold().FindStream(stream.name_space, stream.name);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "millrace/base/facts.h"
+#include "millrace/control/retention.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/objectstore/object_pager.h"
 #include "millrace/runtime/coordinator.h"
@@ -37,12 +38,22 @@ void AddTrouble(const ShardInfo& shard, std::string* text) {
 
 Task<Result<std::vector<StreamInfo>>> Coordinator::ListStreams() {
   std::vector<StreamInfo> out;
-  for (const auto& [name, spec] : control_.fold().streams()) out.push_back({spec, {}});
+  const control::Fold& fold = control_.fold();
+  for (const auto& [name, spec] : fold.streams()) {
+    const auto keep = control::KeepOf(fold, {name.first, name.second, spec.generation});
+    out.push_back({spec, {}, keep.time, keep.bytes});
+  }
   for (StreamInfo& info : out) {
     for (int32_t p = 0; p < info.spec.partitions; ++p) {
+      const PartitionId partition(p);
       MILLRACE_CO_ASSIGN(const OffsetRange range,
-                         co_await wiring_.ports.log->Range(info.spec.topic, PartitionId(p)));
-      info.end_offsets.push_back(range.end);
+                         co_await wiring_.ports.log->Range(info.spec.topic, partition));
+      const auto bytes = co_await wiring_.ports.log->Bytes(info.spec.topic, partition, range.start);
+      if (!bytes.ok() && bytes.error().code != Code::kConflict) co_return bytes.error();
+      PartitionInfo one{range.start, range.end, range.end, std::nullopt};
+      one.floor = std::min(range.end, control::RetentionFloor(fold, info.spec, partition));
+      if (bytes.ok()) one.bytes = *bytes;
+      info.partitions.push_back(one);
     }
   }
   co_return out;

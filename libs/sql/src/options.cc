@@ -22,7 +22,9 @@ constexpr ForeignOption kForeignOptions[] = {
     {"timestamp", "write event_time = 'column'"},
     {"connector", "a stream needs no connector: leave it out"},
     {"watermark", "write watermark_delay = '5 seconds'"},
-    {"retention", "leave it out: event time closes windows, allowed_lateness keeps them longer"},
+    {"retention", "write keep_for = '7 days'"},
+    {"retention_ms", "write keep_for = '7 days'"},
+    {"retention_bytes", "write keep_bytes = '10 GB'"},
 };
 
 }  // namespace
@@ -106,6 +108,30 @@ Status Options::ReadInteger(std::string_view name, int32_t least, int32_t most,
                                             std::to_string(least) + " to " + std::to_string(most));
   }
   *out = value;
+  return {};
+}
+
+Status Options::ReadBytes(std::string_view name, int64_t* out) const {
+  const OptionSyntax* option = Find(name);
+  if (option == nullptr) return {};
+  constexpr std::string_view kUnits[] = {"bytes", "kB", "MB", "GB", "TB"};
+  const std::string& text = option->value;
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string_view unit = std::string_view(text).substr(static_cast<size_t>(end - text.data()));
+  while (unit.starts_with(' ')) unit.remove_prefix(1);
+  int shift = 0;
+  const auto* const known = std::find(std::begin(kUnits), std::end(kUnits), unit);
+  if (known != std::end(kUnits)) shift = 10 * static_cast<int>(known - std::begin(kUnits));
+  const bool good = error == std::errc() && (unit.empty() || known != std::end(kUnits));
+  if (!good || value <= 0 || value > INT64_MAX >> shift) {
+    return source_.At(option->location,
+                      "option " + Quoted(name) + " needs a number of bytes above 0",
+                      "write for example " + std::string(name) +
+                          " = '10 GB'; units are bytes, kB, "
+                          "MB, GB and TB");
+  }
+  *out = value << shift;
   return {};
 }
 

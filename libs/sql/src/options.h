@@ -27,6 +27,8 @@ class Options {
   Status ReadDuration(std::string_view name, Micros least, Micros* out) const;
   Status ReadSwitch(std::string_view name, bool* out) const;
   Status ReadInteger(std::string_view name, int32_t least, int32_t most, int32_t* out) const;
+  /// A number of bytes, or a text as '10 GB'; as in PostgreSQL each unit is 1,024 of the one below.
+  Status ReadBytes(std::string_view name, int64_t* out) const;
   /// The index of the given text in `choices`, or `otherwise`.
   Result<int> Choice(std::string_view name, const std::vector<std::string>& choices,
                      int otherwise) const;

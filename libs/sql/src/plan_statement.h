@@ -12,6 +12,12 @@ inline constexpr int64_t kMaxWindowsPerEvent = 1'440;
 Result<StreamSpec> PlanTable(const Source& source, const TableSyntax& table,
                              const PlannerOptions& options);
 
+/// What the options of a CREATE TABLE set, without the stream's name.
+Result<std::vector<SettingStatement>> PlanSettings(const Source& source,
+                                                   const std::vector<OptionSyntax>& list);
+/// The same of an ALTER TABLE, which has no other options.
+Result<std::vector<SettingStatement>> PlanAlter(const Source& source, const AlterSyntax& alter);
+
 /// `streams` knows the script's own streams too.
 Result<PipelineSpec> PlanView(const Source& source, const ViewSyntax& view,
                               const StreamLookup& streams, const PlannerOptions& options);

@@ -112,9 +112,10 @@ Result<StreamSpec> PlanTable(const Source& source, const TableSyntax& table,
   MILLRACE_TRY(PlanColumns(source, table, &out));
 
   const Options options(source, table.options, "CREATE TABLE");
-  MILLRACE_TRY(options.CheckNames({"event_time", "watermark_delay", "partition_key",
-                                   "partitioned_by_key", "max_ahead", "idle_timeout", "format",
-                                   "partitions", "ticks", "keep_raw", "topic"}));
+  MILLRACE_TRY(
+      options.CheckNames({"event_time", "watermark_delay", "partition_key", "partitioned_by_key",
+                          "max_ahead", "idle_timeout", "format", "partitions", "ticks", "keep_raw",
+                          "topic", "keep_for", "keep_bytes"}));
 
   for (const std::string_view required : {"event_time", "watermark_delay"}) {
     if (options.Find(required) == nullptr) {

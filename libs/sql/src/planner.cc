@@ -42,7 +42,15 @@ class ScriptPlanner {
       return taken;
     }
     topics_[stream.topic] = name;
+    MILLRACE_ASSIGN(auto settings, PlanSettings(source_, table.options));
     Define(name, std::move(stream));
+    Set(name, std::move(settings));
+    return {};
+  }
+
+  Status Plan(const AlterSyntax& alter) {
+    MILLRACE_ASSIGN(auto settings, PlanAlter(source_, alter));
+    Set(NameOf(alter.name), std::move(settings));
     return {};
   }
 
@@ -77,6 +85,14 @@ class ScriptPlanner {
   void Define(const Names& name, Spec spec) {
     defined_[name] = out_.size();
     out_.emplace_back(std::move(spec));
+  }
+
+  void Set(const Names& name, std::vector<SettingStatement> settings) {
+    for (SettingStatement& setting : settings) {
+      setting.name_space = name.first;
+      setting.stream = name.second;
+      out_.emplace_back(std::move(setting));
+    }
   }
 
   Error DefinedAlready(const NameSyntax& syntax, const Names& name) const {

@@ -26,8 +26,6 @@ constexpr Refusal kStatements[] = {
      "send them over gRPC, or from a file with: millrace produce STREAM --input FILE"},
     {"UpdateStmt", "events are never changed: UPDATE is not supported", ""},
     {"DeleteStmt", "events are never deleted one by one: DELETE is not supported", ""},
-    {"AlterTableStmt", "a definition is never changed in place",
-     "create a new one under another name"},
     {"RenameStmt", "a definition is never changed in place", "create a new one under another name"},
     {"RefreshMatViewStmt", "views are always up to date: REFRESH is not needed", "leave it out"},
     {"CreateSchemaStmt", "a namespace needs no statement",
@@ -41,7 +39,7 @@ constexpr Refusal kStatements[] = {
 
 constexpr std::string_view kStatementHint =
     "a script has CREATE TABLE name (...) WITH (...), CREATE MATERIALIZED VIEW name AS SELECT ..., "
-    "DROP TABLE name and DROP MATERIALIZED VIEW name";
+    "ALTER TABLE name SET (...), DROP TABLE name and DROP MATERIALIZED VIEW name";
 
 bool IsPlainCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
@@ -69,6 +67,7 @@ Result<StatementSyntax> SyntaxReader::Statement(const Json& raw) {
     }
     return View(body);
   }
+  if (tag == "AlterTableStmt") return Alter(body);
   if (tag == "DropStmt") return Drop(body);
   for (const Refusal& refusal : kStatements) {
     if (tag == refusal.node) return source_.At(statement_, refusal.what, refusal.hint);
@@ -251,6 +250,26 @@ Result<StatementSyntax> SyntaxReader::View(const Json& body) {
     return source_.At(statement_, "a view is made from a SELECT", kViewHint);
   }
   MILLRACE_TRY(ReadSelect(query, &out));
+  return StatementSyntax(std::move(out));
+}
+
+Result<StatementSyntax> SyntaxReader::Alter(const Json& body) {
+  const std::vector<Json>& commands = body.Items("cmds");
+  const Json& command = commands.empty() ? body : commands[0]["AlterTableCmd"];
+  const std::string_view kind = command.Text("subtype");
+  const bool sets = kind == "AT_SetRelOptions" || kind == "AT_ResetRelOptions";
+  if (body.Text("objtype") != "OBJECT_TABLE" || commands.size() != 1 || !sets) {
+    return source_.At(statement_, "a definition is never changed in place",
+                      "create a new one under another name; what a stream keeps is changed by "
+                      "ALTER TABLE name SET (keep_for = '7 days')");
+  }
+  AlterSyntax out;
+  MILLRACE_ASSIGN(out.name, Name(body["relation"], "stream"));
+  if (body.Bool("missing_ok")) {
+    return source_.At(statement_, "IF EXISTS is not supported here", "leave it out");
+  }
+  out.reset = kind == "AT_ResetRelOptions";
+  MILLRACE_ASSIGN(out.options, Options(command["def"]["List"].Items("items")));
   return StatementSyntax(std::move(out));
 }
 

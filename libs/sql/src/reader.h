@@ -22,6 +22,7 @@ class SyntaxReader {
   Result<StatementSyntax> Table(const Json& body);
   Result<ColumnSyntax> TableColumn(const Json& body);
   Result<StatementSyntax> View(const Json& body);
+  Result<StatementSyntax> Alter(const Json& body);
   Result<StatementSyntax> Drop(const Json& body);
   Status ReadSelect(const Json& body, ViewSyntax* view);
   Status RefuseClauses(const Json& body);

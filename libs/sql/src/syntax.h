@@ -116,7 +116,14 @@ struct DropSyntax {
   std::vector<NameSyntax> names;
 };
 
-using StatementSyntax = std::variant<TableSyntax, ViewSyntax, DropSyntax>;
+/// ALTER TABLE ... SET (option = value, ...) or RESET (option, ...).
+struct AlterSyntax {
+  NameSyntax name;
+  bool reset = false;
+  std::vector<OptionSyntax> options;
+};
+
+using StatementSyntax = std::variant<TableSyntax, ViewSyntax, AlterSyntax, DropSyntax>;
 
 /// Deepest nesting of an expression, in the syntax and in the plan.
 inline constexpr int kMaxExprDepth = 100;

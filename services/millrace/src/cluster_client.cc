@@ -39,7 +39,12 @@ Result<cli::StreamDescription> Shown(StreamDescription s) {
   out.keep_raw = s.keep_raw;
   out.append_times = s.append_times;
   out.topic = std::move(s.topic);
+  out.start_offsets = std::move(s.start_offsets);
   out.end_offsets = std::move(s.end_offsets);
+  out.floor_offsets = std::move(s.floor_offsets);
+  out.bytes = std::move(s.bytes);
+  out.keep_for = s.keep_for;
+  out.keep_bytes = s.keep_bytes;
   return out;
 }
 

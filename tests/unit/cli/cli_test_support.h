@@ -58,7 +58,11 @@ inline StreamDescription Flights() {
   s.max_ahead = 3'600 * kSecond;
   s.idle_timeout = 30 * kSecond;
   s.topic = "default.flights";
+  s.start_offsets = {1, 0, 0, 0};
   s.end_offsets = {3, 0, 0, 7};
+  s.floor_offsets = {2, 0, 0, 7};
+  s.bytes = {200, 0, 0, 700};
+  s.keep_for = 7 * kDay;
   return s;
 }
 

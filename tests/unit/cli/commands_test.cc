@@ -153,7 +153,10 @@ TEST_CASE("stream describe shows every property for people and for programs") {
   CHECK(shown.find("column scheduled_at    timestamptz not null\n") != std::string::npos);
   Recorded json;
   CHECK(RunStreamDescribe(cluster, "default.flights", Format::kJson, json.console) == kExitOk);
-  CHECK(json.out.str().find("\"end_offsets\":[3,0,0,7],") != std::string::npos);
+  CHECK(json.out.str().find("\"start_offsets\":[1,0,0,0],\"end_offsets\":[3,0,0,7],"
+                            "\"floor_offsets\":[2,0,0,7],\"bytes\":[200,0,0,700],"
+                            "\"keep_for_us\":604800000000,\"keep_bytes\":null,") !=
+        std::string::npos);
   CHECK(json.out.str().find("\"watermark_delay_us\":14400000000,") != std::string::npos);
   CHECK(json.out.str().find(
             R"("columns":[{"name":"scheduled_at","type":"timestamptz","not_null":true},)") !=

@@ -135,20 +135,23 @@ TEST_CASE_METHOD(Streamed, "a skip does not go below the trim") {
 
 TEST_CASE_METHOD(Streamed, "settings belong to what stands and go with it") {
   const Incarnation cluster{"", "", Offset(0)};
-  CHECK(Apply(Set{{1, 0}, stream, "keep_for", "7 days"}) == Verdict::kValid);
+  CHECK(Apply(Set{{1, 0}, stream, "keep_for", "604800000000"}) == Verdict::kValid);
+  for (const char* const no_limit : {"7 days", "0", "-1", "1 ", "9223372036854775808"})
+    CHECK(Apply(Set{{1, 0}, stream, "keep_bytes", no_limit}) == Verdict::kUnreadable);
   CHECK(Apply(Set{{1, 0}, shard.incarnation, "paused", "true"}) == Verdict::kValid);
   CHECK(Apply(Set{{1, 0}, cluster, "balance", "off"}) == Verdict::kValid);
   CHECK(Apply(Set{{1, 0}, stream, "paused", "true"}) == Verdict::kUnreadable);
-  CHECK(Apply(Set{{1, 0}, cluster, "keep_for", "1 day"}) == Verdict::kUnreadable);
+  CHECK(Apply(Set{{1, 0}, cluster, "keep_for", "1"}) == Verdict::kUnreadable);
   Incarnation earlier = stream;
   earlier.defined_at = Offset(99);
-  CHECK(Apply(Set{{1, 0}, earlier, "keep_for", "1 day"}) == Verdict::kUnknown);
+  CHECK(Apply(Set{{1, 0}, earlier, "keep_for", "1"}) == Verdict::kUnknown);
   CHECK(TrimTo(10, 20) == Verdict::kValid);
 
   const std::string bytes = fold.Encode();
   const Fold copy = Fold::Decode(bytes).value();
   CHECK(copy.Encode() == bytes);
-  CHECK(copy.SettingsOf(stream).at("keep_for") == "7 days");
+  CHECK(KeepOf(copy, stream).time == 7 * kDay);
+  CHECK_FALSE(KeepOf(copy, stream).bytes);
   CHECK(copy.SettingsOf(cluster).at("balance") == "off");
   CHECK(copy.TrimOf(stream.defined_at, PartitionId(0)) == Offset(10));
 

@@ -234,6 +234,39 @@ TEST_CASE("a script drops streams and views by name, several in one statement") 
   CHECK(std::get<DropStatement>(plans->at(2)) == DropStatement{true, "default", "v", true});
 }
 
+TEST_CASE("what a stream keeps is set with it, and later") {
+  const auto plans = PlanScript(
+      "CREATE TABLE s (t timestamptz) WITH (event_time = 't', watermark_delay = '1 s', "
+      "keep_for = '7 days', keep_bytes = '10 GB');"
+      "ALTER TABLE air.s SET (keep_bytes = 5); ALTER TABLE s RESET (keep_bytes, keep_for);");
+  REQUIRE(plans.ok());
+  REQUIRE(plans->size() == 6);
+  const auto setting = [&](size_t i) { return std::get<SettingStatement>(plans->at(i)); };
+  CHECK(setting(1) == SettingStatement{"default", "s", "keep_for", 7 * kDay});
+  CHECK(setting(2) == SettingStatement{"default", "s", "keep_bytes", int64_t{10} << 30});
+  CHECK(setting(3) == SettingStatement{"air", "s", "keep_bytes", 5});
+  CHECK(setting(4) == SettingStatement{"default", "s", "keep_bytes", 0});
+  CHECK(setting(5) == SettingStatement{"default", "s", "keep_for", 0});
+}
+
+TEST_CASE("bytes are written as in PostgreSQL") {
+  const auto bytes = [](const std::string& text) -> int64_t {
+    const auto plans = PlanScript("ALTER TABLE s SET (keep_bytes = " + text + ")");
+    return plans.ok() ? std::get<SettingStatement>(plans->at(0)).value : -1;
+  };
+  CHECK(bytes("1") == 1);
+  CHECK(bytes("'1'") == 1);
+  CHECK(bytes("'3 bytes'") == 3);
+  CHECK(bytes("'3kB'") == 3 << 10);
+  CHECK(bytes("'3 MB'") == 3 << 20);
+  CHECK(bytes("'8388607 TB'") == int64_t{8388607} << 40);
+  for (const char* const wrong : {"'8388608 TB'", "0", "-1", "'0 MB'", "'1 PB'", "'1 mb'", "''",
+                                  "'1.5 GB'", "'many'", "9223372036854775808", "on"}) {
+    INFO(wrong);
+    CHECK(bytes(wrong) == -1);
+  }
+}
+
 TEST_CASE("what a script dropped is gone for the statements behind it") {
   const std::string with =
       "(t timestamptz) WITH (event_time = 't', watermark_delay = '1 s', partitions = 1);\n";

@@ -55,7 +55,12 @@ struct StreamDescription {
   bool keep_raw = false;
   bool append_times = true;
   std::string topic;
-  std::vector<int64_t> end_offsets;  ///< one for each partition
+  std::vector<int64_t> start_offsets;  ///< by partition, as the next ones
+  std::vector<int64_t> end_offsets;
+  std::vector<int64_t> floor_offsets;  ///< no pipeline may need records below
+  std::vector<int64_t> bytes;          ///< that the records take; empty: the log cannot tell
+  std::optional<Micros> keep_for;      ///< older records may be deleted
+  std::optional<int64_t> keep_bytes;   ///< what lies before the newest so many bytes may be deleted
 };
 
 struct PipelineDescription {

@@ -31,6 +31,11 @@ struct Stamp {
   int64_t k = 0;
 };
 
+/// How long records of a stream are kept at least, in microseconds.
+inline constexpr std::string_view kKeepFor = "keep_for";
+/// How many bytes of a stream are kept at least, an equal share of each partition.
+inline constexpr std::string_view kKeepBytes = "keep_bytes";
+
 /// Become leader number n. The first Claim names the cluster, every later one must name the same.
 struct Claim {
   int64_t n = 0;
@@ -84,7 +89,7 @@ struct Skip {
   std::vector<int64_t> first_seqs;  ///< by Output, index 0 unused; each above the output's fence
   std::string reason;
 };
-/// A setting that no result depends on, of a stream (keep_for, keep_bytes), a view (paused, pin,
+/// A setting that no result depends on, of a stream (kKeepFor, kKeepBytes), a view (paused, pin,
 /// version) or the cluster (balance).
 struct Set {
   Stamp by;

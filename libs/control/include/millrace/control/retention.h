@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "millrace/control/fold.h"
 
 namespace millrace::control {
@@ -11,5 +14,16 @@ namespace millrace::control {
 /// A way on is each of the kept commits and, until there are kKeptCommits, the shard's start. One
 /// that was made before a skip goes back as far as the skip's place.
 Offset RetentionFloor(const Fold& fold, const StreamSpec& stream, PartitionId partition);
+
+/// What a stream keeps at least; nothing: everything, for ever. Where both are given, what one of
+/// them lets go may go.
+struct Keep {
+  std::optional<Micros> time;
+  std::optional<int64_t> bytes;
+};
+Keep KeepOf(const Fold& fold, const Incarnation& stream);
+
+/// Whether a stream can have the setting: a limit is a whole number above 0, or empty.
+bool IsKeepSetting(std::string_view key, std::string_view value);
 
 }  // namespace millrace::control

@@ -31,6 +31,7 @@ class InMemoryLog : public EventLog {
   Task<Result<OffsetRange>> Range(std::string topic, PartitionId partition) override;
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
   Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) override;
+  Task<Result<int64_t>> Bytes(std::string topic, PartitionId partition, Offset from) override;
   Task<Result<std::string>> Identity() override;
 
   /// For tests: the partition loses its records from `end` on, as after a restore from an old copy.

@@ -145,6 +145,10 @@ class LogAdmin {
   /// another log. kNotFound: no such topic or partition. kUnavailable: the outcome is unknown.
   virtual Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) = 0;
 
+  /// How many bytes the partition's records at `from` and above take, about. kNotFound: no such
+  /// topic or partition. kConflict: this log cannot tell.
+  virtual Task<Result<int64_t>> Bytes(std::string topic, PartitionId partition, Offset from) = 0;
+
   /// Tells this log from every other one, also from a copy of its topics elsewhere. It never
   /// changes. At most 64 printable ASCII characters.
   virtual Task<Result<std::string>> Identity() = 0;

@@ -48,6 +48,7 @@ class EmbeddedLog : public EventLog {
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
   /// Frees whole segments (docs/formats/log.md says which).
   Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) override;
+  Task<Result<int64_t>> Bytes(std::string topic, PartitionId partition, Offset from) override;
   Task<Result<std::string>> Identity() override;
 
  private:

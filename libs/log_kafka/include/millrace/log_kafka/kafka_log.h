@@ -56,6 +56,8 @@ class KafkaLog : public EventLog {
   Task<Result<Offset>> OffsetForTime(std::string topic, PartitionId partition, Micros t) override;
   /// Readers of this object learn of it at once, others when they have read what they fetched.
   Task<Status> DeleteBefore(std::string topic, PartitionId partition, Offset before) override;
+  /// kConflict: Kafka's protocol does not tell how large a part of a topic is.
+  Task<Result<int64_t>> Bytes(std::string topic, PartitionId partition, Offset from) override;
   /// The id that the Kafka cluster gave itself.
   Task<Result<std::string>> Identity() override;
 

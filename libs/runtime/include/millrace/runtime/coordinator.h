@@ -13,6 +13,7 @@
 #include "millrace/runtime/log_keeper.h"
 #include "millrace/runtime/operations.h"
 #include "millrace/runtime/result_reader.h"
+#include "millrace/runtime/retention.h"
 #include "millrace/runtime/worker_desk.h"
 
 namespace millrace::runtime {
@@ -82,6 +83,7 @@ class Coordinator : public Operations {
   Balancer balancer_;
   LogKeeper keeper_;
   Housekeeping housekeeping_;
+  Retention retention_;
   ResultReader results_;
   int64_t followed_ = -1;  ///< ControlLog::ownership_changes() that were seen to
   bool follows_ = false;

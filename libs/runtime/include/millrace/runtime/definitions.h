@@ -42,6 +42,9 @@ class Definitions {
   Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop);
   Task<Status> DropPipeline(std::string name_space, std::string name);
 
+  /// Nobody makes or removes the topic in this process while the turn is held.
+  Task<Turns::Turn> TakeTopic(std::string topic);
+
   /// Makes streams known and, if this process leads, topics, and defines and drops tables, as the
   /// fold says now. A pipeline whose stores refuse it is put off. Errors are those of the log.
   Task<Status> Follow();
@@ -68,6 +71,7 @@ class Definitions {
   Task<Result<AppliedStatement>> ApplyStatement(Statement statement);
   Task<Result<AppliedStatement>> ApplyStream(StreamSpec spec);
   Task<Result<AppliedStatement>> ApplyPipeline(PipelineSpec spec);
+  Task<Result<AppliedStatement>> ApplySetting(SettingStatement setting);
   Task<Result<AppliedStatement>> ApplyDrop(DropStatement drop);
   Task<Status> DropStream(std::string name_space, std::string name);
   Task<Result<std::vector<Offset>>> StartOffsets(PipelineSpec spec, StreamSpec stream);

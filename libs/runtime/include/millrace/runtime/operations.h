@@ -19,9 +19,10 @@ enum class Outcome {
   kCreated,
   kUnchanged,  ///< the same definition was there already
   kDropped,
+  kSet,     ///< another value than before
   kAbsent,  ///< DROP ... IF EXISTS of what does not exist
 };
-/// "created", "unchanged", "dropped", "absent". Here, because rpc takes this header alone.
+/// "created", "unchanged", "dropped", "set", "absent". Here, because rpc takes this header alone.
 inline std::string_view OutcomeName(Outcome outcome) {
   switch (outcome) {
     case Outcome::kCreated:
@@ -30,6 +31,8 @@ inline std::string_view OutcomeName(Outcome outcome) {
       return "unchanged";
     case Outcome::kDropped:
       return "dropped";
+    case Outcome::kSet:
+      return "set";
     case Outcome::kAbsent:
       return "absent";
   }
@@ -37,9 +40,9 @@ inline std::string_view OutcomeName(Outcome outcome) {
 }
 
 struct AppliedStatement {
-  std::string kind;  ///< "stream" or "pipeline"
+  std::string kind;  ///< "stream", "pipeline" or "setting"
   std::string name_space;
-  std::string name;
+  std::string name;  ///< of a setting: of the stream and the setting, as in "trips.keep_for"
   Outcome outcome = Outcome::kUnchanged;
 };
 
@@ -49,9 +52,18 @@ struct ApplyReport {
   bool needs_consent = false;
 };
 
+struct PartitionInfo {
+  Offset start;
+  Offset end;
+  Offset floor;                  ///< no shard may need records below it
+  std::optional<int64_t> bytes;  ///< that its records take; nothing: the log cannot tell
+};
+
 struct StreamInfo {
   StreamSpec spec;
-  std::vector<Offset> end_offsets;  ///< by partition
+  std::vector<PartitionInfo> partitions;
+  std::optional<Micros> keep_for;  ///< older records may be deleted
+  std::optional<int64_t> keep_bytes;
 };
 
 struct PipelineInfo {

@@ -51,6 +51,8 @@ struct Options {
   int64_t snapshot_records = 10'000;  ///< control records between two snapshots of their fold
   Duration housekeeping_first = std::chrono::minutes(1);   ///< after the start
   Duration housekeeping_interval = std::chrono::hours(1);  ///< housekeeping.h
+  Duration retention_first = std::chrono::minutes(1);      ///< after the start
+  Duration retention_interval = std::chrono::hours(1);     ///< retention.h
   Duration unnamed_object_age = std::chrono::hours(24);    ///< no younger one is deleted
   Duration raw_retention = std::chrono::hours(30 * 24);    ///< of late and quarantined events
   int64_t raw_rows = 5'000;                                ///< deleted in one transaction

@@ -22,8 +22,20 @@ struct DropStatement {
   friend bool operator==(const DropStatement&, const DropStatement&) = default;
 };
 
-/// What one statement of a script defines or drops. A DROP of several names is several statements.
-using Statement = std::variant<StreamSpec, PipelineSpec, DropStatement>;
+/// A setting of a stream that no result depends on, so it may change while the stream stands.
+/// Whether the stream is there is for whoever applies the script.
+struct SettingStatement {
+  std::string name_space = "default";
+  std::string stream;
+  std::string key;    ///< keep_for, keep_bytes
+  int64_t value = 0;  ///< microseconds or bytes; 0: as if it was never set
+
+  friend bool operator==(const SettingStatement&, const SettingStatement&) = default;
+};
+
+/// What one statement of a script defines, sets or drops. A DROP of several names is several
+/// statements, so are several settings, also those in CREATE TABLE.
+using Statement = std::variant<StreamSpec, PipelineSpec, SettingStatement, DropStatement>;
 
 /// The stream of this namespace and name, or nullptr. The pointer is used during the call of
 /// PlanScript only.
@@ -44,9 +56,9 @@ struct PlannerOptions {
 /// keeps it inside 8 MiB of stack.
 inline constexpr size_t kMaxScriptBytes = 64 * 1024;
 
-/// Plans a script of CREATE TABLE, CREATE MATERIALIZED VIEW and DROP statements (docs/sql.md), in
-/// order. A view may name a stream of an earlier statement, or one that `streams` gives; the
-/// script's wins, and one that the script drops is not there any more.
+/// Plans a script of CREATE TABLE, ALTER TABLE, CREATE MATERIALIZED VIEW and DROP statements
+/// (docs/sql.md), in order. A view may name a stream of an earlier statement, or one that `streams`
+/// gives; the script's wins, and one that the script drops is not there any more.
 ///
 /// Reads no clock and no environment; of the outside only the zone files of the system, for views
 /// with a `timezone`, and copies what they say into the plan.
