@@ -29,36 +29,20 @@ void Cluster::StartNode() {
 
 void Cluster::KillNode() { node_.reset(); }
 
-const Cluster::ControlSeen& Cluster::ReadControlLog() {
-  const std::string topic(control::kControlTopic);
-  const auto records = Outside(test::ReadLog(&log, topic, PartitionId(0), control_.next)).value();
-  for (const LogRecord& record : records) {
-    const control::Record decoded = control::Decode(record.value).value();
-    const auto verdict = control_.fold.Apply(record.offset, record.append_time, decoded);
-    control_.next = Offset(record.offset.value + 1);
-    const auto* chunk = std::get_if<control::Snapshot>(&decoded);
-    if (chunk == nullptr || verdict != control::Verdict::kValid) continue;
-    auto& chunks = control_.chunks[{chunk->at, chunk->by.n}];
-    if (chunks.insert(chunk->chunk).second && chunks.size() == static_cast<size_t>(chunk->chunks))
-      control_.whole.push_back(chunk->at);
-  }
-  return control_;
-}
-
 StreamSpec Cluster::StreamNow(const std::string& name) {
-  const StreamSpec* stream = ReadControlLog().fold.FindStream("default", name);
+  const std::string topic(control::kControlTopic);
+  control::Fold fold;
+  const auto records = Outside(log.ReadAll(topic, PartitionId(0))).value();
+  for (const LogRecord& record : records)
+    fold.Apply(record.offset, record.append_time, control::Decode(record.value).value());
+  const StreamSpec* stream = fold.FindStream("default", name);
   MILLRACE_CHECK(stream != nullptr, "the control log has no such stream");
   return *stream;
 }
 
-bool Cluster::TrimControlLog() {
-  const std::vector<Offset>& whole = ReadControlLog().whole;
-  if (whole.size() < 2 || whole[whole.size() - 2] < trimmed_to_) return false;
-  trimmed_to_ = Offset(whole[whole.size() - 2].value + 1);
+bool Cluster::control_log_trimmed() {
   const std::string topic(control::kControlTopic);
-  const Status trimmed = Outside(log.DeleteBefore(topic, PartitionId(0), trimmed_to_));
-  MILLRACE_CHECK(trimmed.ok(), "the control log could not be trimmed");
-  return true;
+  return Outside(log.Range(topic, PartitionId(0)))->start > Offset(0);
 }
 
 Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,

@@ -22,9 +22,8 @@ class Cluster : public Bodies {
   /// went wrong.
   void StartNode();
   void KillNode();
-  /// Takes from the control log what a leader may trim: all before the last snapshot but one.
-  /// False: there are not two yet, or nothing is before it.
-  bool TrimControlLog();
+  /// The control log has lost its first records: who starts now begins with a snapshot.
+  bool control_log_trimmed();
   /// The stream of this name that the control log has now, with its generation.
   StreamSpec StreamNow(const std::string& name);
   bool node_alive() const { return node_ != nullptr && node_->alive(); }
@@ -56,16 +55,6 @@ class Cluster : public Bodies {
  private:
   SimWorld* world_;
   runtime::Options options_;
-  /// What all of the control log says, also what was trimmed since it was read.
-  struct ControlSeen {
-    control::Fold fold;
-    Offset next;
-    std::map<std::pair<Offset, int64_t>, std::set<int32_t>> chunks;
-    std::vector<Offset> whole;  ///< the places of whole snapshots
-  };
-  const ControlSeen& ReadControlLog();
-  ControlSeen control_;
-  Offset trimmed_to_;
   SimExecutor* outside_;
   Links links_;
   Network network_;

@@ -186,7 +186,7 @@ History Run(uint64_t seed, double kills_per_second, Faults faults) {
     if (!cluster.node_alive() || world.Chance(kills_per_second * 0.15)) {
       cluster.KillNode();
       ++history.kills;
-      history.trims += cluster.TrimControlLog() ? 1 : 0;
+      history.trims += cluster.control_log_trimmed() ? 1 : 0;
       cluster.StartNode();
     }
   }

@@ -12,7 +12,7 @@ struct History {
   std::string differences;  ///< from a fold of the whole log; empty: none
   uint64_t trace = 0;
   int kills = 0;
-  int trims = 0;  ///< restarts before which the control log lost records
+  int trims = 0;  ///< starts that begin with a snapshot of the control log
   int64_t events = 0;
   int64_t cleaned = 0;  ///< state objects that housekeeping deleted
   int64_t deleted = 0;  ///< records of the stream that retention deleted

@@ -1,5 +1,6 @@
 #include "millrace/control/control_log.h"
 
+#include "millrace/base/crash_point.h"
 #include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/base/time.h"
@@ -15,10 +16,30 @@ constexpr auto kLongestRetry = std::chrono::seconds(1);
 }  // namespace
 
 Task<Status> ControlLog::Start() {
+  auto read = co_await ReadToEnd();
+  if (!read.ok() && read.error().code == Code::kConflict)
+    co_return Unavailable("the control log was trimmed while it was read: " + read.error().message);
+  co_return read;
+}
+
+Task<Status> ControlLog::ReadToEnd() {
   TopicSpec topic{std::string(kControlTopic), 1};
   MILLRACE_CO_TRY(co_await log_->CreateTopic(std::move(topic)));
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
+  MILLRACE_CO_TRY(co_await BeginAt(range));
+  for (Offset at = read_to_; at < range.end;) {
+    MILLRACE_CO_ASSIGN(const Offset next, co_await ReadOnce(std::chrono::microseconds(0)));
+    if (next == at) {
+      co_return Unavailable("the control log ends before its own end", {{"offset", at.value}});
+    }
+    at = next;
+  }
+  co_return Status();
+}
+
+/// Where the fold stands, or with a snapshot if the log begins behind that.
+Task<Status> ControlLog::BeginAt(OffsetRange range) {
   if (fold_.next_offset() < range.start) {
     MILLRACE_CO_ASSIGN(fold_, co_await FoldFromSnapshot(log_, range));
     snapshots_ = SnapshotCounter();
@@ -27,13 +48,18 @@ Task<Status> ControlLog::Start() {
   }
   reader_ = log_->OpenReader(std::string(kControlTopic), PartitionId(0), fold_.next_offset());
   read_to_ = fold_.next_offset();
-  for (Offset at = read_to_; at < range.end;) {
-    MILLRACE_CO_ASSIGN(const Offset next, co_await ReadOnce(std::chrono::microseconds(0)));
-    if (next == at) {
-      co_return Unavailable("the control log ends before its own end", {{"offset", at.value}});
-    }
-    at = next;
-  }
+  co_return Status();
+}
+
+/// `outside`: what the reader got for a place outside of the log.
+Task<Status> ControlLog::BeginAgain(Error outside) {
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
+  // Past its end: the topic lost records, which no snapshot brings back.
+  if (fold_.next_offset() >= range.start) co_return outside;
+  MILLRACE_CO_TRY(co_await BeginAt(range));
+  ++ownership_changes_;
+  changed_.Notify();
   co_return Status();
 }
 
@@ -93,7 +119,10 @@ Task<> ControlLog::Follow() {
   static LogRateLimit limit(60);
   std::string since;
   while (!stopped_) {
-    const auto read = co_await ReadOnce(std::chrono::milliseconds(500));
+    const auto once = co_await ReadOnce(std::chrono::milliseconds(500));
+    Status read = once.ok() ? Status() : Status(once.error());
+    if (!read.ok() && read.error().code == Code::kConflict)
+      read = co_await BeginAgain(read.error());
     if (read.ok()) {
       failure_.clear();
       continue;
@@ -120,6 +149,22 @@ Task<Status> ControlLog::CatchUp() {
     co_await changed_.WaitFor(left);
   }
   co_return Status();
+}
+
+Task<Status> ControlLog::Trim() {
+  const auto at = snapshots_.last_but_one();
+  if (!at) co_return Status();
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
+  const OffsetRange rest{Offset(at->value + 1), range.end};
+  if (rest.start <= range.start) co_return Status();
+  const auto begun = co_await FoldFromSnapshot(log_, rest);
+  if (!begun.ok()) co_return begun.error();
+  CrashPoint("control.trim.before_delete");
+  auto deleted =
+      co_await log_->DeleteBefore(std::string(kControlTopic), PartitionId(0), rest.start);
+  CrashPoint("control.trim.deleted");
+  co_return deleted;
 }
 
 Task<Result<Verdict>> ControlLog::Write(Record record) {

@@ -248,7 +248,11 @@ void SnapshotCounter::Note(Verdict verdict, const Record& record) {
     valid_.clear();
   }
   valid_.insert(chunk->chunk);
-  if (static_cast<int64_t>(valid_.size()) == id.chunks) records_since_ = 0;
+  if (static_cast<int64_t>(valid_.size()) < id.chunks) return;
+  records_since_ = 0;
+  if (last_ == id.at) return;
+  last_but_one_ = last_;
+  last_ = id.at;
 }
 
 }  // namespace millrace::control

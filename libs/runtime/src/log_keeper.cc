@@ -16,12 +16,18 @@ void LogKeeper::SnapshotIfDue() {
 
 Task<> LogKeeper::WriteSnapshot() {
   const auto written = co_await leadership_.WriteSnapshot();
+  if (!written.ok() || *written != control::Verdict::kValid) {
+    snapshot_not_before_ = Executor::Current().Monotonic() + options_.retry_last;
+    LogWarn("a snapshot of the control log was not written, it is tried again",
+            {{"error", written.ok() ? std::string(control::VerdictName(*written))
+                                    : written.error().message}});
+  } else {
+    const Status trimmed = co_await control_.Trim();
+    if (!trimmed.ok())
+      LogWarn("old records of the control log were not deleted, it is tried again",
+              {{"error", trimmed.error().message}});
+  }
   snapshotting_ = false;
-  if (written.ok() && *written == control::Verdict::kValid) co_return;
-  snapshot_not_before_ = Executor::Current().Monotonic() + options_.retry_last;
-  LogWarn("a snapshot of the control log was not written, it is tried again",
-          {{"error",
-            written.ok() ? std::string(control::VerdictName(*written)) : written.error().message}});
 }
 
 }  // namespace millrace::runtime

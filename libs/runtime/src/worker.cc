@@ -237,15 +237,18 @@ Task<Result<control::ControlClient::Committed>> Worker::WriteCommit(control::Com
 }
 
 Task<Result<control::ControlClient::Committed>> Worker::WriteCommitHere(control::Commit commit) {
-  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await control_.Write(commit));
-  Committed out{verdict, {}};
+  const auto verdict = co_await control_.Write(commit);
+  Committed out{verdict.ok() ? *verdict : control::Verdict::kUnknown, {}};
   const auto at = control_.fold().shards().find(commit.shard);
-  if (at == control_.fold().shards().end()) co_return out;
-  out.shard = at->second;
-  // An append whose outcome was unknown may have counted; the one after it is stale then.
-  if (verdict == control::Verdict::kStale && !out.shard.commits.empty() &&
-      out.shard.commits.back().manifest == commit.manifest) {
+  if (at != control_.fold().shards().end()) out.shard = at->second;
+  // An append whose outcome was unknown may have counted; the one after it is stale then. And a
+  // log that was trimmed in between tells only by its fold.
+  const auto& commits = out.shard.commits;
+  if (std::any_of(commits.begin(), commits.end(),
+                  [&](const auto& c) { return c.manifest == commit.manifest; })) {
     out.verdict = control::Verdict::kValid;
+  } else if (!verdict.ok()) {
+    co_return verdict.error();
   }
   co_return out;
 }

@@ -332,6 +332,74 @@ TEST_CASE_METHOD(Logged, "the leader writes snapshots, and the count of records 
   leader.Stop();
 }
 
+TEST_CASE_METHOD(Logged, "a log is trimmed to the last whole snapshot but one") {
+  ControlLog leader(&log);
+  REQUIRE(executor.RunUntilDone(leader.Start()).ok());
+  executor.Spawn(leader.Follow());
+  const auto start = [&] {
+    return executor.RunUntilDone(log.Range(std::string(kControlTopic), PartitionId(0)))->start;
+  };
+  const auto caught_up = [&] { return executor.RunUntilDone(leader.CatchUp()).ok(); };
+  const auto trimmed = [&] { return caught_up() && executor.RunUntilDone(leader.Trim()).ok(); };
+  CHECK(trimmed());
+  AppendSnapshot();
+  AppendCommit();
+  CHECK(trimmed());
+  CHECK(start() == Offset(0));
+
+  // A reader that has read so far, and then nothing for a while.
+  ControlLog slow(&log);
+  REQUIRE(executor.RunUntilDone(slow.Start()).ok());
+
+  const Offset first = end();
+  AppendSnapshot();
+  AppendCommit();
+  AppendSnapshot();
+  CHECK(trimmed());
+  CHECK(start() == first);
+  // Not whole: it counts for nothing.
+  AppendCommit();
+  Append(Cut().front());
+  CHECK(trimmed());
+  CHECK(start() == first);
+
+  AppendSnapshot();
+  CHECK(trimmed());
+  CHECK(start() > first);
+  ControlLog reader(&log);
+  REQUIRE(executor.RunUntilDone(reader.Start()).ok());
+  CHECK(reader.fold().Encode() == fold.Encode());
+
+  // Its place is gone: it begins again, and writes as before.
+  const int64_t changes = slow.ownership_changes();
+  executor.Spawn(slow.Follow());
+  REQUIRE(executor.RunUntilDone(slow.CatchUp()).ok());
+  CHECK(slow.fold().Encode() == fold.Encode());
+  CHECK(slow.ownership_changes() > changes);
+  CHECK(slow.failure().empty());
+  CHECK(executor.RunUntilDone(slow.Write(Claim{2, "c", {"b", 1}})).value() == Verdict::kValid);
+  leader.Stop();
+  slow.Stop();
+}
+
+TEST_CASE_METHOD(Logged, "a log whose last snapshot but one cannot be read is not trimmed") {
+  ControlLog leader(&log);
+  REQUIRE(executor.RunUntilDone(leader.Start()).ok());
+  executor.Spawn(leader.Follow());
+  for (int i = 0; i < 2; ++i) {
+    AppendCommit();
+    for (Snapshot chunk : Cut()) {
+      chunk.state.back() = static_cast<char>(chunk.state.back() + 1);
+      Append(chunk);
+    }
+  }
+  REQUIRE(executor.RunUntilDone(leader.CatchUp()).ok());
+  CHECK(executor.RunUntilDone(leader.Trim()).error().code == Code::kCorruption);
+  CHECK(executor.RunUntilDone(log.Range(std::string(kControlTopic), PartitionId(0)))->start ==
+        Offset(0));
+  leader.Stop();
+}
+
 TEST_CASE("a fold is cut into chunks of at most the given size that give it back") {
   Logged log;
   const std::string bytes = log.fold.Encode();

@@ -35,7 +35,8 @@ class ControlClient {
   virtual Task<Result<ShardState>> ReadShard(ShardId shard) = 0;
 };
 
-/// Reads the control topic into a Fold and appends to it. One executor.
+/// Reads the control topic into a Fold and appends to it. A reader whose place was trimmed begins
+/// again from a snapshot. One executor.
 class ControlLog {
  public:
   explicit ControlLog(EventLog* log) : log_(log) {}
@@ -55,6 +56,10 @@ class ControlLog {
   /// again; if any of them took effect the verdict is kValid. kUnavailable: whether it took effect
   /// was not known within kWriteDeadline, and it may do so later.
   Task<Result<Verdict>> Write(Record record);
+
+  /// Deletes what lies before the last whole snapshot but one, once it was seen that a reader can
+  /// begin there. Does nothing while there are not two. For the leader; one at a time.
+  Task<Status> Trim();
 
   /// Records, snapshots apart, since the last whole snapshot that was valid, or since the start.
   int64_t records_since_snapshot() const { return snapshots_.records_since(); }
@@ -81,6 +86,9 @@ class ControlLog {
   };
   class Writer;
 
+  Task<Status> ReadToEnd();
+  Task<Status> BeginAt(OffsetRange range);
+  Task<Status> BeginAgain(Error outside);
   Task<Result<Offset>> ReadOnce(std::chrono::microseconds wait);
   void NoteFolded(const LogRecord& record, Verdict verdict);
 

@@ -12,8 +12,8 @@
 
 namespace millrace::control {
 
-/// The control topic: one partition, kept for ever. Its fold alone says who leads, what is defined,
-/// who owns what and which checkpoints count.
+/// The control topic: one partition, kept from the last whole snapshot but one on. Its fold alone
+/// says who leads, what is defined, who owns what and which checkpoints count.
 inline constexpr std::string_view kControlTopic = "__millrace_control";
 
 /// A process: the name is for people, the instance is a random number that it drew at its start. So

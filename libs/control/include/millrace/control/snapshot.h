@@ -27,15 +27,20 @@ struct SnapshotId {
   friend bool operator==(const SnapshotId&, const SnapshotId&) = default;
 };
 
-/// Counts, for whoever writes the next one, what came since the last snapshot of which every chunk
-/// was valid. Follows one snapshot at a time, the one begun last: a leader writes them one by one.
+/// Counts, for whoever writes the next one, what came since the last whole snapshot: one of which
+/// every chunk was valid. Follows one snapshot at a time, the one begun last: a leader writes them
+/// one by one.
 class SnapshotCounter {
  public:
   void Note(Verdict verdict, const Record& record);
   int64_t records_since() const { return records_since_; }
+  /// Where the last whole snapshot but one was taken; nothing until there are two.
+  std::optional<Offset> last_but_one() const { return last_but_one_; }
 
  private:
   int64_t records_since_ = 0;
+  std::optional<Offset> last_;  ///< where the last whole snapshot was taken
+  std::optional<Offset> last_but_one_;
   std::optional<SnapshotId> following_;
   std::set<int32_t> valid_;  ///< chunks of it
 };

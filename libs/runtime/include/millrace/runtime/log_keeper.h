@@ -7,14 +7,15 @@
 namespace millrace::runtime {
 
 /// Writes snapshots of the control log's fold while this process leads, so that nobody has to read
-/// the log from its first record.
+/// the log from its first record; and deletes what lies before the last two.
 ///
-/// Errors: logged; a snapshot that was not written is tried again after Options::retry_last.
+/// Errors: logged; a snapshot that was not written is tried again after Options::retry_last, a
+/// deletion after the next snapshot.
 /// Threads: the control executor.
 class LogKeeper {
  public:
   /// Both outlive it.
-  LogKeeper(const control::ControlLog* control, Leadership* leadership, const Options& options)
+  LogKeeper(control::ControlLog* control, Leadership* leadership, const Options& options)
       : control_(*control), leadership_(*leadership), options_(options) {}
 
   /// Begins a snapshot if enough records came since the last one, and does not wait for it.
@@ -24,7 +25,7 @@ class LogKeeper {
  private:
   Task<> WriteSnapshot();
 
-  const control::ControlLog& control_;
+  control::ControlLog& control_;
   Leadership& leadership_;
   const Options options_;
   bool snapshotting_ = false;
