@@ -337,7 +337,7 @@ inline void CheckLogContract(TestExecutor& executor, const std::function<LogFixt
     }
     const auto all = read(p0).value();
     const auto range = run(log->Range("t", p0)).value();
-    const Offset before = GENERATE_COPY(all[4].offset, all[9].offset, range.end);
+    const Offset before = GENERATE_COPY(as<Offset>{}, all[4].offset, all[9].offset, range.end);
     const auto reader = log->OpenReader("t", p0, Offset(0));
     CHECK(run(reader->Next(1, kNoWait)).ok());
     REQUIRE(run(log->DeleteBefore("t", p0, before)).ok());
