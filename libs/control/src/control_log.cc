@@ -16,67 +16,66 @@ constexpr auto kLongestRetry = std::chrono::seconds(1);
 }  // namespace
 
 Task<Status> ControlLog::Start() {
-  auto read = co_await ReadToEnd();
+  auto read = co_await ReadToEnd(&now_);
   if (!read.ok() && read.error().code == Code::kConflict)
     co_return Unavailable("the control log was trimmed while it was read: " + read.error().message);
   co_return read;
 }
 
-Task<Status> ControlLog::ReadToEnd() {
+Task<Status> ControlLog::ReadToEnd(Reading* reading) {
   TopicSpec topic{std::string(kControlTopic), 1};
   MILLRACE_CO_TRY(co_await log_->CreateTopic(std::move(topic)));
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
-  MILLRACE_CO_TRY(co_await BeginAt(range));
-  for (Offset at = read_to_; at < range.end;) {
-    MILLRACE_CO_ASSIGN(const Offset next, co_await ReadOnce(std::chrono::microseconds(0)));
+  MILLRACE_CO_TRY(co_await BeginAt(reading, range));
+  for (Offset at = reading->read_to; at < range.end;) {
+    MILLRACE_CO_ASSIGN(const Offset next, co_await ReadOnce(reading, std::chrono::microseconds(0)));
     if (next == at) {
       co_return Unavailable("the control log ends before its own end", {{"offset", at.value}});
     }
     at = next;
   }
+  // To begin again would give the same once more.
+  if (reading->differs)
+    LogWarn("a snapshot of the control log is not what its records give; it is told once", {});
+  reading->differs = false;
   co_return Status();
 }
 
 /// Where the fold stands, or with a snapshot if the log begins behind that.
-Task<Status> ControlLog::BeginAt(OffsetRange range) {
-  if (fold_.next_offset() < range.start) {
-    MILLRACE_CO_ASSIGN(fold_, co_await FoldFromSnapshot(log_, range));
-    snapshots_ = SnapshotCounter();
+Task<Status> ControlLog::BeginAt(Reading* reading, OffsetRange range) {
+  Fold& fold = reading->fold;
+  if (fold.next_offset() < range.start) {
+    MILLRACE_CO_ASSIGN(fold, co_await FoldFromSnapshot(log_, range));
+    reading->snapshots = WholeSnapshots();
     LogInfo("the control log is folded from a snapshot",
-            {{"start", range.start.value}, {"next_offset", fold_.next_offset().value}});
+            {{"start", range.start.value}, {"next_offset", fold.next_offset().value}});
   }
-  reader_ = log_->OpenReader(std::string(kControlTopic), PartitionId(0), fold_.next_offset());
-  read_to_ = fold_.next_offset();
-  co_return Status();
-}
-
-/// `outside`: what the reader got for a place outside of the log.
-Task<Status> ControlLog::BeginAgain(Error outside) {
-  MILLRACE_CO_ASSIGN(const OffsetRange range,
-                     co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
-  // Past its end: the topic lost records, which no snapshot brings back.
-  if (fold_.next_offset() >= range.start) co_return outside;
-  MILLRACE_CO_TRY(co_await BeginAt(range));
-  ++ownership_changes_;
-  changed_.Notify();
+  reading->reader = log_->OpenReader(std::string(kControlTopic), PartitionId(0), fold.next_offset());
+  reading->read_to = fold.next_offset();
   co_return Status();
 }
 
 /// Gives where the reader stands then.
-Task<Result<Offset>> ControlLog::ReadOnce(std::chrono::microseconds wait) {
-  MILLRACE_CO_ASSIGN(const LogBatch batch, co_await reader_->Next(kReadBytes, wait));
+Task<Result<Offset>> ControlLog::ReadOnce(Reading* reading, std::chrono::microseconds wait) {
+  MILLRACE_CO_ASSIGN(const LogBatch batch, co_await reading->reader->Next(kReadBytes, wait));
+  Fold& fold = reading->fold;
   for (const LogRecord& record : batch.records) {
+    const Offset before = fold.next_offset();
     Verdict verdict = Verdict::kUnreadable;
     const auto decoded = Decode(record.value);
     if (decoded.ok()) {
-      verdict = fold_.Apply(record.offset, record.append_time, *decoded);
-      snapshots_.Note(verdict, *decoded);
+      verdict = fold.Apply(record.offset, record.append_time, *decoded);
+      reading->snapshots.Note(verdict, *decoded);
+      const auto* chunk = std::get_if<Snapshot>(&*decoded);
+      if (chunk != nullptr && verdict == Verdict::kValid)
+        reading->differs |= !reading->images.Agrees(*chunk);
     } else {
       LogWarn("a control record was skipped",
               {{"offset", record.offset.value}, {"error", decoded.error().message}});
-      fold_.ApplyUnreadable(record.offset);
+      fold.ApplyUnreadable(record.offset);
     }
+    reading->images.Note(before, fold);
     if (verdict != Verdict::kValid) ++skipped_[verdict];
     if (!decoded.ok() ||
         !(std::holds_alternative<Commit>(*decoded) || std::holds_alternative<Snapshot>(*decoded) ||
@@ -84,9 +83,14 @@ Task<Result<Offset>> ControlLog::ReadOnce(std::chrono::microseconds wait) {
       ++ownership_changes_;
     NoteFolded(record, verdict);
   }
-  const bool moved = batch.next > std::exchange(read_to_, batch.next);
+  const bool moved = batch.next > std::exchange(reading->read_to, batch.next);
   if (moved) changed_.Notify();
   co_return batch.next;
+}
+
+const FoldImage* ControlLog::DueSnapshot() const {
+  const FoldImage* image = now_.images.last();
+  return image != nullptr && now_.snapshots.last() < image->at ? image : nullptr;
 }
 
 void ControlLog::NoteFolded(const LogRecord& record, Verdict verdict) {
@@ -119,10 +123,7 @@ Task<> ControlLog::Follow() {
   static LogRateLimit limit(60);
   std::string since;
   while (!stopped_) {
-    const auto once = co_await ReadOnce(std::chrono::milliseconds(500));
-    Status read = once.ok() ? Status() : Status(once.error());
-    if (!read.ok() && read.error().code == Code::kConflict)
-      read = co_await BeginAgain(read.error());
+    const Status read = co_await FollowOnce();
     if (read.ok()) {
       failure_.clear();
       continue;
@@ -136,15 +137,50 @@ Task<> ControlLog::Follow() {
   }
 }
 
+Task<Status> ControlLog::FollowOnce() {
+  if (now_.reader) {
+    const auto read = co_await ReadOnce(&now_, std::chrono::milliseconds(500));
+    if (!read.ok() && read.error().code != Code::kConflict) co_return read.error();
+    if (read.ok() && !now_.differs) co_return Status();
+    if (read.ok()) Forget("the leader's snapshot differs from what was read");
+    if (!read.ok()) MILLRACE_CO_TRY(co_await NoteOutside(read.error()));
+  }
+  Reading again(snapshot_interval_);
+  MILLRACE_CO_TRY(co_await ReadToEnd(&again));
+  now_ = std::move(again);
+  ++ownership_changes_;
+  changed_.Notify();
+  co_return Status();
+}
+
+/// The place of the reader is none any more. Where the topic was trimmed, what was read is old and
+/// not wrong, and stays until more is known.
+Task<Status> ControlLog::NoteOutside(Error outside) {
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
+  if (now_.read_to >= range.start) Forget(outside.message);
+  co_return Status();
+}
+
+/// Nothing that was read may be acted upon: another process may have another view of it.
+void ControlLog::Forget(const std::string& why) {
+  LogError("the control log lost records that were read; this process knows nothing until it has "
+           "read the log again",
+           {{"read_to", now_.read_to.value}, {"error", why}});
+  now_ = Reading(snapshot_interval_);
+  ++ownership_changes_;
+  changed_.Notify();
+}
+
 Task<Status> ControlLog::CatchUp() {
   const auto deadline = Executor::Current().Monotonic() + kWriteDeadline;
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
-  while (read_to_ < range.end) {
+  while (now_.read_to < range.end) {
     const auto left = deadline - Executor::Current().Monotonic();
     if (stopped_ || left <= Executor::Duration(0)) {
       co_return Unavailable("the control log was not read to its end in time",
-                            {{"read_to", read_to_.value}, {"end", range.end.value}});
+                            {{"read_to", now_.read_to.value}, {"end", range.end.value}});
     }
     co_await changed_.WaitFor(left);
   }
@@ -152,7 +188,7 @@ Task<Status> ControlLog::CatchUp() {
 }
 
 Task<Status> ControlLog::Trim() {
-  const auto at = snapshots_.last_but_one();
+  const auto at = now_.snapshots.last_but_one();
   if (!at) co_return Status();
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
@@ -176,7 +212,7 @@ Task<Result<Verdict>> ControlLog::Write(Record record) {
   for (int tries = 1; left() > Executor::Duration(0); ++tries) {
     const auto offset = co_await log_->Append(std::string(kControlTopic), PartitionId(0), entry);
     if (offset.ok()) {
-      while (fold_.next_offset() <= *offset && left() > Executor::Duration(0))
+      while (now_.fold.next_offset() <= *offset && left() > Executor::Duration(0))
         co_await writer.awaited.next.WaitFor(left());
       if (writer.awaited.valid) co_return Verdict::kValid;
       const auto at = writer.awaited.verdicts.find(*offset);

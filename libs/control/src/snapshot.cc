@@ -216,31 +216,43 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
   return fold;
 }
 
-std::vector<Snapshot> CutSnapshot(const Fold& fold, size_t chunk_bytes) {
-  MILLRACE_CHECK(fold.next_offset().value > 0, "a snapshot of an empty fold");
-  const std::string bytes = fold.Encode();
-  const Hash128 hash = Hash(bytes);
-  const Offset at(fold.next_offset().value - 1);
-  const size_t chunks = (bytes.size() + chunk_bytes - 1) / chunk_bytes;
+FoldImage::FoldImage(const Fold& fold)
+    : at(fold.next_offset().value - 1), bytes(fold.Encode()) {
+  MILLRACE_CHECK(at >= Offset(0), "an image of an empty fold");
+  hash = Hash(bytes);
+}
+
+void FoldImages::Note(Offset before, const Fold& fold) {
+  if (before.value / interval_ == fold.next_offset().value / interval_) return;
+  constexpr size_t kKept = 2;
+  last_.emplace(fold);
+  hashes_[last_->at] = last_->hash;
+  if (hashes_.size() > kKept) hashes_.erase(hashes_.begin());
+}
+
+bool FoldImages::Agrees(const Snapshot& snapshot) const {
+  const auto own = hashes_.find(snapshot.at);
+  return own == hashes_.end() || own->second == snapshot.hash;
+}
+
+std::vector<Snapshot> CutSnapshot(const FoldImage& image, size_t chunk_bytes) {
+  const size_t chunks = (image.bytes.size() + chunk_bytes - 1) / chunk_bytes;
   std::vector<Snapshot> out;
   for (size_t i = 0; i < chunks; ++i) {
     out.push_back({{},
-                   at,
-                   hash,
+                   image.at,
+                   image.hash,
                    static_cast<int32_t>(i),
                    static_cast<int32_t>(chunks),
-                   bytes.substr(i * chunk_bytes, chunk_bytes)});
+                   image.bytes.substr(i * chunk_bytes, chunk_bytes)});
   }
   return out;
 }
 
-void SnapshotCounter::Note(Verdict verdict, const Record& record) {
+void WholeSnapshots::Note(Verdict verdict, const Record& record) {
   const auto* chunk = std::get_if<Snapshot>(&record);
-  if (chunk == nullptr) {
-    ++records_since_;
-    return;
-  }
-  if (verdict != Verdict::kValid || chunk->chunk < 0 || chunk->chunk >= chunk->chunks) return;
+  if (chunk == nullptr || verdict != Verdict::kValid) return;
+  if (chunk->chunk < 0 || chunk->chunk >= chunk->chunks) return;
   const SnapshotId id(*chunk);
   if (following_ != id) {
     if (following_ && following_->at > id.at) return;
@@ -248,9 +260,7 @@ void SnapshotCounter::Note(Verdict verdict, const Record& record) {
     valid_.clear();
   }
   valid_.insert(chunk->chunk);
-  if (static_cast<int64_t>(valid_.size()) < id.chunks) return;
-  records_since_ = 0;
-  if (last_ == id.at) return;
+  if (static_cast<int64_t>(valid_.size()) < id.chunks || last_ == id.at) return;
   last_but_one_ = last_;
   last_ = id.at;
 }

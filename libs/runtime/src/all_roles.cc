@@ -12,7 +12,7 @@ std::vector<WorkerLink*> With(WorkerLink* own, std::vector<WorkerLink*> others) 
 
 AllRoles::AllRoles(Wiring wiring)
     : self_{wiring.name, wiring.control->Random()},
-      control_(wiring.ports.log),
+      control_(wiring.ports.log, wiring.options.snapshot_records),
       coordinator_({self_, wiring.ports, wiring.options, wiring.on_stream, wiring.on_stream_dropped,
                     [this] { return worker_.StopLost(); }},
                    &control_),

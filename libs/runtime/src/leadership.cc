@@ -89,9 +89,8 @@ Task<Status> Leadership::Write(control::Record record, std::string what) {
       {{"verdict", control::VerdictName(verdict)}});
 }
 
-Task<Result<control::Verdict>> Leadership::WriteSnapshot() {
-  for (control::Snapshot& chunk :
-       control::CutSnapshot(log_->fold(), control::kSnapshotChunkBytes)) {
+Task<Result<control::Verdict>> Leadership::WriteSnapshot(control::FoldImage image) {
+  for (control::Snapshot& chunk : control::CutSnapshot(image, control::kSnapshotChunkBytes)) {
     control::Record record = std::move(chunk);
     CrashPoint("snapshot.before_chunk");
     MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await Append(std::move(record)));

@@ -6,16 +6,16 @@ namespace millrace::runtime {
 
 void LogKeeper::SnapshotIfDue() {
   if (snapshotting_ || stopped_ || !leadership_.leads() ||
-      control_.records_since_snapshot() < options_.snapshot_records ||
+      control_.DueSnapshot() == nullptr ||
       Executor::Current().Monotonic() < snapshot_not_before_) {
     return;
   }
   snapshotting_ = true;
-  Executor::Current().Spawn(WriteSnapshot());
+  Executor::Current().Spawn(WriteSnapshot(*control_.DueSnapshot()));
 }
 
-Task<> LogKeeper::WriteSnapshot() {
-  const auto written = co_await leadership_.WriteSnapshot();
+Task<> LogKeeper::WriteSnapshot(control::FoldImage image) {
+  const auto written = co_await leadership_.WriteSnapshot(std::move(image));
   if (!written.ok() || *written != control::Verdict::kValid) {
     snapshot_not_before_ = Executor::Current().Monotonic() + options_.retry_last;
     LogWarn("a snapshot of the control log was not written, it is tried again",

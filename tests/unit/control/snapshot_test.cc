@@ -74,7 +74,7 @@ struct Logged {
   }
   /// A snapshot in small chunks, of the leader of now.
   std::vector<Snapshot> Cut() const {
-    std::vector<Snapshot> chunks = CutSnapshot(fold, kTinyChunk);
+    std::vector<Snapshot> chunks = CutSnapshot(FoldImage(fold), kTinyChunk);
     for (Snapshot& chunk : chunks) chunk.by.n = fold.leader().n;
     return chunks;
   }
@@ -308,28 +308,93 @@ TEST_CASE_METHOD(Logged, "a log without its first record and without a snapshot 
   CHECK(refused.error().message.find("snapshots=0") != std::string::npos);
 }
 
-TEST_CASE_METHOD(Logged, "the leader writes snapshots, and the count of records begins anew") {
-  ControlLog leader(&log);
+TEST_CASE_METHOD(Logged, "a snapshot is due where the log crosses a multiple of the interval") {
+  ControlLog leader(&log, 6);
   REQUIRE(executor.RunUntilDone(leader.Start()).ok());
-  CHECK(leader.records_since_snapshot() == 4);
+  CHECK(leader.DueSnapshot() == nullptr);
   executor.Spawn(leader.Follow());
-  const Offset at(leader.fold().next_offset().value - 1);
-  for (const Snapshot& chunk : Cut()) {
+  const auto claim = [&](int64_t n) {
+    return executor.RunUntilDone(leader.Write(Claim{n, "c", {"b", 1}})).value();
+  };
+  CHECK(claim(2) == Verdict::kValid);
+  CHECK(leader.DueSnapshot() == nullptr);
+  CHECK(claim(3) == Verdict::kValid);
+  REQUIRE(leader.DueSnapshot() != nullptr);
+  const FoldImage image = *leader.DueSnapshot();
+  CHECK(image.at == Offset(5));
+  CHECK(image.bytes == leader.fold().Encode());
+  // What comes in between changes nothing of it.
+  CHECK(claim(4) == Verdict::kValid);
+  CHECK(leader.DueSnapshot()->bytes == image.bytes);
+  for (const Snapshot& chunk : CutSnapshot(image, kSnapshotChunkBytes)) {
     Record record = test::Stamped(leader.fold(), chunk);
     CHECK(executor.RunUntilDone(leader.Write(std::move(record))).value() == Verdict::kValid);
   }
-  CHECK(leader.records_since_snapshot() == 0);
-  CHECK(executor.RunUntilDone(leader.Write(Claim{2, "c", {"b", 1}})).value() == Verdict::kValid);
-  CHECK(leader.records_since_snapshot() == 1);
-  REQUIRE(executor
-              .RunUntilDone(log.DeleteBefore(std::string(kControlTopic), PartitionId(0),
-                                             Offset(at.value + 1)))
-              .ok());
-  ControlLog reader(&log);
+  CHECK(leader.DueSnapshot() == nullptr);
+  // Whoever reads the same log sees it the same way.
+  ControlLog reader(&log, 6);
   REQUIRE(executor.RunUntilDone(reader.Start()).ok());
-  CHECK(reader.fold().Encode() == leader.fold().Encode());
-  CHECK(reader.records_since_snapshot() == 1);
+  CHECK(reader.DueSnapshot() == nullptr);
   leader.Stop();
+}
+
+/// Reads on, and tells whether it ever forgot what it had read.
+struct Reader {
+  Reader(test::TestExecutor* executor, InMemoryLog* log) : executor(*executor), control(log, 8) {
+    REQUIRE(this->executor.RunUntilDone(control.Start()).ok());
+    executor->Spawn(control.Follow());
+  }
+  ~Reader() { control.Stop(); }
+  std::string CaughtUp() {
+    executor.RunFor(std::chrono::seconds(2));
+    REQUIRE(executor.RunUntilDone(control.CatchUp()).ok());
+    return control.fold().Encode();
+  }
+
+  test::TestExecutor& executor;
+  ControlLog control;
+};
+
+TEST_CASE_METHOD(Logged, "a reader of a log that lost its end begins again") {
+  for (int i = 0; i < 3; ++i) AppendCommit();
+  Reader reader(&executor, &log);
+  CHECK(reader.CaughtUp() == fold.Encode());
+  const int64_t changes = reader.control.ownership_changes();
+  log.LoseEnd(std::string(kControlTopic), PartitionId(0), Offset(5));
+  const std::string lost = ReadFrom(Offset(0)).value();
+  CHECK(lost != fold.Encode());
+  CHECK(reader.CaughtUp() == lost);
+  CHECK(reader.control.ownership_changes() > changes);
+}
+
+TEST_CASE_METHOD(Logged, "a log that lost its end and grew again is told by a snapshot") {
+  for (int i = 0; i < 3; ++i) AppendCommit();
+  const Fold before = fold;
+  AppendCommit();
+  AppendCommit();
+  Reader reader(&executor, &log);
+  CHECK(reader.CaughtUp() == fold.Encode());
+  // Other records stand where those were that it read.
+  log.LoseEnd(std::string(kControlTopic), PartitionId(0), before.next_offset());
+  fold = before;
+  Append(Claim{2, "c", {"b", 1}});
+  CHECK(fold.next_offset() == Offset(8));
+  const FoldImage image(fold);
+  Append(Claim{3, "c", {"b", 1}});
+  CHECK(reader.CaughtUp() != fold.Encode());
+  for (Snapshot chunk : CutSnapshot(image, kTinyChunk)) Append(chunk);
+  CHECK(reader.CaughtUp() == fold.Encode());
+
+  // A snapshot that is wrong itself makes it begin again once, and no more.
+  AppendCommit();
+  while (fold.next_offset().value % 8 != 0) AppendCommit();
+  FoldImage wrong(fold);
+  wrong.hash = Hash("another");
+  for (const Snapshot& chunk : CutSnapshot(wrong, kTinyChunk)) Append(chunk);
+  CHECK(reader.CaughtUp() == fold.Encode());
+  const int64_t changes = reader.control.ownership_changes();
+  CHECK(reader.CaughtUp() == fold.Encode());
+  CHECK(reader.control.ownership_changes() == changes);
 }
 
 TEST_CASE_METHOD(Logged, "a log is trimmed to the last whole snapshot but one") {
@@ -405,7 +470,7 @@ TEST_CASE("a fold is cut into chunks of at most the given size that give it back
   const std::string bytes = log.fold.Encode();
   const size_t size = GENERATE(size_t{1}, size_t{7}, size_t{100}, kSnapshotChunkBytes);
   std::string joined;
-  const auto chunks = CutSnapshot(log.fold, size);
+  const auto chunks = CutSnapshot(FoldImage(log.fold), size);
   for (const Snapshot& chunk : chunks) {
     CHECK(chunk.state.size() <= size);
     CHECK(chunk.hash == Hash(bytes));
@@ -415,26 +480,31 @@ TEST_CASE("a fold is cut into chunks of at most the given size that give it back
   CHECK(joined == bytes);
 }
 
-TEST_CASE("only a snapshot of which every chunk was valid counts as written") {
+TEST_CASE("only a snapshot of which every chunk was valid is whole") {
   Logged log;
   const auto chunks = log.Cut();
-  SnapshotCounter counter;
+  WholeSnapshots whole;
   const auto note_all = [&](const std::vector<Snapshot>& some, Verdict verdict) {
-    for (const Snapshot& chunk : some) counter.Note(verdict, chunk);
+    for (const Snapshot& chunk : some) whole.Note(verdict, chunk);
   };
-  counter.Note(Verdict::kStale, Claim{1, "c", {"b", 1}});
-  counter.Note(Verdict::kValid, Claim{2, "c", {"b", 1}});
   note_all(chunks, Verdict::kNotLeader);
-  CHECK(counter.records_since() == 2);
   note_all({chunks.begin(), chunks.end() - 1}, Verdict::kValid);
-  CHECK(counter.records_since() == 2);
+  CHECK_FALSE(whole.last());
   log.AppendCommit();
-  note_all(log.Cut(), Verdict::kValid);
-  CHECK(counter.records_since() == 0);
-  counter.Note(Verdict::kValid, Claim{3, "c", {"b", 1}});
-  // The rest of the one given up comes late.
+  const auto later = log.Cut();
+  note_all(later, Verdict::kValid);
+  CHECK(whole.last() == later.front().at);
+  CHECK_FALSE(whole.last_but_one());
+  // The rest of the one given up comes late, and the other comes twice.
   note_all(chunks, Verdict::kValid);
-  CHECK(counter.records_since() == 1);
+  note_all(later, Verdict::kValid);
+  CHECK(whole.last() == later.front().at);
+  CHECK_FALSE(whole.last_but_one());
+  log.AppendCommit();
+  const auto last = log.Cut();
+  note_all(last, Verdict::kValid);
+  CHECK(whole.last() == last.front().at);
+  CHECK(whole.last_but_one() == later.front().at);
 }
 
 }  // namespace millrace::control

@@ -35,11 +35,17 @@ class ControlClient {
   virtual Task<Result<ShardState>> ReadShard(ShardId shard) = 0;
 };
 
-/// Reads the control topic into a Fold and appends to it. A reader whose place was trimmed begins
-/// again from a snapshot. One executor.
+/// Reads the control topic into a Fold and appends to it. One executor.
+///
+/// A reader whose place was trimmed begins again from a snapshot. So does one that stands behind
+/// the topic's end, or finds that a snapshot of the leader differs from its own fold at that place:
+/// the topic lost its end, and what was read is not what stands there. It knows nothing then until
+/// it has read the topic to its end.
 class ControlLog {
  public:
-  explicit ControlLog(EventLog* log) : log_(log) {}
+  /// A snapshot is due each time an offset that is a multiple of `snapshot_interval` is crossed.
+  explicit ControlLog(EventLog* log, int64_t snapshot_interval = 10'000)
+      : log_(log), snapshot_interval_(snapshot_interval), now_(snapshot_interval) {}
 
   /// Makes the topic if needed and folds it to its present end, from its first record or, if the
   /// log no longer has that, from a snapshot. kCorruption: no snapshot can be used.
@@ -61,10 +67,11 @@ class ControlLog {
   /// begin there. Does nothing while there are not two. For the leader; one at a time.
   Task<Status> Trim();
 
-  /// Records, snapshots apart, since the last whole snapshot that was valid, or since the start.
-  int64_t records_since_snapshot() const { return snapshots_.records_since(); }
+  /// The fold at the last place for a snapshot, if the log holds no whole one of that place yet;
+  /// else nullptr.
+  const FoldImage* DueSnapshot() const;
 
-  const Fold& fold() const { return fold_; }
+  const Fold& fold() const { return now_.fold; }
   /// Notified after every record.
   Event& changed() { return changed_; }
   /// Grows with each record that can change what is defined or who owns a shard: all but commits,
@@ -86,17 +93,29 @@ class ControlLog {
   };
   class Writer;
 
-  Task<Status> ReadToEnd();
-  Task<Status> BeginAt(OffsetRange range);
-  Task<Status> BeginAgain(Error outside);
-  Task<Result<Offset>> ReadOnce(std::chrono::microseconds wait);
+  /// What was read of the log.
+  struct Reading {
+    explicit Reading(int64_t snapshot_interval) : images(snapshot_interval) {}
+
+    Fold fold;
+    std::unique_ptr<LogReader> reader;  ///< stands where the fold does; null: nothing was read
+    Offset read_to;  ///< where the reader stands; markers may lie between it and the fold
+    WholeSnapshots snapshots;
+    FoldImages images;
+    bool differs = false;  ///< from a snapshot of the leader
+  };
+
+  Task<Status> ReadToEnd(Reading* reading);
+  Task<Status> BeginAt(Reading* reading, OffsetRange range);
+  Task<Result<Offset>> ReadOnce(Reading* reading, std::chrono::microseconds wait);
+  Task<Status> FollowOnce();
+  Task<Status> NoteOutside(Error outside);
+  void Forget(const std::string& why);
   void NoteFolded(const LogRecord& record, Verdict verdict);
 
   EventLog* log_;
-  std::unique_ptr<LogReader> reader_;  ///< stands where the fold does; from Start on
-  Fold fold_;
-  Offset read_to_;  ///< where the reader stands; markers may lie between it and the fold
-  SnapshotCounter snapshots_;
+  const int64_t snapshot_interval_;
+  Reading now_;
   Event changed_;
   bool stopped_ = false;
   /// By a hash of the bytes. The writers keep them.

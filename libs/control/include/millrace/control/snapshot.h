@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <vector>
@@ -12,9 +13,38 @@ namespace millrace::control {
 /// of this size.
 inline constexpr size_t kSnapshotChunkBytes = 1 << 20;
 
-/// The fold as Snapshot records, in order, each with at most `chunk_bytes` of it. Whoever appends
-/// them stamps them. Something must have been folded.
-std::vector<Snapshot> CutSnapshot(const Fold& fold, size_t chunk_bytes);
+/// A fold as bytes. Something must have been folded.
+struct FoldImage {
+  Offset at;  ///< of the last record folded
+  Hash128 hash;
+  std::string bytes;
+
+  explicit FoldImage(const Fold& fold);
+};
+
+/// Remembers what a fold was at fixed places, where every process that reads the log looks at its
+/// own: at each record that crosses a multiple of `interval` offsets. So all of them have an image
+/// of the same place, and a snapshot of the leader tells each whether it read the same log.
+class FoldImages {
+ public:
+  explicit FoldImages(int64_t interval) : interval_(interval) {}
+
+  /// Call it after each record; `before` is what fold.next_offset() was.
+  void Note(Offset before, const Fold& fold);
+  /// The last one; nullptr before the first place.
+  const FoldImage* last() const { return last_ ? &*last_ : nullptr; }
+  /// False: this process had another fold at the snapshot's place.
+  bool Agrees(const Snapshot& snapshot) const;
+
+ private:
+  int64_t interval_;
+  std::optional<FoldImage> last_;
+  std::map<Offset, Hash128> hashes_;  ///< of the last two
+};
+
+/// An image as Snapshot records, in order, each with at most `chunk_bytes` of it. Whoever appends
+/// them stamps them.
+std::vector<Snapshot> CutSnapshot(const FoldImage& image, size_t chunk_bytes);
 
 /// Which snapshot a chunk belongs to.
 struct SnapshotId {
@@ -27,19 +57,17 @@ struct SnapshotId {
   friend bool operator==(const SnapshotId&, const SnapshotId&) = default;
 };
 
-/// Counts, for whoever writes the next one, what came since the last whole snapshot: one of which
-/// every chunk was valid. Follows one snapshot at a time, the one begun last: a leader writes them
-/// one by one.
-class SnapshotCounter {
+/// Which snapshots are whole: every chunk was valid. Follows one at a time, the one begun last: a
+/// leader writes them one by one.
+class WholeSnapshots {
  public:
   void Note(Verdict verdict, const Record& record);
-  int64_t records_since() const { return records_since_; }
-  /// Where the last whole snapshot but one was taken; nothing until there are two.
+  /// Where the last one was taken, and the one before it.
+  std::optional<Offset> last() const { return last_; }
   std::optional<Offset> last_but_one() const { return last_but_one_; }
 
  private:
-  int64_t records_since_ = 0;
-  std::optional<Offset> last_;  ///< where the last whole snapshot was taken
+  std::optional<Offset> last_;
   std::optional<Offset> last_but_one_;
   std::optional<SnapshotId> following_;
   std::set<int32_t> valid_;  ///< chunks of it

@@ -36,9 +36,9 @@ class Leadership {
   Task<Status> Write(control::Record record, std::string what);
   /// The same; the verdict is the answer.
   Task<Result<control::Verdict>> Append(control::Record record);
-  /// Appends the fold as it is now as Snapshot records. Any verdict but kValid: what was written of
+  /// Appends an image of the fold as Snapshot records. Any verdict but kValid: what was written of
   /// it is void. One at a time.
-  Task<Result<control::Verdict>> WriteSnapshot();
+  Task<Result<control::Verdict>> WriteSnapshot(control::FoldImage image);
   /// Beats while this process leads, until Leave(). Spawn it once; ends at once without beats.
   Task<> Beat();
   /// Tells the others, if there may be any, that they need not wait.

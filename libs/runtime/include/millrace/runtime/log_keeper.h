@@ -18,12 +18,12 @@ class LogKeeper {
   LogKeeper(control::ControlLog* control, Leadership* leadership, const Options& options)
       : control_(*control), leadership_(*leadership), options_(options) {}
 
-  /// Begins a snapshot if enough records came since the last one, and does not wait for it.
+  /// Begins a snapshot if one is due, and does not wait for it.
   void SnapshotIfDue();
   void Stop() { stopped_ = true; }
 
  private:
-  Task<> WriteSnapshot();
+  Task<> WriteSnapshot(control::FoldImage image);
 
   control::ControlLog& control_;
   Leadership& leadership_;

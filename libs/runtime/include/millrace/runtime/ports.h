@@ -48,7 +48,7 @@ struct Options {
   /// How often a leader says that it lives, for those that wait to take its place. 0: there are
   /// none.
   Duration beat_interval{0};
-  int64_t snapshot_records = 10'000;  ///< control records between two snapshots of their fold
+  int64_t snapshot_records = 10'000;  ///< offsets of the control log between two snapshots
   Duration housekeeping_first = std::chrono::minutes(1);   ///< after the start
   Duration housekeeping_interval = std::chrono::hours(1);  ///< housekeeping.h
   Duration retention_first = std::chrono::minutes(1);      ///< after the start
