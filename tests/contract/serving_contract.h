@@ -400,6 +400,8 @@ void CheckServingContract(TestExecutor& executor,
     REQUIRE(run(store->Define(young.incarnation, ServingStream(), other)).ok());
     CHECK(counts() == "");
     CHECK(query().value().names.size() == 4);
+    const std::vector<Incarnation> shown = {young.incarnation};
+    CHECK(run(store->ListViews()).value() == shown);
     REQUIRE(run(store->Define(shard.incarnation, ServingStream(), ServingPipeline())).ok());
     CHECK(query().value().names.size() == 4);
     REQUIRE(apply(1, 2, {ServingRow(2, "still", 0, 1)}).ok());
@@ -408,6 +410,7 @@ void CheckServingContract(TestExecutor& executor,
     CHECK(query().ok());
     REQUIRE(run(store->DropViews(young.incarnation)).ok());
     CHECK(query().error().code == Code::kNotFound);
+    CHECK(run(store->ListViews()).value().empty());
     REQUIRE(run(store->Define(shard.incarnation, ServingStream(), ServingPipeline())).ok());
     CHECK(counts() == "old@0=1 still@0=1 ");
   }

@@ -40,6 +40,11 @@ class FaultyServingStore : public ServingTables, public ServingWriter {
     auto r = co_await link_.Change(drop);
     co_return r;
   }
+  Task<Result<std::vector<Incarnation>>> ListViews() override {
+    MILLRACE_CO_TRY(co_await link_.Question());
+    auto r = co_await tables_->ListViews();
+    co_return r;
+  }
   Task<Status> Attach(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override {
     MILLRACE_CO_TRY(co_await link_.Question());
     if (away_) co_return Away();

@@ -137,8 +137,7 @@ Verdict Fold::Check(const Define& r) const {
 }
 
 Verdict Fold::Check(const Drop& r) const {
-  const auto at = pipelines_.find(r.incarnation);
-  return at == pipelines_.end() || at->second.dropped ? Verdict::kUnknown : Verdict::kValid;
+  return pipelines_.contains(r.incarnation) ? Verdict::kValid : Verdict::kUnknown;
 }
 
 Verdict Fold::Check(const DropStream& r) const {
@@ -168,8 +167,7 @@ Verdict Fold::Check(const Skip& r) const {
 Verdict Fold::Check(const Set& r) const {
   static const std::set<std::string_view> of_views = {"paused", "pin", "version"};
   static const std::set<std::string_view> of_clusters = {"balance"};
-  const auto view = pipelines_.find(r.what);
-  const bool is_view = view != pipelines_.end() && !view->second.dropped;
+  const bool is_view = pipelines_.contains(r.what);
   const bool is_stream = FindStream(r.what) != nullptr;
   if (!r.what.name.empty() && !is_view && !is_stream) return Verdict::kUnknown;
   if (is_stream) return IsKeepSetting(r.key, r.value) ? Verdict::kValid : Verdict::kUnreadable;
@@ -230,7 +228,7 @@ void Fold::Take(Offset offset, Micros at, const Define& r) {
 }
 
 void Fold::Take(Offset, Micros, const Drop& r) {
-  pipelines_[r.incarnation].dropped = true;
+  pipelines_.erase(r.incarnation);
   names_.erase({r.incarnation.name_space, r.incarnation.name});
   settings_.erase(r.incarnation);
   std::erase_if(shards_,

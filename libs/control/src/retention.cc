@@ -27,9 +27,7 @@ std::optional<int64_t> LimitOf(std::string_view text) {
 Offset RetentionFloor(const Fold& fold, const StreamSpec& stream, PartitionId partition) {
   Offset floor(std::numeric_limits<int64_t>::max());
   for (const auto& [incarnation, view] : fold.pipelines()) {
-    if (view.dropped || incarnation.name_space != stream.name_space ||
-        view.spec.stream != stream.name)
-      continue;
+    if (incarnation.name_space != stream.name_space || view.spec.stream != stream.name) continue;
     const ShardState& shard = fold.shards().at({incarnation, partition});
     for (const CommitState& commit : shard.commits)
       floor = std::min(floor, LowestOf(shard, commit.next_offset, commit.epoch));

@@ -7,7 +7,7 @@
 namespace millrace::control {
 namespace {
 
-constexpr uint8_t kVersion = 5;
+constexpr uint8_t kVersion = 6;
 using Names = std::pair<std::string, std::string>;
 
 void Put(ByteWriter* w, const Incarnation& i) {
@@ -126,7 +126,6 @@ std::string Fold::Encode() const {
     Put(&w, p.start_offsets);
     w.Fixed(p.defined_at);
     w.Fixed(p.not_before);
-    w.Fixed(p.dropped);
   }
   w.Varint(names_.size());
   for (const auto& [name, incarnation] : names_) Put(&w, incarnation);
@@ -186,8 +185,6 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
       p.start_offsets.emplace_back(r.Fixed<int64_t>());
     p.defined_at = r.Fixed<Micros>();
     p.not_before = r.Fixed<Micros>();
-    p.dropped = r.Fixed<uint8_t>() != 0;
-    if (p.dropped) continue;
     const StreamSpec* stream = fold.FindStream(incarnation.name_space, p.spec.stream);
     if (stream == nullptr) return Corruption("a control snapshot has a view without its stream");
     MILLRACE_TRY(CheckPipeline(p.spec, *stream));
@@ -216,8 +213,7 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
   return fold;
 }
 
-FoldImage::FoldImage(const Fold& fold)
-    : at(fold.next_offset().value - 1), bytes(fold.Encode()) {
+FoldImage::FoldImage(const Fold& fold) : at(fold.next_offset().value - 1), bytes(fold.Encode()) {
   MILLRACE_CHECK(at >= Offset(0), "an image of an empty fold");
   hash = Hash(bytes);
 }

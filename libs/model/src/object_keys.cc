@@ -44,6 +44,18 @@ bool IsDateFolderColumn(std::string_view column) {
 
 std::string StateFolder(const Incarnation& incarnation) { return Folder(incarnation, "state"); }
 
+std::optional<Incarnation> ParseStateFolder(std::string_view folder) {
+  std::string_view rest = folder;
+  const auto name_space = TakeUntil(&rest, "/state/");
+  const auto name = TakeUntil(&rest, "@");
+  Incarnation out;
+  if (!name_space || !name || !TakeNumber(&rest, "/", &out.defined_at.value)) return std::nullopt;
+  out.name_space = *name_space;
+  out.name = *name;
+  if (StateFolder(out) != folder) return std::nullopt;
+  return out;
+}
+
 std::string StateFolder(const ShardId& shard) {
   return StateFolder(shard.incarnation) + "p" + std::to_string(shard.partition.value) + "/";
 }

@@ -53,9 +53,8 @@ Result<std::vector<AppliedStatement>> FindDrops(const control::Fold& fold,
   std::map<Names, Names> views;  // the stream that each reads
   for (const auto& [name, spec] : fold.streams()) streams.insert(name);
   for (const auto& [incarnation, pipeline] : fold.pipelines()) {
-    if (!pipeline.dropped)
-      views[{incarnation.name_space, incarnation.name}] = {incarnation.name_space,
-                                                           pipeline.spec.stream};
+    views[{incarnation.name_space, incarnation.name}] = {incarnation.name_space,
+                                                         pipeline.spec.stream};
   }
   std::vector<AppliedStatement> drops;
   for (const Statement& statement : script) {

@@ -17,6 +17,8 @@ namespace millrace::runtime {
 namespace {
 
 constexpr auto kRetry = std::chrono::milliseconds(200);
+/// How troubles() calls the list of views that are there.
+constexpr std::string_view kViews = "views of dropped pipelines";
 
 }  // namespace
 
@@ -24,19 +26,19 @@ Task<Status> Definitions::Follow() {
   MILLRACE_CO_TRY(co_await AnnounceStreams());
   if (!leadership_.leads()) {
     for (const auto& [what, next] : std::exchange(put_off_, {})) troubles_.Worked(what);
+    looked_for_views_ = false;
     co_return Status();
   }
+  if (!looked_for_views_ && !IsPutOff(std::string(kViews))) co_await FindDropped();
   std::vector<Incarnation> undefined;
-  std::vector<Incarnation> leaving;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
-    const bool done = (pipeline.dropped ? dropped_ : served_).contains(incarnation);
-    const std::string tables = TablesOf(incarnation);
-    if (done) {
-      put_off_.erase(tables);
-      troubles_.Worked(tables);
-    }
-    if (done || IsPutOff(tables)) continue;
-    (pipeline.dropped ? leaving : undefined).push_back(incarnation);
+    known_.insert(incarnation);
+    if (!served_.contains(incarnation) && !IsPutOff(TablesOf(incarnation)))
+      undefined.push_back(incarnation);
+  }
+  std::vector<Incarnation> leaving;
+  for (const Incarnation& incarnation : known_) {
+    if (IsDropped(incarnation) && !IsPutOff(TablesOf(incarnation))) leaving.push_back(incarnation);
   }
   // Drops first: a later pipeline may want a name that they free.
   std::vector<Task<Status>> drops;
@@ -46,6 +48,22 @@ Task<Status> Definitions::Follow() {
   for (const Incarnation& incarnation : undefined) definitions.push_back(TryDefine(incarnation));
   MILLRACE_CO_TRY(co_await RunAll(std::move(definitions), kDefinitionsAtOnce));
   co_return Status();
+}
+
+Task<> Definitions::FindDropped() {
+  const auto shown = co_await wiring_.ports.tables->ListViews();
+  looked_for_views_ = shown.ok();
+  NoteTry(std::string(kViews), shown.ok() ? Status() : Status(shown.error()),
+          "see to the table store and its disk");
+  if (!shown.ok()) co_return;
+  known_.insert(shown->begin(), shown->end());
+}
+
+/// One that lies behind what was read is not dropped, but not known yet.
+bool Definitions::IsDropped(const Incarnation& incarnation) const {
+  const control::Fold& fold = control_.fold();
+  return leadership_.leads() && incarnation.defined_at < fold.next_offset() &&
+         !fold.pipelines().contains(incarnation);
 }
 
 /// Tells gateways of streams that are new, and of those that are gone.
@@ -151,13 +169,14 @@ Task<Status> Definitions::DefineServing(Incarnation incarnation) {
   const Turns::Turn turn = co_await turns_.Take(incarnation.ToString());
   const control::Fold& fold = control_.fold();
   const auto at = fold.pipelines().find(incarnation);
-  if (at == fold.pipelines().end() || at->second.dropped) co_return Status();
+  if (at == fold.pipelines().end()) co_return Status();
   if (served_.contains(incarnation)) co_return Status();
   const PipelineSpec spec = at->second.spec;
   const StreamSpec stream = *fold.FindStream(incarnation.name_space, spec.stream);
   MILLRACE_CO_TRY(co_await wiring_.ports.tables->Define(incarnation, stream, spec));
   served_.insert(incarnation);
   wiring_.on_tables();
+  NoteTry(TablesOf(incarnation), Status(), {});
   co_return Status();
 }
 
@@ -165,6 +184,7 @@ Task<Status> Definitions::DropPipeline(std::string name_space, std::string name)
   const Incarnation* found = control_.fold().Current(name_space, name);
   if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
   const Incarnation incarnation = *found;
+  known_.insert(incarnation);
   control::Drop drop{{}, incarnation};
   MILLRACE_CO_TRY(co_await leadership_.Write(std::move(drop), "drop pipeline " + name));
   auto finished = co_await FinishDrop(incarnation);
@@ -187,7 +207,9 @@ Task<Status> Definitions::FinishDrop(Incarnation incarnation) {
       }
     }
   }
-  dropped_.insert(incarnation);
+  known_.erase(incarnation);
+  served_.erase(incarnation);
+  NoteTry(TablesOf(incarnation), Status(), {});
   co_return Status();
 }
 

@@ -24,9 +24,8 @@ inline Error NoSuchStream(const control::Fold& fold, const std::string& name_spa
 inline Error NoSuchPipeline(const control::Fold& fold, const std::string& name_space,
                             const std::string& name) {
   std::vector<std::string> names;
-  for (const auto& [incarnation, pipeline] : fold.pipelines()) {
-    if (!pipeline.dropped) names.push_back(Qualified(incarnation.name_space, incarnation.name));
-  }
+  for (const auto& [incarnation, pipeline] : fold.pipelines())
+    names.push_back(Qualified(incarnation.name_space, incarnation.name));
   return NoSuch("pipeline", Qualified(name_space, name), names);
 }
 

@@ -181,7 +181,6 @@ Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
   MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
   std::vector<PipelineInfo> out;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
-    if (pipeline.dropped) continue;
     PipelineInfo info;
     info.incarnation = incarnation;
     info.spec = pipeline.spec;

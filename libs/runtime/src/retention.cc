@@ -70,7 +70,7 @@ Task<Retention::Places> Retention::ReadPlaces() {
     for (const ShardReport& shard : report.shards) {
       const ShardId& id = shard.info.shard;
       const auto view = fold.pipelines().find(id.incarnation);
-      if (view == fold.pipelines().end() || view->second.dropped) continue;
+      if (view == fold.pipelines().end()) continue;
       const StreamSpec* stream =
           fold.FindStream(id.incarnation.name_space, view->second.spec.stream);
       const auto [at, first] =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "millrace/base/executor.h"
@@ -85,6 +86,12 @@ Task<Status> InMemoryServingStore::Define(Incarnation incarnation, StreamSpec st
 Task<Status> InMemoryServingStore::DropViews(Incarnation incarnation) {
   std::erase_if(state_->views, [&](const auto& v) { return v.second.first == incarnation; });
   co_return Status();
+}
+
+Task<Result<std::vector<Incarnation>>> InMemoryServingStore::ListViews() {
+  std::set<Incarnation> shown;
+  for (const auto& [view, table] : state_->views) shown.insert(table.first);
+  co_return std::vector<Incarnation>(shown.begin(), shown.end());
 }
 
 Task<Status> InMemoryServingStore::Attach(Incarnation incarnation, StreamSpec, PipelineSpec) {

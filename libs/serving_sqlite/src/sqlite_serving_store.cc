@@ -52,6 +52,10 @@ Task<Status> SqliteServingStore::DropViews(Incarnation incarnation) {
       [w = lanes_->writer, incarnation](Connection&) { return w->DropViews(incarnation); });
 }
 
+Task<Result<std::vector<Incarnation>>> SqliteServingStore::ListViews() {
+  return lanes_->write.Run([w = lanes_->writer](Connection&) { return w->ListViews(); });
+}
+
 Task<Status> SqliteServingStore::Attach(Incarnation incarnation, StreamSpec stream,
                                         PipelineSpec pipeline) {
   return lanes_->write.Run([w = lanes_->writer, incarnation, stream = std::move(stream),

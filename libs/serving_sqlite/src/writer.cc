@@ -99,6 +99,18 @@ Status Writer::DropViews(const Incarnation& incarnation) {
   return transaction.Commit();
 }
 
+Result<std::vector<Incarnation>> Writer::ListViews() {
+  MILLRACE_ASSIGN(Statement shown,
+                  connection_->Prepare("SELECT DISTINCT namespace, name, defined_at FROM "
+                                       "_millrace_view ORDER BY 1, 2, 3"));
+  std::vector<Incarnation> incarnations;
+  for (;;) {
+    MILLRACE_ASSIGN(const bool found, shown.Step());
+    if (!found) return incarnations;
+    incarnations.push_back({shown.Text(0), shown.Text(1), Offset(shown.Integer(2))});
+  }
+}
+
 Result<Fence> Writer::TakeOver(const ShardId& shard, Epoch epoch) {
   {
     Transaction transaction(connection_);

@@ -18,6 +18,7 @@ class Writer {
   Status Define(const Incarnation& incarnation, const StreamSpec& stream,
                 const PipelineSpec& pipeline);
   Status DropViews(const Incarnation& incarnation);
+  Result<std::vector<Incarnation>> ListViews();
   Status Attach(const Incarnation& incarnation, const StreamSpec& stream,
                 const PipelineSpec& pipeline);
   Result<Fence> TakeOver(const ShardId& shard, Epoch epoch);

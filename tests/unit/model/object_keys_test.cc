@@ -16,6 +16,13 @@ TEST_CASE("folders of an incarnation bear its name and the offset of its definit
   CHECK(StateFolder(ShardId{kDelays, PartitionId(2)}) == "default/state/delays@17/p2/");
   CHECK(ResultFolder(kDelays) == "default/results/delays@17/");
   CHECK(ResultFileGlob(kDelays) == "default/results/delays@17/*/*.parquet");
+  CHECK(ParseStateFolder(StateFolder(kDelays)) == kDelays);
+  for (const char* const other :
+       {"default/state/delays@17", "default/state/delays@+17/", "default/state/delays@17/p0/",
+        "default/results/delays@17/", "state/delays@17/", "default/state/delays/", ""}) {
+    INFO(other);
+    CHECK_FALSE(ParseStateFolder(other));
+  }
 }
 
 TEST_CASE("the key of a result file is read back as it was written") {

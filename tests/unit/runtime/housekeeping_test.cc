@@ -136,6 +136,28 @@ TEST_CASE_METHOD(Cluster, "what only a commit before the last three named goes")
   for (const std::string& manifest : manifests) CHECK(There(one, manifest));
 }
 
+TEST_CASE_METHOD(Cluster,
+                 "state of a dropped pipeline goes, and of one that is not known yet stays") {
+  ShardId later = one;
+  Commit(one, {File(2, 1), File(2, 2)});
+  Commit(other, {File(2, 1)});
+  Fold(control::Drop{{1, 0}, one.incarnation});
+  CHECK(fold.pipelines().empty());
+  later.incarnation.defined_at = fold.next_offset();
+  Put(later, File(1, 1));
+  CHECK(Clear() == 0);
+  Age();
+  ShardId young = one;
+  young.partition = PartitionId(7);
+  Put(young, File(2, 1));
+  CHECK(Clear() == 5);
+  CHECK(There(later, File(1, 1)));
+  CHECK(There(young, File(2, 1)));
+  Age();
+  CHECK(Clear() == 1);
+  CHECK(There(later, File(1, 1)));
+}
+
 TEST_CASE_METHOD(Cluster, "an object stays until it is older than the age") {
   Put(one, File(1, 1));
   Age(std::chrono::hours(23));

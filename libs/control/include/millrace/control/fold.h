@@ -60,7 +60,6 @@ struct PipelineState {
   std::vector<Offset> start_offsets;
   Micros defined_at = 0;  ///< append time of the Define record
   Micros not_before = kMinusInfinity;
-  bool dropped = false;
 };
 
 /// Who leads, as far as the log says.
@@ -115,6 +114,7 @@ class Fold {
   /// Topics of dropped streams, by generation: the leader removes each by its id. One whose stream
   /// was dropped long ago stays here, and removing it again does nothing.
   const std::map<Offset, TopicSpec>& dropped_topics() const { return dropped_topics_; }
+  /// Those that stand. One that was dropped is forgotten: its offset lies below next_offset().
   const std::map<Incarnation, PipelineState>& pipelines() const { return pipelines_; }
   const std::map<ShardId, ShardState>& shards() const { return shards_; }
 

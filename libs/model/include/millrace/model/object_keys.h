@@ -16,6 +16,8 @@ bool IsDateFolderColumn(std::string_view column);
 
 /// Where the checkpoints of an incarnation lie: "default/state/delays@17/".
 std::string StateFolder(const Incarnation& incarnation);
+/// The incarnation whose StateFolder this is.
+std::optional<Incarnation> ParseStateFolder(std::string_view folder);
 /// Where those of one shard lie: "default/state/delays@17/p2/".
 std::string StateFolder(const ShardId& shard);
 /// Where the result files of an incarnation lie: "default/results/delays@17/".

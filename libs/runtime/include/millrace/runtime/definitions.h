@@ -83,6 +83,9 @@ class Definitions {
   /// What FinishDrop and DefineServing say is noted, to be tried again if they failed.
   Task<Status> TryDrop(Incarnation incarnation);
   Task<Status> TryDefine(Incarnation incarnation);
+  /// What a leader before this one dropped and did not finish.
+  Task<> FindDropped();
+  bool IsDropped(const Incarnation& incarnation) const;
   Task<Status> FinishDrop(Incarnation incarnation);
   Task<Status> FinishStreamDrop(Offset generation);
 
@@ -90,7 +93,10 @@ class Definitions {
   const control::ControlLog& control_;
   Leadership& leadership_;
   std::set<Incarnation> served_;
-  std::set<Incarnation> dropped_;    ///< whose drop is finished
+  /// Pipelines that may have tables: those that the fold had, and those with views at the start.
+  /// One that the fold has no more was dropped, and its drop is to be finished.
+  std::set<Incarnation> known_;
+  bool looked_for_views_ = false;
   std::set<Offset> removed_topics_;  ///< of dropped streams, by generation
   std::map<std::string, PutOff> put_off_;
   Troubles troubles_{"coordinator"};

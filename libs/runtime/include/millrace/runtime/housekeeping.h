@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "millrace/base/executor.h"
 #include "millrace/control/fold.h"
@@ -42,6 +43,10 @@ namespace millrace::runtime {
 /// been replaced. The age guards against what the argument does not cover: of a control log that
 /// was brought back from an older backup, nothing that it has forgotten is deleted for a day.
 ///
+/// The folder of a pipeline that does not stand in F is cleared if its offset lies below F's end,
+/// so that it was dropped and is not just unknown to F, and of objects that are so old (rule (c)).
+/// No shard of a dropped pipeline is ever opened again.
+///
 /// Errors: logged; the next round tries again. What is left behind is harmless.
 /// Threads: the control executor.
 class Housekeeping {
@@ -65,6 +70,9 @@ class Housekeeping {
   Task<int64_t> ClearRawEvents();
   Task<int64_t> ClearShard(ShardId id, control::ShardState shard);
   Task<std::optional<std::set<std::string>>> NamedByKept(ShardId id, control::ShardState shard);
+  Task<int64_t> ClearDropped();
+  Task<Result<std::vector<std::string>>> FoldersBelow(std::string prefix);
+  Task<int64_t> ClearFolder(std::string folder);
   Task<int64_t> ClearObject(std::string object);
   bool Leads() const { return !stopped_ && leads_(); }
 

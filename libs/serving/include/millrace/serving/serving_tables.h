@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "millrace/base/result.h"
 #include "millrace/base/task.h"
 #include "millrace/model/ids.h"
@@ -21,6 +23,8 @@ class ServingTables {
                               PipelineSpec pipeline) = 0;
   /// Removes the views of the name if they show this incarnation; its tables stay.
   virtual Task<Status> DropViews(Incarnation incarnation) = 0;
+  /// The incarnations whose views are there.
+  virtual Task<Result<std::vector<Incarnation>>> ListViews() = 0;
 
   /// Deletes rows of the late and quarantine tables, which hold raw events, of every incarnation
   /// that ever was: those whose record was appended before `appended_before`, at most `max_rows` of

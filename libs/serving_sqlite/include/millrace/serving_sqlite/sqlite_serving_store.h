@@ -23,6 +23,7 @@ class SqliteServingStore : public ServingTables, public ServingWriter, public Se
 
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
   Task<Status> DropViews(Incarnation incarnation) override;
+  Task<Result<std::vector<Incarnation>>> ListViews() override;
   Task<Result<int64_t>> DeleteRaw(Micros appended_before, int64_t max_rows) override;
   Task<Status> Attach(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
   Task<Result<Fence>> TakeOver(ShardId shard, Epoch epoch) override;
