@@ -44,8 +44,8 @@ TEST_CASE("a Parquet result file reads back as its rows, with their types") {
   const auto table = reader->ReadTable().ValueOrDie()->CombineChunks().ValueOrDie();
   REQUIRE(table->num_rows() == count);
   std::string types;
-  for (const auto& f : table->schema()->fields())
-    types += f->name() + ":" + f->type()->ToString() + " ";
+  const auto schema = table->schema();
+  for (const auto& f : schema->fields()) types += f->name() + ":" + f->type()->ToString() + " ";
   CHECK(types ==
         "i:int32 b:int64 d:double t:string o:bool u:timestamp[us, tz=UTC] n:decimal128(38, 0) "
         "_revision:int64 _result_seq:int64 _seq:int64 ");

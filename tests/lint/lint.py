@@ -106,13 +106,31 @@ NOISE = re.compile(
 
 RULES = ("rank", "module", "owner", "public", "unowned", "generated", "one-file", "pure", "order",
          "once", "long", "sleep", "unfinished", "outside", "registry", "fast-math", "catch", "facts",
-         "bracket")
+         "bracket", "dangling")
 
 
 # The arguments of an error up to a text that ends with `key=` and is glued to a value.
 GLUED = re.compile(
     r'\b(?:InvalidArgument|NotFound|Conflict|Fenced|Unavailable|ResourceExhausted|Corruption|Internal)'
     r'\((?:"(?:\\.|[^"\\\n])*"|[^";{}])*?"(?:\\.|[^"\\\n])*?(?<!\w)[a-z_]+=(?:\\")?"\s*\+')
+
+
+FOR = re.compile(r"\bfor\s*\(")
+# Of ranges `F()->y`, where what F gave is gone before the first round, this one is not meant.
+NAMED = re.compile(r"\(\*\w+\)->")
+
+
+# What stands behind the colon of the range for whose header begins at `start`; empty: it is no range for.
+def range_of(code, start):
+    depth, colon = 1, None
+    for at in range(start, len(code)):
+        c = code[at]
+        depth += (c == "(") - (c == ")")
+        if depth == 0:
+            return code[colon:at] if colon else ""
+        if depth == 1 and c == ":" and ":" not in (code[at - 1], code[at + 1]):
+            colon = at + 1
+    return ""
 
 
 def blank(match):
@@ -242,6 +260,7 @@ class Lint:
                 self.report(file.name, number, rule, message(" ".join(match.group().split())))
 
     def check_code(self, file):
+        self.check_dangling(file)
         if file.is_header and "#pragma once" not in file.text:
             self.report(file.name, 1, "once", "a header starts with #pragma once")
         if file.module is None:
@@ -262,6 +281,14 @@ class Lint:
                 "clocks, randomness or the environment: take it as an argument or an effect"))
         if file.module in ORDERED:
             self.check_order(file, code)
+
+    # C++20 keeps a temporary of a range for only if the range itself is it, or a part of it.
+    def check_dangling(self, file):
+        code = NAMED.sub("named->", NOISE.sub(blank, file.text))
+        for match in FOR.finditer(code):
+            if re.search(r"\)\s*->", range_of(code, match.end())):
+                self.report(file.name, code.count("\n", 0, match.start()) + 1, "dangling",
+                            "the range is what a temporary points to, which is gone: name it first")
 
     # What varies in a message is a fact behind it, quoted where it must be.
     def check_facts(self, file):

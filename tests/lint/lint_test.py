@@ -56,6 +56,8 @@ FORBIDDEN = [
     ("order", "libs/window/src/a.cc", "\nstd::unordered_map<int, int> m;\n", 2),
     ("order", "libs/checkpoint/src/a.cc", "std::unordered_set<int> m;\n", 1),
     ("catch", "tests/unit/window/a_test.cc", "\n#include <catch2/catch.hpp>\n", 2),
+    ("dangling", "tests/unit/a.cc", "int a;\nfor (auto& x :\n     F(1)->value())\n", 2),
+    ("dangling", "libs/window/src/a.cc", "for (int x : s.f().g()->h) {\n", 1),
     ("bracket", "tests/unit/window/a_test.cc", "\nTEST_CASE(\"in [0, 1)\") {\n", 2),
     ("once", "libs/window/src/a.h", "struct A {};\n", 1),
     ("once", "tests/support/b.h", "struct A {};\n", 1),

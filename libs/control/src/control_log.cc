@@ -51,7 +51,8 @@ Task<Status> ControlLog::BeginAt(Reading* reading, OffsetRange range) {
     LogInfo("the control log is folded from a snapshot",
             {{"start", range.start.value}, {"next_offset", fold.next_offset().value}});
   }
-  reading->reader = log_->OpenReader(std::string(kControlTopic), PartitionId(0), fold.next_offset());
+  reading->reader =
+      log_->OpenReader(std::string(kControlTopic), PartitionId(0), fold.next_offset());
   reading->read_to = fold.next_offset();
   co_return Status();
 }
@@ -164,9 +165,10 @@ Task<Status> ControlLog::NoteOutside(Error outside) {
 
 /// Nothing that was read may be acted upon: another process may have another view of it.
 void ControlLog::Forget(const std::string& why) {
-  LogError("the control log lost records that were read; this process knows nothing until it has "
-           "read the log again",
-           {{"read_to", now_.read_to.value}, {"error", why}});
+  LogError(
+      "the control log lost records that were read; this process knows nothing until it has "
+      "read the log again",
+      {{"read_to", now_.read_to.value}, {"error", why}});
   now_ = Reading(snapshot_interval_);
   ++ownership_changes_;
   changed_.Notify();

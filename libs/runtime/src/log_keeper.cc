@@ -5,8 +5,7 @@
 namespace millrace::runtime {
 
 void LogKeeper::SnapshotIfDue() {
-  if (snapshotting_ || stopped_ || !leadership_.leads() ||
-      control_.DueSnapshot() == nullptr ||
+  if (snapshotting_ || stopped_ || !leadership_.leads() || control_.DueSnapshot() == nullptr ||
       Executor::Current().Monotonic() < snapshot_not_before_) {
     return;
   }
