@@ -68,8 +68,8 @@ Task<Result<Offset>> ControlLog::ReadOnce(Reading* reading, std::chrono::microse
     if (decoded.ok()) {
       verdict = fold.Apply(record.offset, record.append_time, *decoded);
       reading->snapshots.Note(verdict, *decoded);
-      const auto* chunk = std::get_if<Snapshot>(&*decoded);
-      if (chunk != nullptr && verdict == Verdict::kValid)
+      // Valid or not: this fold may lack the claim of the leader that wrote it.
+      if (const auto* chunk = std::get_if<Snapshot>(&*decoded))
         reading->differs |= !reading->images.Agrees(*chunk);
     } else {
       LogWarn("a control record was skipped",

@@ -5,9 +5,9 @@ namespace {
 
 /// Follows the log.
 struct Reader {
-  Reader(test::TestExecutor* executor, InMemoryLog* log) : executor(*executor), control(log, 8) {
-    REQUIRE(this->executor.RunUntilDone(control.Start()).ok());
-    executor->Spawn(control.Follow());
+  Reader(test::TestExecutor* on, InMemoryLog* log) : executor(*on), control(log, 8) {
+    REQUIRE(executor.RunUntilDone(control.Start()).ok());
+    executor.Spawn(control.Follow());
   }
   ~Reader() { control.Stop(); }
   std::string CaughtUp() {
@@ -40,7 +40,8 @@ TEST_CASE_METHOD(Logged, "a snapshot is due where the log crosses a multiple of 
   // What comes in between changes nothing of it.
   CHECK(claim(4) == Verdict::kValid);
   CHECK(leader.DueSnapshot()->bytes == image.bytes);
-  for (const Snapshot& chunk : CutSnapshot(image, kSnapshotChunkBytes)) {
+  for (Snapshot chunk : CutSnapshot(image, kSnapshotChunkBytes)) {
+    chunk.by.n = leader.fold().leader().n;
     Record record = test::Stamped(leader.fold(), chunk);
     CHECK(executor.RunUntilDone(leader.Write(std::move(record))).value() == Verdict::kValid);
   }
@@ -79,7 +80,7 @@ TEST_CASE_METHOD(Logged, "a log that lost its end and grew again is told by a sn
   const FoldImage image(fold);
   Append(Claim{3, "c", {"b", 1}});
   CHECK(reader.CaughtUp() != fold.Encode());
-  for (Snapshot chunk : CutSnapshot(image, kTinyChunk)) Append(chunk);
+  for (const Snapshot& chunk : Cut(image)) Append(chunk);
   CHECK(reader.CaughtUp() == fold.Encode());
 
   // A snapshot that is wrong itself makes it begin again once, and no more.
@@ -87,7 +88,7 @@ TEST_CASE_METHOD(Logged, "a log that lost its end and grew again is told by a sn
   while (fold.next_offset().value % 8 != 0) AppendCommit();
   FoldImage wrong(fold);
   wrong.hash = Hash("another");
-  for (const Snapshot& chunk : CutSnapshot(wrong, kTinyChunk)) Append(chunk);
+  for (const Snapshot& chunk : Cut(wrong)) Append(chunk);
   CHECK(reader.CaughtUp() == fold.Encode());
   const int64_t changes = reader.control.ownership_changes();
   CHECK(reader.CaughtUp() == fold.Encode());

@@ -77,8 +77,9 @@ struct Logged {
                   {}});
   }
   /// A snapshot in small chunks, of the leader of now.
-  std::vector<Snapshot> Cut() const {
-    std::vector<Snapshot> chunks = CutSnapshot(FoldImage(fold), kTinyChunk);
+  std::vector<Snapshot> Cut() const { return Cut(FoldImage(fold)); }
+  std::vector<Snapshot> Cut(const FoldImage& image) const {
+    std::vector<Snapshot> chunks = CutSnapshot(image, kTinyChunk);
     for (Snapshot& chunk : chunks) chunk.by.n = fold.leader().n;
     return chunks;
   }
