@@ -377,6 +377,33 @@ class Events(Base):
         self.assertEqual(gone, self.out("apply", self.file("again.sql", "DROP TABLE IF EXISTS trips;")))
         self.err("apply", drop, "--yes", code=3)
 
+    def test_what_a_stream_keeps_is_set_by_sql_and_shown(self):
+        self.apply()
+        self.produce(TRIPS)
+
+        def described():
+            return json.loads(self.out("stream", "describe", "trips", "--format", "json"))
+
+        shown = described()
+        self.assertEqual([0, 0, 0, 0], shown["start_offsets"])
+        self.assertTrue(all(floor <= end for floor, end in
+                            zip(shown["floor_offsets"], shown["end_offsets"])), shown)
+        self.assertGreater(sum(shown["bytes"]), 0)
+        self.assertIsNone(shown["keep_for_us"])
+        alter = self.file("alter.sql", "ALTER TABLE trips SET (keep_for = '7 days', keep_bytes = '1 GB');")
+        both = "{0} setting trips.keep_for\n{0} setting trips.keep_bytes\n"
+        self.assertEqual(both.format("set"), self.out("apply", alter))
+        self.assertEqual(both.format("unchanged"), self.out("apply", alter))
+        # The script that declares the stream says nothing of them.
+        self.assertIn("unchanged stream trips", self.apply())
+        self.assertEqual((7 * 86_400_000_000, 1 << 30),
+                         (described()["keep_for_us"], described()["keep_bytes"]))
+        self.assertEqual("set setting trips.keep_for\n",
+                         self.out("apply", "-", stdin="ALTER TABLE trips RESET (keep_for)"))
+        self.assertIsNone(described()["keep_for_us"])
+        said = self.err("apply", "-", stdin="ALTER TABLE trip SET (keep_for = '1 day')", code=3)
+        self.assertIn("trips", said)
+
     def test_killing_the_producer_and_the_server_changes_nothing(self):
         rows = "".join(f"2001-01-01T{i // 3600 % 4:02d}:{i // 60 % 60:02d}:{i % 60:02d}Z,"
                        f"city-{i % 17},,{i},0.5\n" for i in range(14_400))

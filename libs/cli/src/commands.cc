@@ -197,11 +197,7 @@ int RunStreamDescribe(Cluster& cluster, const std::string& name, Format format,
   } else {
     d.Integers("bytes", stream->bytes);
   }
-  if (stream->keep_for) {
-    d.Duration("keep_for", *stream->keep_for);
-  } else {
-    d.Null("keep_for");
-  }
+  d.Duration("keep_for", stream->keep_for);
   if (stream->keep_bytes) {
     d.Integer("keep_bytes", *stream->keep_bytes);
   } else {

@@ -33,8 +33,10 @@ void Description::Flag(const std::string& name, bool value) {
   Add(name, value ? "true" : "false", name, value ? "true" : "false");
 }
 
-void Description::Duration(const std::string& name, Micros value) {
-  Add(name, FormatDuration(value), name + "_us", std::to_string(value));
+void Description::Duration(const std::string& name, std::optional<Micros> value) {
+  Add(name, value ? FormatDuration(*value) : "", name + "_us",
+      value ? std::to_string(*value) : "null");
+  lines_.back().null = !value;
 }
 
 void Description::Time(const std::string& name, Micros value) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,8 @@ class Description {
   void Lines(const std::string& name, const std::string& text);
   void Integer(const std::string& name, int64_t value);
   void Flag(const std::string& name, bool value);
-  /// "4 hours"; in JSON microseconds under `name`_us.
-  void Duration(const std::string& name, Micros value);
+  /// "4 hours"; in JSON microseconds under `name`_us. NULL: there is none.
+  void Duration(const std::string& name, std::optional<Micros> value);
   void Time(const std::string& name, Micros value);
   void Null(const std::string& name);
   /// "column <name>" each; in JSON "columns".
