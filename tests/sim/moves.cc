@@ -289,6 +289,33 @@ std::string ReplacedBeforeItKnows() {
   return t.FinishUnder(t.other);
 }
 
+std::string SilentOwner() {
+  Two t;
+  const auto listed = [&] {
+    auto& coordinator = t.other->roles->coordinator();
+    const auto shards = t.cluster.On(t.other->process, coordinator.ListShards(), seconds(60));
+    return shards && shards->ok() && !(*shards)->empty() ? (*shards)->at(0) : runtime::ShardInfo();
+  };
+  if (listed().state != "running") return "a worker elsewhere is not asked for a list";
+  for (const auto& peer : t.peers) peer->link.Break();
+  std::vector<std::string> seen;
+  // It goes on to commit, which the other one reads.
+  for (int i = 0; i < 100; ++i) {
+    t.Send(1);
+    const std::string state = listed().state;
+    if (seen.empty() || seen.back() != state) seen.push_back(state);
+  }
+  if (seen != std::vector<std::string>{"unknown"})
+    return "the shard of a silent worker is shown as " + seen.back();
+  const Epoch before = t.InfoOf(t.owner).epoch;
+  if (listed().epoch != before) return "a worker that is only cut off lost its shard";
+  for (size_t i = 0; i < 2; ++i)
+    t.peers[i]->link.desk = &t.peers[1 - i]->roles->coordinator().desk();
+  t.Sleep(seconds(5));
+  if (listed().state != "running") return "a worker that is heard again is not asked";
+  return t.FinishUnder(t.other);
+}
+
 std::string CutOffFromTheTables() {
   Two t;
   t.Send(20);

@@ -14,6 +14,8 @@ std::string DeathInADrain(int after_ms);
 std::string FollowerBehindTheCommits();
 /// An owner reads in the fence that it was replaced, before it has read that in the control log.
 std::string ReplacedBeforeItKnows();
+/// The coordinators hear nothing of a worker that goes on with its shard.
+std::string SilentOwner();
 /// A worker does not reach the serving store any more, and the other one does.
 std::string CutOffFromTheTables();
 

@@ -15,6 +15,10 @@ TEST_CASE("a worker may die at any moment of its drain") {
   CHECK(DeathInADrain(after) == "");
 }
 
+TEST_CASE("a worker that only its commits tell of keeps its shards, which lists show as unknown") {
+  CHECK(SilentOwner() == "");
+}
+
 TEST_CASE("a worker that does not reach the tables gives its shards to one that does") {
   CHECK(CutOffFromTheTables() == "");
 }

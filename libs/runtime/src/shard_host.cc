@@ -189,6 +189,10 @@ Task<> ShardHost::RunShard(ShardId id, int64_t generation) {
                           {{"shard", id.ToString()}, {"error", opened.error().message}});
     }
     co_await open_again_.WaitFor(backoff.Next());
+    // A commit of an earlier owner may have counted since: what it replaced may be cleaned away.
+    auto state = co_await control_->ReadShard(id);
+    if (state.ok() && Current(id, generation) && state->epoch == ownership.state.epoch)
+      slots_.at(id).ownership.state = std::move(*state);
   }
 }
 
