@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 
+#include "millrace/base/crash_point.h"
 #include "sim/scenario.h"
 #include "support/forwarding_log.h"
 #include "support/read_log.h"
@@ -153,6 +154,7 @@ struct Two : Scenario {
   }
   ~Two() {
     for (const auto& peer : peers) peer->process->Kill();
+    if (third) third->process->Kill();
   }
 
   runtime::ShardInfo InfoOf(Peer* peer) {
@@ -207,7 +209,16 @@ struct Two : Scenario {
     return offsets;
   }
 
+  /// Another process comes, which `with` knows, and which knows `with`.
+  void Add(Peer* with) {
+    third = std::make_unique<Peer>(this, "c", Beating());
+    third->link.desk = &with->roles->coordinator().desk();
+    with->link.desk = &third->roles->coordinator().desk();
+    third->Start();
+  }
+
   std::array<std::unique_ptr<Peer>, 2> peers;
+  std::unique_ptr<Peer> third;
   Peer* owner = nullptr;
   Peer* other = nullptr;
   bool drained = false;
@@ -231,6 +242,55 @@ std::string Drain() {
   t.owner->process->Kill();
   t.Send(20);
   return t.FinishUnder(t.other);
+}
+
+namespace {
+
+/// What happens at a crash point, once.
+struct AtPoint {
+  std::string name;
+  bool pause = false;
+  SimExecutor* hit = nullptr;
+};
+AtPoint* at_point = nullptr;
+
+void PassPoint(std::string_view name) {
+  if (at_point == nullptr || at_point->hit != nullptr || name != at_point->name) return;
+  at_point->hit = static_cast<SimExecutor*>(&Executor::Current());
+  if (!at_point->pause) throw SimCrash{std::string(name)};
+  at_point->hit->Pause(seconds(60));
+}
+
+struct Installed {
+  explicit Installed(AtPoint* point) {
+    at_point = point;
+    InstallCrashPointHandler(PassPoint);
+  }
+  ~Installed() {
+    InstallCrashPointHandler(nullptr);
+    at_point = nullptr;
+  }
+};
+
+}  // namespace
+
+std::string CrashInADrain(const std::string& point, bool pause) {
+  AtPoint here{point, pause};
+  Two t;
+  t.Send(20);
+  const Installed installed(&here);
+  t.DrainOwner();
+  for (int i = 0; i < 150 && here.hit == nullptr; ++i) t.Send(1);
+  if (here.hit == nullptr) return "the point is never passed";
+  if (!pause) {
+    for (const auto& peer : t.peers) peer->link.Break();
+    t.Add(t.owner->process == here.hit ? t.other : t.owner);
+  }
+  t.Send(300);
+  for (Peer* peer : {t.owner, t.other, t.third.get()}) {
+    if (peer != nullptr && t.InfoOf(peer).state == "running") return t.FinishUnder(peer);
+  }
+  return "no process runs the shard";
 }
 
 std::string DeathInADrain(int after_ms) {

@@ -8,6 +8,12 @@ namespace millrace::sim {
 
 /// A worker stops in order while events come: the other one has followed its shard, and owns it.
 std::string Drain();
+/// One of the two processes dies, or stands still for a minute, where it first passes this crash
+/// point in a drain.
+std::string CrashInADrain(const std::string& point, bool pause);
+/// One of the two processes dies, or stands still for a minute, where it first passes this crash
+/// point in a drain.
+std::string CrashInADrain(const std::string& point, bool pause);
 /// A worker dies `after` it was told to stop, wherever the move is by then.
 std::string DeathInADrain(int after_ms);
 /// A follower that could not read for a while is behind the commits when the owner dies.

@@ -23,6 +23,15 @@ TEST_CASE("a worker that does not reach the tables gives its shards to one that 
   CHECK(CutOffFromTheTables() == "");
 }
 
+TEST_CASE("a process may die or stand still at each crash point of a drain") {
+  const std::string point =
+      GENERATE("assign.before_append", "assign.after_append", "follow.before_takeover",
+               "follow.after_takeover", "drain.moved_away", "drain.before_bye");
+  const bool pause = GENERATE(false, true);
+  INFO(point << (pause ? " pause" : " crash"));
+  CHECK(CrashInADrain(point, pause) == "");
+}
+
 TEST_CASE("a follower that is behind the commits is opened anew, not made the owner") {
   CHECK(FollowerBehindTheCommits() == "");
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "at_once.h"
+#include "millrace/base/crash_point.h"
 #include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/control/plan_fold.h"
@@ -124,8 +125,10 @@ std::vector<control::Assign> Balancer::AssignsAgain() const {
 
 Task<Status> Balancer::Assign(control::Assign assign) {
   const std::string shard = assign.shard.ToString();
+  CrashPoint("assign.before_append");
   MILLRACE_CO_ASSIGN(const control::Verdict verdict,
                      co_await leadership_.Append(std::move(assign)));
+  CrashPoint("assign.after_append");
   // Stale or unknown: somebody else gave it an owner, or it was dropped.
   if (verdict != control::Verdict::kValid && verdict != control::Verdict::kStale &&
       verdict != control::Verdict::kUnknown) {

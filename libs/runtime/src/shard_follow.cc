@@ -114,6 +114,7 @@ Task<Result<bool>> Shard::BecomeOwner(control::ShardState assigned) {
     objects.push_back(commit.manifest);
   }
   const LastRows before = outbox_.applied();
+  CrashPoint("follow.before_takeover");
   becomes_owner_ = true;
   epoch_ = assigned.epoch;
   MILLRACE_CO_TRY(co_await TakeOver(assigned));

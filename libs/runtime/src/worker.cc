@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "at_once.h"
+#include "millrace/base/crash_point.h"
 #include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/planted.h"
@@ -71,6 +72,7 @@ Task<> Worker::Drain() {
   const size_t all = drains.size();
   const Status drained = co_await RunAll(std::move(drains), all);
   drained.Ignore("a drain cannot fail");
+  CrashPoint("drain.before_bye");
   std::vector<Task<Status>> byes;
   for (WorkerLink* link : wiring_.coordinators) byes.push_back(SayBye(link));
   const size_t links = byes.size();
@@ -89,6 +91,7 @@ Task<> Worker::MoveAway() {
     wiring_.shards[i]->Post([host = hosts_[i].get()] { host->CutAll(); });
   while (OwnsAny() && Executor::Current().Monotonic() < deadline)
     co_await control_.changed().WaitFor(kLookAtFold);
+  CrashPoint("drain.moved_away");
 }
 
 Task<> Worker::Follow() {
