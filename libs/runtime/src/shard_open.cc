@@ -22,6 +22,8 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   CrashPoint("open.after_takeover");
   MILLRACE_CO_TRY(co_await RestoreCommitted(committed, start));
   if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
+  // A drop stops it and takes its checkpoints away, so there may be no fold.
+  if (phase_ != ShardPhase::kOpening) co_return Unavailable("the shard was stopped meanwhile");
   Begin(begun);
   co_return Status();
 }
