@@ -83,7 +83,15 @@ TEST_CASE("Control gives and takes what Operations does") {
   REQUIRE(client.ReleaseShard(shards->at(0).shard).ok());
   CHECK(process.operations.released.partition == PartitionId(1));
   CHECK(client.ReleaseShard("nonsense").error().code == Code::kInvalidArgument);
-  REQUIRE(client.SkipShard(shards->at(0).shard, 9, "lost").ok());
+  const auto skipped = client.SkipShard(shards->at(0).shard, 9, "lost");
+  REQUIRE(skipped.ok());
+  CHECK(skipped->lowest == 3);
+  CHECK(skipped->highest == 20);
+  CHECK(skipped->left_out == 6);
+  CHECK(skipped->may_count_twice == 2);
+  REQUIRE(client.RetryShard(shards->at(0).shard).ok());
+  CHECK(process.operations.retried.partition == PartitionId(1));
+  CHECK(client.RetryShard("nonsense").error().code == Code::kInvalidArgument);
   CHECK(process.operations.skipped.partition == PartitionId(1));
   CHECK(client.SkipShard("nonsense", 9, "lost").error().code == Code::kInvalidArgument);
 }

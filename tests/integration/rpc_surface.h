@@ -70,6 +70,7 @@ class FakeOperations : public runtime::Operations {
   Micros advanced_to = 0;
   ShardId skipped;
   ShardId released;
+  ShardId retried;
   std::atomic<bool> hang{false};
   std::atomic<bool> hanging{false};
 
@@ -124,8 +125,12 @@ class FakeOperations : public runtime::Operations {
     info.next_offset = Offset(8);
     co_return std::vector<runtime::ShardInfo>{info};
   }
-  Task<Status> SkipShard(ShardId shard, Offset, std::string) override {
+  Task<Result<runtime::SkipReport>> SkipShard(ShardId shard, Offset to, std::string) override {
     skipped = shard;
+    co_return runtime::SkipReport{Offset(3), Offset(20), to.value - 3, 2};
+  }
+  Task<Status> RetryShard(ShardId shard) override {
+    retried = shard;
     co_return Status();
   }
   Task<Status> WaitApplied(std::string, std::string, Left left) override {

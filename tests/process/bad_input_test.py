@@ -352,7 +352,9 @@ class BadAddresses(ServerCase):
         shards = self.command('shard', 'list', '--format', 'csv').stdout.splitlines()[1:]
         shard = shards[0].split(',')[0]
         self.refused(self.command('shard', 'skip', shard, '--to', '5', '--reason', 'test', check=False), CONFLICT,
-                     'only a halted shard is skipped', f'shard={shard}')
+                     'only a halted shard is skipped or tried again', f'shard={shard}')
+        self.refused(self.command('shard', 'retry', shard, check=False), CONFLICT,
+                     'only a halted shard is skipped or tried again', f'shard={shard}')
         self.refused(self.command('shard', 'skip', 'default/nowhere@1/p0', '--to', '5', '--reason', 'test', check=False),
                      NOT_FOUND, 'millrace shard list', 'default/nowhere@1/p0')
         self.refused(self.command('shard', 'skip', 'nonsense', '--to', '5', '--reason', 'test', check=False), USAGE,

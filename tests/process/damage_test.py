@@ -366,7 +366,8 @@ class Damage(unittest.TestCase):
         self.assertEqual(ready.exception.code, 503)
         self.assertIn(halted, ready.exception.read().decode())
         ready.exception.close()
-        self.dev.command('shard', 'skip', halted, '--to', str(damaged + 1), '--reason', 'the disk flipped a bit')
+        done = self.dev.command('shard', 'skip', halted, '--to', str(damaged + 1), '--reason', 'the disk flipped a bit')
+        self.assertRegex(done.stderr, rf'at most 1; old .* at most 0 .* lowest={damaged + 1} highest=')
         self.dev.command('stream', 'advance', 'orders', '--to', 'end')
         text = self.dev.command('results', 'again', '--wait', '--meta', '--format', 'csv', timeout=PATIENCE).stdout
         rows = list(csv.DictReader(io.StringIO(text)))

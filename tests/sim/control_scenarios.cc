@@ -1,8 +1,11 @@
 #include "sim/control_scenarios.h"
 
+#include "millrace/checkpoint/manifest.h"
 #include "millrace/control/plan_moves.h"
+#include "millrace/runtime/data_records.h"
 #include "millrace/runtime/roster.h"
 #include "sim/rival.h"
+#include "support/read_log.h"
 #include "support/stamped.h"
 
 namespace millrace::sim {
@@ -155,8 +158,10 @@ std::string DefineAgainstTrim() {
 std::string TrimAgainstSkipBack() {
   Told t;
   const std::vector<int64_t> firsts(kOutputs + 1, 1);
-  const control::Skip back{{1, 0},      t.shard,    {"a", 1}, Epoch(2),
-                           Offset(300), Offset(70), firsts,   "lost"};
+  if (!t.Apply(control::Halt{
+          t.shard, Epoch(1), Offset(300), Offset(70), firsts, {}, "lost", true, CutNumber(3)}))
+    return "a halt did not count";
+  const control::Skip back{{1, 0}, t.shard, {"a", 1}, Epoch(2), Offset(70), "lost"};
   if (!t.Apply(back)) return "a skip did not count";
   if (t.Trim(90)) return "records are given up that a shard goes back to";
   return t.Trim(70) ? "" : "a stream was not trimmed to its floor";
@@ -208,6 +213,110 @@ std::string NewLeaderAmongLivingOwners() {
   roster.Round(t.fold, seconds(101), true);
   const auto plan = control::PlanMoves(roster.Input(t.fold, seconds(101)), {});
   return plan.assigns.empty() ? "" : "a new leader took the shards of an owner that lives";
+}
+
+std::string SkipOfAnEarlierHalt() {
+  Told t;
+  const std::vector<int64_t> firsts(kOutputs + 1, 1);
+  const auto halt = [&](int64_t epoch, int64_t from) {
+    return t.Apply(
+        control::Halt{t.shard, Epoch(epoch), Offset(from), Offset(from + 1), firsts, {}, "damage"});
+  };
+  // Decided for the records from 300 on, which can be read again when it arrives.
+  const control::Skip late{{1, 0}, t.shard, {"a", 1}, Epoch(2), Offset(500), "damage"};
+  if (!halt(1, 300)) return "a halt did not count";
+  if (!t.Apply(control::Assign{{1, 0}, t.shard, {"a", 1}, Epoch(2)}))
+    return "a retry did not count";
+  if (!halt(2, 450)) return "a second halt did not count";
+  if (t.Apply(late)) return "a skip of an earlier halt leaves out records that can be read";
+  control::Skip now = late;
+  now.epoch = Epoch(3);
+  return t.Apply(now) ? "" : "a skip of this halt did not count";
+}
+
+std::string LateBatchOfAHaltedOwner() {
+  Scenario s;
+  s.Send(20);
+  FaultyServingStore& serving = s.cluster.faulty_serving();
+  serving.HoldNext(true);
+  while (!serving.holds()) s.Send(1);
+  const Offset damaged = s.End();
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), damaged);
+  s.Send(5);
+  if (s.Shard().state != "halted") return "the shard did not halt: " + s.Shard().state;
+  if (s.cluster.Outside(serving.Release()).ok())
+    return "a batch of the owner that halted took effect behind its halt";
+  serving.RefuseBatches(false);
+  if (!s.Skip(Offset(damaged.value + 1)).ok()) return "the shard was not skipped";
+  s.Sleep(seconds(2));
+  return s.Shard().state == "running" ? "" : "the shard does not run: " + s.Shard().state;
+}
+
+namespace {
+
+/// The object of the newest checkpoint's manifest.
+std::string NewestManifest(Scenario* s) {
+  const std::string cut = std::to_string(s->Shard().last_cut.value);
+  return s->StateObjects("/m-1-" + cut + "-").at(0);
+}
+
+Offset EndOf(Scenario* s, const std::string& manifest) {
+  const auto bytes = s->cluster.Outside(s->cluster.objects.Get(manifest));
+  return checkpoint::Decode(bytes->bytes)->next_offset;
+}
+
+}  // namespace
+
+std::string BaseLostBehindAPinnedSkip() {
+  Scenario s;
+  s.identities = false;
+  s.Send(40);
+  const std::string newest = NewestManifest(&s);
+  s.cluster.KillNode();
+  const Offset committed = EndOf(&s, newest);
+  s.cluster.log.LoseEnd(s.stream.topic, PartitionId(0), Offset(committed.value - 8));
+  s.cluster.StartNode();
+  s.Sleep(seconds(2));
+  if (s.Shard().state != "halted") return "a shard goes on in a log that lost its end";
+  if (!s.Skip(s.Advised()).ok()) return "the shard was not skipped";
+  s.cluster.KillNode();
+  if (!s.cluster.Outside(s.cluster.objects.Delete(newest)).ok()) return "nothing was deleted";
+  s.cluster.StartNode();
+  s.Send(20);
+  return s.Shard().state == "halted" ? "" : "a shard goes on from a checkpoint that a skip gave up";
+}
+
+std::string FoundAgainBehindASkip() {
+  Scenario s;
+  s.identities = false;
+  s.Send(40);
+  const std::string lost = NewestManifest(&s);
+  s.cluster.KillNode();
+  const std::string bytes(s.cluster.Outside(s.cluster.objects.Get(lost))->bytes);
+  const Offset committed = EndOf(&s, lost);
+  if (!s.cluster.Outside(s.cluster.objects.Delete(lost)).ok()) return "nothing was deleted";
+  // The last event that this checkpoint holds and the one before does not.
+  Offset damaged;
+  const auto records =
+      s.cluster.Outside(test::ReadLog(&s.cluster.log, s.stream.topic, PartitionId(0)));
+  for (const LogRecord& record : records.value())
+    if (record.offset < committed && !runtime::IsControl(record)) damaged = record.offset;
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), damaged);
+  s.cluster.StartNode();
+  s.Sleep(seconds(2));
+  if (s.Shard().state != "halted") return "a shard reads over a damaged record";
+  if (s.Skip(Offset(damaged.value - 1)).ok()) return "a skip goes back over records that count";
+  if (!s.Skip(Offset(damaged.value + 1)).ok()) return "the shard was not skipped";
+  // What was found again is of a history that was given up.
+  s.cluster.KillNode();
+  if (!s.cluster.Outside(s.cluster.objects.Put(lost, Buffer::Own(std::string(bytes)))).ok())
+    return "nothing was put back";
+  s.cluster.StartNode();
+  s.Send(5);
+  if (s.Shard().state != "running") return "the shard does not run: " + s.Shard().message;
+  s.Finish();
+  if (s.Counted() != 44) return "events counted: " + std::to_string(s.Counted());
+  return "";
 }
 
 }  // namespace millrace::sim

@@ -26,4 +26,13 @@ std::string PausedObserver();
 /// A process leads before it has heard of the workers that own the shards.
 std::string NewLeaderAmongLivingOwners();
 
+/// A skip was decided for a halt that is over when it arrives; the shard has halted again.
+std::string SkipOfAnEarlierHalt();
+/// A batch of an owner that halted arrives when the halt is known already.
+std::string LateBatchOfAHaltedOwner();
+/// A log lost its end, a skip went back, and the checkpoint that it went on from is gone.
+std::string BaseLostBehindAPinnedSkip();
+/// A shard was skipped when its newest checkpoint could not be read, and then it can again.
+std::string FoundAgainBehindASkip();
+
 }  // namespace millrace::sim

@@ -72,6 +72,7 @@ class FaultyServingStore : public ServingTables, public ServingWriter {
     if (away_ || refuse_batches_) co_return Away();
     if (std::exchange(hold_next_, false)) {
       held_ = std::move(batch);
+      refuse_batches_ |= hold_last_;
       co_return OnItsWay();
     }
     const std::function<Task<Status>()> apply = [inner = inner_, batch] {
@@ -100,7 +101,11 @@ class FaultyServingStore : public ServingTables, public ServingWriter {
   /// The most calls of TakeOver that were under way at once.
   int most_take_overs() const { return most_take_overs_; }
   /// The next batch is answered as if nobody knew, and takes effect at Release(), if it still can.
-  void HoldNext() { hold_next_ = true; }
+  /// `last`: batches behind it are refused.
+  void HoldNext(bool last = false) {
+    hold_next_ = true;
+    hold_last_ = last;
+  }
   bool holds() const { return held_.has_value(); }
   Task<Status> Release() {
     ServingBatch batch = *std::exchange(held_, std::nullopt);
@@ -126,6 +131,7 @@ class FaultyServingStore : public ServingTables, public ServingWriter {
   bool away_ = false;
   bool refuse_batches_ = false;
   bool hold_next_ = false;
+  bool hold_last_ = false;
   std::optional<ServingBatch> held_;
   std::string refused_;
   int refusals_ = 0;

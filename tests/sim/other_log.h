@@ -16,4 +16,8 @@ std::string RunThroughALongReplay();
 /// A result file of a log that is gone. In its place is one that puts other rows under its numbers.
 std::string RunWithAnotherFile();
 
+/// The log is another one, and a record of it cannot be read before the rows of the store are made
+/// again.
+std::string RunIntoDamageWhileUnproved();
+
 }  // namespace millrace::sim

@@ -16,4 +16,8 @@ TEST_CASE("a result file of another log is neither replaced nor taken for the sh
   CHECK(RunWithAnotherFile() == "");
 }
 
+TEST_CASE("a halt before the store's rows are made again gives none of this log's rows up") {
+  CHECK(RunIntoDamageWhileUnproved() == "");
+}
+
 }  // namespace millrace::sim

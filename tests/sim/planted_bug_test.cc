@@ -55,7 +55,12 @@ TEST_CASE("stories of one history each find mistakes that chance seldom meets") 
       Story{"follower_behind_the_commits", FollowerBehindTheCommits},
       Story{"halt_without_catching_up", ReplacedBeforeItKnows},
       Story{"no_chain_hash", RunWithAnotherLog}, Story{"cut_while_unproved", RunThroughALongReplay},
-      Story{"hash_not_in_file_name", RunWithAnotherFile});
+      Story{"hash_not_in_file_name", RunWithAnotherFile},
+      Story{"first_numbers_by_read_fence", LateBatchOfAHaltedOwner},
+      Story{"skip_of_another_epoch", SkipOfAnEarlierHalt},
+      Story{"skip_without_pinning", BaseLostBehindAPinnedSkip},
+      Story{"skip_without_voiding", FoundAgainBehindASkip},
+      Story{"forward_halt_while_unproved", RunIntoDamageWhileUnproved});
   INFO("planted: " << story.bug);
   CHECK(story.tell() == "");
   planted_bug = story.bug;

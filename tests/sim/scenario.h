@@ -85,7 +85,12 @@ struct Scenario {
     return cluster.Call(cluster.coordinator().ListShards(), seconds(60))->value().at(0);
   }
   Status Skip(Offset to) {
-    return *cluster.Call(cluster.coordinator().SkipShard(Shard().shard, to, "test"), seconds(60));
+    const auto skipped =
+        *cluster.Call(cluster.coordinator().SkipShard(Shard().shard, to, "test"), seconds(60));
+    return skipped.ok() ? Status() : Status(skipped.error());
+  }
+  Status Retry() {
+    return *cluster.Call(cluster.coordinator().RetryShard(Shard().shard), seconds(60));
   }
   /// The offset that the halted shard's message names.
   Offset Advised() {

@@ -1,8 +1,10 @@
 #include <algorithm>
 
+#include "millrace/base/crash_point.h"
 #include "millrace/checkpoint/manifest.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/data_records.h"
+#include "sim/control_scenarios.h"
 #include "sim/scenario.h"
 #include "support/catch.h"
 #include "support/list_all.h"
@@ -50,6 +52,100 @@ TEST_CASE(
   CHECK(s.Skip(Offset(1)).error().code == Code::kConflict);
 }
 
+TEST_CASE("a halted shard is tried again when its log was brought back, and goes on where it was") {
+  Scenario s;
+  s.Send(20);
+  const Offset damaged = s.End();
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), damaged);
+  s.Send(5);
+  const runtime::ShardInfo halted = s.Shard();
+  REQUIRE(halted.state == "halted");
+  // Nothing was done about it.
+  REQUIRE(s.Retry().ok());
+  s.Sleep(seconds(2));
+  REQUIRE(s.Shard().state == "halted");
+  CHECK(s.Shard().epoch > halted.epoch);
+  s.cluster.damaged_log().Heal();
+  REQUIRE(s.Retry().ok());
+  s.Sleep(seconds(2));
+  REQUIRE(s.Shard().state == "running");
+  CHECK(s.Retry().error().code == Code::kConflict);
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a shard that halted stays so when its process starts again, and says why") {
+  Scenario s;
+  s.Send(20);
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), s.End());
+  s.Send(5);
+  const runtime::ShardInfo before = s.Shard();
+  REQUIRE(before.state == "halted");
+  s.cluster.KillNode();
+  s.cluster.damaged_log().Heal();
+  s.cluster.StartNode();
+  s.Sleep(seconds(5));
+  const runtime::ShardInfo after = s.Shard();
+  CHECK(after.state == "halted");
+  CHECK(after.epoch == before.epoch);
+  CHECK(after.message == before.message);
+  CHECK(after.next_offset == before.next_offset);
+  CHECK(s.cluster.Call(s.cluster.coordinator().WaitApplied("default", "r"), seconds(60))
+            ->error()
+            .code == Code::kUnavailable);
+  REQUIRE(s.Retry().ok());
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("a halt waits for the stores that it needs, and the shard is halting until then") {
+  Scenario s;
+  s.Send(20);
+  s.cluster.faulty_serving().Fail(true);
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), s.End());
+  s.Send(5);
+  CHECK(s.Shard().state == "halting");
+  CHECK_THAT(s.Shard().message, ContainsText("a record of the log cannot be read") &&
+                                    ContainsText("the control log does not say so yet"));
+  CHECK(s.Skip(s.End()).error().code == Code::kConflict);
+  s.cluster.faulty_serving().Fail(false);
+  s.Sleep(seconds(5));
+  CHECK(s.Shard().state == "halted");
+  REQUIRE(s.Skip(s.Advised()).ok());
+  s.Sleep(seconds(2));
+  CHECK(s.Shard().state == "running");
+}
+
+TEST_CASE("a process that dies while it halts a shard leaves one that halts, and can be skipped") {
+  static std::string die_at;
+  die_at = GENERATE("halt.door_closed", "halt.recorded");
+  Scenario s;
+  s.Send(20);
+  InstallCrashPointHandler([](std::string_view name) {
+    if (name == die_at) throw SimCrash{std::exchange(die_at, "")};
+  });
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), s.End());
+  s.Send(5);
+  InstallCrashPointHandler(nullptr);
+  REQUIRE_FALSE(s.cluster.node_alive());
+  s.cluster.KillNode();
+  s.cluster.StartNode();
+  s.Sleep(seconds(5));
+  REQUIRE(s.Shard().state == "halted");
+  REQUIRE(s.Skip(s.Advised()).ok());
+  s.Finish();
+  CHECK(s.Shard().state == "running");
+  CHECK(s.Counted() == 24);
+}
+
+TEST_CASE("nothing of an owner that halted takes effect behind its halt") {
+  CHECK(LateBatchOfAHaltedOwner() == "");
+}
+
+TEST_CASE("a skip counts for the halt that it was decided for, and for no other") {
+  CHECK(SkipOfAnEarlierHalt() == "");
+}
+
 TEST_CASE("an unfinished file is not put again by a shard that lost the end of its log") {
   runtime::Options options = Scenario::Quick();
   options.cut_interval = seconds(8);
@@ -85,7 +181,7 @@ TEST_CASE("an unfinished file is not put again by a shard that lost the end of i
   for (size_t i = 1; i < put.size(); ++i) CHECK(put[i - 1].second < put[i].first);
 }
 
-TEST_CASE("a jump back is not made over records that are there again") {
+TEST_CASE("a skip does not go back over records that are there again: it was for another log") {
   Scenario s;
   s.identities = false;
   s.Send(40);
@@ -106,9 +202,52 @@ TEST_CASE("a jump back is not made over records that are there again") {
   s.cluster.damaged_log().Heal();
   s.cluster.StartNode();
   s.Send(3);
-  CHECK(s.Shard().state == "running");
+  s.Sleep(seconds(5));
+  INFO(s.Shard().message);
+  REQUIRE(s.Shard().state == "halted");
+  CHECK_THAT(s.Shard().message, ContainsText("a skip was decided for another log") &&
+                                    ContainsText("--to " + std::to_string(committed.value) + " ") &&
+                                    ContainsText("lowest=" + std::to_string(committed.value)));
+  CHECK(s.Skip(Offset(committed.value - 1)).error().code == Code::kInvalidArgument);
+  REQUIRE(s.Skip(committed).ok());
   s.Finish();
+  CHECK(s.Shard().state == "running");
   CHECK(s.Counted() == 43);
+}
+
+TEST_CASE("a skip over a damaged record is not applied in another log") {
+  Scenario s;
+  s.identities = false;
+  s.Send(40);
+  const Offset damaged = s.End();
+  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), damaged);
+  s.Send(3);
+  REQUIRE(s.Shard().state == "halted");
+  s.cluster.KillNode();
+  // No checkpoint is left, so that the log alone says what is before the damage.
+  for (const std::string& object : s.StateObjects("/m-"))
+    REQUIRE(s.cluster.Outside(s.cluster.objects.Delete(object)).ok());
+  s.cluster.faulty_objects().Refuse("/m-");
+  s.cluster.StartNode();
+  s.Sleep(seconds(1));
+  REQUIRE(s.Skip(Offset(damaged.value + 1)).ok());
+  s.Sleep(seconds(2));
+  REQUIRE(s.Shard().state == "running");
+  s.cluster.KillNode();
+  const auto records =
+      s.cluster.Outside(test::ReadLog(&s.cluster.log, s.stream.topic, PartitionId(0)));
+  const Offset before(damaged.value - 1);
+  s.cluster.damaged_log().Heal();
+  s.cluster.log.LoseEnd(s.stream.topic, PartitionId(0), before);
+  for (const LogRecord& record : records.value()) {
+    if (record.offset < before) continue;
+    LogEntry entry{std::string(record.key), std::string(record.value), record.headers};
+    REQUIRE(s.cluster.Outside(s.cluster.log.Append(s.stream.topic, PartitionId(0), entry)).ok());
+  }
+  s.cluster.StartNode();
+  s.Sleep(seconds(3));
+  CHECK(s.Shard().state == "halted");
+  CHECK_THAT(s.Shard().message, ContainsText("a skip was decided for another log"));
 }
 
 TEST_CASE("records damaged one after another are skipped one after another, whoever comes next") {
@@ -160,36 +299,11 @@ TEST_CASE("damage among the records before a healthy checkpoint does not matter"
 
 TEST_CASE(
     "damage that an older checkpoint meets below the newest commit can be skipped, for good") {
-  Scenario s;
-  s.identities = false;
-  s.Send(40);
-  const auto last_cut = s.Shard().last_cut;
-  s.cluster.KillNode();
-  const std::string lost = s.StateObjects("/m-1-" + std::to_string(last_cut.value) + "-").at(0);
-  const std::string bytes(s.cluster.Outside(s.cluster.objects.Get(lost))->bytes);
-  REQUIRE(s.cluster.Outside(s.cluster.objects.Delete(lost)).ok());
-  // The last event that this checkpoint holds and the one before does not.
-  const Offset committed = checkpoint::Decode(bytes).value().next_offset;
-  Offset damaged;
-  const auto records =
-      s.cluster.Outside(test::ReadLog(&s.cluster.log, s.stream.topic, PartitionId(0)));
-  for (const LogRecord& record : records.value())
-    if (record.offset < committed && !runtime::IsControl(record)) damaged = record.offset;
-  s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), damaged);
-  s.cluster.StartNode();
-  s.Sleep(seconds(1));
-  REQUIRE(s.Shard().state == "halted");
-  REQUIRE(s.Shard().next_offset == damaged);
-  CHECK(s.Skip(Offset(damaged.value - 1)).error().code == Code::kInvalidArgument);
-  REQUIRE(s.Skip(Offset(damaged.value + 1)).ok());
-  // What was found again is of a history that was given up.
-  s.cluster.KillNode();
-  REQUIRE(s.cluster.Outside(s.cluster.objects.Put(lost, Buffer::Own(std::string(bytes)))).ok());
-  s.cluster.StartNode();
-  s.Send(5);
-  s.Finish();
-  CHECK(s.Counted() == 44);
-  CHECK(s.Shard().state == "running");
+  CHECK(FoundAgainBehindASkip() == "");
+}
+
+TEST_CASE("a skip in a log that lost its end goes on from one checkpoint, and from no other") {
+  CHECK(BaseLostBehindAPinnedSkip() == "");
 }
 
 TEST_CASE("a pipeline may be dropped while one of its shards is being skipped") {

@@ -351,6 +351,15 @@ int RunShardRelease(Cluster& cluster, const std::string& shard, const Console& c
   return kExitOk;
 }
 
+int RunShardRetry(Cluster& cluster, const std::string& shard, const Console& console) {
+  ShardId id;
+  if (!ShardId::Parse(shard, &id)) return NotAShard(shard, console);
+  const Status retried = cluster.RetryShard(shard);
+  if (!retried.ok()) return console.Fail(retried.error());
+  console.Note("the shard is opened again; see `millrace shard list` shard=" + shard);
+  return kExitOk;
+}
+
 int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Console& console) {
   ShardId shard;
   if (!ShardId::Parse(options.shard, &shard)) return NotAShard(options.shard, console);
@@ -359,11 +368,14 @@ int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Consol
   if (IsBlank(options.reason))
     return console.FailUsage(
         "--reason: say why the records are left out; it is kept in the control log");
-  const Status skipped = cluster.SkipShard(options.shard, options.to, options.reason);
+  const auto skipped = cluster.SkipShard(options.shard, options.to, options.reason);
   if (!skipped.ok()) return console.Fail(skipped.error());
   console.Note(
-      "the shard goes on at the offset; what it had not read before it is left out shard=" +
-      options.shard + " offset=" + std::to_string(options.to));
+      "the shard goes on at the offset; new records below it are left out, at most " +
+      std::to_string(skipped->left_out) + "; old records from there on may count twice, at most " +
+      std::to_string(skipped->may_count_twice) + " shard=" + options.shard +
+      " offset=" + std::to_string(options.to) + " lowest=" + std::to_string(skipped->lowest) +
+      " highest=" + std::to_string(skipped->highest));
   return kExitOk;
 }
 

@@ -309,13 +309,22 @@ Result<std::vector<ShardDescription>> OperationsClient::ListShards() {
   return AllFromWire<ShardDescription>(reply.shards());
 }
 
-Status OperationsClient::SkipShard(const std::string& shard, int64_t to_offset,
-                                   const std::string& reason) {
+Result<ShardSkipped> OperationsClient::SkipShard(const std::string& shard, int64_t to_offset,
+                                                 const std::string& reason) {
   wire_control::SkipShardRequest request;
   request.set_shard(shard);
   request.set_to_offset(to_offset);
   request.set_reason(reason);
-  MILLRACE_TRY(Call(stubs_->control.get(), &wire_control::Control::Stub::SkipShard, request,
+  MILLRACE_ASSIGN(const wire_control::SkipShardReply reply,
+                  Call(stubs_->control.get(), &wire_control::Control::Stub::SkipShard, request,
+                       server_, timeout_));
+  return ShardSkipped{reply.lowest(), reply.highest(), reply.left_out(), reply.may_count_twice()};
+}
+
+Status OperationsClient::RetryShard(const std::string& shard) {
+  wire_control::RetryShardRequest request;
+  request.set_shard(shard);
+  MILLRACE_TRY(Call(stubs_->control.get(), &wire_control::Control::Stub::RetryShard, request,
                     server_, timeout_));
   return {};
 }

@@ -156,12 +156,38 @@ Verdict Fold::Check(const Assign& r) const { return CheckOwner(r.shard, r.epoch)
 
 Verdict Fold::Check(const Skip& r) const {
   const Verdict verdict = CheckOwner(r.shard, r.epoch);
-  if (verdict != Verdict::kValid) return verdict;
-  if (r.first_seqs.size() != kOutputs + 1) return Verdict::kConflict;
+  if (verdict != Verdict::kValid &&
+      !(verdict == Verdict::kStale && Planted("skip_of_another_epoch")))
+    return verdict;
+  const std::optional<HaltState>& halt = shards_.at(r.shard).halt;
+  if (!halt || r.to < halt->lowest) return Verdict::kConflict;
   const Incarnation& view = r.shard.incarnation;
   const StreamSpec* stream = FindStream(view.name_space, pipelines_.at(view).spec.stream);
-  const bool gone = r.to < TrimOf(stream->generation, r.shard.partition);
-  return r.from < Offset(0) || r.to < Offset(0) || gone ? Verdict::kConflict : Verdict::kValid;
+  return r.to < TrimOf(stream->generation, r.shard.partition) ? Verdict::kConflict
+                                                              : Verdict::kValid;
+}
+
+/// Of a kept commit or, for 0, the shard's start.
+std::optional<Offset> Fold::EndOf(const ShardId& shard, CutNumber base) const {
+  if (base == CutNumber(0)) {
+    const auto partition = static_cast<size_t>(shard.partition.value);
+    return pipelines_.at(shard.incarnation).start_offsets.at(partition);
+  }
+  for (const CommitState& commit : shards_.at(shard).commits)
+    if (commit.cut == base) return commit.next_offset;
+  return std::nullopt;
+}
+
+Verdict Fold::Check(const Halt& r) const {
+  const auto at = shards_.find(r.shard);
+  if (at == shards_.end()) return Verdict::kUnknown;
+  if (r.epoch != at->second.epoch || at->second.halt) return Verdict::kStale;
+  const bool placed =
+      r.pinned ? EndOf(r.shard, r.base) == r.from && r.lowest <= r.from : r.lowest > r.from;
+  return placed && r.from >= Offset(0) && r.lowest >= Offset(0) &&
+                 r.first_seqs.size() == kOutputs + 1
+             ? Verdict::kValid
+             : Verdict::kConflict;
 }
 
 Verdict Fold::Check(const Set& r) const {
@@ -248,6 +274,12 @@ void Fold::Take(Offset, Micros, const Assign& r) {
   ShardState& shard = shards_[r.shard];
   shard.epoch = r.epoch;
   shard.worker = r.worker;
+  shard.halt.reset();
+}
+
+void Fold::Take(Offset, Micros, const Halt& r) {
+  shards_[r.shard].halt =
+      HaltState{r.from, r.lowest, r.first_seqs, r.before, r.message, r.pinned, r.base};
 }
 
 void Fold::Take(Offset, Micros, const Skip& r) {
@@ -257,20 +289,29 @@ void Fold::Take(Offset, Micros, const Skip& r) {
   // Commits that follow count from the place it goes on at, which lies lower if the log lost its
   // end.
   shard.next_offset = r.to;
-  SkipState skip{r.epoch, r.from, r.to, r.first_seqs, r.reason};
-  // Places at and above `to` are other records now.
-  if (skip.back())
-    std::erase_if(shard.skips, [&](const SkipState& s) { return s.at() >= skip.to; });
-  const auto place = std::find_if(shard.skips.begin(), shard.skips.end(),
-                                  [&](const SkipState& s) { return s.at() > skip.from; });
+  HaltState halt = *std::exchange(shard.halt, std::nullopt);
+  SkipState skip{r.epoch,     halt.from,   r.to,    std::move(halt.first_seqs),
+                 halt.before, halt.pinned, r.reason};
+  if (halt.pinned && !Planted("skip_without_pinning")) {
+    // One way on, whoever opens next: which checkpoint it comes from must not decide what counts.
+    std::erase_if(shard.commits, [&](const CommitState& c) { return c.cut != halt.base; });
+    shard.start_gone = halt.base != CutNumber(0);
+    shard.skips = {std::move(skip)};
+    return;
+  }
+  const auto place = std::find_if(shard.skips.begin(), shard.skips.end(), [&](const SkipState& s) {
+    return !s.pinned && s.from > skip.from;
+  });
   // The owner halted at `from`, so it could not use a checkpoint that leads past it. Nor may a
   // later owner: it would fold what lies between twice, or number its rows as if it had not halted.
-  std::erase_if(shard.commits, [&](const CommitState& c) {
-    Offset here = c.next_offset;
-    for (auto s = shard.skips.begin(); s != place; ++s)
-      if (s->epoch > c.epoch) here = s->GoesOn(here);
-    return here > skip.from;
-  });
+  if (!Planted("skip_without_voiding")) {
+    std::erase_if(shard.commits, [&](const CommitState& c) {
+      Offset here = c.next_offset;
+      for (auto s = shard.skips.begin(); s != place; ++s)
+        if (s->epoch > c.epoch) here = s->GoesOn(here);
+      return here > skip.from;
+    });
+  }
   shard.skips.insert(place, std::move(skip));
 }
 

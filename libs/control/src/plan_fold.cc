@@ -17,6 +17,7 @@ std::string InstanceName(const Process& process) {
 
 void AddBundles(const Fold& fold, PlanInput* input) {
   for (const auto& [id, shard] : fold.shards()) {
+    if (shard.halt) continue;
     Bundle& bundle = input->bundles[BundleOf(fold, id)];
     const std::string owner = InstanceName(shard.worker);
     const bool lives = input->members.contains(owner);
@@ -32,6 +33,7 @@ std::vector<Assign> AssignsOf(const Fold& fold, const PlanInput& input, const Pl
   for (const Move& move : plan.assigns) owners[move.bundle] = move.to;
   std::vector<Assign> assigns;
   for (const auto& [id, shard] : fold.shards()) {
+    if (shard.halt) continue;
     const std::string& owner = owners.at(BundleOf(fold, id));
     const auto process = processes.find(owner);
     // Nobody can take it now.

@@ -97,10 +97,24 @@ void Put(const Skip& r, v1::Record* out) {
   Put(r.shard, m->mutable_shard());
   Put(r.worker, m->mutable_worker());
   m->set_epoch(r.epoch.value);
-  m->set_from(r.from.value);
   m->set_to(r.to.value);
-  for (const int64_t seq : r.first_seqs) m->add_first_seqs(seq);
   m->set_reason(r.reason);
+}
+
+void Put(const Halt& r, v1::Record* out) {
+  auto* m = out->mutable_halt();
+  Put(r.shard, m->mutable_shard());
+  m->set_epoch(r.epoch.value);
+  m->set_from(r.from.value);
+  m->set_lowest(r.lowest.value);
+  for (const int64_t seq : r.first_seqs) m->add_first_seqs(seq);
+  if (r.before) {
+    m->mutable_before()->set_offset(r.before->offset.value);
+    m->mutable_before()->set_hash(r.before->hash);
+  }
+  m->set_message(r.message);
+  m->set_pinned(r.pinned);
+  m->set_base(r.base.value);
 }
 
 void Put(const Incarnation& what, v1::Defined* out) {
@@ -153,6 +167,20 @@ Result<Record> Get(const v1::Define& m) {
   MILLRACE_ASSIGN(PipelineSpec spec, DecodePipeline(m.spec()));
   Define r{Get(m.by()), std::move(spec), {}, Offset(m.stream_generation())};
   for (const int64_t o : m.start_offsets()) r.start_offsets.emplace_back(o);
+  return Record(std::move(r));
+}
+
+Result<Record> Get(const v1::Halt& m) {
+  Halt r;
+  r.shard = Get(m.shard());
+  r.epoch = Epoch(m.epoch());
+  r.from = Offset(m.from());
+  r.lowest = Offset(m.lowest());
+  r.first_seqs = {m.first_seqs().begin(), m.first_seqs().end()};
+  if (m.has_before()) r.before = {Offset(m.before().offset()), m.before().hash()};
+  r.message = m.message();
+  r.pinned = m.pinned();
+  r.base = CutNumber(m.base());
   return Record(std::move(r));
 }
 
@@ -210,15 +238,11 @@ Result<Record> Decode(std::string_view value) {
     }
     case v1::Record::kSkip: {
       const auto& m = in.skip();
-      return Record(Skip{Get(m.by()),
-                         Get(m.shard()),
-                         Get(m.worker()),
-                         Epoch(m.epoch()),
-                         Offset(m.from()),
-                         Offset(m.to()),
-                         {m.first_seqs().begin(), m.first_seqs().end()},
-                         m.reason()});
+      return Record(Skip{Get(m.by()), Get(m.shard()), Get(m.worker()), Epoch(m.epoch()),
+                         Offset(m.to()), m.reason()});
     }
+    case v1::Record::kHalt:
+      return Get(in.halt());
     case v1::Record::kSet: {
       const auto& m = in.set();
       return Record(Set{Get(m.by()), Get(m.what()), m.key(), m.value()});

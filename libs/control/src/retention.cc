@@ -11,7 +11,7 @@ namespace {
 /// The lowest place of a way that begins at `place` and was taken under `epoch`.
 Offset LowestOf(const ShardState& shard, Offset place, Epoch epoch) {
   for (const SkipState& skip : shard.SkipsAfter(epoch))
-    place = std::min(place, Planted("floor_by_from") ? skip.from : skip.at());
+    place = std::min(place, Planted("floor_by_from") ? skip.from : std::min(skip.from, skip.to));
   return place;
 }
 
@@ -31,7 +31,7 @@ Offset RetentionFloor(const Fold& fold, const StreamSpec& stream, PartitionId pa
     const ShardState& shard = fold.shards().at({incarnation, partition});
     for (const CommitState& commit : shard.commits)
       floor = std::min(floor, LowestOf(shard, commit.next_offset, commit.epoch));
-    if (shard.commits.size() < kKeptCommits) {
+    if (shard.commits.size() < kKeptCommits && !shard.start_gone) {
       const Offset start = view.start_offsets.at(static_cast<size_t>(partition.value));
       floor = std::min(floor, LowestOf(shard, start, Epoch(0)));
     }

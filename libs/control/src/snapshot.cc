@@ -7,7 +7,7 @@
 namespace millrace::control {
 namespace {
 
-constexpr uint8_t kVersion = 6;
+constexpr uint8_t kVersion = 7;
 using Names = std::pair<std::string, std::string>;
 
 void Put(ByteWriter* w, const Incarnation& i) {
@@ -41,6 +41,34 @@ void Put(ByteWriter* w, const std::vector<Offset>& offsets) {
   for (const Offset o : offsets) w->Fixed(o.value);
 }
 
+void Put(ByteWriter* w, const std::vector<int64_t>& numbers) {
+  w->Varint(numbers.size());
+  for (const int64_t n : numbers) w->Fixed(n);
+}
+
+std::vector<int64_t> GetNumbers(ByteReader* r) {
+  std::vector<int64_t> numbers;
+  for (uint64_t n = r->Varint(); n > 0 && r->ok(); --n) numbers.push_back(r->Fixed<int64_t>());
+  return numbers;
+}
+
+bool GetFlag(ByteReader* r) { return r->Fixed<uint8_t>() != 0; }
+
+void Put(ByteWriter* w, const std::optional<RecordIdentity>& record) {
+  w->Fixed(record.has_value());
+  if (!record) return;
+  w->Fixed(record->offset.value);
+  w->Fixed(record->hash);
+}
+
+std::optional<RecordIdentity> GetIdentity(ByteReader* r) {
+  if (!GetFlag(r)) return std::nullopt;
+  RecordIdentity record;
+  record.offset = Offset(r->Fixed<int64_t>());
+  record.hash = r->Fixed<uint64_t>();
+  return record;
+}
+
 void Put(ByteWriter* w, const ShardState& s) {
   w->Fixed(s.epoch.value);
   Put(w, s.worker);
@@ -60,10 +88,21 @@ void Put(ByteWriter* w, const ShardState& s) {
     w->Fixed(skip.epoch.value);
     w->Fixed(skip.from.value);
     w->Fixed(skip.to.value);
-    w->Varint(skip.first_seqs.size());
-    for (const int64_t seq : skip.first_seqs) w->Fixed(seq);
+    Put(w, skip.first_seqs);
+    Put(w, skip.before);
+    w->Fixed(skip.pinned);
     w->Text(skip.reason);
   }
+  w->Fixed(s.start_gone);
+  w->Fixed(s.halt.has_value());
+  if (!s.halt) return;
+  w->Fixed(s.halt->from.value);
+  w->Fixed(s.halt->lowest.value);
+  Put(w, s.halt->first_seqs);
+  Put(w, s.halt->before);
+  w->Text(s.halt->message);
+  w->Fixed(s.halt->pinned);
+  w->Fixed(s.halt->base.value);
 }
 
 ShardState GetShard(ByteReader* r) {
@@ -87,11 +126,22 @@ ShardState GetShard(ByteReader* r) {
     skip.epoch = Epoch(r->Fixed<int64_t>());
     skip.from = Offset(r->Fixed<int64_t>());
     skip.to = Offset(r->Fixed<int64_t>());
-    for (uint64_t k = r->Varint(); k > 0 && r->ok(); --k)
-      skip.first_seqs.push_back(r->Fixed<int64_t>());
+    skip.first_seqs = GetNumbers(r);
+    skip.before = GetIdentity(r);
+    skip.pinned = GetFlag(r);
     skip.reason = r->Text();
     s.skips.push_back(std::move(skip));
   }
+  s.start_gone = GetFlag(r);
+  if (!GetFlag(r)) return s;
+  HaltState& halt = s.halt.emplace();
+  halt.from = Offset(r->Fixed<int64_t>());
+  halt.lowest = Offset(r->Fixed<int64_t>());
+  halt.first_seqs = GetNumbers(r);
+  halt.before = GetIdentity(r);
+  halt.message = r->Text();
+  halt.pinned = GetFlag(r);
+  halt.base = CutNumber(r->Fixed<int64_t>());
   return s;
 }
 
@@ -162,7 +212,7 @@ Result<Fold> Fold::Decode(std::string_view bytes) {
   fold.leader_.n = r.Fixed<int64_t>();
   fold.leader_.k = r.Fixed<int64_t>();
   fold.leader_.process = GetProcess(&r);
-  fold.leader_.left = r.Fixed<uint8_t>() != 0;
+  fold.leader_.left = GetFlag(&r);
   for (uint64_t n = r.Varint(); n > 0 && r.ok(); --n) {
     const Offset generation(r.Fixed<int64_t>());
     MILLRACE_ASSIGN(StreamSpec spec, DecodeStream(r.Text()));

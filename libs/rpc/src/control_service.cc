@@ -257,33 +257,53 @@ Task<Answer<wire::ListShardsReply>> ListShards(Operations* operations) {
   co_return answer;
 }
 
+Error NoShardName(const std::string& name) {
+  return InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them",
+                         {{"shard", name}});
+}
+
 Task<Answer<wire::ReleaseShardReply>> ReleaseShard(Operations* operations,
                                                    wire::ReleaseShardRequest request) {
   ShardId shard;
   if (!ShardId::Parse(request.shard(), &shard))
-    co_return AnswerOf<wire::ReleaseShardReply>(
-        InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them",
-                        {{"shard", request.shard()}}));
+    co_return AnswerOf<wire::ReleaseShardReply>(NoShardName(request.shard()));
   auto work = operations->ReleaseShard(shard);
   const Status done = co_await std::move(work);
   co_return AnswerOf<wire::ReleaseShardReply>(done);
+}
+
+Task<Answer<wire::RetryShardReply>> RetryShard(Operations* operations,
+                                               wire::RetryShardRequest request) {
+  ShardId shard;
+  if (!ShardId::Parse(request.shard(), &shard))
+    co_return AnswerOf<wire::RetryShardReply>(NoShardName(request.shard()));
+  auto work = operations->RetryShard(shard);
+  const Status done = co_await std::move(work);
+  co_return AnswerOf<wire::RetryShardReply>(done);
 }
 
 Task<Answer<wire::SkipShardReply>> SkipShard(Operations* operations,
                                              wire::SkipShardRequest request) {
   ShardId shard;
   if (!ShardId::Parse(request.shard(), &shard))
-    co_return AnswerOf<wire::SkipShardReply>(
-        InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them",
-                        {{"shard", request.shard()}}));
+    co_return AnswerOf<wire::SkipShardReply>(NoShardName(request.shard()));
   if (request.reason().find_first_not_of(" \t\r\n") == std::string::npos)
     co_return AnswerOf<wire::SkipShardReply>(
         InvalidArgument("the request has no reason; set reason to why the records are left out, "
                         "which is kept in the control log",
                         {{"shard", request.shard()}}));
   auto work = operations->SkipShard(shard, Offset(request.to_offset()), request.reason());
-  const Status done = co_await std::move(work);
-  co_return AnswerOf<wire::SkipShardReply>(done);
+  const auto report = co_await std::move(work);
+  Answer<wire::SkipShardReply> answer;
+  if (!report.ok()) {
+    answer.status = ToStatus(report.error());
+    co_return answer;
+  }
+  answer.reply.set_lowest(report->lowest.value);
+  answer.reply.set_highest(report->highest.value);
+  answer.reply.set_left_out(report->left_out);
+  answer.reply.set_may_count_twice(report->may_count_twice);
+  co_return answer;
 }
 
 class ControlService final : public wire::Control::CallbackService, public DrainableService {
@@ -338,6 +358,10 @@ class ControlService final : public wire::Control::CallbackService, public Drain
   Reactor* ListShards(Context* context, const wire::ListShardsRequest*,
                       wire::ListShardsReply* reply) override {
     return Start(context, reply, [](Operations* o) { return rpc::ListShards(o); });
+  }
+  Reactor* RetryShard(Context* context, const wire::RetryShardRequest* request,
+                      wire::RetryShardReply* reply) override {
+    return Start(context, reply, [&](Operations* o) { return rpc::RetryShard(o, *request); });
   }
   Reactor* SkipShard(Context* context, const wire::SkipShardRequest* request,
                      wire::SkipShardReply* reply) override {

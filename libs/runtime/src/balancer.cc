@@ -72,6 +72,7 @@ Task<Status> Balancer::PlanNow() {
     instances[control::InstanceName(worker.hello.process)] = instance;
   std::map<uint64_t, std::vector<ShardId>> wishes;
   for (const auto& [id, shard] : fold.shards()) {
+    if (shard.halt) continue;
     const auto wish = memory_.wishes.find(control::BundleOf(fold, id));
     if (wish != memory_.wishes.end()) wishes[instances.at(wish->second.target)].push_back(id);
   }

@@ -10,7 +10,7 @@ namespace {
 constexpr auto kExport = std::chrono::seconds(1);
 /// Of a shard in a list.
 constexpr std::array kStates = {"unassigned", "unknown", "opening", "running",
-                                "waiting",    "halted",  "stopped"};
+                                "waiting",    "halting", "halted",  "stopped"};
 
 }  // namespace
 

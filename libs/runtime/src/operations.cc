@@ -18,7 +18,7 @@ namespace {
 
 /// Worst first.
 int Badness(const std::string& state) {
-  if (state == "halted") return 5;
+  if (state == "halted" || state == "halting") return 5;
   if (state == "stopped") return 4;
   if (state == "unassigned" || state == "unknown") return 3;
   if (state == "opening" || state == "waiting") return 2;
@@ -121,16 +121,18 @@ Task<Result<std::vector<ShardInfo>>> Coordinator::ListShards() {
     info.shard = id;
     info.epoch = shard.epoch;
     info.worker = shard.worker.name;
-    info.next_offset = info.back_to = shard.next_offset;
+    info.next_offset = shard.halt ? shard.halt->from : shard.next_offset;
     info.last_cut = shard.last_cut;
-    if (shard.worker.instance == 0) {
+    if (shard.halt) {
+      info.state = PhaseName(ShardPhase::kHalted);
+    } else if (shard.worker.instance == 0) {
       info.state = "unassigned";
     } else if (reports.contains(shard.worker.instance)) {
       info.state = PhaseName(ShardPhase::kOpening);  // assigned, and it has not read that yet
     } else {
       info.state = "unknown";
     }
-    info.message = balancer_.WhyUnowned(id);
+    info.message = shard.halt ? shard.halt->message : balancer_.WhyUnowned(id);
     out.push_back(std::move(info));
   }
   for (ShardInfo& info : out) {
@@ -213,22 +215,8 @@ Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
   co_return out;
 }
 
-/// The largest number that some result file of the shard ends with.
-Task<Result<int64_t>> Coordinator::LastFileSeq(ShardId shard) {
-  ObjectPager pager(wiring_.ports.objects, ResultFolder(shard.incarnation));
-  int64_t last = 0;
-  for (;;) {
-    MILLRACE_CO_ASSIGN(const std::vector<ObjectInfo> objects, co_await pager.Next());
-    if (objects.empty()) co_return last;
-    for (const ObjectInfo& object : objects) {
-      const auto key = ResultFileKey::Parse(object.key);
-      if (key && key->shard == shard) last = std::max(last, key->last_seq);
-    }
-  }
-}
-
-Task<Status> Coordinator::SkipShard(ShardId id, Offset to, std::string reason) {
-  if (!leadership_.leads()) co_return leadership_.NotLeader("skip " + id.ToString());
+/// kNotFound; kConflict: it is not halted.
+Task<Result<ShardInfo>> Coordinator::FindHalted(ShardId id) {
   MILLRACE_CO_ASSIGN(const std::vector<ShardInfo> shards, co_await ListShards());
   const auto info =
       std::find_if(shards.begin(), shards.end(), [&](const ShardInfo& s) { return s.shard == id; });
@@ -237,45 +225,65 @@ Task<Status> Coordinator::SkipShard(ShardId id, Offset to, std::string reason) {
     for (const ShardInfo& shard : shards) names.push_back(shard.shard.ToString());
     co_return NoSuch("shard", id.ToString(), names);
   }
-  if (info->state != "halted") {
-    co_return Conflict("only a halted shard is skipped",
+  if (info->state != PhaseName(ShardPhase::kHalted)) {
+    co_return Conflict("only a halted shard is skipped or tried again",
                        {{"state", info->state}, {"shard", id.ToString()}});
   }
-  if (to > info->end_offset) {
-    co_return InvalidArgument("the log ends before that offset",
-                              {{"to", to.value}, {"end", info->end_offset.value}});
+  co_return *info;
+}
+
+namespace {
+
+Error OutOfBounds(bool pinned, Offset to, const SkipReport& report) {
+  return InvalidArgument(
+      pinned ? "a skip cannot go there: below the lowest offset lie records that count already and "
+               "would count twice, and the log ends at the highest; from the lowest on old records "
+               "may count twice, and new ones up to the offset are left out"
+             : "a skip cannot go there: below the lowest offset lie records that count already and "
+               "would count twice, and the one that cannot be read; the log ends at the highest; "
+               "records up to the offset are left out",
+      {{"to", to.value}, {"lowest", report.lowest.value}, {"highest", report.highest.value}});
+}
+
+}  // namespace
+
+Task<Result<SkipReport>> Coordinator::SkipShard(ShardId id, Offset to, std::string reason) {
+  if (!leadership_.leads()) co_return leadership_.NotLeader("skip " + id.ToString());
+  MILLRACE_CO_ASSIGN(const ShardInfo info, co_await FindHalted(id));
+  const control::Fold& fold = control_.fold();
+  const auto at = fold.shards().find(id);
+  if (at == fold.shards().end() || !at->second.halt || at->second.epoch != info.epoch) {
+    co_return Conflict(
+        "the control log does not say that the shard halted, so it cannot be skipped; `millrace "
+        "shard list` says what to do",
+        {{"shard", id.ToString()}});
   }
-  if (to < info->back_to) {
-    co_return InvalidArgument(
-        "records from that offset on are counted already, and the log still has them: they would "
-        "count twice",
-        {{"to", to.value},
-         {"lowest", info->back_to.value},
-         {"next_offset", info->next_offset.value}});
-  }
-  std::vector<ShardId> halted{id};
-  MILLRACE_CO_ASSIGN(const auto fences,
-                     co_await wiring_.ports.serving->ReadFences(std::move(halted)));
-  std::vector<int64_t> first_seqs(kOutputs + 1, 1);
-  if (fences.front()) {
-    for (size_t o = 1; o <= kOutputs; ++o) first_seqs[o] = fences.front()->last[o].seq + 1;
-  }
-  MILLRACE_CO_ASSIGN(const int64_t last_in_files, co_await LastFileSeq(id));
-  first_seqs[static_cast<size_t>(Output::kFiles)] = last_in_files + 1;
+  const control::HaltState& halt = *at->second.halt;
+  const std::string& view = fold.pipelines().at(id.incarnation).spec.stream;
+  const StreamSpec* stream = fold.FindStream(id.incarnation.name_space, view);
+  SkipReport report;
+  report.lowest = std::max(halt.lowest, fold.TrimOf(stream->generation, id.partition));
+  report.highest = info.end_offset;
+  if (to < report.lowest || to > report.highest) co_return OutOfBounds(halt.pinned, to, report);
+  report.left_out = std::max<int64_t>(0, to.value - (halt.pinned ? halt.lowest : halt.from).value);
+  report.may_count_twice =
+      std::max<int64_t>(0, std::min(halt.from, report.highest).value - to.value);
   const std::optional<control::Process> taker = balancer_.TakerOf(id);
-  if (!taker)
-    co_return Unavailable("no worker is there that could run the shard",
-                          {{"shard", id.ToString()}});
+  if (!taker) co_return Unavailable("no worker answers that could take the shard");
   // The epoch of the owner that halted, so that the control log refuses a skip of another one.
-  control::Skip skip{{},
-                     id,
-                     *taker,
-                     Epoch(info->epoch.value + 1),
-                     info->next_offset,
-                     to,
-                     std::move(first_seqs),
-                     std::move(reason)};
-  auto written = co_await leadership_.Write(std::move(skip), "skip " + id.ToString());
+  control::Skip skip{{}, id, *taker, Epoch(info.epoch.value + 1), to, std::move(reason)};
+  MILLRACE_CO_TRY(co_await leadership_.Write(std::move(skip), "skip " + id.ToString()));
+  co_return report;
+}
+
+Task<Status> Coordinator::RetryShard(ShardId id) {
+  if (!leadership_.leads()) co_return leadership_.NotLeader("retry " + id.ToString());
+  MILLRACE_CO_ASSIGN(const ShardInfo info, co_await FindHalted(id));
+  const std::optional<control::Process> taker = balancer_.TakerOf(id);
+  if (!taker) co_return Unavailable("no worker answers that could take the shard");
+  // The epoch of the owner that halted: with a newer one the shard was tried again already.
+  control::Assign assign{{}, id, *taker, Epoch(info.epoch.value + 1)};
+  auto written = co_await leadership_.Write(std::move(assign), "retry " + id.ToString());
   co_return written;
 }
 

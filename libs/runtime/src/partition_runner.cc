@@ -148,8 +148,8 @@ Task<Status> PartitionRunner::ReadOnce() {
   // Damage stays, and so does a place outside of the log. Everything else is tried again.
   const Code code = batch.error().code;
   if (code != Code::kCorruption && code != Code::kConflict) co_return batch.error();
-  co_await HaltAt(from, batch.error());
-  co_return Status();
+  auto halted = co_await HaltAt(from, batch.error());
+  co_return halted;
 }
 
 /// The reader that stands there. Past the bound the one that was used least lately makes room.
@@ -165,20 +165,26 @@ PartitionRunner::Cursor& PartitionRunner::CursorAt(Offset place) {
   return cursors_.back();
 }
 
-Task<> PartitionRunner::HaltAt(Offset place, Error error) {
+Task<Status> PartitionRunner::HaltAt(Offset place, Error error) {
   const bool outside = error.code == Code::kConflict;
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await ports_.log->Range(stream_.topic, partition_));
+  // A log that begins above the place is the same one as before.
+  const bool other = outside && range.start <= place;
   const Offset readable = co_await ReadableAfter(place);
   for (const auto& shard : shards_) {
     if (shard->next_offset() != place) continue;
-    shard->Halt(
-        std::string(outside ? "the log has no such place: it lost records or is another one; "
-                              "restore the log from a copy, or go on elsewhere"
-                            : "a record of the log cannot be read; restore the log from a copy, or "
-                              "leave the record out") +
-        " with `millrace shard skip " + shard->id().ToString() + " --to " +
-        std::to_string(readable.value) + " --reason TEXT` next_offset=" +
-        std::to_string(place.value) + " error=\"" + error.message + "\"");
+    HaltCause cause;
+    cause.what = other     ? "the log has no such place: it lost its end or is another one"
+                 : outside ? "the log has no such place: it begins above it"
+                           : "a record of the log cannot be read";
+    cause.what += "; restore the log from a copy";
+    cause.facts = "next_offset=" + std::to_string(place.value) + " error=\"" + error.message + "\"";
+    cause.pinned = other;
+    cause.readable = readable;
+    shard->Halt(std::move(cause));
   }
+  co_return Status();
 }
 
 /// While append times are ahead of the clock, events of the future count as being of the present.

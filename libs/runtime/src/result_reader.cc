@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "millrace/base/facts.h"
 #include "millrace/serving/table_shape.h"
 #include "names.h"
 
@@ -29,6 +30,11 @@ Task<Status> ResultReader::WaitApplied(std::string name_space, std::string name,
   }
   for (int32_t p = 0; p < stream.partitions; ++p) {
     const ShardId shard{incarnation, PartitionId(p)};
+    const auto at = control_.fold().shards().find(shard);
+    if (at != control_.fold().shards().end() && at->second.halt) {
+      co_return Unavailable("a shard does not run; see `millrace shard list`",
+                            {{"shard", shard.ToString()}});
+    }
     const Status applied =
         co_await workers_.WaitApplied(shard, ends[static_cast<size_t>(p)], deadline, left);
     // Dropped while this waited.

@@ -50,6 +50,7 @@ control::PlanInput Roster::Input(const control::Fold& fold, Duration now) const 
   std::map<control::BundleId, size_t> shards;
   std::map<control::BundleId, std::map<uint64_t, std::pair<size_t, size_t>>> following;
   for (const auto& [id, shard] : fold.shards()) {
+    if (shard.halt) continue;
     const control::BundleId of = control::BundleOf(fold, id);
     control::Bundle& bundle = input.bundles.at(of);
     ++shards[of];

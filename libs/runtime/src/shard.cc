@@ -16,6 +16,8 @@ std::string_view PhaseName(ShardPhase phase) {
       return "running";
     case ShardPhase::kWaiting:
       return "waiting";
+    case ShardPhase::kHalting:
+      return "halting";
     case ShardPhase::kHalted:
       return "halted";
     case ShardPhase::kStopped:
@@ -26,16 +28,6 @@ std::string_view PhaseName(ShardPhase phase) {
 
 /// So many intervals after a tick was appended another one follows, read or not.
 constexpr int kUnreadTicks = 10;
-
-checkpoint::RecordIdentity IdentityOf(const LogRecord& record) {
-  std::string text;
-  ByteWriter w(&text);
-  w.Fixed(record.offset.value);
-  w.Fixed(record.append_time);
-  w.Text(record.key);
-  w.Fixed(Hash(record.value));
-  return {record.offset, Hash(text).lo};
-}
 
 namespace {
 
@@ -122,9 +114,9 @@ void Shard::Fold(F&& make_rows) {
     CheckRows();
     MILLRACE_CHECK(fold_->ledger().Balanced(), "the ledger does not balance");
   } catch (const InvariantViolation& broken) {
-    Halt(std::string("a broken invariant: ") + broken.what() +
-         "; report it with the log around this offset next_offset=" +
-         std::to_string(next_offset_.value));
+    Halt({std::string("a broken invariant: ") + broken.what() +
+              "; report it with the log around this offset",
+          "next_offset=" + std::to_string(next_offset_.value)});
   }
   busy_ += Executor::Current().Monotonic() - begun;
 }
@@ -141,6 +133,7 @@ void Shard::EndStep() {
 void Shard::PassTo(Offset place) {
   if (!folds() || emitting()) return;
   ApplySkipsUpTo(place);
+  if (!folds()) return;
   next_offset_ = std::max(next_offset_, place);
   CheckLogCoversSinks();
   outbox_.Reached(fold_->watermark());
@@ -150,17 +143,39 @@ bool Shard::BreaksIn(Offset after, Offset offset) const {
   const auto within = [&](Offset place) { return after < place && place <= offset; };
   return within(next_offset_) ||
          std::any_of(skips_.begin(), skips_.end(), [&](const control::SkipState& skip) {
-           return within(skip.at()) || within(skip.to);
+           return within(skip.from) || within(skip.to);
          });
 }
 
-/// One skip may end where the next begins.
+/// One skip may end where the next begins. Behind a pinned one the log is another, so the place
+/// says nothing about it.
 void Shard::ApplySkipsUpTo(Offset place) {
-  while (!skips_.empty() && std::max(place, next_offset_) >= skips_.front().at()) {
-    next_offset_ = std::max(next_offset_, skips_.front().at());
+  while (!skips_.empty() && place >= skips_.front().from) {
+    next_offset_ = std::max(next_offset_, skips_.front().from);
+    if (!DecidedForThisLog(skips_.front())) return;
     ApplySkip(skips_.front());
+    place = skips_.front().pinned ? next_offset_ : std::max(place, next_offset_);
     skips_.pop_front();
   }
+}
+
+/// The last record below the shard's place that it has read or its checkpoint remembers. Nothing:
+/// a skip lies in between, or none came yet.
+std::optional<RecordIdentity> Shard::LastRecord() const {
+  return tail_.empty() ? restored_last_ : IdentityOf(tail_.back());
+}
+
+/// Halts otherwise. What a pinned skip goes on from is looked at when it is restored.
+bool Shard::DecidedForThisLog(const control::SkipState& skip) {
+  const std::optional<RecordIdentity> last = LastRecord();
+  if (skip.pinned || !skip.before || !last || *last == *skip.before) return true;
+  Halt(
+      {"a skip was decided for another log: the record before its place is another one; restore "
+       "the log that it was decided for",
+       "record=" + std::to_string(last->offset.value) + " skip_from=" +
+           std::to_string(skip.from.value) + " skip_to=" + std::to_string(skip.to.value),
+       true});
+  return false;
 }
 
 void Shard::ApplySkip(const control::SkipState& skip) {
@@ -178,6 +193,7 @@ void Shard::ApplySkip(const control::SkipState& skip) {
     outbox_.SetApplied(Output::kFiles, {put, fold_->last_rows()[kFiles].hash});
   next_offset_ = to;
   tail_.clear();
+  restored_last_.reset();
 }
 
 std::optional<Tick> Shard::DueTick(Executor::Duration now) const {
@@ -194,18 +210,22 @@ std::optional<Tick> Shard::DueTick(Executor::Duration now) const {
   return tick;
 }
 
-void Shard::Halt(std::string message) {
-  if (muted_) return StopFollowing(std::move(message));
+void Shard::Halt(HaltCause cause) {
+  if (muted_) return StopFollowing(cause.what + (cause.facts.empty() ? "" : " ") + cause.facts);
   // A stopped shard is of no concern any more, unless it stopped because a fence refused it. One
   // that waits meets the trouble again in its next life, if it is still there.
-  if (phase_ == ShardPhase::kHalted || phase_ == ShardPhase::kWaiting ||
-      (phase_ == ShardPhase::kStopped && !fenced_))
+  if (halted() || phase_ == ShardPhase::kWaiting || (phase_ == ShardPhase::kStopped && !fenced_))
     return;
+  message_ = cause.what + (cause.facts.empty() ? "" : " ") + cause.facts;
   LogError("a shard halted; see `millrace shard list`",
-           {{"shard", id_.ToString()}, {"reason", message}});
-  message_ = std::move(message);
-  phase_ = ShardPhase::kHalted;
+           {{"shard", id_.ToString()}, {"reason", message_}});
+  cause_ = std::move(cause);
+  phase_ = ShardPhase::kHalting;
   outbox_.changed().Notify();
+}
+
+void Shard::EndHalting() {
+  if (phase_ == ShardPhase::kHalting) phase_ = ShardPhase::kHalted;
 }
 
 void Shard::AwaitEpoch(std::string why) {
@@ -216,7 +236,7 @@ void Shard::AwaitEpoch(std::string why) {
 }
 
 void Shard::Stop() {
-  if (phase_ != ShardPhase::kHalted) phase_ = ShardPhase::kStopped;
+  if (!halted()) phase_ = ShardPhase::kStopped;
   outbox_.changed().Notify();
 }
 

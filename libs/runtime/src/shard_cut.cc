@@ -51,8 +51,9 @@ Task<Status> Shard::Cut(bool force) {
   try {
     saved = co_await CutNow();
   } catch (const InvariantViolation& broken) {
-    Halt(std::string("a broken invariant in a cut: ") + broken.what() +
-         "; report it, then start the process again");
+    Halt({std::string("a broken invariant in a cut: ") + broken.what() +
+              "; report it, then try again with `millrace shard retry " + id_.ToString() + "`",
+          "", false, std::nullopt, false});
     saved = Internal(message_);
   }
   cut_running_ = false;
@@ -147,7 +148,8 @@ void Shard::Committed(const checkpoint::Prepared& saved) {
   telemetry_.CutCommitted(saved.upload_bytes(), Executor::Current().Wall());
   state_hash_ = saved.state_hash;
   last_cut_ = m.cut;
-  committed_offset_ = m.next_offset;
+  committed_offset_ = base_offset_ = m.next_offset;
+  base_ = m.cut;
   for (size_t i = 0; i < saved.owed.size(); ++i)
     outbox_.Saved(saved.owed[i], m.owed[m.owed.size() - saved.owed.size() + i]);
   kept_.push_back(m);

@@ -12,6 +12,7 @@ namespace millrace::runtime {
 
 Task<Status> Shard::Follow(control::ShardState committed, Offset start) {
   muted_ = true;
+  NoteWays(committed, start);
   MILLRACE_CO_TRY(co_await AttachTables());
   followed_ = committed;
   // After the commits were read, so that it covers them.
@@ -132,6 +133,7 @@ Task<Result<bool>> Shard::BecomeOwner(control::ShardState assigned) {
   kept_objects_ = std::move(objects);
   last_cut_ = cut_at_open_ = assigned.last_cut;
   committed_offset_ = assigned.next_offset;
+  NoteWays(assigned, start_);
   if (!kept_.empty()) BelieveFiles(kept_.back());
   muted_ = false;
   Begin(begun);

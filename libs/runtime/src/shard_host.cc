@@ -137,7 +137,10 @@ Task<Status> ShardHost::OpenInTurn(std::shared_ptr<Shard> shard, const Ownership
       opened = co_await std::move(open);
     }
   } catch (const InvariantViolation& broken) {
-    shard->Halt(std::string("a broken invariant while opening: ") + broken.what());
+    shard->Halt({std::string("a broken invariant while opening: ") + broken.what() +
+                     "; report it, then try again with `millrace shard retry " + id.ToString() +
+                     "`",
+                 "", false, std::nullopt, false});
   }
   if (opening_next_.empty()) {
     --opening_;
@@ -162,7 +165,11 @@ Task<> ShardHost::RunShard(ShardId id, int64_t generation) {
       Close(std::exchange(slots_.at(id).shard, shard));
       opened = co_await OpenInTurn(shard, ownership, generation, false);
     }
-    if (!Current(id, generation) || shard->phase() == ShardPhase::kHalted) co_return;
+    if (!Current(id, generation)) co_return;
+    if (shard->halted()) {
+      co_await RecordHalt(shard, generation);
+      co_return;
+    }
     if (shard->fenced()) {
       co_await HaltIfOwner(shard, generation);
       co_return;
@@ -173,6 +180,7 @@ Task<> ShardHost::RunShard(ShardId id, int64_t generation) {
       const Status served = co_await ServeShard(shard, id, generation);
       served.Ignore("why a shard stopped is logged where it stops");
       if (shard->fenced() && Current(id, generation)) co_await HaltIfOwner(shard, generation);
+      if (shard->phase() == ShardPhase::kHalting) co_await RecordHalt(shard, generation);
       if (shard->phase() != ShardPhase::kWaiting) co_return;
       if (!Planted("reopen_same_epoch")) {
         co_await AskForEpoch(id, shard->epoch(), generation);
@@ -262,23 +270,6 @@ Task<> ShardHost::AskForEpoch(ShardId id, Epoch epoch, int64_t generation) {
     }
     co_await Delay(backoff.Next());
   }
-}
-
-/// A fence refused the owner that the control log names: then the control log is the older one.
-Task<> ShardHost::HaltIfOwner(std::shared_ptr<Shard> shard, int64_t generation) {
-  const ShardId id = shard->id();
-  Backoff backoff(options_.retry_first, options_.retry_last);
-  auto state = co_await control_->ReadShard(id);
-  while (!state.ok() && state.error().code != Code::kNotFound && Current(id, generation)) {
-    co_await Delay(backoff.Next());
-    state = co_await control_->ReadShard(id);
-  }
-  if (!state.ok() || state->epoch != shard->epoch()) co_return;
-  shard->Halt(
-      "the serving store was written by a newer owner than the control log knows: the log is older "
-      "than the store; restore the log that belongs to it, or begin again with an empty data "
-      "directory epoch=" +
-      std::to_string(shard->epoch().value));
 }
 
 Task<Status> ShardHost::ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation) {
@@ -379,10 +370,11 @@ std::vector<ShardReport> ShardHost::Report() const {
     if (slot.shard) {
       info.message =
           slot.shard->phase() == ShardPhase::kOpening ? slot.open_failure : slot.shard->message();
+      if (slot.shard->phase() == ShardPhase::kHalting && !slot.open_failure.empty())
+        info.message += "; the control log does not say so yet: " + slot.open_failure;
       if (slot.shard->phase() == ShardPhase::kRunning) info.message = slot.shard->troubles().Text();
       info.next_offset =
           slot.shard->has_fold() ? slot.shard->next_offset() : slot.ownership.state.next_offset;
-      info.back_to = slot.shard->has_fold() ? slot.shard->back_to() : info.next_offset;
       info.last_cut = slot.shard->last_cut();
       if (slot.shard->has_fold()) {
         const auto& fold = slot.shard->fold();

@@ -88,7 +88,7 @@ void ShardMetrics::SetTime(std::string_view name, std::string_view help, Micros 
 }
 
 void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
-  halted_->Set(shard.phase() == ShardPhase::kHalted ? 1 : 0);
+  halted_->Set(shard.halted() ? 1 : 0);
   for (const auto& [part, gauge] : failing_) gauge->Set(shard.troubles().failing(part) ? 1 : 0);
   if (shard.phase() == ShardPhase::kOpening || !shard.has_fold()) return;
   const bool opened = opening_.owner_before(shard.weak_from_this()) ||

@@ -17,15 +17,25 @@ bool IsLost(const Error& error) {
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   const auto begun = Executor::Current().Monotonic();
+  NoteWays(committed, start);
   MILLRACE_CO_TRY(co_await AttachTables());
   MILLRACE_CO_TRY(co_await TakeOver(committed));
   CrashPoint("open.after_takeover");
   MILLRACE_CO_TRY(co_await RestoreCommitted(committed, start));
-  if (phase_ == ShardPhase::kHalted) co_return Corruption(message_);
+  if (halted()) co_return Corruption(message_);
   // A drop stops it and takes its checkpoints away, so there may be no fold.
   if (phase_ != ShardPhase::kOpening) co_return Unavailable("the shard was stopped meanwhile");
   Begin(begun);
   co_return Status();
+}
+
+/// Until a checkpoint is restored, the newest is what a pinned halt would name.
+void Shard::NoteWays(const control::ShardState& committed, Offset start) {
+  start_ = base_offset_ = start;
+  base_ = CutNumber(0);
+  if (committed.commits.empty()) return;
+  base_ = committed.commits.back().cut;
+  base_offset_ = committed.commits.back().next_offset;
 }
 
 Task<Status> Shard::AttachTables() {
@@ -89,12 +99,11 @@ void Shard::CheckRows() {
   const std::optional<Outbox::Other>& other = outbox_.other();
   if (!other) return;
   Halt(
-      "the serving store holds rows of another log: a row that it has is not the one that this log "
-      "makes; restore the log that belongs to it, or keep those rows and go on with `millrace "
-      "shard "
-      "skip " +
-      id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason TEXT` output=" +
-      std::string(OutputName(other->output)) + " row=" + std::to_string(other->held.seq));
+      {"the serving store holds rows of another log: a row that it has is not the one that this "
+       "log makes; restore the log that belongs to it, or keep those rows",
+       "output=" + std::string(OutputName(other->output)) +
+           " row=" + std::to_string(other->held.seq),
+       true});
 }
 
 /// Whatever the serving store held at the take-over was made of records below the log's end of
@@ -106,12 +115,12 @@ void Shard::CheckLogCoversSinks() {
   if (outbox_.proved()) return;
   const auto& [output, held] = *outbox_.unproved().begin();
   Halt(
-      "the log is older than the serving store, or another: the store holds rows that this log "
-      "does not make; restore the log that belongs to it, or keep those rows and go on with "
-      "`millrace shard skip " +
-      id_.ToString() + " --to " + std::to_string(next_offset_.value) + " --reason TEXT` output=" +
-      std::string(OutputName(output)) + " held=" + std::to_string(held.seq) +
-      " made=" + std::to_string(fold_->last_seq(output)) + " log_end=" + std::to_string(end.value));
+      {"the log is older than the serving store, or another: the store holds rows that this log "
+       "does not make; restore the log that belongs to it, or keep those rows",
+       "output=" + std::string(OutputName(output)) + " held=" + std::to_string(held.seq) +
+           " made=" + std::to_string(fold_->last_seq(output)) +
+           " log_end=" + std::to_string(end.value),
+       true});
 }
 
 bool Shard::Covers(const checkpoint::Manifest& manifest) const {
@@ -156,6 +165,16 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
              {"cut", manifest.cut.value},
              {"error", restored.error().message}});
   }
+  base_ = CutNumber(0);
+  base_offset_ = start;
+  if (committed.start_gone) {
+    Halt(
+        {"the checkpoint that the last skip went on from is gone, and a skip from the start counts "
+         "all again; bring its objects back and run `millrace shard retry " +
+             id_.ToString() + "`",
+         "start=" + std::to_string(start.value), true});
+    co_return Status();
+  }
   skips_.assign(committed.skips.begin(), committed.skips.end());
   auto begun = co_await BeginAtStart(start);
   co_return begun;
@@ -166,8 +185,10 @@ Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {
   ResetFold();
   MILLRACE_CO_ASSIGN(state_hash_,
                      co_await checkpoint::RestoreFold(state_.get(), manifest, fold_.get()));
-  restored_cut_ = manifest.cut;
-  next_offset_ = manifest.next_offset;
+  restored_cut_ = base_ = manifest.cut;
+  next_offset_ = base_offset_ = manifest.next_offset;
+  restored_last_.reset();
+  if (!manifest.records.empty()) restored_last_ = manifest.records.back();
   MILLRACE_CO_TRY(co_await VerifyRecords(manifest));
   MILLRACE_CO_TRY(co_await RestoreOwed(manifest));
   LogInfo("a shard was restored", {{"shard", id_.ToString()},
@@ -194,16 +215,10 @@ Task<Status> Shard::RestoreOwed(const checkpoint::Manifest& manifest) {
   co_return Status();
 }
 
-/// What became of the records that a manifest remembers.
-struct Shard::Memory {
-  std::optional<Offset> first_other;  ///< the lowest that has changed or is gone
-  std::optional<Offset> last_same;    ///< the highest that is as it was
-};
-
-Task<Result<Shard::Memory>> Shard::CompareRecords(const checkpoint::Manifest& manifest,
-                                                  OffsetRange range) {
+Task<Result<Shard::Memory>> Shard::CompareRecords(
+    const std::vector<RecordIdentity>& expected_records, OffsetRange range) {
   Memory memory;
-  for (const checkpoint::RecordIdentity& expected : manifest.records) {
+  for (const RecordIdentity& expected : expected_records) {
     if (expected.offset < range.start) continue;
     std::vector<LogRecord> records;
     if (expected.offset < range.end) {
@@ -221,7 +236,8 @@ Task<Result<Shard::Memory>> Shard::CompareRecords(const checkpoint::Manifest& ma
       records = std::move(read->records);
     }
     if (!records.empty() && IdentityOf(records.front()) == expected) {
-      memory.last_same = std::max(memory.last_same.value_or(expected.offset), expected.offset);
+      if (!memory.last_same || memory.last_same->offset < expected.offset)
+        memory.last_same = expected;
     } else {
       memory.first_other = std::min(memory.first_other.value_or(expected.offset), expected.offset);
     }
@@ -229,49 +245,55 @@ Task<Result<Shard::Memory>> Shard::CompareRecords(const checkpoint::Manifest& ma
   co_return memory;
 }
 
-/// The log must still be the one that the checkpoint was folded from, unless a logged skip says
-/// how to go on in another. Even that never jumps back over a record that is as it was: it would
-/// count twice.
+/// The log must still be the one that the checkpoint was folded from, unless a pinned skip says how
+/// to go on in another.
 Task<Status> Shard::VerifyRecords(const checkpoint::Manifest& manifest) {
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await ports_.log->Range(stream_.topic, id_.partition));
-  MILLRACE_CO_ASSIGN(const Memory memory, co_await CompareRecords(manifest, range));
-  const bool decided = !skips_.empty() && skips_.front().at() <= manifest.next_offset;
-  Offset goes_on = manifest.next_offset;
-  for (control::SkipState& skip : skips_) {
-    if (skip.back() && memory.last_same && skip.to <= *memory.last_same) {
-      LogWarn("a skip does not go back to where the log is as it was",
-              {{"shard", id_.ToString()},
-               {"to", skip.to.value},
-               {"goes_back_to", memory.last_same->value + 1}});
-      skip.to = Offset(memory.last_same->value + 1);
-    }
-    if (goes_on >= skip.at()) goes_on = skip.GoesOn(goes_on);
+  MILLRACE_CO_ASSIGN(const Memory memory, co_await CompareRecords(manifest.records, range));
+  if (!skips_.empty() && skips_.front().pinned) {
+    auto verified = co_await VerifyPinnedSkip(memory, range);
+    co_return verified;
   }
-  const bool changed = memory.first_other && *memory.first_other < range.end;
-  if (range.end >= goes_on && (decided || !changed)) co_return Status();
-  if (!changed || decided) {
-    back_to_ = range.end;
+  Offset goes_on = manifest.next_offset;
+  for (const control::SkipState& skip : skips_)
+    if (goes_on >= skip.from) goes_on = skip.GoesOn(goes_on);
+  if (memory.first_other && *memory.first_other < range.end) {
     Halt(
-        "the log ends below the last commit: records that were counted are gone; to go on without "
-        "them: `millrace shard skip " +
-        id_.ToString() + " --to " + std::to_string(range.end.value) + " --reason TEXT` log_end=" +
-        std::to_string(range.end.value) + " committed=" + std::to_string(goes_on.value));
+        {"the log is not the one that the checkpoint was made from: a record before the committed "
+         "offset has changed; restore the log",
+         "changed=" + std::to_string(memory.first_other->value) +
+             " committed=" + std::to_string(manifest.next_offset.value),
+         true});
     co_return Corruption(message_);
   }
-  back_to_ = range.start;
-  for (const checkpoint::Manifest& m : kept_) {
-    if (m.next_offset > manifest.next_offset) continue;
-    MILLRACE_CO_ASSIGN(const Memory older, co_await CompareRecords(m, range));
-    if (older.last_same) back_to_ = std::max(*back_to_, Offset(older.last_same->value + 1));
-  }
-  const int64_t to = std::max(*back_to_, *memory.first_other).value;
+  if (range.end >= goes_on) co_return Status();
   Halt(
-      "the log is not the one that the checkpoint was made from: a record before the committed "
-      "offset has changed; restore the log, or go on where it changes with `millrace shard skip " +
-      id_.ToString() + " --to " + std::to_string(to) +
-      " --reason TEXT`, or further above changed=" + std::to_string(memory.first_other->value) +
-      " committed=" + std::to_string(manifest.next_offset.value));
+      {"the log ends below the last commit: records that were counted are gone; restore the log",
+       "log_end=" + std::to_string(range.end.value) + " committed=" + std::to_string(goes_on.value),
+       true});
+  co_return Corruption(message_);
+}
+
+/// The skip was decided for one log. In another one, also in the one from before that was brought
+/// back, records would count twice or not at all.
+Task<Status> Shard::VerifyPinnedSkip(const Memory& memory, OffsetRange range) {
+  const control::SkipState& skip = skips_.front();
+  std::vector<RecordIdentity> before;
+  if (skip.before) before.push_back(*skip.before);
+  MILLRACE_CO_ASSIGN(const Memory now, co_await CompareRecords(before, range));
+  const bool brought_back =
+      memory.last_same && (!skip.before || skip.before->offset < memory.last_same->offset);
+  if (!brought_back && !now.first_other && skip.to <= range.end) co_return Status();
+  Halt({std::string(brought_back
+                        ? "a skip was decided for another log: records that the checkpoint holds "
+                          "are there again"
+                        : "a skip was decided for another log: the record before its place is "
+                          "another one, or the log ends below it") +
+            "; restore the log that it was decided for",
+        "skip_from=" + std::to_string(skip.from.value) + " skip_to=" +
+            std::to_string(skip.to.value) + " log_end=" + std::to_string(range.end.value),
+        true});
   co_return Corruption(message_);
 }
 
@@ -280,24 +302,26 @@ Task<Status> Shard::BeginAtStart(Offset start) {
                      co_await ports_.log->Range(stream_.topic, id_.partition));
   ResetFold();
   next_offset_ = start;
+  restored_last_.reset();
   state_hash_ = window::StateHash();
   cut_everything_ = true;
   ApplySkipsUpTo(next_offset_);
   if (range.start > next_offset_) {
     Halt(
-        "no checkpoint can be used and the log no longer reaches the shard's start; go on with "
-        "`millrace shard skip " +
-        id_.ToString() + " --to " + std::to_string(range.start.value) +
-        " --reason TEXT` log_start=" + std::to_string(range.start.value) +
-        " start=" + std::to_string(next_offset_.value));
+        {"no checkpoint can be used and the log no longer reaches the shard's start; bring one of "
+         "them back",
+         "log_start=" + std::to_string(range.start.value) +
+             " start=" + std::to_string(next_offset_.value),
+         false, range.start});
     co_return Status();
   }
   if (range.end < next_offset_) {
-    back_to_ = range.end;
     Halt(
-        "the log ends below the shard's start: it was truncated or made anew; restore it, or drop "
-        "the pipeline and create it again log_end=" +
-        std::to_string(range.end.value) + " start=" + std::to_string(next_offset_.value));
+        {"the log ends below the shard's start: it was truncated or made again; restore it, or "
+         "drop the pipeline and create it again",
+         "log_end=" + std::to_string(range.end.value) +
+             " start=" + std::to_string(next_offset_.value),
+         true});
     co_return Status();
   }
   LogInfo(

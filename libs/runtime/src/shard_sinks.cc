@@ -13,8 +13,10 @@ void Shard::StartSinks() {
     try {
       co_await std::move(task);
     } catch (const InvariantViolation& broken) {
-      self->Halt(std::string("a broken invariant in a sink: ") + broken.what() +
-                 "; report it, then start the process again");
+      self->Halt({std::string("a broken invariant in a sink: ") + broken.what() +
+                      "; report it, then try again with `millrace shard retry " +
+                      self->id().ToString() + "`",
+                  "", false, std::nullopt, false});
     }
     self.reset();
   };
@@ -184,11 +186,9 @@ Task<Result<bool>> Shard::HasFile(ResultFileKey key) {
     there |= *found == key;
     if (*found == key) continue;
     Halt(
-        "the object store holds a result file of another log: its first row has the number of one "
-        "that this log makes; restore the log that belongs to it, or keep the file and go on with "
-        "`millrace shard skip " +
-        id_.ToString() + " --to " + std::to_string(next_offset_.value) +
-        " --reason TEXT` file=" + object.key);
+        {"the object store holds a result file of another log: its first row has the number of "
+         "one that this log makes; restore the log that belongs to it, or keep the file",
+         "file=" + object.key, true});
   }
   co_return there;
 }

@@ -82,7 +82,9 @@ Task<> Worker::Drain() {
 
 bool Worker::OwnsAny() const {
   const auto& shards = control_.fold().shards();
-  return std::any_of(shards.begin(), shards.end(), [&](const auto& s) { return IsMine(s.second); });
+  // Of a halted one nothing is to be handed over.
+  return std::any_of(shards.begin(), shards.end(),
+                     [&](const auto& s) { return IsMine(s.second) && !s.second.halt; });
 }
 
 Task<> Worker::MoveAway() {
@@ -254,6 +256,12 @@ Task<Result<control::ControlClient::Committed>> Worker::WriteCommitHere(control:
     co_return verdict.error();
   }
   co_return out;
+}
+
+Task<Result<control::Verdict>> Worker::WriteHalt(control::Halt halt) {
+  control::Record record = std::move(halt);
+  auto written = co_await RunOn(*wiring_.control, control_.Write(std::move(record)));
+  co_return written;
 }
 
 Task<Status> Worker::RequestEpoch(ShardId shard, Epoch epoch) {

@@ -260,8 +260,8 @@ class CommandLine {
   }
 
   void AddShard() {
-    CLI::App* shard =
-        Group("shard", "Look at shards; bring a halted one past what it cannot read.");
+    CLI::App* shard = Group(
+        "shard", "Look at shards; try a halted one again, or bring it past what it cannot read.");
     AddFormat(
         ClusterVerbOf(shard, "list", "List the shards with state, offsets and why they halted.",
                       "  millrace shard list",
@@ -272,6 +272,13 @@ class CommandLine {
         "  millrace shard release default/delays_hourly@17/p2",
         [this](cli::Cluster& c) { return cli::RunShardRelease(c, released_, console_); });
     release->add_option("SHARD", released_, "as `millrace shard list` shows it")
+        ->required()
+        ->type_name("");
+    CLI::App* retry =
+        ClusterVerbOf(shard, "retry", "Open a halted shard again, when what halted it was seen to.",
+                      "  millrace shard retry default/delays_hourly@17/p2",
+                      [this](cli::Cluster& c) { return cli::RunShardRetry(c, name_, console_); });
+    retry->add_option("SHARD", name_, "as `millrace shard list` shows it")
         ->required()
         ->type_name("");
     CLI::App* skip = ClusterVerbOf(

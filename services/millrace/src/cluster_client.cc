@@ -145,10 +145,13 @@ Result<std::vector<cli::ShardDescription>> ClusterClient::ListShards() {
   return out;
 }
 
-Status ClusterClient::SkipShard(const std::string& shard, int64_t to_offset,
-                                const std::string& reason) {
-  return client_.SkipShard(shard, to_offset, reason);
+Result<cli::ShardSkipped> ClusterClient::SkipShard(const std::string& shard, int64_t to_offset,
+                                                   const std::string& reason) {
+  MILLRACE_ASSIGN(const ShardSkipped s, client_.SkipShard(shard, to_offset, reason));
+  return cli::ShardSkipped{s.lowest, s.highest, s.left_out, s.may_count_twice};
 }
+
+Status ClusterClient::RetryShard(const std::string& shard) { return client_.RetryShard(shard); }
 
 Status ClusterClient::Query(
     const ServingQuery& query, bool wait,

@@ -23,7 +23,9 @@ class ClusterClient : public cli::Cluster {
   Status DropPipeline(const cli::QualifiedName& name) override;
   Result<std::vector<cli::ShardDescription>> ListShards() override;
   Status ReleaseShard(const std::string& shard) override;
-  Status SkipShard(const std::string& shard, int64_t to_offset, const std::string& reason) override;
+  Result<cli::ShardSkipped> SkipShard(const std::string& shard, int64_t to_offset,
+                                      const std::string& reason) override;
+  Status RetryShard(const std::string& shard) override;
   Status Query(const ServingQuery& query, bool wait,
                std::function<void(std::vector<std::string>, std::vector<Type>)> on_columns,
                std::function<void(const std::vector<Value>&)> on_row) override;

@@ -58,6 +58,7 @@ TEST_CASE(
       {{"pipeline", "describe"}, {"NAME", "--format"}},
       {{"pipeline", "drop"}, {"NAME"}},
       {{"shard", "list"}, {"--format"}},
+      {{"shard", "retry"}, {"SHARD"}},
       {{"shard", "skip"}, {"SHARD", "--to", "OFFSET", "--reason", "TEXT"}},
       {{"results"},
        {"NAME", "--wait", "--key", "COLUMN=VALUE", "COLUMN= is NULL", "--from", "--to", "--meta",
@@ -189,10 +190,12 @@ TEST_CASE("options reach their verbs") {
   CHECK(run.cluster->query.output == Output::kQuarantine);
   CHECK(run({"stream", "advance", "flights", "--to", "end"}) == 0);
   CHECK(run({"pipeline", "drop", "delays"}) == 0);
+  CHECK(run({"shard", "retry", "d"}) == 2);
+  CHECK(run({"shard", "retry", "default/d@1/p0"}) == 0);
   CHECK(run({"shard", "skip", "default/d@1/p0", "--to", "7", "--reason", "two words"}) == 0);
   const std::vector<std::string>& calls = run.cluster->calls;
-  CHECK(std::vector<std::string>(calls.end() - 3, calls.end()) ==
-        std::vector<std::string>{"advance flights infinity", "drop delays",
+  CHECK(std::vector<std::string>(calls.end() - 4, calls.end()) ==
+        std::vector<std::string>{"advance flights infinity", "drop delays", "retry default/d@1/p0",
                                  "skip default/d@1/p0 7 two words"});
 }
 

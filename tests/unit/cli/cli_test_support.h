@@ -135,8 +135,14 @@ class FakeCluster : public Cluster {
     MILLRACE_TRY(answer);
     return shards;
   }
-  Status SkipShard(const std::string& shard, int64_t to, const std::string& reason) override {
+  Result<ShardSkipped> SkipShard(const std::string& shard, int64_t to,
+                                 const std::string& reason) override {
     calls.push_back("skip " + shard + " " + std::to_string(to) + " " + reason);
+    MILLRACE_TRY(answer);
+    return ShardSkipped{80, 100, to - 80, 3};
+  }
+  Status RetryShard(const std::string& shard) override {
+    calls.push_back("retry " + shard);
     return answer;
   }
   Status Query(const ServingQuery& asked, bool wait,

@@ -239,6 +239,10 @@ TEST_CASE("pipeline drop and shard skip do what they say and tell it beside the 
   CHECK(RunPipelineDrop(cluster, "delays", recorded.console) == kExitOk);
   CHECK(RunShardSkip(cluster, {"default/delays@17/p2", 90, "log lost"}, recorded.console) ==
         kExitOk);
+  CHECK(
+      recorded.Said("new records below it are left out, at most 10; old records from there on may "
+                    "count twice, at most 3 shard=default/delays@17/p2 offset=90 lowest=80 "
+                    "highest=100\n"));
   CHECK(cluster.calls ==
         std::vector<std::string>{"drop delays", "skip default/delays@17/p2 90 log lost"});
   CHECK(recorded.out.str().empty());

@@ -1,5 +1,7 @@
 #include "millrace/control/fold.h"
 
+#include <optional>
+
 #include "millrace/sql/plan_codec.h"
 #include "millrace/sql/planner.h"
 #include "support/catch.h"
@@ -27,10 +29,23 @@ struct Defined {
   Commit CommitOf(int64_t epoch, int64_t cut, int64_t next) {
     return {shard, Epoch(epoch), CutNumber(cut), Offset(next), "m" + std::to_string(cut), {}, {}};
   }
-  Verdict SkipTo(int64_t epoch, int64_t from, int64_t to) {
+  Verdict HaltAt(int64_t epoch, int64_t from, int64_t lowest, std::optional<int64_t> base = {}) {
     const std::vector<int64_t> firsts(kOutputs + 1, 1);
-    return Apply(
-        Skip{{1, 0}, shard, {"a", 1}, Epoch(epoch), Offset(from), Offset(to), firsts, "r"});
+    return Apply(Halt{shard, Epoch(epoch), Offset(from), Offset(lowest), firsts,
+                      RecordIdentity{Offset(from - 1), 7}, "m", base.has_value(),
+                      CutNumber(base.value_or(0))});
+  }
+  /// The same of a log that is another one.
+  Verdict PinnedSkipTo(int64_t epoch, int64_t base, int64_t from, int64_t to) {
+    const Verdict halted = HaltAt(epoch - 1, from, std::min(from, to), base);
+    if (halted != Verdict::kValid) return halted;
+    return Apply(Skip{{1, 0}, shard, {"a", 1}, Epoch(epoch), Offset(to), "r"});
+  }
+  /// A halt under the epoch before, and the skip.
+  Verdict SkipTo(int64_t epoch, int64_t from, int64_t to) {
+    const Verdict halted = HaltAt(epoch - 1, from, from + 1);
+    if (halted != Verdict::kValid) return halted;
+    return Apply(Skip{{1, 0}, shard, {"a", 1}, Epoch(epoch), Offset(to), "r"});
   }
   /// From and to of the skips that a checkpoint of the epoch does not cover.
   using Offsets = std::vector<std::pair<int64_t, int64_t>>;
@@ -221,8 +236,6 @@ TEST_CASE("commits are numbered without gaps and never go back") {
 TEST_CASE_METHOD(Defined, "a skip replaces an assign, and commits count from where it goes on") {
   Apply(Assign{{1, 0}, shard, {"a", 1}, Epoch(1)});
   Apply(CommitOf(1, 1, 100));
-  CHECK(Apply(Skip{{1, 0}, shard, {"a", 1}, Epoch(2), Offset(100), Offset(110), {1, 2}, "r"}) ==
-        Verdict::kConflict);
   CHECK(SkipTo(1, 100, 110) == Verdict::kStale);
   CHECK(SkipTo(2, -1, 110) == Verdict::kConflict);
   CHECK(SkipTo(2, 100, 110) == Verdict::kValid);
@@ -230,6 +243,32 @@ TEST_CASE_METHOD(Defined, "a skip replaces an assign, and commits count from whe
   CHECK(Apply(CommitOf(1, 2, 120)) == Verdict::kStale);
   CHECK(Apply(CommitOf(2, 2, 109)) == Verdict::kConflict);
   CHECK(Apply(CommitOf(2, 2, 110)) == Verdict::kValid);
+}
+
+TEST_CASE_METHOD(Defined,
+                 "a skip needs the halt of the epoch before, and goes no lower than that says") {
+  const auto skip = [&](int64_t epoch, int64_t to) {
+    return Apply(Skip{{1, 0}, shard, {"b", 2}, Epoch(epoch), Offset(to), "r"});
+  };
+  Apply(Assign{{1, 0}, shard, {"a", 1}, Epoch(1)});
+  Apply(CommitOf(1, 1, 100));
+  CHECK(skip(2, 120) == Verdict::kConflict);
+  CHECK(HaltAt(2, 100, 101) == Verdict::kStale);
+  CHECK(HaltAt(1, 100, 100) == Verdict::kConflict);
+  CHECK(HaltAt(1, 100, 101) == Verdict::kValid);
+  CHECK(HaltAt(1, 110, 111) == Verdict::kStale);
+  CHECK(Shard().halt->from == Offset(100));
+  CHECK(skip(2, 100) == Verdict::kConflict);
+  // An assignment ends the halt, and a skip that was decided for it with it.
+  CHECK(Apply(Assign{{1, 0}, shard, {"a", 1}, Epoch(2)}) == Verdict::kValid);
+  CHECK_FALSE(Shard().halt);
+  CHECK(skip(2, 120) == Verdict::kStale);
+  CHECK(skip(3, 120) == Verdict::kConflict);
+  CHECK(HaltAt(2, 100, 101) == Verdict::kValid);
+  CHECK(skip(3, 101) == Verdict::kValid);
+  CHECK(Shard().worker.instance == 2);
+  CHECK(Shard().next_offset == Offset(101));
+  CHECK_FALSE(Shard().halt);
 }
 
 TEST_CASE_METHOD(Defined,
@@ -265,20 +304,36 @@ TEST_CASE_METHOD(Defined, "a skip of a shard that fell back voids the checkpoint
   CHECK(Places(Epoch(3)) == Offsets{});
 }
 
-TEST_CASE_METHOD(Defined,
-                 "a jump back voids the skips of what was lost, and no checkpoint before") {
+TEST_CASE_METHOD(Defined, "a pinned skip leaves its base as the only way on") {
   Apply(Assign{{1, 0}, shard, {"a", 1}, Epoch(1)});
   Apply(CommitOf(1, 1, 100));
   SkipTo(2, 110, 112);
-  SkipTo(3, 150, 160);
-  Apply(CommitOf(3, 2, 200));
-  CHECK(SkipTo(4, 200, 130) == Verdict::kValid);
-  CHECK(Places(Epoch(0)) == Offsets{{110, 112}, {200, 130}});
+  Apply(CommitOf(2, 2, 200));
+  Apply(CommitOf(2, 3, 300));
+  CHECK(PinnedSkipTo(3, 9, 200, 130) == Verdict::kConflict);  // no such base
+  CHECK(HaltAt(2, 200, 201, 2) == Verdict::kConflict);
+  CHECK(PinnedSkipTo(3, 2, 200, 130) == Verdict::kValid);
+  REQUIRE(Shard().commits.size() == 1);
+  CHECK(Shard().commits[0].cut == CutNumber(2));
+  CHECK(Places(Epoch(0)) == Offsets{{200, 130}});
+  CHECK(Shard().start_gone);
   CHECK(Shard().next_offset == Offset(130));
-  // The checkpoint above leads to where the next one is, through the jump.
-  CHECK(SkipTo(5, 140, 141) == Verdict::kValid);
-  CHECK(Places(Epoch(3)) == Offsets{{200, 130}, {140, 141}});
-  CHECK(Shard().commits.size() == 2);
+  CHECK(Apply(CommitOf(3, 4, 150)) == Verdict::kValid);
+  // Forward skips follow behind it, and void what leads past them.
+  CHECK(SkipTo(4, 140, 141) == Verdict::kValid);
+  CHECK(Places(Epoch(2)) == Offsets{{200, 130}, {140, 141}});
+  REQUIRE(Shard().commits.size() == 1);
+  CHECK(Shard().commits[0].cut == CutNumber(2));
+}
+
+TEST_CASE_METHOD(Defined, "a pinned skip from the start gives up every checkpoint") {
+  Apply(Assign{{1, 0}, shard, {"a", 1}, Epoch(1)});
+  Apply(CommitOf(1, 1, 100));
+  CHECK(PinnedSkipTo(2, 0, 5, 5) == Verdict::kValid);
+  CHECK(Shard().commits.empty());
+  CHECK_FALSE(Shard().start_gone);
+  CHECK(Places(Epoch(0)) == Offsets{{5, 5}});
+  CHECK(Apply(CommitOf(2, 2, 20)) == Verdict::kValid);
 }
 
 TEST_CASE("a record that does not decode is passed over by every reader alike") {
@@ -292,20 +347,15 @@ TEST_CASE("records and snapshots read back as what they were") {
   Defined d;
   d.Apply(Assign{{1, 0}, d.shard, {"a", 1}, Epoch(1)});
   d.Apply(d.CommitOf(1, 1, 9));
-  d.Apply(Skip{{1, 0},
-               d.shard,
-               {"a", 1},
-               Epoch(2),
-               Offset(9),
-               Offset(20),
-               std::vector<int64_t>(kOutputs + 1, 3),
-               "r"});
+  d.SkipTo(2, 9, 20);
   d.SkipTo(3, 30, 31);
+  d.PinnedSkipTo(4, 1, 9, 7);
+  d.HaltAt(4, 50, 51);
   const std::string bytes = d.fold.Encode();
   Fold copy = Fold::Decode(bytes).value();
   CHECK(copy.Encode() == bytes);
   // A reader that begins at the snapshot goes on exactly like one that read everything.
-  const Record next = test::Stamped(d.fold, Assign{{1, 0}, d.shard, {"b", 1}, Epoch(4)});
+  const Record next = test::Stamped(d.fold, Assign{{1, 0}, d.shard, {"b", 1}, Epoch(5)});
   CHECK(copy.Apply(copy.next_offset(), 5, Decode(Encode(next)).value()) == d.Apply(next));
   CHECK(copy.Encode() == d.fold.Encode());
   for (size_t n = 0; n < bytes.size(); n += 7)

@@ -40,11 +40,16 @@ struct Streamed {
     const CutNumber cut(s.last_cut.value + 1);
     CHECK(Apply(Commit{shard, s.epoch, cut, Offset(next), "m", {}, {}}) == Verdict::kValid);
   }
-  void Skipped(int64_t from, int64_t to) {
-    const Epoch epoch(fold.shards().at(shard).epoch.value + 1);
+  void Halted(int64_t from, int64_t lowest) {
     const std::vector<int64_t> firsts(kOutputs + 1, 1);
-    CHECK(Apply(Skip{{1, 0}, shard, {"a", 1}, epoch, Offset(from), Offset(to), firsts, "r"}) ==
+    const Epoch epoch = fold.shards().at(shard).epoch;
+    const CutNumber base = fold.shards().at(shard).last_cut;
+    CHECK(Apply(Halt{shard, epoch, Offset(from), Offset(lowest), firsts, {}, "m", true, base}) ==
           Verdict::kValid);
+  }
+  Verdict SkipTo(int64_t to) {
+    const Epoch epoch(fold.shards().at(shard).epoch.value + 1);
+    return Apply(Skip{{1, 0}, shard, {"a", 1}, epoch, Offset(to), "r"});
   }
   Verdict TrimTo(int64_t first, int64_t second) {
     return Apply(Trim{{1, 0}, stream, {Offset(first), Offset(second)}});
@@ -77,9 +82,18 @@ TEST_CASE_METHOD(Streamed,
   CHECK(Floor(1) == 20);
 }
 
+TEST_CASE_METHOD(Streamed, "a start that a skip gave up holds no records") {
+  Committed(100);
+  CHECK(Floor() == 10);
+  Halted(100, 90);
+  CHECK(SkipTo(100) == Verdict::kValid);
+  CHECK(Floor() == 100);
+}
+
 TEST_CASE_METHOD(Streamed, "a skip back lowers the floor until every kept commit covers it") {
   for (const int64_t next : {100, 200, 300}) Committed(next);
-  Skipped(300, 70);
+  Halted(300, 60);
+  CHECK(SkipTo(70) == Verdict::kValid);
   CHECK(Floor() == 70);
   Committed(310);
   Committed(320);
@@ -125,12 +139,9 @@ TEST_CASE_METHOD(Streamed, "a Define and a Trim see each other, whichever comes 
 TEST_CASE_METHOD(Streamed, "a skip does not go below the trim") {
   for (const int64_t next : {100, 200, 300}) Committed(next);
   CHECK(TrimTo(90, 0) == Verdict::kValid);
-  const std::vector<int64_t> firsts(kOutputs + 1, 1);
-  const Epoch next(2);
-  CHECK(Apply(Skip{{1, 0}, shard, {"a", 1}, next, Offset(300), Offset(89), firsts, "r"}) ==
-        Verdict::kConflict);
-  CHECK(Apply(Skip{{1, 0}, shard, {"a", 1}, next, Offset(300), Offset(90), firsts, "r"}) ==
-        Verdict::kValid);
+  Halted(300, 60);
+  CHECK(SkipTo(89) == Verdict::kConflict);
+  CHECK(SkipTo(90) == Verdict::kValid);
 }
 
 TEST_CASE_METHOD(Streamed, "settings belong to what stands and go with it") {

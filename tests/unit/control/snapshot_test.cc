@@ -93,14 +93,17 @@ class RandomLog : public Logged {
         Append(Assign{{n, 0}, id, {"b", 1}, next});
         break;
       case 1:
-        Append(Skip{{n, 0},
-                    id,
-                    {"b", 1},
-                    next,
+        Append(Halt{id,
+                    s.epoch,
                     s.next_offset,
-                    Offset(s.next_offset.value + 9),
+                    Offset(s.next_offset.value + 1),
                     std::vector<int64_t>(kOutputs + 1, 2),
-                    "why"});
+                    {},
+                    "why",
+                    false,
+                    CutNumber(0)});
+        if (Chance(2))
+          Append(Skip{{n, 0}, id, {"b", 1}, next, Offset(s.next_offset.value + 9), "why"});
         break;
       default:
         Append(Commit{id,

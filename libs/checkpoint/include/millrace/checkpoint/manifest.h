@@ -7,21 +7,13 @@
 #include "millrace/base/bytes.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/result.h"
+#include "millrace/log/record_identity.h"
 #include "millrace/model/ids.h"
 #include "millrace/model/row.h"
 #include "millrace/state/state_store.h"
 #include "millrace/window/shard_fold.h"
 
 namespace millrace::checkpoint {
-
-/// What a record was, so that a log that was truncated or re-created is noticed: a hash of offset,
-/// append time, key and value.
-struct RecordIdentity {
-  Offset offset;
-  uint64_t hash = 0;
-
-  friend bool operator==(const RecordIdentity&, const RecordIdentity&) = default;
-};
 
 /// How many of the last records a manifest remembers.
 inline constexpr size_t kRememberedRecords = 16;

@@ -101,6 +101,14 @@ struct ShardDescription {
   Micros watermark = kMinusInfinity;
 };
 
+/// What a skip does, and what it could have done.
+struct ShardSkipped {
+  int64_t lowest = 0;           ///< offset that it may name: records below it count already
+  int64_t highest = 0;          ///< the log's end
+  int64_t left_out = 0;         ///< so many records are left out, at most
+  int64_t may_count_twice = 0;  ///< so many that count already may be read again, at most
+};
+
 struct ProducerDescription {
   std::string id;
   int64_t end_sequence = 0;  ///< the number behind the largest that was read
@@ -127,8 +135,9 @@ class Cluster {
   virtual Status DropPipeline(const QualifiedName& name) = 0;
   virtual Result<std::vector<ShardDescription>> ListShards() = 0;
   virtual Status ReleaseShard(const std::string& shard) = 0;
-  virtual Status SkipShard(const std::string& shard, int64_t to_offset,
-                           const std::string& reason) = 0;
+  virtual Result<ShardSkipped> SkipShard(const std::string& shard, int64_t to_offset,
+                                         const std::string& reason) = 0;
+  virtual Status RetryShard(const std::string& shard) = 0;
   /// Calls `on_columns` once, then `on_row` for each row as they arrive; an error may come after
   /// some rows. `wait`: first until everything appended before the call has been applied.
   virtual Status Query(const ServingQuery& query, bool wait,

@@ -41,6 +41,7 @@ struct ShardSkipOptions {
   int64_t to = 0;
   std::string reason;
 };
+int RunShardRetry(Cluster& cluster, const std::string& shard, const Console& console);
 int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Console& console);
 
 /// `results`, `late` and `quarantine`.

@@ -97,6 +97,14 @@ struct ShardDescription {
   Micros watermark = kMinusInfinity;
 };
 
+/// What a skip does, and what it could have done.
+struct ShardSkipped {
+  int64_t lowest = 0;           ///< offset that it may name: records below it count already
+  int64_t highest = 0;          ///< the log's end
+  int64_t left_out = 0;         ///< so many records are left out, at most
+  int64_t may_count_twice = 0;  ///< so many that count already may be read again, at most
+};
+
 struct ResultQuery {
   std::string name_space = "default";
   std::string name;
@@ -145,7 +153,9 @@ class OperationsClient {
   Status DropPipeline(const std::string& name_space, const std::string& name);
   Result<std::vector<ShardDescription>> ListShards();
   Status ReleaseShard(const std::string& shard);
-  Status SkipShard(const std::string& shard, int64_t to_offset, const std::string& reason);
+  Result<ShardSkipped> SkipShard(const std::string& shard, int64_t to_offset,
+                                 const std::string& reason);
+  Status RetryShard(const std::string& shard);
 
   /// Calls `on_columns` once, then `on_row` for each row in order, as they arrive; an error may
   /// come after some rows. The timeout is that of the wait for each next message. `on_row` may take

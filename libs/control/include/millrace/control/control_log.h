@@ -26,6 +26,8 @@ class ControlClient {
   /// again; it counts as valid if the fold holds this very commit. kUnavailable: the log does not
   /// answer.
   virtual Task<Result<Committed>> WriteCommit(Commit commit) = 0;
+  /// Appends a Halt and gives the verdict of the fold.
+  virtual Task<Result<Verdict>> WriteHalt(Halt halt) = 0;
   /// Asks the leader to assign the shard once more to the process that owns it under `epoch`, so
   /// that the process can open it again. The fold shows the new epoch when there is one. kConflict:
   /// another process leads. kUnavailable: the log does not answer.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,15 +30,26 @@ struct SkipState {
   Offset from;
   Offset to;
   std::vector<int64_t> first_seqs;
+  /// The last record below `from` when the shard halted; another one there: the skip was decided
+  /// for another log.
+  std::optional<RecordIdentity> before;
+  bool pinned = false;
   std::string reason;
 
-  /// The log lost its end or was replaced: what lies at `to` and above is new.
-  bool back() const { return to < from; }
-  /// Where a shard on its way up through the log applies it. A jump back waits for no record that
-  /// is gone.
-  Offset at() const { return std::min(from, to); }
-  /// Where a shard that stands at `here`, not below at(), goes on.
-  Offset GoesOn(Offset here) const { return back() ? to : std::max(here, to); }
+  /// Where a shard that stands at `here`, not below `from`, goes on. Behind a pinned one the log is
+  /// another, so what lies at `to` and above is new.
+  Offset GoesOn(Offset here) const { return pinned ? to : std::max(here, to); }
+};
+
+/// Why a shard stands still, and what a skip needs to know (record Halt).
+struct HaltState {
+  Offset from;
+  Offset lowest;
+  std::vector<int64_t> first_seqs;
+  std::optional<RecordIdentity> before;
+  std::string message;
+  bool pinned = false;
+  CutNumber base{0};
 };
 
 struct ShardState {
@@ -46,9 +58,13 @@ struct ShardState {
   Process worker;
   CutNumber last_cut;
   Offset next_offset;               ///< of the last commit or skip, or the start
+  std::optional<HaltState> halt;    ///< until the next epoch
   std::deque<CommitState> commits;  ///< the last kKeptCommits, newest last
-  /// All that stand, in the order in which a shard meets them: at() never falls.
+  /// All that stand, in the order in which a shard meets them: a pinned one, then forward ones by
+  /// `from`.
   std::vector<SkipState> skips;
+  /// A skip that is pinned to a checkpoint gave up the way from the start.
+  bool start_gone = false;
 
   /// The skips that a checkpoint of this epoch was made before: commits of a skip's epoch and later
   /// ones were made past it. Epoch 0: all of them, for a shard that begins at its start.
@@ -86,14 +102,18 @@ std::string_view VerdictName(Verdict verdict);
 ///     Drop                 the incarnation stands
 ///     DropStream           the stream of this generation stands, no view reads it
 ///     Assign{epoch}        epoch = epoch[shard] + 1
-///     Skip{epoch}          as Assign, with one number for each output; `to` not below the trim
+///     Skip{epoch, to}      as Assign; the shard is halted; `to` not below what its Halt names and
+///                          not below the trim
 ///     Set{what, key}       what stands and has such a key
 ///     Trim{to}             the stream stands; nowhere below the trim of now, somewhere above it,
 ///                          nowhere above the floor (retention.h)
 ///     Snapshot             changes nothing; a reader that begins there checks it
 ///   Commit{epoch, cut}     epoch = epoch[shard], cut = last[shard] + 1, next_offset not below it
+///   Halt{epoch}            epoch = epoch[shard], it is not halted, one number for each output;
+///                          pinned: `from` is the end of a kept commit or the start
 ///
-/// A Skip voids the commits that lie past its `from`: its owner could not use them.
+/// A forward Skip voids the commits whose way leads past its `from`: its owner could not use them.
+/// A pinned one leaves its base as the only way on.
 ///
 /// They were model-checked; neither "the latest record per shard wins" nor leases for safety
 /// survive that.
@@ -151,6 +171,7 @@ class Fold {
   Verdict Check(const Set& r) const;
   Verdict Check(const Trim& r) const;
   Verdict Check(const Commit& r) const;
+  Verdict Check(const Halt& r) const;
   Verdict Check(const Snapshot& r) const;
   void Take(Offset offset, Micros at, const Claim& r);
   void Take(Offset offset, Micros at, const Beat& r);
@@ -163,8 +184,10 @@ class Fold {
   void Take(Offset offset, Micros at, const Set& r);
   void Take(Offset offset, Micros at, const Trim& r);
   void Take(Offset offset, Micros at, const Commit& r);
+  void Take(Offset offset, Micros at, const Halt& r);
   void Take(Offset offset, Micros at, const Snapshot& r);
   Verdict CheckOwner(const ShardId& shard, Epoch epoch) const;
+  std::optional<Offset> EndOf(const ShardId& shard, CutNumber base) const;
 
   Offset next_offset_;
   std::string cluster_;

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "millrace/base/hash.h"
 #include "millrace/base/result.h"
+#include "millrace/log/record_identity.h"
 #include "millrace/model/ids.h"
 #include "millrace/model/row.h"
 #include "millrace/model/spec.h"
@@ -77,16 +79,31 @@ struct Assign {
   Process worker;
   Epoch epoch;
 };
-/// The way out of a halt: the shard goes on at `to`, its outputs from `first_seqs`. Replaces an
-/// Assign.
+/// The owner cannot go on. It has closed its own door: nothing that it sent under this epoch can
+/// take effect any more. There are two kinds.
+///
+/// Forward: a record cannot be read, or the log begins above the place. `from` is where the shard
+/// stands. Pinned: the log is another one, or the store holds rows that this one does not make.
+/// `from` is the end of the base, the one checkpoint from which a skip goes on.
+struct Halt {
+  ShardId shard;
+  Epoch epoch;
+  Offset from;                           ///< where a skip applies
+  Offset lowest;                         ///< that a skip may name: records below it count already
+  std::vector<int64_t> first_seqs;       ///< of rows after a skip, by Output, index 0 unused
+  std::optional<RecordIdentity> before;  ///< the last record below `from` that is as it was
+  std::string message;                   ///< why, and what to do
+  bool pinned = false;
+  CutNumber base{0};  ///< of a pinned one; 0: the shard's start
+};
+/// The way out of a halt: the shard goes on at `to`. Replaces an Assign. All else stands in the
+/// Halt of the epoch before.
 struct Skip {
   Stamp by;
   ShardId shard;
   Process worker;
   Epoch epoch;
-  Offset from;
   Offset to;
-  std::vector<int64_t> first_seqs;  ///< by Output, index 0 unused; each above the output's fence
   std::string reason;
 };
 /// A setting that no result depends on, of a stream (kKeepFor, kKeepBytes), a view (paused, pin,
@@ -125,7 +142,7 @@ struct Snapshot {
 };
 
 using Record = std::variant<Claim, Beat, DefineStream, Define, Drop, DropStream, Assign, Skip, Set,
-                            Trim, Commit, Snapshot>;
+                            Trim, Commit, Halt, Snapshot>;
 
 /// Where a record of a leader has its stamp; nullptr: anybody may write it.
 Stamp* StampOf(Record* record);

@@ -11,8 +11,8 @@ namespace millrace::control {
 /// its owner: every way on that a shard has begins at or above it. Records below may be trimmed.
 /// Where no shard reads the partition it is the largest offset there is.
 ///
-/// A way on is each of the kept commits and, until there are kKeptCommits, the shard's start. One
-/// that was made before a skip goes back as far as the skip's place.
+/// A way on is each of the kept commits and, until there are kKeptCommits, the shard's start,
+/// unless a skip gave it up. One that was made before a skip goes back as far as the skip's place.
 Offset RetentionFloor(const Fold& fold, const StreamSpec& stream, PartitionId partition);
 
 /// What a stream keeps at least; nothing: everything, for ever. Where both are given, what one of

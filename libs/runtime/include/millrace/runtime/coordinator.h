@@ -56,7 +56,8 @@ class Coordinator : public Operations {
   Task<Status> DropPipeline(std::string name_space, std::string name) override;
   Task<Result<std::vector<ShardInfo>>> ListShards() override;
   Task<Status> ReleaseShard(ShardId shard) override;
-  Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) override;
+  Task<Result<SkipReport>> SkipShard(ShardId shard, Offset to, std::string reason) override;
+  Task<Status> RetryShard(ShardId shard) override;
   Task<Status> WaitApplied(std::string name_space, std::string name, Left left = nullptr) override;
   Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override;
 
@@ -73,7 +74,7 @@ class Coordinator : public Operations {
   Task<> Follow();
   Task<Status> FollowOnce();
   Task<> MetricsLoop();
-  Task<Result<int64_t>> LastFileSeq(ShardId shard);
+  Task<Result<ShardInfo>> FindHalted(ShardId id);
 
   const Wiring wiring_;
   control::ControlLog& control_;

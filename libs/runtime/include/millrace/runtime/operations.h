@@ -88,12 +88,11 @@ struct ShardInfo {
   ShardId shard;
   Epoch epoch;
   std::string worker;
-  /// opening, running, waiting, halted, stopped; unassigned: it has no owner; unknown: its owner
-  /// does not report. A worker also reports what it follows: following.
+  /// opening, running, waiting, halting, halted, stopped; unassigned: it has no owner; unknown: its
+  /// owner does not report. A worker also reports what it follows: following.
   std::string state;
   std::string message;  ///< why it halted, could not be opened yet, or what fails while it runs
   Offset next_offset;
-  Offset back_to;     ///< the lowest offset that a skip may name
   Offset end_offset;  ///< of its partition
   CutNumber last_cut;
   Micros watermark = kMinusInfinity;       ///< as far as the serving store has every row
@@ -101,6 +100,14 @@ struct ShardInfo {
   int64_t late = 0;
   int64_t quarantined = 0;
   int64_t open_windows = 0;
+};
+
+/// What a skip does, and what it could have done.
+struct SkipReport {
+  Offset lowest;                ///< that it may name: records below it count already
+  Offset highest;               ///< the log's end
+  int64_t left_out = 0;         ///< so many records are left out, at most
+  int64_t may_count_twice = 0;  ///< so many that count already may be read again, at most
 };
 
 struct ProducerInfo {
@@ -148,8 +155,11 @@ class Operations {
   /// workers may get them again. kConflict: they are not held.
   virtual Task<Status> ReleaseShard(ShardId shard) = 0;
   /// The way out of a halt: the shard goes on at `to`. kConflict: the shard is not halted.
-  /// kInvalidArgument: the log ends before `to`.
-  virtual Task<Status> SkipShard(ShardId shard, Offset to, std::string reason) = 0;
+  /// kInvalidArgument: `to` is out of the bounds that the report has.
+  virtual Task<Result<SkipReport>> SkipShard(ShardId shard, Offset to, std::string reason) = 0;
+  /// Opens a halted shard again as it is, once what halted it was seen to: the log or the store was
+  /// brought back. kConflict: the shard is not halted.
+  virtual Task<Status> RetryShard(ShardId shard) = 0;
   /// Waits until everything appended to the pipeline's stream before the call is in its serving
   /// tables, or soon after the caller left. kUnavailable: a shard does not run, or the caller left.
   virtual Task<Status> WaitApplied(std::string name_space, std::string name,

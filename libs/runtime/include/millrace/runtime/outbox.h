@@ -46,6 +46,7 @@ class Outbox {
   void Compare(Output output, const LastRow& row);
   /// Skips have decided on the rows up to these numbers, whatever they are: they need no proof.
   void Settle(const OutputSeqs& seqs);
+  int64_t settled(Output output) const { return settled_[static_cast<size_t>(output)]; }
   bool proved() const { return unproved_.empty(); }
   /// A row that the store holds and that this shard makes otherwise.
   struct Other {

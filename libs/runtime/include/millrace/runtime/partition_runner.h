@@ -52,7 +52,7 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   Task<> TickLoop();
   Task<Status> ReadOnce();
   Cursor& CursorAt(Offset place);
-  Task<> HaltAt(Offset place, Error error);
+  Task<Status> HaltAt(Offset place, Error error);
   std::vector<Offset> Places() const;
   void WarnIfAhead(const LogRecord& last) const;
   Task<Offset> ReadableAfter(Offset damaged);

@@ -21,9 +21,21 @@ namespace millrace::runtime {
 
 /// Following: another worker owns it, and this one folds it too, without any effect outside.
 /// Waiting: what the shard remembers does not hold any more. It goes on under a new epoch, since a
-/// late batch of this life would pass a fence that this epoch took over once more.
-enum class ShardPhase { kOpening, kFollowing, kRunning, kWaiting, kHalted, kStopped };
+/// late batch of this life would pass a fence that this epoch took over once more. Halting: nothing
+/// goes out any more, and the control log does not have the halt yet.
+enum class ShardPhase { kOpening, kFollowing, kRunning, kWaiting, kHalting, kHalted, kStopped };
 std::string_view PhaseName(ShardPhase phase);
+
+/// Why a shard cannot go on.
+struct HaltCause {
+  std::string what;   ///< what happened, and what to do but for a skip
+  std::string facts;  ///< "key=value key=value"
+  /// The log or the store is another one (control::Halt).
+  bool pinned = false;
+  /// Of a forward one, where the log can be read again; by default behind the next record.
+  std::optional<Offset> readable = {};
+  bool skip_helps = true;
+};
 
 /// One stage of one pipeline on one partition, as its present owner runs it: the fold, its outbox
 /// and sinks, its cuts.
@@ -72,10 +84,6 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// No batch may reach over a place in (after, offset]: the shard stands there, or a logged skip
   /// that it has not applied begins or ends there.
   bool BreaksIn(Offset after, Offset offset) const;
-  /// The lowest offset that a skip may name now that the shard has halted: its next offset, or less
-  /// if the log lost or changed what was folded from there on.
-  Offset back_to() const { return std::min(back_to_.value_or(next_offset_), next_offset_); }
-
   /// Saves a checkpoint if one is due (or `force`) and none is under way. Ends when it is committed
   /// or has failed.
   Task<Status> Cut(bool force);
@@ -97,7 +105,13 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void NoteTickSent(Executor::Duration now) { tick_sent_ = now; }
   void NoteTickAppended(Offset at) { tick_own_ = at; }
 
-  void Halt(std::string message);
+  void Halt(HaltCause cause);
+  bool halted() const { return phase_ == ShardPhase::kHalting || phase_ == ShardPhase::kHalted; }
+  /// Closes the door behind this owner, so that nothing takes effect that it still has on its way,
+  /// and appends the Halt. kFenced: a newer owner exists. After any other error, call again.
+  Task<Status> RecordHalt();
+  /// The halt is recorded, or cannot be.
+  void EndHalting();
   void Stop();
   /// Ends this life of the shard, which needs a new epoch.
   void AwaitEpoch(std::string why);
@@ -141,12 +155,29 @@ class Shard : public std::enable_shared_from_this<Shard> {
   bool SameWay(const control::ShardState& now) const;
   void StopFollowing(std::string why);
   Task<Status> TakeOver(const control::ShardState& committed);
+  void NoteWays(const control::ShardState& committed, Offset start);
   Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
   Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
   Task<Status> RestoreOwed(const checkpoint::Manifest& manifest);
-  struct Memory;
-  Task<Result<Memory>> CompareRecords(const checkpoint::Manifest& manifest, OffsetRange range);
+  /// What became of the records that a manifest remembers.
+  struct Memory {
+    std::optional<Offset> first_other;        ///< the lowest that has changed or is gone
+    std::optional<RecordIdentity> last_same;  ///< the highest that is as it was
+  };
+  Task<Result<Memory>> CompareRecords(const std::vector<RecordIdentity>& records,
+                                      OffsetRange range);
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
+  Task<Status> VerifyPinnedSkip(const Memory& memory, OffsetRange range);
+  std::optional<RecordIdentity> LastRecord() const;
+  /// What a Halt says of the log.
+  struct Bounds {
+    Offset lowest;
+    Offset advised;
+    std::optional<RecordIdentity> before;
+  };
+  Task<Result<Bounds>> FindBounds();
+  Task<Result<int64_t>> LastFileSeq();
+  std::string HaltText(const Bounds& bounds) const;
   Task<Status> BeginAtStart(Offset start);
   bool Covers(const checkpoint::Manifest& manifest) const;
   void CheckRows();
@@ -157,6 +188,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void EndStep();
   void ApplySkipsUpTo(Offset place);
   void ApplySkip(const control::SkipState& skip);
+  bool DecidedForThisLog(const control::SkipState& skip);
 
   Task<> ServingLoop();
   Task<Status> ApplyBatch(Outbox::Batch rows);
@@ -196,6 +228,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   ShardPhase phase_ = ShardPhase::kOpening;
   std::string message_;
+  HaltCause cause_;  ///< of a shard that halted
   Troubles troubles_{id_.ToString()};
   bool fenced_ = false;
   bool waits_for_tables_ = false;
@@ -213,9 +246,10 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// The end that the log had when the serving store was taken over, until it was folded up to it.
   std::optional<Offset> end_at_takeover_;
   std::deque<LogRecord> tail_;  ///< the last records read, for the next manifest
+  /// The last record that the restored checkpoint remembers, until a skip.
+  std::optional<RecordIdentity> restored_last_;
   /// Logged ones that it has not applied yet; no cut is made before the last of them.
   std::deque<control::SkipState> skips_;
-  std::optional<Offset> back_to_;
   Outbox outbox_;
 
   std::unique_ptr<StateStore> state_;
@@ -228,6 +262,10 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// Of kept_, those whose every file is known to be whole are the one restored from and those
   /// committed since.
   std::optional<CutNumber> restored_cut_;
+  /// The checkpoint that was restored or committed last, 0 for the shard's start, and its end.
+  CutNumber base_{0};
+  Offset base_offset_;
+  Offset start_;
   CutNumber cut_at_open_;
   CutNumber last_cut_;
   Offset committed_offset_;
@@ -242,8 +280,5 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Offset tick_own_{-1};
   Offset tick_seen_{-1};
 };
-
-/// The hash by which a manifest remembers a record.
-checkpoint::RecordIdentity IdentityOf(const LogRecord& record);
 
 }  // namespace millrace::runtime

@@ -83,6 +83,7 @@ class ShardHost {
   /// Stops the shard; what it leaves behind is removed when its tasks have let go of it.
   void Close(std::shared_ptr<Shard> shard);
   Task<> RemoveState(std::string local_name, std::weak_ptr<Shard> shard);
+  Task<> RecordHalt(std::shared_ptr<Shard> shard, int64_t generation);
   Task<> AskForEpoch(ShardId id, Epoch epoch, int64_t generation);
   void DropIdleRunner(const StreamSpec& stream, PartitionId partition);
   bool IsLevel(const Shard& shard) const;

@@ -60,6 +60,7 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   void Wake() override;
 
   Task<Result<Committed>> WriteCommit(control::Commit commit) override;
+  Task<Result<control::Verdict>> WriteHalt(control::Halt halt) override;
   Task<Status> RequestEpoch(ShardId shard, Epoch epoch) override;
   Task<Result<control::ShardState>> ReadShard(ShardId shard) override;
 
