@@ -15,7 +15,8 @@ pinned archives of deploy/setup/pinned.txt into .deps: arrow (C++), python (what
 files with) and googleapis (protos). Does nothing where everything is there. Debian 12 or 13 on amd64.
 
   --lint           also clang-format-19 and clang-tidy-19
-  --servers        also what tests start servers from: Java, Maven, and a Kafka broker in .deps/kafka
+  --servers        also what tests start servers from: PostgreSQL, PgBouncer, Java, Maven, and a Kafka
+                   broker in .deps/kafka
   --packages-only  only the Debian packages: the part that needs root
 TXT
 }
