@@ -24,7 +24,8 @@ Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   MILLRACE_CO_TRY(co_await RestoreCommitted(committed, start));
   if (halted()) co_return Corruption(message_);
   // A drop stops it and takes its checkpoints away, so there may be no fold.
-  if (phase_ != ShardPhase::kOpening) co_return Unavailable("the shard was stopped meanwhile");
+  if (phase_ != ShardPhase::kOpening)
+    co_return Unavailable("the shard was stopped while it opened");
   Begin(begun);
   co_return Status();
 }
