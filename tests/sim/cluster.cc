@@ -29,13 +29,20 @@ void Cluster::StartNode() {
 
 void Cluster::KillNode() { node_.reset(); }
 
-StreamSpec Cluster::StreamNow(const std::string& name) {
+const Cluster::ControlSeen& Cluster::ReadControlLog() {
   const std::string topic(control::kControlTopic);
-  control::Fold fold;
   const auto records = Outside(log.ReadAll(topic, PartitionId(0))).value();
-  for (const LogRecord& record : records)
-    fold.Apply(record.offset, record.append_time, control::Decode(record.value).value());
-  const StreamSpec* stream = fold.FindStream("default", name);
+  control_ = {};
+  for (const LogRecord& record : records) {
+    const control::Record decoded = control::Decode(record.value).value();
+    const auto verdict = control_.fold.Apply(record.offset, record.append_time, decoded);
+    control_.records.push_back({record.offset, decoded, verdict});
+  }
+  return control_;
+}
+
+StreamSpec Cluster::StreamNow(const std::string& name) {
+  const StreamSpec* stream = ReadControlLog().fold.FindStream("default", name);
   MILLRACE_CHECK(stream != nullptr, "the control log has no such stream");
   return *stream;
 }
@@ -87,6 +94,7 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
       }
       for (OutputRow& row : DecodeRows(made.bytes)) expected.rows.push_back(std::move(row));
     }
+    expected.made[Offset(record.offset.value + 1)] = fold.last_rows();
   }
   expected.ledger = fold.ledger();
   return expected;

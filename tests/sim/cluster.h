@@ -24,6 +24,17 @@ class Cluster : public Bodies {
   void KillNode();
   /// The control log has lost its first records: who starts now begins with a snapshot.
   bool control_log_trimmed();
+  /// What all of the control log says, also what was trimmed.
+  struct ControlSeen {
+    struct Entry {
+      Offset offset;
+      control::Record record;
+      control::Verdict verdict;
+    };
+    control::Fold fold;
+    std::vector<Entry> records;
+  };
+  const ControlSeen& ReadControlLog();
   /// The stream of this name that the control log has now, with its generation.
   StreamSpec StreamNow(const std::string& name);
   bool node_alive() const { return node_ != nullptr && node_->alive(); }
@@ -55,6 +66,7 @@ class Cluster : public Bodies {
  private:
   SimWorld* world_;
   runtime::Options options_;
+  ControlSeen control_;
   SimExecutor* outside_;
   Links links_;
   Network network_;
@@ -67,6 +79,7 @@ struct Expected {
   std::vector<OutputRow> rows;
   std::map<int64_t, uint64_t> file_hashes;  ///< in the names of files, by their last rows
   window::Ledger ledger;
+  std::map<Offset, LastRows> made;  ///< behind each record
 };
 Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
                       PartitionId partition);

@@ -82,7 +82,7 @@ class Link {
   }
   /// Its end, for what was delayed already.
   Task<Status> Arrive() {
-    if (broken_there_) {
+    if (broken_there()) {
       auto lost = co_await TimeOut();
       co_return lost;
     }
@@ -93,14 +93,14 @@ class Link {
   /// Both ways of a call that changes nothing.
   Task<Status> Question() {
     MILLRACE_CO_TRY(co_await There());
-    if (!broken_back_) co_return Status();
+    if (!broken_back()) co_return Status();
     auto lost = co_await TimeOut();
     co_return lost;
   }
   /// The way back; an error: what happened there is not known here.
   Task<Status> Back() {
     co_await Delay(NextDelay());
-    if (broken_back_) {
+    if (broken_back()) {
       auto lost = co_await TimeOut();
       co_return lost;
     }
@@ -108,12 +108,14 @@ class Link {
       co_return Unavailable("injected: outcome unknown");
     co_return Status();
   }
-  /// From now on nothing passes in these directions.
-  void Break(bool there, bool back) {
-    broken_there_ = there;
-    broken_back_ = back;
+  /// For so long nothing passes in these directions.
+  void Break(bool there, bool back, Executor::Duration d = std::chrono::hours(1'000)) {
+    const auto until = network_.world().now() + d;
+    there_again_at_ = there ? until : Executor::Duration(0);
+    back_again_at_ = back ? until : Executor::Duration(0);
   }
-  bool broken_there() const { return broken_there_; }
+  bool broken_there() const { return network_.world().now() < there_again_at_; }
+  bool broken_back() const { return network_.world().now() < back_again_at_; }
 
   /// One call that changes the store: `effect` is the change, and may be made more than once.
   template <typename R>
@@ -146,8 +148,8 @@ class Link {
 
   Network& network_;
   const Faults& faults_;
-  bool broken_there_ = false;
-  bool broken_back_ = false;
+  Executor::Duration there_again_at_{0};
+  Executor::Duration back_again_at_{0};
   std::optional<Executor::Duration> died_at_;
   Executor::Duration after_death_{0};
 };

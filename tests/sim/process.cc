@@ -41,16 +41,21 @@ Task<Status> NamedStates::Remove(std::string shard) {
 
 Process::Process(SimWorld* world, Bodies* bodies, Links* links, Setup setup)
     : setup_(std::move(setup)),
+      world_(world),
       bodies_(bodies),
       links_(links),
       control_(world->NewProcess()),
       gateway_({&links->log, &blocks_, &gateway_records_, &bodies->metrics}) {
   for (size_t i = 0; i < setup_.executors; ++i) shards_.push_back(world->NewExecutor(control_));
   if (shards_.empty()) shards_.push_back(control_);
-  if (setup_.role == Role::kAll) {
-    StartRoles();
-  } else {
-    reader_ = std::make_unique<control::ControlLog>(&links_->log);
+  for (const auto& find : setup_.coordinators)
+    worker_links_.push_back(std::make_unique<SimLink>(control_, &links->log.link().network(),
+                                                      &links->log.link().faults(), find));
+  if (setup_.role == Role::kAll) StartRoles();
+  if (setup_.role == Role::kCoordinator) StartCoordinator();
+  if (setup_.role == Role::kWorker) StartWorker();
+  if (setup_.role == Role::kGateway) {
+    log_ = std::make_unique<control::ControlLog>(&links_->log);
     control_->Spawn(RunGateway());
   }
 }
@@ -60,15 +65,45 @@ Process::~Process() {
   if (shards_.front() != control_) executors.push_back(control_);
   for (const SimExecutor* e : executors)
     for (const std::string& f : e->failures()) bodies_->failures.push_back(setup_.name + ": " + f);
+  for (const auto& link : worker_links_) link->Reset();
   control_->Kill();
+}
+
+bool Process::leads() const {
+  return roles_ ? roles_->coordinator().leads() : coordinator_ && coordinator_->leads();
+}
+
+Task<> Process::Drain() {
+  if (roles_) co_await roles_->Drain();
+  if (worker_) co_await worker_->Drain();
+  if (coordinator_) {
+    coordinator_->Stop();
+    co_await coordinator_->Leave();
+  }
+  throw SimCrash{"drained"};
+}
+
+SimExecutor* Process::AnyExecutor() {
+  const size_t i = world_->Random(shards_.size() + 1);
+  return i == shards_.size() ? control_ : shards_[i];
+}
+
+runtime::Ports Process::AllPorts() {
+  return {&links_->log,      &links_->objects, &states_, &links_->serving,  &links_->serving,
+          &bodies_->serving, &bodies_->files,  &blocks_, &bodies_->parsers, &bodies_->metrics};
+}
+
+std::vector<runtime::WorkerLink*> Process::Coordinators() {
+  std::vector<runtime::WorkerLink*> links;
+  for (const auto& link : worker_links_) links.push_back(link.get());
+  return links;
 }
 
 void Process::StartRoles() {
   runtime::AllRoles::Wiring wiring;
   wiring.name = setup_.name;
-  wiring.ports = {&links_->log,      &links_->objects,  &states_,        &links_->serving,
-                  &links_->serving,  &bodies_->serving, &bodies_->files, &blocks_,
-                  &bodies_->parsers, &bodies_->metrics};
+  wiring.ports = AllPorts();
+  wiring.coordinators = Coordinators();
   wiring.options = setup_.options;
   wiring.control = control_;
   wiring.shards = {shards_.begin(), shards_.end()};
@@ -93,22 +128,68 @@ Task<> Process::RunRoles() {
   started_ = true;
 }
 
-/// Folds the control log for the streams in it.
-Task<> Process::RunGateway() {
+Task<> Process::FollowControlLog() {
   for (;;) {
-    const Status folded = co_await reader_->Start();
+    const Status folded = co_await log_->Start();
     if (folded.ok()) break;
     co_await Delay(std::chrono::milliseconds(100));
   }
-  Executor::Current().Spawn(reader_->Follow());
+  Executor::Current().Spawn(log_->Follow());
+}
+
+void Process::StartCoordinator() {
+  log_ = std::make_unique<control::ControlLog>(&links_->log);
+  runtime::Coordinator::Wiring wiring;
+  wiring.self = {setup_.name, control_->Random()};
+  wiring.ports = AllPorts();
+  wiring.options = setup_.options;
+  wiring.on_stream = [](const StreamSpec&) {};
+  wiring.on_stream_dropped = [](StreamSpec) -> Task<> { co_return; };
+  wiring.stop_lost = []() -> Task<> { co_return; };
+  coordinator_ = std::make_unique<runtime::Coordinator>(std::move(wiring), log_.get());
+  control_->Spawn(RunCoordinator());
+}
+
+Task<> Process::RunCoordinator() {
+  co_await FollowControlLog();
+  for (;;) {
+    const Status started = co_await coordinator_->Start();
+    if (started.ok()) break;
+    co_await Delay(std::chrono::milliseconds(100));
+  }
+  started_ = true;
+}
+
+void Process::StartWorker() {
+  log_ = std::make_unique<control::ControlLog>(&links_->log);
+  runtime::Worker::Wiring wiring;
+  wiring.self = {setup_.name, control_->Random()};
+  wiring.ports = AllPorts();
+  wiring.options = setup_.options;
+  wiring.control = control_;
+  wiring.shards = {shards_.begin(), shards_.end()};
+  wiring.coordinators = Coordinators();
+  worker_ = std::make_unique<runtime::Worker>(std::move(wiring), log_.get());
+  control_->Spawn(RunWorker());
+}
+
+Task<> Process::RunWorker() {
+  co_await FollowControlLog();
+  worker_->Start();
+  started_ = true;
+}
+
+/// Folds the control log for the streams in it.
+Task<> Process::RunGateway() {
+  co_await FollowControlLog();
   started_ = true;
   int64_t seen = -1;
   for (;;) {
-    if (reader_->ownership_changes() == std::exchange(seen, reader_->ownership_changes())) {
-      co_await reader_->changed().Wait();
+    if (log_->ownership_changes() == std::exchange(seen, log_->ownership_changes())) {
+      co_await log_->changed().Wait();
       continue;
     }
-    const auto& streams = reader_->fold().streams();
+    const auto& streams = log_->fold().streams();
     for (const StreamSpec& known : gateway_.Streams()) {
       const auto at = streams.find({known.name_space, known.name});
       if (at == streams.end() || at->second.generation != known.generation)

@@ -19,6 +19,7 @@
 #include "sim/faulty_objects.h"
 #include "sim/faulty_serving.h"
 #include "sim/network.h"
+#include "sim/sim_link.h"
 #include "sim/sim_world.h"
 
 namespace millrace::sim {
@@ -118,12 +119,14 @@ struct Links {
 /// One simulated process, from its start to its death. It begins to start at once.
 class Process {
  public:
-  enum class Role { kAll, kGateway };
+  enum class Role { kAll, kCoordinator, kWorker, kGateway };
   struct Setup {
     std::string name;
     runtime::Options options;
     Role role = Role::kAll;
     size_t executors = 0;  ///< for shards; 0: they are on the control executor
+    /// The coordinators of other names, for a worker.
+    std::vector<std::function<CoordinatorAt()>> coordinators = {};
   };
 
   Process(SimWorld* world, Bodies* bodies, Links* links, Setup setup);
@@ -134,19 +137,37 @@ class Process {
   /// As a coordinator: it leads. As a gateway: it knows the streams.
   bool started() const { return started_; }
   bool alive() const { return control_->alive(); }
+  /// Its coordinator leads, as far as the fold of the process goes.
+  bool leads() const;
+  /// It stops in order, as after SIGTERM, and is gone then.
+  Task<> Drain();
+  /// One of its executors, by chance.
+  SimExecutor* AnyExecutor();
   const std::string& name() const { return setup_.name; }
   SimExecutor& executor() { return *control_; }
   runtime::AllRoles& roles() { return *roles_; }
-  runtime::Coordinator& coordinator() { return roles_->coordinator(); }
+  runtime::Coordinator& coordinator() { return roles_ ? roles_->coordinator() : *coordinator_; }
+  bool has_coordinator() const { return roles_ || coordinator_; }
+  size_t links() const { return worker_links_.size(); }
+  /// From its worker to one of the other coordinators.
+  Link& way_to_coordinator(size_t i) { return worker_links_[i]->way(); }
   ingest::Gateway& gateway() { return gateway_; }
   const NamedStates& states() const { return states_; }
 
  private:
+  runtime::Ports AllPorts();
+  std::vector<runtime::WorkerLink*> Coordinators();
   void StartRoles();
+  void StartCoordinator();
+  void StartWorker();
   Task<> RunRoles();
+  Task<> RunCoordinator();
+  Task<> RunWorker();
   Task<> RunGateway();
+  Task<> FollowControlLog();
 
   const Setup setup_;
+  SimWorld* const world_;
   Bodies* const bodies_;
   Links* const links_;
   SimExecutor* const control_;
@@ -156,7 +177,10 @@ class Process {
   record_simdjson::JsonRecordParsers gateway_records_;
   ingest::Gateway gateway_;
   std::unique_ptr<runtime::AllRoles> roles_;
-  std::unique_ptr<control::ControlLog> reader_;  ///< of a gateway
+  std::vector<std::unique_ptr<SimLink>> worker_links_;
+  std::unique_ptr<control::ControlLog> log_;  ///< of a process with one role
+  std::unique_ptr<runtime::Coordinator> coordinator_;
+  std::unique_ptr<runtime::Worker> worker_;
   bool started_ = false;
 };
 
