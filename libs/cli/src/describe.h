@@ -20,7 +20,7 @@ class Description {
   void Lines(const std::string& name, const std::string& text);
   void Integer(const std::string& name, int64_t value);
   void Flag(const std::string& name, bool value);
-  /// "4 hours"; in JSON microseconds under `name`_us. NULL: there is none.
+  /// "4 hours"; in JSON microseconds under `name`_us. Nothing is shown as NULL.
   void Duration(const std::string& name, std::optional<Micros> value);
   void Time(const std::string& name, Micros value);
   void Null(const std::string& name);

@@ -154,8 +154,8 @@ Task<Status> ControlLog::FollowOnce() {
   co_return Status();
 }
 
-/// The place of the reader is none any more. Where the topic was trimmed, what was read is old and
-/// not wrong, and stays until more is known.
+/// The log has no record any more where the reader stands. If the topic was trimmed, what was read
+/// is old, but not wrong: it stays until more is known.
 Task<Status> ControlLog::NoteOutside(Error outside) {
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));

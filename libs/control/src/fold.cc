@@ -167,7 +167,7 @@ Verdict Fold::Check(const Skip& r) const {
                                                               : Verdict::kValid;
 }
 
-/// Of a kept commit or, for 0, the shard's start.
+/// Where the kept commit `base` ends. For base 0 it is the shard's start.
 std::optional<Offset> Fold::EndOf(const ShardId& shard, CutNumber base) const {
   if (base == CutNumber(0)) {
     const auto partition = static_cast<size_t>(shard.partition.value);
@@ -293,7 +293,7 @@ void Fold::Take(Offset, Micros, const Skip& r) {
   SkipState skip{r.epoch,     halt.from,   r.to,    std::move(halt.first_seqs),
                  halt.before, halt.pinned, r.reason};
   if (halt.pinned && !Planted("skip_without_pinning")) {
-    // One way on, whoever opens next: which checkpoint it comes from must not decide what counts.
+    // Every later owner goes on from the base. Which checkpoint it has must not decide what counts.
     std::erase_if(shard.commits, [&](const CommitState& c) { return c.cut != halt.base; });
     shard.start_gone = halt.base != CutNumber(0);
     shard.skips = {std::move(skip)};

@@ -120,16 +120,13 @@ Task<std::optional<std::set<std::string>>> Housekeeping::NamedByKept(ShardId id,
 /// What is left of pipelines that were dropped.
 Task<int64_t> Housekeeping::ClearDropped() {
   int64_t cleared = 0;
-  std::vector<std::string> folders;
-  Status listed;
-  const auto namespaces = co_await FoldersBelow("");
-  if (!namespaces.ok()) listed = namespaces.error();
-  for (const std::string& name_space : namespaces.ok() ? *namespaces : folders) {
-    const auto below = co_await FoldersBelow(name_space + "state/");
-    if (!below.ok()) listed = below.error();
-    if (below.ok()) folders.insert(folders.end(), below->begin(), below->end());
+  const auto folders = co_await StateFolders();
+  if (!folders.ok()) {
+    LogWarn("state of dropped pipelines cannot be listed, it is cleaned later",
+            {{"error", folders.error().message}});
+    co_return cleared;
   }
-  for (const std::string& folder : folders) {
+  for (const std::string& folder : *folders) {
     const auto incarnation = ParseStateFolder(folder);
     if (!incarnation || fold_->pipelines().contains(*incarnation)) continue;
     if (incarnation->defined_at >= fold_->next_offset() && !Planted("sweep_without_fold_end"))
@@ -137,11 +134,20 @@ Task<int64_t> Housekeeping::ClearDropped() {
     if (!Leads()) break;
     cleared += co_await ClearFolder(folder);
   }
-  if (!listed.ok())
-    LogWarn("state of dropped pipelines cannot be listed, it is cleaned later",
-            {{"error", listed.error().message}});
   cleared_objects_->Add(static_cast<double>(cleared));
   co_return cleared;
+}
+
+/// The folders of all pipelines that have state.
+Task<Result<std::vector<std::string>>> Housekeeping::StateFolders() {
+  MILLRACE_CO_ASSIGN(const std::vector<std::string> namespaces, co_await FoldersBelow(""));
+  std::vector<std::string> folders;
+  for (const std::string& name_space : namespaces) {
+    MILLRACE_CO_ASSIGN(const std::vector<std::string> some,
+                       co_await FoldersBelow(name_space + "state/"));
+    folders.insert(folders.end(), some.begin(), some.end());
+  }
+  co_return folders;
 }
 
 Task<Result<std::vector<std::string>>> Housekeeping::FoldersBelow(std::string prefix) {

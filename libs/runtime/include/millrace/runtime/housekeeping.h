@@ -71,6 +71,7 @@ class Housekeeping {
   Task<int64_t> ClearShard(ShardId id, control::ShardState shard);
   Task<std::optional<std::set<std::string>>> NamedByKept(ShardId id, control::ShardState shard);
   Task<int64_t> ClearDropped();
+  Task<Result<std::vector<std::string>>> StateFolders();
   Task<Result<std::vector<std::string>>> FoldersBelow(std::string prefix);
   Task<int64_t> ClearFolder(std::string folder);
   Task<int64_t> ClearObject(std::string object);
