@@ -28,14 +28,13 @@ class Memory : public ByteSource {
   std::string_view left_;
 };
 
-StreamDescription Flights() {
-  StreamDescription s;
+StreamSpec Flights() {
+  StreamSpec s;
   s.columns = {{"scheduled_at", Type::kTimestamp, true},
                {"origin", Type::kText, false},
                {"destination", Type::kText, false},
                {"delay_minutes", Type::kInt, false},
                {"distance_miles", Type::kInt, false}};
-  s.event_time = "scheduled_at";
   return s;
 }
 
@@ -48,7 +47,7 @@ void CsvToJsonEvents(benchmark::State& state) {
                   i % 24, i % 60, i % 9 == 0 ? "\"ATL\"" : "ATL", i % 90 - 20, i % 2'700);
     csv += line;
   }
-  const StreamDescription stream = Flights();
+  const StreamSpec stream = Flights();
   for (auto _ : state) {
     Memory source(csv);
     CsvReader reader(&source);

@@ -7,7 +7,9 @@
 #include <thread>
 
 #include "integration/rpc_surface.h"
+#include "millrace/base/run_now.h"
 #include "millrace/client/operations_client.h"
+#include "millrace/control/v1/operations.grpc.pb.h"
 #include "millrace/query/v1/query.grpc.pb.h"
 #include "support/catch.h"
 
@@ -20,121 +22,159 @@ using test::HasDetail;
 
 TEST_CASE("Control gives and takes what Operations does") {
   ControlProcess process;
-  OperationsClient client(process.server->address());
+  const auto client = ConnectOperations(process.server->address());
   process.operations.applied =
-      runtime::ApplyReport{{{"stream", "default", "s", runtime::Outcome::kDropped}}, true};
-  const auto applied = client.Apply("CREATE TABLE s");
+      operations::ApplyReport{{{"stream", "default", "s", operations::Outcome::kDropped}}, true};
+  const auto applied = RunNow(client->Apply("CREATE TABLE s", false));
   REQUIRE(applied.ok());
   CHECK(applied->needs_consent);
   CHECK(applied->statements.at(0).kind == "stream");
-  CHECK(applied->statements.at(0).outcome == "dropped");
+  CHECK(applied->statements.at(0).outcome == operations::Outcome::kDropped);
   CHECK_FALSE(process.operations.may_drop);
-  CHECK(client.Apply("DROP TABLE s", true).ok());
+  CHECK(RunNow(client->Apply("DROP TABLE s", true)).ok());
   CHECK(process.operations.may_drop);
   process.operations.applied = Conflict("the stream has another definition");
-  const auto conflict = client.Apply("CREATE TABLE s");
+  const auto conflict = RunNow(client->Apply("CREATE TABLE s", false));
   CHECK(conflict.error().code == Code::kConflict);
   CHECK(conflict.error().message == "the stream has another definition");
 
   process.operations.applied = NotFound("no such column column=" + std::string(100'000, '\n'));
-  const auto large = client.Apply("CREATE TABLE s");
+  const auto large = RunNow(client->Apply("CREATE TABLE s", false));
   CHECK(large.error().code == Code::kNotFound);
   CHECK(large.error().message.substr(0, 24) == "no such column column=\n\n");
 
-  const auto stream = client.DescribeStream("default", "s");
+  const auto stream = RunNow(client->DescribeStream("default", "s"));
   REQUIRE(stream.ok());
-  CHECK(stream->columns[1].type == "bigint");
-  CHECK(stream->start_offsets == std::vector<int64_t>{1, 0});
-  CHECK(stream->end_offsets == std::vector<int64_t>{3, 4});
-  CHECK(stream->floor_offsets == std::vector<int64_t>{2, 4});
-  CHECK(stream->bytes == std::vector<int64_t>{70, 80});
+  CHECK(stream->spec == test::Stream());
+  REQUIRE(stream->partitions.size() == 2);
+  CHECK(stream->partitions[0].start == Offset(1));
+  CHECK(stream->partitions[0].end == Offset(3));
+  CHECK(stream->partitions[1].floor == Offset(4));
+  CHECK(stream->partitions[1].bytes == 80);
   CHECK(stream->keep_for == 9);
   CHECK_FALSE(stream->keep_bytes);
-  CHECK(stream->idle_timeout == 30 * kSecond);
-  CHECK(client.DescribeStream("default", "t").error().code == Code::kNotFound);
-  CHECK(client.ListStreams("other")->empty());
+  CHECK(RunNow(client->DescribeStream("default", "t")).error().code == Code::kNotFound);
+  CHECK(RunNow(client->ListStreams())->size() == 1);
 
-  REQUIRE(client.AdvanceStream("default", "s", 42).ok());
+  REQUIRE(RunNow(client->AdvanceStream("default", "s", 42)).ok());
   CHECK(process.operations.advanced_to == 42);
-  REQUIRE(client.AdvanceStream("default", "s", kPlusInfinity).ok());
+  REQUIRE(RunNow(client->AdvanceStream("default", "s", kPlusInfinity)).ok());
   CHECK(process.operations.advanced_to == kPlusInfinity);
-  CHECK(client.AdvanceStream("default", "t", 1).error().code == Code::kNotFound);
+  CHECK(RunNow(client->AdvanceStream("default", "t", 1)).error().code == Code::kNotFound);
 
-  const auto pipeline = client.DescribePipeline("default", "r");
+  const auto pipeline = RunNow(client->DescribePipeline("default", "r"));
   REQUIRE(pipeline.ok());
-  CHECK(pipeline->defined_at == 17);
-  CHECK(pipeline->window == "hop");
+  CHECK(pipeline->incarnation.defined_at == Offset(17));
+  CHECK(pipeline->window.kind == WindowKind::kHop);
   CHECK(pipeline->watermark == 5);
   CHECK(pipeline->read_watermark == 7);
   CHECK(pipeline->message == "cut fails");
-  CHECK(client.DropPipeline("default", "r").error().code == Code::kConflict);
+  CHECK(RunNow(client->DropPipeline("default", "r")).error().code == Code::kConflict);
 
-  const auto producers = client.ListProducers("", "s", "nightly/");
+  const auto producers = RunNow(client->ListProducers("", "s", Principal(), "nightly/"));
   REQUIRE(producers.ok());
   REQUIRE(producers->size() == 1);
   CHECK(producers->at(0).id == "nightly/1 of local");
-  CHECK(producers->at(0).end_sequence == 7);
-  CHECK(client.ListProducers("", "t", "").error().code == Code::kNotFound);
+  CHECK(producers->at(0).end == 7);
+  CHECK(RunNow(client->ListProducers("", "t", Principal(), "")).error().code == Code::kNotFound);
 
-  const auto shards = client.ListShards();
+  const auto shards = RunNow(client->ListShards());
   REQUIRE(shards.ok());
-  CHECK(shards->at(0).shard == "default/r@17/p1");
+  CHECK(shards->at(0).shard.ToString() == "default/r@17/p1");
   CHECK(shards->at(0).watermark == kMinusInfinity);
-  REQUIRE(client.ReleaseShard(shards->at(0).shard).ok());
+  REQUIRE(RunNow(client->ReleaseShard(shards->at(0).shard)).ok());
   CHECK(process.operations.released.partition == PartitionId(1));
-  CHECK(client.ReleaseShard("nonsense").error().code == Code::kInvalidArgument);
-  const auto skipped = client.SkipShard(shards->at(0).shard, 9, "lost");
+  const auto skipped = RunNow(client->SkipShard(shards->at(0).shard, Offset(9), "lost"));
   REQUIRE(skipped.ok());
-  CHECK(skipped->lowest == 3);
-  CHECK(skipped->highest == 20);
+  CHECK(skipped->lowest == Offset(3));
+  CHECK(skipped->highest == Offset(20));
   CHECK(skipped->left_out == 6);
   CHECK(skipped->may_count_twice == 2);
-  REQUIRE(client.RetryShard(shards->at(0).shard).ok());
+  REQUIRE(RunNow(client->RetryShard(shards->at(0).shard)).ok());
   CHECK(process.operations.retried.partition == PartitionId(1));
-  CHECK(client.RetryShard("nonsense").error().code == Code::kInvalidArgument);
   CHECK(process.operations.skipped.partition == PartitionId(1));
-  CHECK(client.SkipShard("nonsense", 9, "lost").error().code == Code::kInvalidArgument);
+}
+
+TEST_CASE("Control refuses requests that name no shard, time or reason") {
+  ControlProcess process;
+  const auto stub = control::v1::Control::NewStub(ChannelTo(process.server->address()));
+  const auto refused = [&](auto method, const auto& request, auto reply) {
+    grpc::ClientContext context;
+    return (stub.get()->*method)(&context, request, &reply).error_code() ==
+           grpc::StatusCode::INVALID_ARGUMENT;
+  };
+  using Stub = control::v1::Control::Stub;
+  control::v1::ReleaseShardRequest release;
+  release.set_shard("nonsense");
+  CHECK(refused(&Stub::ReleaseShard, release, control::v1::ReleaseShardReply()));
+  control::v1::RetryShardRequest retry;
+  retry.set_shard("nonsense");
+  CHECK(refused(&Stub::RetryShard, retry, control::v1::RetryShardReply()));
+  control::v1::SkipShardRequest skip;
+  skip.set_shard("nonsense");
+  skip.set_reason("lost");
+  CHECK(refused(&Stub::SkipShard, skip, control::v1::SkipShardReply()));
+  skip.set_shard("default/r@17/p1");
+  skip.set_reason(" ");
+  CHECK(refused(&Stub::SkipShard, skip, control::v1::SkipShardReply()));
+  control::v1::AdvanceStreamRequest advance;
+  advance.set_name("s");
+  CHECK(refused(&Stub::AdvanceStream, advance, control::v1::AdvanceStreamReply()));
+
+  control::v1::ListStreamsRequest list;
+  list.set_namespace_("other");
+  control::v1::ListStreamsReply streams;
+  grpc::ClientContext context;
+  REQUIRE(stub->ListStreams(&context, list, &streams).ok());
+  CHECK(streams.streams().empty());
 }
 
 TEST_CASE("Query streams typed rows after the columns") {
   ControlProcess process;
-  OperationsClient client(process.server->address());
+  const auto client = ConnectOperations(process.server->address());
   ServingTable& table = process.operations.table;
   table.names = {"n", "x", "t", "m"};
   table.types = {Type::kBigint, Type::kDouble, Type::kText, Type::kNumeric};
   for (int64_t i = 0; i < 2'500; ++i)
     table.rows.push_back({Value{Type::kBigint, i - 1}, Value{Type::kDouble, 0.5},
                           Value{Type::kText, {}}, Value{Type::kNumeric, -kMaxNumeric}});
-  ResultQuery query;
+  ServingQuery query;
   query.name = "r";
   query.keys = {{"k", "v"}};
   query.from = -5;
-  query.wait = true;
-  std::vector<ResultColumn> columns;
-  std::vector<std::vector<Value>> rows;
-  const auto ask = [&] {
-    columns.clear();
-    rows.clear();
-    return client.Query(
-        query, [&](const std::vector<ResultColumn>& c) { columns = c; },
-        [&](const std::vector<Value>& r) { rows.push_back(r); });
-  };
-  REQUIRE(ask().ok());
-  CHECK(process.operations.waited);
+  ServingTable got;
+  REQUIRE(test::Ask(*client, query, &got).ok());
   CHECK(process.operations.asked.keys == query.keys);
   CHECK(process.operations.asked.from == query.from);
   CHECK(!process.operations.asked.to);
-  REQUIRE(columns.size() == 4);
-  CHECK(columns[3].type == Type::kNumeric);
-  CHECK(rows == table.rows);
+  CHECK(got.names == table.names);
+  CHECK(got.types == table.types);
+  CHECK(got.rows == table.rows);
+
+  CHECK(!process.operations.waited);
+  REQUIRE(RunNow(client->WaitApplied("default", "r")).ok());
+  CHECK(process.operations.waited);
+
+  // A page holds what its reader asks for, however large the messages are.
+  const auto cursor = RunNow(client->OpenQuery(query)).value();
+  CHECK(RunNow(cursor->Next(7, 1 << 20))->size() == 7);
+  CHECK(RunNow(cursor->Next(7, 1))->size() == 1);
+  cursor->Cancel();
+  const auto rest = [&] {
+    for (;;) {
+      const auto page = RunNow(cursor->Next(1'000, 1 << 20));
+      if (!page.ok() || page->empty()) return page.ok();
+    }
+  };
+  CHECK_FALSE(rest());
 
   table.rows.clear();
-  REQUIRE(ask().ok());
-  CHECK(columns.size() == 4);
-  CHECK(rows.empty());
+  REQUIRE(test::Ask(*client, query, &got).ok());
+  CHECK(got.names.size() == 4);
+  CHECK(got.rows.empty());
 
   query.name = "other";
-  CHECK(ask().error().code == Code::kNotFound);
+  CHECK(test::Ask(*client, query, &got).error().code == Code::kNotFound);
 }
 
 namespace {
@@ -243,16 +283,13 @@ TEST_CASE("a message of rows is one that every client takes, and a large row is 
   const auto small = queries.Begin();
   CHECK(small->ReadOn().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   CHECK(small->rows == 4);
-  OperationsClient client(queries.process.server->address());
-  ResultQuery query;
+  const auto client = ConnectOperations(queries.process.server->address());
+  ServingQuery query;
   query.name = "r";
-  size_t rows = 0;
-  const auto ask = [&] {
-    rows = 0;
-    return client.Query(query, [](const auto&) {}, [&](const auto&) { ++rows; });
-  };
+  ServingTable got;
+  const auto ask = [&] { return test::Ask(*client, query, &got); };
   CHECK(ask().ok());
-  CHECK(rows == 10);
+  CHECK(got.rows.size() == 10);
   table.rows[4][0].data = std::string(70'000'000, 'y');
   const Status refused = ask();
   CHECK(refused.error().code == Code::kResourceExhausted);
@@ -286,22 +323,22 @@ TEST_CASE("a call that takes too long, is abandoned or breaks is ended") {
   rpc::ServerOptions options;
   options.longest_call = std::chrono::seconds(1);
   ControlProcess process(options);
-  OperationsClient patient(process.server->address());
-  const auto broken = patient.Apply("throw");
+  const auto patient = ConnectOperations(process.server->address());
+  const auto broken = RunNow(patient->Apply("throw", false));
   CHECK(broken.error().code == Code::kInternal);
   CHECK(broken.error().message.find("broken") != std::string::npos);
   process.operations.hang = true;
-  CHECK(patient.Apply("x").error().code == Code::kUnavailable);
-  OperationsClient hasty(process.server->address(), std::chrono::milliseconds(50));
-  CHECK(hasty.Apply("x").error().code == Code::kUnavailable);
+  CHECK(RunNow(patient->Apply("x", false)).error().code == Code::kUnavailable);
+  const auto hasty = ConnectOperations(process.server->address(), std::chrono::milliseconds(50));
+  CHECK(RunNow(hasty->Apply("x", false)).error().code == Code::kUnavailable);
 }
 
 TEST_CASE("calls under way end when their executor stops first") {
   auto process = std::make_unique<ControlProcess>();
   process->operations.hang = true;
-  OperationsClient client(process->server->address());
-  Result<ApplyReport> answer = Internal("none");
-  std::thread caller([&] { answer = client.Apply("x"); });
+  const auto client = ConnectOperations(process->server->address());
+  Result<operations::ApplyReport> answer = Internal("none");
+  std::thread caller([&] { answer = RunNow(client->Apply("x", false)); });
   while (!process->operations.hanging) std::this_thread::yield();
   process->driver.Stop();
   caller.join();

@@ -10,9 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "millrace/base/run_now.h"
 #include "millrace/driver/thread_driver.h"
+#include "millrace/operations/operations.h"
 #include "millrace/rpc/server.h"
-#include "millrace/runtime/operations.h"
 
 namespace millrace::test {
 
@@ -28,7 +29,7 @@ inline StreamSpec Stream() {
 }
 
 /// Answers of the control side, set by the test.
-class FakeOperations : public runtime::Operations {
+class FakeOperations : public operations::Operations {
  public:
   /// The rows of `table`, which lives as long.
   class FakeCursor : public RowCursor {
@@ -62,7 +63,7 @@ class FakeOperations : public runtime::Operations {
   std::atomic<int> cursors{0};
   std::atomic<int> hung{0};     ///< waits and pages that hang, or did
   std::atomic<size_t> read{0};  ///< rows, by the last page
-  Result<runtime::ApplyReport> applied = NotFound("unset");
+  Result<operations::ApplyReport> applied = NotFound("unset");
   bool may_drop = false;
   ServingTable table;
   ServingQuery asked;
@@ -74,7 +75,7 @@ class FakeOperations : public runtime::Operations {
   std::atomic<bool> hang{false};
   std::atomic<bool> hanging{false};
 
-  Task<Result<runtime::ApplyReport>> Apply(std::string sql, bool drop) override {
+  Task<Result<operations::ApplyReport>> Apply(std::string sql, bool drop) override {
     may_drop = drop;
     if (sql == "throw") throw InvariantViolation("broken");
     Completion<bool> never;
@@ -82,52 +83,60 @@ class FakeOperations : public runtime::Operations {
     if (hang) co_await never;
     co_return applied;
   }
-  Task<Result<std::vector<runtime::StreamInfo>>> ListStreams() override {
-    co_return std::vector<runtime::StreamInfo>{
+  Task<Result<std::vector<operations::StreamInfo>>> ListStreams() override {
+    co_return std::vector<operations::StreamInfo>{
         {Stream(),
          {{Offset(1), Offset(3), Offset(2), 70}, {Offset(0), Offset(4), Offset(4), 80}},
          9,
          {}}};
   }
-  Task<Result<std::vector<runtime::ProducerInfo>>> ListProducers(std::string, std::string stream,
-                                                                 Principal principal,
-                                                                 std::string prefix) override {
+  Task<Result<operations::StreamInfo>> DescribeStream(std::string, std::string name) override {
+    if (name != "s") co_return NotFound("there is no such stream stream=" + name);
+    const auto streams = co_await ListStreams();
+    co_return streams->at(0);
+  }
+  Task<Result<std::vector<operations::ProducerInfo>>> ListProducers(std::string, std::string stream,
+                                                                    Principal principal,
+                                                                    std::string prefix) override {
     if (stream != "s") co_return NotFound("there is no such stream stream=" + stream);
-    co_return std::vector<runtime::ProducerInfo>{{prefix + "1 of " + principal.name, 7}};
+    co_return std::vector<operations::ProducerInfo>{{prefix + "1 of " + principal.name, 7}};
   }
   Task<Status> AdvanceStream(std::string, std::string name, Micros to) override {
     if (name != "s") co_return NotFound("there is no such stream stream=" + name);
     advanced_to = to;
     co_return Status();
   }
-  Task<Result<std::vector<runtime::PipelineInfo>>> ListPipelines() override {
-    runtime::PipelineInfo info;
+  Task<Result<std::vector<operations::PipelineInfo>>> ListPipelines() override {
+    operations::PipelineInfo info;
     info.incarnation = {"default", "r", Offset(17)};
-    info.spec.name = "r";
-    info.spec.stream = "s";
-    info.spec.window = {WindowKind::kHop, 60 * kSecond, 10 * kSecond, 0, "", {}, 1};
+    info.stream = "s";
+    info.window = {WindowKind::kHop, 60 * kSecond, 10 * kSecond, 0, "", {}, 1};
     info.state = "running";
     info.watermark = 5;
     info.read_watermark = 7;
     info.message = "cut fails";
-    co_return std::vector<runtime::PipelineInfo>{info};
+    co_return std::vector<operations::PipelineInfo>{info};
+  }
+  Task<Result<operations::PipelineInfo>> DescribePipeline(std::string, std::string) override {
+    const auto pipelines = co_await ListPipelines();
+    co_return pipelines->at(0);
   }
   Task<Status> DropPipeline(std::string, std::string) override { co_return Conflict("not now"); }
   Task<Status> ReleaseShard(ShardId shard) override {
     released = shard;
     co_return Status();
   }
-  Task<Result<std::vector<runtime::ShardInfo>>> ListShards() override {
-    runtime::ShardInfo info;
+  Task<Result<std::vector<operations::ShardInfo>>> ListShards() override {
+    operations::ShardInfo info;
     info.shard = {{"default", "r", Offset(17)}, PartitionId(1)};
     info.state = "halted";
     info.message = "why";
     info.next_offset = Offset(8);
-    co_return std::vector<runtime::ShardInfo>{info};
+    co_return std::vector<operations::ShardInfo>{info};
   }
-  Task<Result<runtime::SkipReport>> SkipShard(ShardId shard, Offset to, std::string) override {
+  Task<Result<operations::SkipReport>> SkipShard(ShardId shard, Offset to, std::string) override {
     skipped = shard;
-    co_return runtime::SkipReport{Offset(3), Offset(20), to.value - 3, 2};
+    co_return operations::SkipReport{Offset(3), Offset(20), to.value - 3, 2};
   }
   Task<Status> RetryShard(ShardId shard) override {
     retried = shard;
@@ -161,6 +170,17 @@ struct ControlProcess {
   ThreadDriver driver{{1, 1, {}}};
   std::unique_ptr<rpc::Server> server;
 };
+
+/// Reads a query to its end. What came before an error stays in `table`.
+inline Status Ask(operations::Operations& operations, ServingQuery query, ServingTable* table) {
+  MILLRACE_ASSIGN(const auto cursor, RunNow(operations.OpenQuery(std::move(query))));
+  *table = {cursor->names(), cursor->types(), {}};
+  for (;;) {
+    MILLRACE_ASSIGN(ServingRows rows, RunNow(cursor->Next(300, 1 << 20)));
+    if (rows.empty()) return {};
+    for (auto& row : rows) table->rows.push_back(std::move(row));
+  }
+}
 
 inline std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
   return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());

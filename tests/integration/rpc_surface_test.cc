@@ -141,14 +141,15 @@ TEST_CASE("a server that recovers holds its port, is not healthy and refuses eve
     CHECK(!stream->Read(&none));
     recovers(stream->Finish());
   }
-  OperationsClient client(address);
-  const auto pipelines = client.ListPipelines();
+  const auto client = ConnectOperations(address);
+  const auto pipelines = RunNow(client->ListPipelines());
   CHECK(pipelines.error().code == Code::kUnavailable);
   CHECK(pipelines.error().message.find("recovering") != std::string::npos);
   const auto ask = [&] {
-    ResultQuery query;
+    ServingQuery query;
     query.name = "r";
-    return client.Query(query, [](const auto&) {}, [](const auto&) {});
+    ServingTable table;
+    return test::Ask(*client, query, &table);
   };
   CHECK(ask().error().code == Code::kUnavailable);
 
@@ -157,7 +158,7 @@ TEST_CASE("a server that recovers holds its port, is not healthy and refuses eve
   services.operations = &operations;
   server->Serve(services);
   CHECK(healthy() == std::string("\x08\x01", 2));
-  CHECK(client.ListPipelines().ok());
+  CHECK(RunNow(client->ListPipelines()).ok());
   CHECK(ask().ok());
   // Still none of this process's services.
   CHECK(PublishOne(ingest.get(), "s", 1, &reply).error_code() == grpc::StatusCode::UNIMPLEMENTED);

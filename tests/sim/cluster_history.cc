@@ -239,10 +239,10 @@ void History::Trouble() {
 
 /// Every shard runs under the owner that its fence names.
 bool History::AllRun() {
-  const auto shards = AskLeader<Result<std::vector<runtime::ShardInfo>>>(
+  const auto shards = AskLeader<Result<std::vector<operations::ShardInfo>>>(
       [](runtime::Coordinator& c) { return c.ListShards(); }, seconds(5));
   if (!shards || !shards->ok() || (*shards)->size() != kShards) return false;
-  return std::all_of((*shards)->begin(), (*shards)->end(), [&](const runtime::ShardInfo& info) {
+  return std::all_of((*shards)->begin(), (*shards)->end(), [&](const operations::ShardInfo& info) {
     if (info.state != "running") return false;
     const auto fences = cluster_.Outside(cluster_.serving.ReadFences({info.shard})).value();
     return fences[0] && fences[0]->epoch == info.epoch;
@@ -257,7 +257,7 @@ void History::End() {
   const auto healed = world_.now();
   while (!AllRun() && world_.now() < healed + kHealsWithin) SleepSteps(milliseconds(500), true);
   if (!AllRun()) {
-    const auto shards = AskLeader<Result<std::vector<runtime::ShardInfo>>>(
+    const auto shards = AskLeader<Result<std::vector<operations::ShardInfo>>>(
         [](runtime::Coordinator& c) { return c.ListShards(); }, seconds(5));
     Wrong("not every shard runs in time");
     if (fleet_.Leader() == nullptr) {

@@ -200,7 +200,7 @@ TEST_CASE("a pipeline whose tables the store refuses is tried again, and all oth
     std::string text;
     for (const auto& info :
          s.cluster.Call(s.cluster.coordinator().ListPipelines(), seconds(60)).value().value())
-      text += info.spec.name + " " + info.state + "; ";
+      text += info.incarnation.name + " " + info.state + "; ";
     return text;
   };
   serving.Refuse("bad");

@@ -14,7 +14,7 @@ std::string Sql(const char* format) {
   return sql;
 }
 
-Result<runtime::ApplyReport> Apply(Scenario* s, const std::string& sql, bool may_drop = true) {
+Result<operations::ApplyReport> Apply(Scenario* s, const std::string& sql, bool may_drop = true) {
   auto applied = s->cluster.Call(s->cluster.coordinator().Apply(sql, may_drop), seconds(60));
   if (!applied) return Unavailable("the node died");
   return *applied;
@@ -55,8 +55,8 @@ TEST_CASE("a stream that a view reads is not dropped, and the error names the vi
   CHECK(HasView(&s));
   const auto absent = Apply(&s, "DROP TABLE IF EXISTS t; DROP MATERIALIZED VIEW IF EXISTS t;");
   REQUIRE(absent.ok());
-  CHECK(absent->statements.at(0).outcome == runtime::Outcome::kAbsent);
-  CHECK(absent->statements.at(1).outcome == runtime::Outcome::kAbsent);
+  CHECK(absent->statements.at(0).outcome == operations::Outcome::kAbsent);
+  CHECK(absent->statements.at(1).outcome == operations::Outcome::kAbsent);
 }
 
 TEST_CASE("a script that drops something is applied only by who says that it may") {
@@ -81,7 +81,7 @@ TEST_CASE("a dropped stream takes its topic along, and one of its name begins wi
   CHECK_FALSE(HasView(&s));
   const auto again = Apply(&s, Sql(format));
   REQUIRE(again.ok());
-  CHECK(again->statements[0].outcome == runtime::Outcome::kCreated);
+  CHECK(again->statements[0].outcome == operations::Outcome::kCreated);
   s.stream = s.cluster.StreamNow("s");
   CHECK(s.stream.generation > old.generation);
   s.incarnation = s.cluster.Call(s.cluster.coordinator().ListPipelines(), seconds(60))

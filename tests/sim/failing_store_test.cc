@@ -157,7 +157,7 @@ TEST_CASE("the same new script applied by many at once is created once and refus
   sql.replace(sql.find("TABLE s ("), 9, "TABLE t (");
   sql.replace(sql.find("VIEW r "), 7, "VIEW q ");
   sql.replace(sql.find("tumble(s"), 8, "tumble(t");
-  using Applied = Result<runtime::ApplyReport>;
+  using Applied = Result<operations::ApplyReport>;
   std::vector<Applied> answers;
   const auto apply = [](runtime::Coordinator* coordinator, std::string text,
                         std::vector<Applied>* out) -> Task<void> {
@@ -172,8 +172,8 @@ TEST_CASE("the same new script applied by many at once is created once and refus
   for (const Applied& answer : answers) {
     INFO((answer.ok() ? std::string() : answer.error().message));
     REQUIRE(answer.ok());
-    for (const runtime::AppliedStatement& one : answer->statements)
-      created += one.outcome == runtime::Outcome::kCreated ? 1 : 0;
+    for (const operations::AppliedStatement& one : answer->statements)
+      created += one.outcome == operations::Outcome::kCreated ? 1 : 0;
   }
   CHECK(created == 2);
 }

@@ -157,7 +157,7 @@ struct Two : Scenario {
     if (third) third->process->Kill();
   }
 
-  runtime::ShardInfo InfoOf(Peer* peer) {
+  operations::ShardInfo InfoOf(Peer* peer) {
     if (!peer->process->alive() || peer->link.worker() == nullptr) return {};
     const auto report = cluster.On(peer->process, peer->link.worker()->ReportNow(), seconds(5));
     if (!report || (*report)->shards.empty()) return {};
@@ -235,7 +235,7 @@ std::string Drain() {
   while (!t.drained && t.world.now() - begun < seconds(60)) t.Send(1);
   if (!t.drained) return "the worker does not end";
   if (t.world.now() - begun >= seconds(20)) return "the worker waited for its deadline";
-  const runtime::ShardInfo after = t.InfoOf(t.other);
+  const operations::ShardInfo after = t.InfoOf(t.other);
   if (after.state != "running") return "the other worker does not run the shard: " + after.state;
   if (after.epoch.value != before.value + 1) return "the shard had more than one owner in between";
   if (t.BecameOwners() != 1) return "the new owner had not followed the shard";
@@ -325,7 +325,7 @@ std::string FollowerBehindTheCommits() {
   t.Sleep(seconds(30));
   t.other->log.BlindTo("");
   t.Sleep(seconds(20));
-  const runtime::ShardInfo info = t.InfoOf(t.other);
+  const operations::ShardInfo info = t.InfoOf(t.other);
   return info.state == "running" ? "" : "the shard is " + info.state + ": " + info.message;
 }
 
@@ -340,7 +340,7 @@ std::string ReplacedBeforeItKnows() {
   t.world.RunUntil([&] { return t.InfoOf(t.other).state == "running"; }, seconds(60));
   if (t.InfoOf(t.other).state != "running") return "nobody took the shard over";
   t.Send(60);
-  const runtime::ShardInfo replaced = t.InfoOf(t.owner);
+  const operations::ShardInfo replaced = t.InfoOf(t.owner);
   if (replaced.state == "running") return "a fence did not stop an owner that was replaced";
   if (replaced.state == "halted" || replaced.state == "halting")
     return "an owner that was replaced halted: " + replaced.message;
@@ -354,7 +354,8 @@ std::string SilentOwner() {
   const auto listed = [&] {
     auto& coordinator = t.other->roles->coordinator();
     const auto shards = t.cluster.On(t.other->process, coordinator.ListShards(), seconds(60));
-    return shards && shards->ok() && !(*shards)->empty() ? (*shards)->at(0) : runtime::ShardInfo();
+    return shards && shards->ok() && !(*shards)->empty() ? (*shards)->at(0)
+                                                         : operations::ShardInfo();
   };
   if (listed().state != "running") return "a worker elsewhere is not asked for a list";
   for (const auto& peer : t.peers) peer->link.Break();

@@ -59,7 +59,7 @@ std::string RunWithAnotherLog() {
   ChangeLog(&s);
   s.cluster.StartNode();
   s.Send(5);
-  const runtime::ShardInfo shard = s.Shard();
+  const operations::ShardInfo shard = s.Shard();
   if (RowsInStore(&s, shard.shard) == 0) return "the store had no rows";
   if (shard.state != "halted") return "a shard runs on rows of another log: " + shard.state;
   if (shard.message.find("the serving store holds rows of another log") == std::string::npos)
@@ -92,7 +92,7 @@ std::string RunWithAnotherFile() {
     if (after[name] != bytes) return "a file was replaced";
   }
   if (after.size() > before.size()) return "a second file has rows of the same numbers";
-  const runtime::ShardInfo shard = s.Shard();
+  const operations::ShardInfo shard = s.Shard();
   if (shard.state != "halted") return "the file of another log was taken for the shard's own";
   if (shard.message.find("a result file of another log") == std::string::npos)
     return "a shard halted for another reason: " + shard.message;
@@ -148,7 +148,7 @@ std::string RunThroughALongReplay() {
   std::string wrong;
   bool unproved_seen = false;
   const auto proved = [&] {
-    const runtime::ShardInfo shard = s.Shard();
+    const operations::ShardInfo shard = s.Shard();
     const int64_t held = RowsInStore(&s, shard.shard);
     const auto manifests = s.StateObjects("/m-");
     for (const std::string& key : manifests) {

@@ -81,7 +81,7 @@ struct Scenario {
   void Sleep(Executor::Duration d) {
     world.RunUntil([] { return false; }, d);
   }
-  runtime::ShardInfo Shard() {
+  operations::ShardInfo Shard() {
     return cluster.Call(cluster.coordinator().ListShards(), seconds(60))->value().at(0);
   }
   Status Skip(Offset to) {

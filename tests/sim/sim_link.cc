@@ -59,10 +59,10 @@ class SimLink::Questions : public runtime::WorkerQuestions {
     auto r = co_await At(worker_at_, worker_->ReportNow(), kPatience);
     co_return r;
   }
-  Task<Result<std::vector<runtime::ProducerInfo>>> FindProducers(std::string name_space,
-                                                                 std::string stream,
-                                                                 Principal principal,
-                                                                 std::string prefix) override {
+  Task<Result<std::vector<operations::ProducerInfo>>> FindProducers(std::string name_space,
+                                                                    std::string stream,
+                                                                    Principal principal,
+                                                                    std::string prefix) override {
     MILLRACE_CO_TRY(co_await Pass());
     auto r = co_await At(worker_at_,
                          worker_->FindProducers(std::move(name_space), std::move(stream),
@@ -71,7 +71,7 @@ class SimLink::Questions : public runtime::WorkerQuestions {
     co_return r;
   }
   Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration patience,
-                           runtime::Operations::Left left) override {
+                           operations::Operations::Left left) override {
     MILLRACE_CO_TRY(co_await Pass());
     auto r = co_await At(worker_at_,
                          worker_->WaitApplied(std::move(shard), offset, patience, std::move(left)),

@@ -24,7 +24,7 @@ TEST_CASE(
   s.cluster.log.LoseEnd(s.stream.topic, PartitionId(0), end);
   s.cluster.StartNode();
   s.Sleep(seconds(5));
-  const runtime::ShardInfo halted = s.Shard();
+  const operations::ShardInfo halted = s.Shard();
   REQUIRE(halted.state == "halted");
   CHECK_THAT(halted.message, ContainsText("the log ends below the last commit") &&
                                  ContainsText("--to " + std::to_string(end.value) + " "));
@@ -58,7 +58,7 @@ TEST_CASE("a halted shard is tried again when its log was brought back, and goes
   const Offset damaged = s.End();
   s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), damaged);
   s.Send(5);
-  const runtime::ShardInfo halted = s.Shard();
+  const operations::ShardInfo halted = s.Shard();
   REQUIRE(halted.state == "halted");
   // Nothing was done about it.
   REQUIRE(s.Retry().ok());
@@ -79,13 +79,13 @@ TEST_CASE("a shard that halted stays so when its process starts again, and says 
   s.Send(20);
   s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), s.End());
   s.Send(5);
-  const runtime::ShardInfo before = s.Shard();
+  const operations::ShardInfo before = s.Shard();
   REQUIRE(before.state == "halted");
   s.cluster.KillNode();
   s.cluster.damaged_log().Heal();
   s.cluster.StartNode();
   s.Sleep(seconds(5));
-  const runtime::ShardInfo after = s.Shard();
+  const operations::ShardInfo after = s.Shard();
   CHECK(after.state == "halted");
   CHECK(after.epoch == before.epoch);
   CHECK(after.message == before.message);
@@ -266,7 +266,7 @@ TEST_CASE("records damaged one after another are skipped one after another, whoe
   int skips = 0;
   for (; skips < 5; ++skips) {
     s.Sleep(milliseconds(600));
-    const runtime::ShardInfo shard = s.Shard();
+    const operations::ShardInfo shard = s.Shard();
     if (shard.state != "halted") break;
     const Offset to = follow ? s.Advised() : Offset(shard.next_offset.value + 1);
     REQUIRE(s.Skip(to).ok());
@@ -316,7 +316,7 @@ TEST_CASE("a pipeline may be dropped while one of its shards is being skipped") 
   s.cluster.damaged_log().Damage(s.stream.topic, PartitionId(0), end);
   s.cluster.StartNode();
   s.Sleep(seconds(1));
-  const runtime::ShardInfo halted = s.Shard();
+  const operations::ShardInfo halted = s.Shard();
   REQUIRE(halted.state == "halted");
   auto dropped = std::make_shared<std::optional<Status>>();
   s.cluster.process().Spawn(

@@ -15,7 +15,7 @@ TEST_CASE("a new pipeline's backlog does not keep the others of its stream waiti
     for (;;) {
       const auto shards =
           s.cluster.Call(s.cluster.coordinator().ListShards(), seconds(60))->value();
-      for (const runtime::ShardInfo& info : shards)
+      for (const operations::ShardInfo& info : shards)
         if (info.shard.incarnation.name == name) return info;
       // Defined, but not owned yet.
       s.Sleep(milliseconds(1));

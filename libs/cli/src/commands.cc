@@ -5,14 +5,23 @@
 #include <tuple>
 
 #include "describe.h"
+#include "ledgers.h"
 #include "millrace/base/bytes.h"
 #include "millrace/base/facts.h"
+#include "millrace/base/run_now.h"
 #include "millrace/base/utf8.h"
 #include "millrace/base/version.h"
 #include "millrace/cli/byte_source.h"
 #include "millrace/model/spec.h"
 
 namespace millrace::cli {
+
+using operations::AppliedStatement;
+using operations::ApplyReport;
+using operations::PartitionInfo;
+using operations::PipelineInfo;
+using operations::ShardInfo;
+using operations::StreamInfo;
 namespace {
 
 /// A script is written by people; what is larger is some other file.
@@ -99,21 +108,13 @@ Status CheckUtf8(const std::string& file, const std::string& sql) {
   return error;
 }
 
-std::string IncarnationText(const PipelineDescription& p) {
-  return p.name.name + "@" + std::to_string(p.defined_at);
-}
-
-/// Waits as the query would, but reads no row: no window begins in an empty span of time.
-Status WaitApplied(Cluster& cluster, ServingQuery query) {
-  query.from = query.to = 0;
-  return cluster.Query(
-      query, true, [](std::vector<std::string>, std::vector<Type>) {},
-      [](const std::vector<Value>&) {});
+std::string IncarnationText(const PipelineInfo& p) {
+  return p.incarnation.name + "@" + std::to_string(p.incarnation.defined_at.value);
 }
 
 /// Events without a row, and windows whose rows are still to come. The rows are printed
 /// already, so a failure here does not fail the verb.
-void TellWhatRowsDoNotShow(const Result<PipelineDescription>& pipeline, const Console& console) {
+void TellWhatRowsDoNotShow(const Result<PipelineInfo>& pipeline, const Console& console) {
   if (!pipeline.ok()) {
     console.Note("what the rows do not show is not known: " + pipeline.error().message);
     return;
@@ -124,11 +125,15 @@ void TellWhatRowsDoNotShow(const Result<PipelineDescription>& pipeline, const Co
                " watermark=" + FormatTimestamp(pipeline->watermark));
 }
 
+std::string NameOf(const AppliedStatement& s) {
+  return QualifiedName{s.name_space, s.name}.ToString();
+}
+
 /// "stream a with its events, pipeline b".
 std::string Dropped(const ApplyReport& report) {
   std::string text;
   for (const AppliedStatement& s : report.statements) {
-    text += (text.empty() ? "" : ", ") + s.kind + " " + s.name.ToString();
+    text += (text.empty() ? "" : ", ") + s.kind + " " + NameOf(s);
     if (s.kind == "stream") text += " with its events";
   }
   return text;
@@ -136,12 +141,12 @@ std::string Dropped(const ApplyReport& report) {
 
 }  // namespace
 
-int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& console) {
+int RunApply(operations::Operations& cluster, const ApplyOptions& options, const Console& console) {
   const auto sql = ReadScript(options.file);
   if (!sql.ok()) return console.Fail(sql.error());
   const Status text = CheckUtf8(options.file, *sql);
   if (!text.ok()) return console.Fail(text.error());
-  auto applied = cluster.Apply(*sql, options.yes);
+  auto applied = RunNow(cluster.Apply(*sql, options.yes));
   if (applied.ok() && applied->needs_consent) {
     const std::string drops = Dropped(*applied);
     // A script that comes from the terminal itself leaves nobody to ask.
@@ -151,7 +156,7 @@ int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& conso
       console.Note("nothing was applied");
       return kExitRuntime;
     }
-    applied = cluster.Apply(*sql, true);
+    applied = RunNow(cluster.Apply(*sql, true));
   }
   if (!applied.ok()) {
     Error error = applied.error();
@@ -161,41 +166,50 @@ int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& conso
   }
   if (applied->statements.empty()) console.Note("nothing to do: the script holds no statement");
   for (const AppliedStatement& statement : applied->statements) {
-    console.out << statement.outcome << ' ' << statement.kind << ' ' << statement.name.ToString()
-                << '\n';
+    console.out << OutcomeName(statement.outcome) << ' ' << statement.kind << ' '
+                << NameOf(statement) << '\n';
   }
   return console.Finish();
 }
 
-int RunStreamList(Cluster& cluster, Format format, const Console& console) {
-  const auto streams = cluster.ListStreams();
+int RunStreamList(operations::Operations& cluster, Format format, const Console& console) {
+  const auto streams = RunNow(cluster.ListStreams());
   if (!streams.ok()) return console.Fail(streams.error());
   ServingTable table{{"namespace", "name", "format", "partitions"},
                      {Type::kText, Type::kText, Type::kText, Type::kBigint},
                      {}};
-  for (const StreamDescription& s : *streams)
-    table.rows.push_back({Text(s.name.name_space), Text(s.name.name), Text(s.format),
-                          Integer(static_cast<int64_t>(s.end_offsets.size()))});
+  for (const StreamInfo& s : *streams)
+    table.rows.push_back({Text(s.spec.name_space), Text(s.spec.name),
+                          Text(std::string(operations::FormatName(s.spec.format))),
+                          Integer(s.spec.partitions)});
   WriteTable(table, format, console);
   return console.Finish();
 }
 
-int RunStreamDescribe(Cluster& cluster, const std::string& name, Format format,
+int RunStreamDescribe(operations::Operations& cluster, const std::string& text, Format format,
                       const Console& console) {
-  const auto stream = cluster.DescribeStream(QualifiedName::Parse(name));
+  const QualifiedName name = QualifiedName::Parse(text);
+  const auto stream = RunNow(cluster.DescribeStream(name.name_space, name.name));
   if (!stream.ok()) return console.Fail(stream.error());
+  const StreamSpec& spec = stream->spec;
   Description d;
-  d.Text("namespace", stream->name.name_space);
-  d.Text("name", stream->name.name);
-  d.Text("format", stream->format);
-  d.Integer("partitions", static_cast<int64_t>(stream->end_offsets.size()));
-  d.Integers("start_offsets", stream->start_offsets);
-  d.Integers("end_offsets", stream->end_offsets);
-  d.Integers("floor_offsets", stream->floor_offsets);
-  if (stream->bytes.empty()) {
-    d.Null("bytes");
+  const auto each = [&](const std::string& property, const auto& value_of) {
+    std::vector<int64_t> values;
+    for (const PartitionInfo& p : stream->partitions) values.push_back(value_of(p));
+    d.Integers(property, values);
+  };
+  d.Text("namespace", spec.name_space);
+  d.Text("name", spec.name);
+  d.Text("format", std::string(operations::FormatName(spec.format)));
+  d.Integer("partitions", spec.partitions);
+  each("start_offsets", [](const PartitionInfo& p) { return p.start.value; });
+  each("end_offsets", [](const PartitionInfo& p) { return p.end.value; });
+  each("floor_offsets", [](const PartitionInfo& p) { return p.floor.value; });
+  if (std::all_of(stream->partitions.begin(), stream->partitions.end(),
+                  [](const PartitionInfo& p) { return p.bytes.has_value(); })) {
+    each("bytes", [](const PartitionInfo& p) { return *p.bytes; });
   } else {
-    d.Integers("bytes", stream->bytes);
+    d.Null("bytes");
   }
   d.Duration("keep_for", stream->keep_for);
   if (stream->keep_bytes) {
@@ -203,25 +217,25 @@ int RunStreamDescribe(Cluster& cluster, const std::string& name, Format format,
   } else {
     d.Null("keep_bytes");
   }
-  d.Text("topic", stream->topic);
-  if (stream->partition_key) {
-    d.Text("partition_key", *stream->partition_key);
+  d.Text("topic", spec.topic);
+  if (spec.partition_key >= 0) {
+    d.Text("partition_key", spec.columns[static_cast<size_t>(spec.partition_key)].name);
   } else {
     d.Null("partition_key");
   }
-  d.Text("event_time", stream->event_time);
-  d.Duration("watermark_delay", stream->watermark_delay);
-  d.Duration("max_ahead", stream->max_ahead);
-  d.Duration("idle_timeout", stream->idle_timeout);
-  d.Flag("ticks", stream->ticks);
-  d.Flag("keep_raw", stream->keep_raw);
-  d.Flag("append_times", stream->append_times);
-  d.Columns(stream->columns);
+  d.Text("event_time", spec.columns[static_cast<size_t>(spec.event_time)].name);
+  d.Duration("watermark_delay", spec.watermark_delay);
+  d.Duration("max_ahead", spec.max_ahead);
+  d.Duration("idle_timeout", spec.idle_timeout);
+  d.Flag("ticks", spec.ticks);
+  d.Flag("keep_raw", spec.keep_raw);
+  d.Flag("append_times", spec.append_times);
+  d.Columns(spec.columns);
   d.Write(format, console);
   return console.Finish();
 }
 
-int RunStreamAdvance(Cluster& cluster, const StreamAdvanceOptions& options,
+int RunStreamAdvance(operations::Operations& cluster, const StreamAdvanceOptions& options,
                      const Console& console) {
   const QualifiedName name = QualifiedName::Parse(options.name);
   const bool end = options.to == "end";
@@ -234,7 +248,7 @@ int RunStreamAdvance(Cluster& cluster, const StreamAdvanceOptions& options,
   // Asked first: afterwards the watermarks may be there because of this.
   const auto reached = ReachedBy(cluster, name);
   if (!reached.ok()) return console.Fail(reached.error());
-  const Status advanced = cluster.AdvanceStream(name, to);
+  const Status advanced = RunNow(cluster.AdvanceStream(name.name_space, name.name, to));
   if (!advanced.ok()) return console.Fail(advanced.error());
   if (!reached->empty() && reached->front().read_watermark >= to) {
     const Micros least = reached->front().read_watermark;
@@ -253,29 +267,31 @@ int RunStreamAdvance(Cluster& cluster, const StreamAdvanceOptions& options,
   return kExitOk;
 }
 
-int RunPipelineList(Cluster& cluster, Format format, const Console& console) {
-  const auto pipelines = cluster.ListPipelines();
+int RunPipelineList(operations::Operations& cluster, Format format, const Console& console) {
+  const auto pipelines = RunNow(cluster.ListPipelines());
   if (!pipelines.ok()) return console.Fail(pipelines.error());
   ServingTable table{
       {"namespace", "name", "incarnation", "stream", "state", "watermark", "message"},
       {Type::kText, Type::kText, Type::kText, Type::kText, Type::kText, Type::kTimestamp,
        Type::kText},
       {}};
-  for (const PipelineDescription& p : *pipelines)
-    table.rows.push_back({Text(p.name.name_space), Text(p.name.name), Text(IncarnationText(p)),
-                          Text(p.stream), Text(p.state), Time(p.watermark), TextOrNull(p.message)});
+  for (const PipelineInfo& p : *pipelines)
+    table.rows.push_back({Text(p.incarnation.name_space), Text(p.incarnation.name),
+                          Text(IncarnationText(p)), Text(p.stream), Text(p.state),
+                          Time(p.watermark), TextOrNull(p.message)});
   WriteTable(table, format, console);
   return console.Finish();
 }
 
-int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format,
+int RunPipelineDescribe(operations::Operations& cluster, const std::string& text, Format format,
                         const Console& console) {
-  const auto pipeline = cluster.DescribePipeline(QualifiedName::Parse(name));
+  const QualifiedName name = QualifiedName::Parse(text);
+  const auto pipeline = RunNow(cluster.DescribePipeline(name.name_space, name.name));
   if (!pipeline.ok()) return console.Fail(pipeline.error());
-  const PipelineDescription& p = *pipeline;
+  const PipelineInfo& p = *pipeline;
   Description d;
-  d.Text("namespace", p.name.name_space);
-  d.Text("name", p.name.name);
+  d.Text("namespace", p.incarnation.name_space);
+  d.Text("name", p.incarnation.name);
   d.Text("incarnation", IncarnationText(p));
   d.Text("stream", p.stream);
   d.Text("state", p.state);
@@ -289,13 +305,13 @@ int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format
   d.Integer("late", p.late);
   d.Integer("quarantined", p.quarantined);
   d.Integer("open_windows", p.open_windows);
-  d.Text("window", p.window);
-  d.Duration("size", p.size);
-  if (p.window == "hop") d.Duration("slide", p.slide);
-  d.Duration("offset", p.offset);
-  d.Text("time_zone", p.time_zone.empty() ? "UTC" : p.time_zone);
+  d.Text("window", std::string(operations::WindowName(p.window.kind)));
+  d.Duration("size", p.window.size);
+  if (p.window.kind == WindowKind::kHop) d.Duration("slide", p.window.slide);
+  d.Duration("offset", p.window.offset);
+  d.Text("time_zone", p.window.zone.empty() ? "UTC" : p.window.zone);
   d.Duration("allowed_lateness", p.allowed_lateness);
-  d.Text("emit", p.emits_updates ? "updates" : "final");
+  d.Text("emit", p.updates ? "updates" : "final");
   d.Duration("file_interval", p.file_interval);
   d.Duration("file_idle", p.file_idle);
   d.Integer("semantics_version", p.semantics_version);
@@ -306,27 +322,29 @@ int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format
   return console.Finish();
 }
 
-int RunPipelineDrop(Cluster& cluster, const std::string& text, const Console& console) {
+int RunPipelineDrop(operations::Operations& cluster, const std::string& text,
+                    const Console& console) {
   const QualifiedName name = QualifiedName::Parse(text);
-  const Status dropped = cluster.DropPipeline(name);
+  const Status dropped = RunNow(cluster.DropPipeline(name.name_space, name.name));
   if (!dropped.ok()) return console.Fail(dropped.error());
   console.Note("dropped the view and its state; its table and files stay pipeline=" +
                name.ToString());
   return kExitOk;
 }
 
-int RunShardList(Cluster& cluster, Format format, const Console& console) {
-  const auto shards = cluster.ListShards();
+int RunShardList(operations::Operations& cluster, Format format, const Console& console) {
+  const auto shards = RunNow(cluster.ListShards());
   if (!shards.ok()) return console.Fail(shards.error());
   ServingTable table{{"shard", "state", "worker", "epoch", "next_offset", "end_offset", "last_cut",
                       "watermark", "message"},
                      {Type::kText, Type::kText, Type::kText, Type::kBigint, Type::kBigint,
                       Type::kBigint, Type::kBigint, Type::kTimestamp, Type::kText},
                      {}};
-  for (const ShardDescription& s : *shards)
-    table.rows.push_back({Text(s.shard), Text(s.state), TextOrNull(s.worker), Integer(s.epoch),
-                          Integer(s.next_offset), Integer(s.end_offset), Integer(s.last_cut),
-                          Time(s.watermark), TextOrNull(s.message)});
+  for (const ShardInfo& s : *shards)
+    table.rows.push_back({Text(s.shard.ToString()), Text(s.state), TextOrNull(s.worker),
+                          Integer(s.epoch.value), Integer(s.next_offset.value),
+                          Integer(s.end_offset.value), Integer(s.last_cut.value), Time(s.watermark),
+                          TextOrNull(s.message)});
   WriteTable(table, format, console);
   return console.Finish();
 }
@@ -342,25 +360,28 @@ int NotAShard(const std::string& shard, const Console& console) {
 
 }  // namespace
 
-int RunShardRelease(Cluster& cluster, const std::string& shard, const Console& console) {
+int RunShardRelease(operations::Operations& cluster, const std::string& shard,
+                    const Console& console) {
   ShardId id;
   if (!ShardId::Parse(shard, &id)) return NotAShard(shard, console);
-  const Status released = cluster.ReleaseShard(shard);
+  const Status released = RunNow(cluster.ReleaseShard(id));
   if (!released.ok()) return console.Fail(released.error());
   console.Note("workers may get the shard, and those on its partition, again shard=" + shard);
   return kExitOk;
 }
 
-int RunShardRetry(Cluster& cluster, const std::string& shard, const Console& console) {
+int RunShardRetry(operations::Operations& cluster, const std::string& shard,
+                  const Console& console) {
   ShardId id;
   if (!ShardId::Parse(shard, &id)) return NotAShard(shard, console);
-  const Status retried = cluster.RetryShard(shard);
+  const Status retried = RunNow(cluster.RetryShard(id));
   if (!retried.ok()) return console.Fail(retried.error());
   console.Note("the shard is opened again; see `millrace shard list` shard=" + shard);
   return kExitOk;
 }
 
-int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Console& console) {
+int RunShardSkip(operations::Operations& cluster, const ShardSkipOptions& options,
+                 const Console& console) {
   ShardId shard;
   if (!ShardId::Parse(options.shard, &shard)) return NotAShard(options.shard, console);
   if (options.to < 0)
@@ -368,18 +389,39 @@ int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Consol
   if (IsBlank(options.reason))
     return console.FailUsage(
         "--reason: say why the records are left out; it is kept in the control log");
-  const auto skipped = cluster.SkipShard(options.shard, options.to, options.reason);
+  const auto skipped = RunNow(cluster.SkipShard(shard, Offset(options.to), options.reason));
   if (!skipped.ok()) return console.Fail(skipped.error());
   console.Note(
       "the shard goes on at the offset; new records below it are left out, at most " +
       std::to_string(skipped->left_out) + "; old records from there on may count twice, at most " +
       std::to_string(skipped->may_count_twice) + " shard=" + options.shard +
-      " offset=" + std::to_string(options.to) + " lowest=" + std::to_string(skipped->lowest) +
-      " highest=" + std::to_string(skipped->highest));
+      " offset=" + std::to_string(options.to) + " lowest=" + std::to_string(skipped->lowest.value) +
+      " highest=" + std::to_string(skipped->highest.value));
   return kExitOk;
 }
 
-int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& console) {
+namespace {
+
+/// Of one page, when rows are read.
+constexpr size_t kPageRows = 1'000;
+constexpr size_t kPageBytes = 1 << 20;
+
+/// Writes rows as they come; an error may come after some.
+Status WriteRows(operations::Operations& cluster, const ServingQuery& query, TableWriter* writer) {
+  MILLRACE_ASSIGN(const auto cursor, RunNow(cluster.OpenQuery(query)));
+  writer->Begin(cursor->names(), cursor->types());
+  for (;;) {
+    MILLRACE_ASSIGN(const ServingRows rows, RunNow(cursor->Next(kPageRows, kPageBytes)));
+    if (rows.empty()) break;
+    for (const auto& row : rows) writer->Row(row);
+  }
+  writer->End();
+  return {};
+}
+
+}  // namespace
+
+int RunQuery(operations::Operations& cluster, const QueryOptions& options, const Console& console) {
   const QualifiedName name = QualifiedName::Parse(options.name);
   ServingQuery query;
   query.name_space = name.name_space;
@@ -403,26 +445,19 @@ int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& conso
     *bound = *time;
   }
   // Asked before the rows are read: a watermark of later might be past rows that are not shown.
-  const bool tells = options.output == Output::kResults && !options.quiet;
   Status asked;
-  if (tells && options.wait) asked = WaitApplied(cluster, query);
-  std::optional<Result<PipelineDescription>> pipeline;
-  if (tells && asked.ok()) pipeline = cluster.DescribePipeline(name);
+  if (options.wait) asked = RunNow(cluster.WaitApplied(name.name_space, name.name));
+  std::optional<Result<PipelineInfo>> pipeline;
+  if (options.output == Output::kResults && !options.quiet && asked.ok())
+    pipeline = RunNow(cluster.DescribePipeline(name.name_space, name.name));
   TableWriter writer(options.format, console);
-  if (asked.ok())
-    asked = cluster.Query(
-        query, options.wait,
-        [&](std::vector<std::string> names, std::vector<Type> types) {
-          writer.Begin(std::move(names), std::move(types));
-        },
-        [&](const std::vector<Value>& row) { writer.Row(row); });
+  if (asked.ok()) asked = WriteRows(cluster, query, &writer);
   if (!asked.ok()) {
     // What a cluster finds wrong with a query is a filter of the command line.
     if (asked.error().code == Code::kInvalidArgument)
       return console.FailUsage(asked.error().message);
     return console.Fail(asked.error());
   }
-  writer.End();
   if (pipeline) TellWhatRowsDoNotShow(*pipeline, console);
   return console.Finish();
 }

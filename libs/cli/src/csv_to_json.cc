@@ -8,6 +8,7 @@
 
 #include "millrace/base/facts.h"
 #include "millrace/base/utf8.h"
+#include "millrace/cli/names.h"
 #include "millrace/model/row.h"
 
 namespace millrace::cli {
@@ -140,7 +141,7 @@ std::string_view Expected(Type type) {
 
 /// Where the header has the column: the equal name, else the one that is equal but for case, if the
 /// column was not quoted.
-Result<std::optional<size_t>> PlaceOf(const ColumnDescription& column,
+Result<std::optional<size_t>> PlaceOf(const ColumnSpec& column,
                                       const std::vector<std::string>& header) {
   const auto exact = std::find(header.begin(), header.end(), column.name);
   if (exact != header.end()) return std::optional<size_t>(exact - header.begin());
@@ -159,7 +160,7 @@ Result<std::optional<size_t>> PlaceOf(const ColumnDescription& column,
 
 }  // namespace
 
-Result<CsvToJson> CsvToJson::Create(const StreamDescription& stream, const CsvRecord& header) {
+Result<CsvToJson> CsvToJson::Create(const StreamSpec& stream, const CsvRecord& header) {
   CsvToJson out;
   std::vector<std::string> names;
   for (const CsvField& field : header.fields) {
@@ -170,10 +171,11 @@ Result<CsvToJson> CsvToJson::Create(const StreamDescription& stream, const CsvRe
     names.push_back(made.name);
   }
   std::vector<std::string> missing;
-  for (const ColumnDescription& column : stream.columns) {
+  const ColumnSpec& event_time = stream.columns[static_cast<size_t>(stream.event_time)];
+  for (const ColumnSpec& column : stream.columns) {
     MILLRACE_ASSIGN(const std::optional<size_t> at, PlaceOf(column, names));
     if (!at) {
-      if (column.not_null || column.name == stream.event_time) missing.push_back(column.name);
+      if (column.not_null || &column == &event_time) missing.push_back(column.name);
       continue;
     }
     Field& field = out.fields_[*at];
@@ -186,7 +188,7 @@ Result<CsvToJson> CsvToJson::Create(const StreamDescription& stream, const CsvRe
   if (missing.empty()) return out;
   return InvalidArgument("the first line must name the columns, and these must be among them: " +
                              Joined(missing) + "; it names: " + Joined(names),
-                         {{"stream", stream.name.ToString()}});
+                         {{"stream", QualifiedName{stream.name_space, stream.name}.ToString()}});
 }
 
 Status CsvToJson::Convert(const CsvRecord& record, std::string* json) const {

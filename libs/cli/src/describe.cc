@@ -48,9 +48,9 @@ void Description::Null(const std::string& name) {
   lines_.back().null = true;
 }
 
-void Description::Columns(const std::vector<ColumnDescription>& columns) {
+void Description::Columns(const std::vector<ColumnSpec>& columns) {
   std::string json;
-  for (const ColumnDescription& column : columns) {
+  for (const ColumnSpec& column : columns) {
     const std::string type(TypeName(column.type));
     Add("column " + column.name,
         type + (column.not_null ? " not null" : "") + (column.quoted ? ", quoted" : ""), "", "");

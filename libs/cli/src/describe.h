@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "millrace/cli/cluster.h"
 #include "millrace/cli/console.h"
 #include "millrace/cli/format.h"
+#include "millrace/model/spec.h"
 
 namespace millrace::cli {
 
@@ -25,7 +25,7 @@ class Description {
   void Time(const std::string& name, Micros value);
   void Null(const std::string& name);
   /// "column <name>" each; in JSON "columns".
-  void Columns(const std::vector<ColumnDescription>& columns);
+  void Columns(const std::vector<ColumnSpec>& columns);
   void Integers(const std::string& name, const std::vector<int64_t>& values);
 
   void Write(Format format, const Console& console) const;

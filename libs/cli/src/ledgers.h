@@ -2,17 +2,23 @@
 
 #include <vector>
 
-#include "millrace/cli/cluster.h"
 #include "millrace/cli/console.h"
+#include "millrace/cli/names.h"
+#include "millrace/operations/operations.h"
 
 namespace millrace::cli {
+
+/// The pipelines that read a stream, least watermark of what was read first.
+Result<std::vector<operations::PipelineInfo>> ReachedBy(operations::Operations& cluster,
+                                                        const QualifiedName& stream);
 
 /// What the pipelines of a stream had counted at one moment. A gateway acknowledges events that
 /// pipelines then find late or unusable; the difference tells how many, though not whose they were.
 class Ledgers {
  public:
   /// `before`: those that read the stream, as they are at that moment. The cluster outlives it.
-  Ledgers(Cluster* cluster, QualifiedName stream, std::vector<PipelineDescription> before)
+  Ledgers(operations::Operations* cluster, QualifiedName stream,
+          std::vector<operations::PipelineInfo> before)
       : cluster_(cluster), stream_(std::move(stream)), before_(std::move(before)) {}
 
   /// A line for each pipeline in which events were late or quarantined since. Waits until what the
@@ -21,11 +27,12 @@ class Ledgers {
 
  private:
   bool WaitUntilRead() const;
-  bool HasRead(const ShardDescription& shard, const std::vector<int64_t>& ends) const;
+  bool HasRead(const operations::ShardInfo& shard,
+               const std::vector<operations::PartitionInfo>& partitions) const;
 
-  Cluster* cluster_;
+  operations::Operations* cluster_;
   QualifiedName stream_;
-  std::vector<PipelineDescription> before_;
+  std::vector<operations::PipelineInfo> before_;
 };
 
 }  // namespace millrace::cli

@@ -1,9 +1,7 @@
-#include <algorithm>
 #include <array>
 #include <string>
 
 #include "millrace/base/facts.h"
-#include "millrace/cli/cluster.h"
 #include "millrace/cli/commands.h"
 
 namespace millrace::cli {
@@ -16,18 +14,6 @@ QualifiedName QualifiedName::Parse(std::string_view text) {
 
 std::string QualifiedName::ToString() const {
   return name_space == "default" ? name : name_space + "." + name;
-}
-
-Result<std::vector<PipelineDescription>> ReachedBy(Cluster& cluster, const QualifiedName& stream) {
-  MILLRACE_ASSIGN(std::vector<PipelineDescription> pipelines, cluster.ListPipelines());
-  std::erase_if(pipelines, [&](const PipelineDescription& p) {
-    return p.name.name_space != stream.name_space || p.stream != stream.name;
-  });
-  std::stable_sort(pipelines.begin(), pipelines.end(),
-                   [](const PipelineDescription& a, const PipelineDescription& b) {
-                     return a.read_watermark < b.read_watermark;
-                   });
-  return pipelines;
 }
 
 Result<Micros> ParseTimeArgument(std::string_view text, std::string_view or_else) {

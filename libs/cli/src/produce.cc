@@ -14,6 +14,7 @@
 
 #include "ledgers.h"
 #include "millrace/base/bytes.h"
+#include "millrace/base/run_now.h"
 #include "millrace/cli/csv_to_json.h"
 #include "millrace/cli/records.h"
 #include "millrace/model/row.h"
@@ -138,19 +139,21 @@ std::string RandomId() {
 /// One run of `produce`.
 class Run {
  public:
-  Run(Cluster& cluster, const OpenEventSink& open, const ProduceOptions& options,
+  Run(operations::Operations& cluster, const OpenEventSink& open, const ProduceOptions& options,
       const Console& console)
       : cluster_(cluster), open_(open), options_(options), console_(console) {}
 
   int Do() {
-    const auto stream = cluster_.DescribeStream(QualifiedName::Parse(options_.stream));
+    name_ = QualifiedName::Parse(options_.stream);
+    const auto stream = RunNow(cluster_.DescribeStream(name_.name_space, name_.name));
     if (!stream.ok()) return console_.Fail(stream.error());
-    stream_ = *stream;
-    const auto reached = ReachedBy(cluster_, stream_.name);
+    stream_ = stream->spec;
+    const auto reached = ReachedBy(cluster_, name_);
     if (!reached.ok()) return console_.Fail(reached.error());
-    ledgers_.emplace(&cluster_, stream_.name, *reached);
-    for (const PipelineDescription& pipeline : *reached) {
-      if (pipeline.read_watermark == kPlusInfinity) ended_.push_back(pipeline.name.ToString());
+    ledgers_.emplace(&cluster_, name_, *reached);
+    for (const operations::PipelineInfo& pipeline : *reached) {
+      if (pipeline.read_watermark == kPlusInfinity)
+        ended_.push_back(QualifiedName::Of(pipeline.incarnation).ToString());
     }
     auto input = Input::Open(options_.input);
     // A missing file is no missing part of the cluster, for which kExitNotFound stands.
@@ -176,7 +179,7 @@ class Run {
 
  private:
   Status OpenSink(const std::string& producer) {
-    SinkOptions to{stream_.name, producer, options_.dry_run, {}, {}};
+    SinkOptions to{name_, producer, options_.dry_run, {}, {}};
     to.on_refused = [this](const RefusedEvent& refused) {
       refusals_.Add(lines_.Of(refused.sequence), refused.reason, refused.message);
       if (rejects_) rejects_->Settle(refused.sequence, refused.reason + ": " + refused.message);
@@ -214,17 +217,18 @@ class Run {
     if (!input_->repeatable()) return {};
     const size_t slash = producer.rfind('/');
     const std::string id = producer.substr(0, slash);
-    MILLRACE_ASSIGN(const std::vector<ProducerDescription> known,
-                    cluster_.ListProducers(stream_.name, id + "/"));
+    MILLRACE_ASSIGN(
+        const std::vector<operations::ProducerInfo> known,
+        RunNow(cluster_.ListProducers(name_.name_space, name_.name, Principal(), id + "/")));
     std::string before;
     int64_t others = 0;
     bool sent = false;
-    for (const ProducerDescription& p : known) {
+    for (const operations::ProducerInfo& p : known) {
       sent |= p.id == producer;
       if (p.id == producer || p.id.size() != producer.size()) continue;
       if (++others <= kShownContents)
         before += (before.empty() ? "" : ", ") + p.id.substr(slash + 1, kShownDigest) +
-                  " (records up to " + std::to_string(p.end_sequence - 1) + ")";
+                  " (records up to " + std::to_string(p.end - 1) + ")";
     }
     if (others == 0 || sent) return {};
     console_.Note(
@@ -234,7 +238,7 @@ class Run {
         "(--rejects keeps them). If it is that whole file, corrected, its good records count "
         "again. "
         "A --producer-id of its own avoids this warning stream=" +
-        stream_.name.ToString() + " producer_id=" + id +
+        name_.ToString() + " producer_id=" + id +
         " content=" + producer.substr(slash + 1, kShownDigest) + " before=" + before +
         (others > kShownContents ? ", ..." : ""));
     return {};
@@ -343,7 +347,7 @@ class Run {
   std::string ProgressLine(Clock::time_point start) const {
     const SinkCounters counters = sink_->counters();
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    std::string line = stream_.name.ToString();
+    std::string line = name_.ToString();
     if (input_->size() > 0)
       line += " " + std::to_string(input_->consumed() * 100 / input_->size()) + " % read";
     line += " sent=" + std::to_string(records_.load(std::memory_order_relaxed)) +
@@ -397,14 +401,12 @@ class Run {
     console_.Note(
         "warning: the stream was at its end before this run, so acknowledged events that "
         "were not sent before are late and count nowhere; see " +
-        lists + " stream=" + stream_.name.ToString() +
-        " late_at_most=" + std::to_string(acknowledged));
+        lists + " stream=" + name_.ToString() + " late_at_most=" + std::to_string(acknowledged));
   }
 
   /// The end of a stream is for good, so neither a wrong file nor a part of one brings it.
   int End(int64_t acknowledged, int64_t refused) {
-    const std::string by_hand =
-        "`millrace stream advance " + stream_.name.ToString() + " --to end`";
+    const std::string by_hand = "`millrace stream advance " + name_.ToString() + " --to end`";
     if (refused > 0) {
       console_.Note(
           "the stream was not brought to its end, because records were refused: send them again, "
@@ -419,19 +421,21 @@ class Run {
           by_hand);
       return kExitRuntime;
     }
-    const Status ended = cluster_.AdvanceStream(stream_.name, kPlusInfinity);
+    const Status ended =
+        RunNow(cluster_.AdvanceStream(name_.name_space, name_.name, kPlusInfinity));
     if (!ended.ok()) return console_.Fail(ended.error());
     console_.Note(
         "the stream is at its end: every window closes, and no later event counts stream=" +
-        stream_.name.ToString());
+        name_.ToString());
     return kExitOk;
   }
 
-  Cluster& cluster_;
+  operations::Operations& cluster_;
   const OpenEventSink& open_;
   const ProduceOptions& options_;
   const Console& console_;
-  StreamDescription stream_;
+  QualifiedName name_;
+  StreamSpec stream_;
   std::optional<Ledgers> ledgers_;  ///< of the start
   std::vector<std::string> ended_;  ///< pipelines for which the stream had ended at the start
   std::unique_ptr<Input> input_;
@@ -447,8 +451,8 @@ class Run {
 
 }  // namespace
 
-int RunProduce(Cluster& cluster, const OpenEventSink& open, const ProduceOptions& options,
-               const Console& console) {
+int RunProduce(operations::Operations& cluster, const OpenEventSink& open,
+               const ProduceOptions& options, const Console& console) {
   if (!(options.rate >= 0) || !std::isfinite(options.rate))
     return console.FailUsage("--rate: it is a number of events a second, 0 for no limit rate=" +
                              FormatDouble(options.rate));

@@ -1,5 +1,8 @@
 #include "millrace/client/operations_client.h"
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "grpc_status.h"
 #include "millrace/base/facts.h"
 #include "millrace/control/v1/operations.grpc.pb.h"
@@ -11,60 +14,105 @@ namespace {
 
 namespace wire_control = control::v1;
 namespace wire_query = query::v1;
+using operations::ApplyReport;
+using operations::PipelineInfo;
+using operations::ProducerInfo;
+using operations::ShardInfo;
+using operations::SkipReport;
+using operations::StreamInfo;
 
 constexpr auto kLongestWait = std::chrono::hours(1);
 /// Servers allow a minute. A shorter pause is not why a server ends a query.
 constexpr auto kLongPause = std::chrono::seconds(30);
 
-std::vector<ColumnDescription> FromWire(
+Error NotUnderstood(const std::string& what, const std::string& value) {
+  return Internal(
+      "the server sent something that this program does not know; use the server's "
+      "version of millrace",
+      {{what, value}});
+}
+
+/// The one of `all` that the server means.
+template <typename E, typename NameOf>
+Result<E> ByName(std::initializer_list<E> all, NameOf name_of, const std::string& what,
+                 const std::string& name) {
+  for (const E one : all)
+    if (name_of(one) == name) return one;
+  return NotUnderstood(what, name);
+}
+
+Result<Type> TypeOf(const std::string& name) {
+  return ByName({Type::kInt, Type::kBigint, Type::kDouble, Type::kText, Type::kBool,
+                 Type::kTimestamp, Type::kNumeric},
+                TypeName, "type", name);
+}
+
+Result<std::vector<ColumnSpec>> FromWire(
     const google::protobuf::RepeatedPtrField<wire_control::ColumnDescription>& columns) {
-  std::vector<ColumnDescription> out;
-  for (const auto& c : columns) out.push_back({c.name(), c.type(), c.not_null(), c.quoted()});
+  std::vector<ColumnSpec> out;
+  for (const auto& c : columns) {
+    MILLRACE_ASSIGN(const Type type, TypeOf(c.type()));
+    out.push_back({c.name(), type, c.not_null(), c.quoted()});
+  }
   return out;
 }
 
-StreamDescription FromWire(const wire_control::StreamDescription& s) {
-  StreamDescription out;
-  out.name_space = s.namespace_();
-  out.name = s.name();
-  out.schema_id = s.schema_id();
-  out.columns = FromWire(s.columns());
-  out.event_time = s.event_time();
-  out.partition_key = s.partition_key();
-  out.partitioned_by_key = s.partitioned_by_key();
-  out.watermark_delay = s.watermark_delay_us();
-  out.max_ahead = s.max_ahead_us();
-  out.idle_timeout = s.idle_timeout_us();
-  out.format = s.format();
-  out.ticks = s.ticks();
-  out.keep_raw = s.keep_raw();
-  out.append_times = s.append_times();
-  out.topic = s.topic();
-  out.start_offsets.assign(s.start_offsets().begin(), s.start_offsets().end());
-  out.end_offsets.assign(s.end_offsets().begin(), s.end_offsets().end());
-  out.floor_offsets.assign(s.floor_offsets().begin(), s.floor_offsets().end());
-  out.bytes.assign(s.bytes().begin(), s.bytes().end());
+Result<int32_t> ColumnIndex(const std::vector<ColumnSpec>& columns, const std::string& name) {
+  const auto at = std::find_if(columns.begin(), columns.end(),
+                               [&](const ColumnSpec& column) { return column.name == name; });
+  if (at == columns.end()) return NotUnderstood("column", name);
+  return static_cast<int32_t>(at - columns.begin());
+}
+
+Result<StreamInfo> FromWire(const wire_control::StreamDescription& s) {
+  StreamInfo out;
+  StreamSpec& spec = out.spec;
+  spec.name_space = s.namespace_();
+  spec.name = s.name();
+  spec.schema_id = s.schema_id();
+  MILLRACE_ASSIGN(spec.columns, FromWire(s.columns()));
+  MILLRACE_ASSIGN(spec.event_time, ColumnIndex(spec.columns, s.event_time()));
+  if (s.has_partition_key()) {
+    MILLRACE_ASSIGN(spec.partition_key, ColumnIndex(spec.columns, s.partition_key()));
+  }
+  spec.partitioned_by_key = s.partitioned_by_key();
+  spec.watermark_delay = s.watermark_delay_us();
+  spec.max_ahead = s.max_ahead_us();
+  spec.idle_timeout = s.idle_timeout_us();
+  MILLRACE_ASSIGN(spec.format, ByName({RecordFormat::kArrow, RecordFormat::kJson},
+                                      operations::FormatName, "format", s.format()));
+  spec.partitions = s.end_offsets_size();
+  spec.ticks = s.ticks();
+  spec.keep_raw = s.keep_raw();
+  spec.append_times = s.append_times();
+  spec.topic = s.topic();
+  if (s.start_offsets_size() != spec.partitions || s.floor_offsets_size() != spec.partitions)
+    return NotUnderstood("partitions", std::to_string(spec.partitions));
+  for (int i = 0; i < spec.partitions; ++i) {
+    out.partitions.push_back({Offset(s.start_offsets(i)), Offset(s.end_offsets(i)),
+                              Offset(s.floor_offsets(i)), std::nullopt});
+    if (i < s.bytes_size()) out.partitions.back().bytes = s.bytes(i);
+  }
   if (s.has_keep_for_us()) out.keep_for = s.keep_for_us();
   if (s.has_keep_bytes()) out.keep_bytes = s.keep_bytes();
   return out;
 }
 
-PipelineDescription FromWire(const wire_control::PipelineDescription& p) {
-  PipelineDescription out;
-  out.name_space = p.namespace_();
-  out.name = p.name();
-  out.defined_at = p.defined_at();
+Result<PipelineInfo> FromWire(const wire_control::PipelineDescription& p) {
+  PipelineInfo out;
+  out.incarnation = {p.namespace_(), p.name(), Offset(p.defined_at())};
   out.stream = p.stream();
   out.state = p.state();
   if (p.has_watermark_us()) out.watermark = p.watermark_us();
-  out.columns = FromWire(p.columns());
-  out.window = p.window();
-  out.size = p.size_us();
-  out.slide = p.slide_us();
-  out.offset = p.offset_us();
-  out.time_zone = p.time_zone();
+  MILLRACE_ASSIGN(out.columns, FromWire(p.columns()));
+  MILLRACE_ASSIGN(out.window.kind, ByName({WindowKind::kTumble, WindowKind::kHop},
+                                          operations::WindowName, "window", p.window()));
+  out.window.size = p.size_us();
+  out.window.slide = p.slide_us();
+  out.window.offset = p.offset_us();
+  out.window.zone = p.time_zone();
   out.allowed_lateness = p.allowed_lateness_us();
-  out.emits_updates = p.emits_updates();
+  out.updates = p.emits_updates();
   out.file_interval = p.file_interval_us();
   out.file_idle = p.file_idle_us();
   out.semantics_version = p.semantics_version();
@@ -78,20 +126,44 @@ PipelineDescription FromWire(const wire_control::PipelineDescription& p) {
   return out;
 }
 
-ShardDescription FromWire(const wire_control::ShardDescription& s) {
-  return {s.shard(),      s.epoch(),    s.worker(),
-          s.state(),      s.message(),  s.next_offset(),
-          s.end_offset(), s.last_cut(), s.has_watermark_us() ? s.watermark_us() : kMinusInfinity};
-}
-
-template <typename Out, typename In>
-std::vector<Out> AllFromWire(const google::protobuf::RepeatedPtrField<In>& in) {
-  std::vector<Out> out;
-  for (const In& item : in) out.push_back(FromWire(item));
+Result<ShardInfo> FromWire(const wire_control::ShardDescription& s) {
+  ShardInfo out;
+  if (!ShardId::Parse(s.shard(), &out.shard)) return NotUnderstood("shard", s.shard());
+  out.epoch = Epoch(s.epoch());
+  out.worker = s.worker();
+  out.state = s.state();
+  out.message = s.message();
+  out.next_offset = Offset(s.next_offset());
+  out.end_offset = Offset(s.end_offset());
+  out.last_cut = CutNumber(s.last_cut());
+  if (s.has_watermark_us()) out.watermark = s.watermark_us();
   return out;
 }
 
-wire_query::QueryRequest ToWire(const ResultQuery& q) {
+Result<ProducerInfo> FromWire(const wire_control::Producer& p) {
+  return ProducerInfo{p.id(), p.end_sequence()};
+}
+
+Result<operations::AppliedStatement> FromWire(const wire_control::AppliedStatement& s) {
+  using operations::Outcome;
+  operations::AppliedStatement out{s.kind(), s.namespace_(), s.name(), Outcome::kUnchanged};
+  MILLRACE_ASSIGN(out.outcome, ByName({Outcome::kCreated, Outcome::kUnchanged, Outcome::kDropped,
+                                       Outcome::kSet, Outcome::kAbsent},
+                                      operations::OutcomeName, "outcome", s.outcome()));
+  return out;
+}
+
+template <typename Out, typename In>
+Result<std::vector<Out>> AllFromWire(const google::protobuf::RepeatedPtrField<In>& in) {
+  std::vector<Out> out;
+  for (const In& item : in) {
+    MILLRACE_ASSIGN(Out one, FromWire(item));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+wire_query::QueryRequest ToWire(const ServingQuery& q) {
   wire_query::QueryRequest out;
   out.set_namespace_(q.name_space);
   out.set_name(q.name);
@@ -105,16 +177,7 @@ wire_query::QueryRequest ToWire(const ResultQuery& q) {
   if (q.from) out.set_from_us(*q.from);
   if (q.to) out.set_to_us(*q.to);
   out.set_meta(q.meta);
-  out.set_wait(q.wait);
   return out;
-}
-
-Result<Type> TypeOf(const std::string& name) {
-  for (const Type t : {Type::kInt, Type::kBigint, Type::kDouble, Type::kText, Type::kBool,
-                       Type::kTimestamp, Type::kNumeric}) {
-    if (TypeName(t) == name) return t;
-  }
-  return Internal("the server names a type that this client does not know", {{"type", name}});
 }
 
 /// Digits as FormatNumeric writes them; at most 38, so nothing overflows.
@@ -153,215 +216,248 @@ Result<Value> FromWire(const wire_query::Value& in, Type type) {
   return out;
 }
 
-Result<std::vector<Value>> FromWire(const wire_query::Row& row,
-                                    const std::vector<ResultColumn>& columns) {
-  if (static_cast<size_t>(row.values_size()) != columns.size())
+Result<std::vector<Value>> FromWire(const wire_query::Row& row, const std::vector<Type>& types) {
+  if (static_cast<size_t>(row.values_size()) != types.size())
     return Internal("the server sent a row with another number of columns");
   std::vector<Value> values;
   for (int i = 0; i < row.values_size(); ++i) {
-    MILLRACE_ASSIGN(Value v, FromWire(row.values(i), columns[static_cast<size_t>(i)].type));
+    MILLRACE_ASSIGN(Value v, FromWire(row.values(i), types[static_cast<size_t>(i)]));
     values.push_back(std::move(v));
   }
   return values;
 }
 
-}  // namespace
+/// The answer to one query as its messages come. It keeps one message.
+class WireCursor final : public RowCursor {
+ public:
+  WireCursor(std::string server, std::chrono::milliseconds timeout,
+             const client::StreamReader<wire_query::QueryReply>::Begin& begin)
+      : server_(std::move(server)), timeout_(timeout), reader_(begin) {}
 
-struct OperationsClient::Stubs {
-  explicit Stubs(const std::string& server)
-      : channel(client::OpenChannel(server)),
-        control(wire_control::Control::NewStub(channel)),
-        query(wire_query::Query::NewStub(channel)) {}
+  /// The first message, which names the columns.
+  Status Open(std::chrono::milliseconds patience) {
+    MILLRACE_TRY(Read(patience));
+    for (const auto& c : message_.columns()) {
+      MILLRACE_ASSIGN(const Type type, TypeOf(c.type()));
+      names_.push_back(c.name());
+      types_.push_back(type);
+    }
+    return {};
+  }
 
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<wire_control::Control::Stub> control;
-  std::unique_ptr<wire_query::Query::Stub> query;
+  const std::vector<std::string>& names() const override { return names_; }
+  const std::vector<Type>& types() const override { return types_; }
+
+  Task<Result<ServingRows>> Next(size_t max_rows, size_t max_bytes) override {
+    co_return NextPage(max_rows, max_bytes);
+  }
+  void Cancel() override { reader_.Cancel(); }
+
+ private:
+  Result<ServingRows> NextPage(size_t max_rows, size_t max_bytes) {
+    ServingRows page;
+    while (!ended_ && next_ == message_.rows_size()) MILLRACE_TRY(Read(timeout_));
+    for (size_t bytes = 0;
+         next_ < message_.rows_size() && page.size() < max_rows && bytes < max_bytes; ++next_) {
+      MILLRACE_ASSIGN(std::vector<Value> row, FromWire(message_.rows(next_), types_));
+      bytes += RowBytes(row);
+      page.push_back(std::move(row));
+    }
+    return page;
+  }
+
+  /// Puts the next message in the place of the one before.
+  Status Read(std::chrono::milliseconds patience) {
+    std::optional<wire_query::QueryReply> reply = reader_.Next(patience);
+    next_ = 0;
+    message_ = reply ? std::move(*reply) : wire_query::QueryReply();
+    if (reply) return {};
+    ended_ = true;
+    const grpc::Status status = reader_.Finish();
+    if (status.ok()) return {};
+    // The server ends a query whose rows are not taken, and after a while without further word.
+    if (status.error_code() == grpc::StatusCode::CANCELLED && reader_.longest_pause() >= kLongPause)
+      return Unavailable(
+          "the server ended the query because its rows were not taken for too long; read them as "
+          "they come, or write them to a file first",
+          {{"seconds", reader_.longest_pause().count()}});
+    return client::FailureOf(status, server_).error;
+  }
+
+  const std::string server_;
+  const std::chrono::milliseconds timeout_;
+  client::StreamReader<wire_query::QueryReply> reader_;
+  std::vector<std::string> names_;
+  std::vector<Type> types_;
+  wire_query::QueryReply message_;
+  int next_ = 0;  ///< row of the message
+  bool ended_ = false;
 };
 
-namespace {
+class OperationsClient final : public operations::Operations {
+  using Control = wire_control::Control::Stub;
 
-/// Calls one method and gives its reply or what went wrong.
-template <typename Reply, typename Stub, typename Request>
-Result<Reply> Call(Stub* stub,
-                   grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Reply*),
-                   const Request& request, const std::string& server,
-                   std::chrono::milliseconds timeout) {
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + timeout);
-  Reply reply;
-  const grpc::Status status = (stub->*method)(&context, request, &reply);
-  if (!status.ok()) return client::FailureOf(status, server).error;
-  return reply;
-}
+ public:
+  OperationsClient(const std::string& server, std::chrono::milliseconds timeout)
+      : server_(server),
+        timeout_(timeout),
+        channel_(client::OpenChannel(server)),
+        control_(wire_control::Control::NewStub(channel_)),
+        query_(wire_query::Query::NewStub(channel_)) {}
+
+  Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) override {
+    wire_control::ApplyRequest request;
+    request.set_sql(sql);
+    request.set_may_drop(may_drop);
+    MILLRACE_CO_ASSIGN(const wire_control::ApplyReply reply, Call(&Control::Apply, request));
+    ApplyReport out;
+    out.needs_consent = reply.needs_consent();
+    MILLRACE_CO_ASSIGN(out.statements,
+                       AllFromWire<operations::AppliedStatement>(reply.statements()));
+    co_return out;
+  }
+
+  Task<Result<std::vector<StreamInfo>>> ListStreams() override {
+    const wire_control::ListStreamsRequest request;
+    MILLRACE_CO_ASSIGN(const auto reply, Call(&Control::ListStreams, request));
+    co_return AllFromWire<StreamInfo>(reply.streams());
+  }
+
+  Task<Result<StreamInfo>> DescribeStream(std::string name_space, std::string name) override {
+    const auto request = Named<wire_control::DescribeStreamRequest>(name_space, name);
+    MILLRACE_CO_ASSIGN(const auto reply, Call(&Control::DescribeStream, request));
+    co_return FromWire(reply);
+  }
+
+  Task<Result<std::vector<ProducerInfo>>> ListProducers(std::string name_space, std::string stream,
+                                                        Principal, std::string prefix) override {
+    wire_control::ListProducersRequest request;
+    request.set_namespace_(name_space);
+    request.set_stream(stream);
+    request.set_id_prefix(prefix);
+    MILLRACE_CO_ASSIGN(const auto reply, Call(&Control::ListProducers, request));
+    co_return AllFromWire<ProducerInfo>(reply.producers());
+  }
+
+  Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) override {
+    auto request = Named<wire_control::AdvanceStreamRequest>(name_space, name);
+    if (to == kPlusInfinity) {
+      request.set_end(true);
+    } else {
+      request.set_time_us(to);
+    }
+    co_return Done(Call(&Control::AdvanceStream, request));
+  }
+
+  Task<Result<std::vector<PipelineInfo>>> ListPipelines() override {
+    const wire_control::ListPipelinesRequest request;
+    MILLRACE_CO_ASSIGN(const auto reply, Call(&Control::ListPipelines, request));
+    co_return AllFromWire<PipelineInfo>(reply.pipelines());
+  }
+
+  Task<Result<PipelineInfo>> DescribePipeline(std::string name_space, std::string name) override {
+    const auto request = Named<wire_control::DescribePipelineRequest>(name_space, name);
+    MILLRACE_CO_ASSIGN(const auto reply, Call(&Control::DescribePipeline, request));
+    co_return FromWire(reply);
+  }
+
+  Task<Status> DropPipeline(std::string name_space, std::string name) override {
+    const auto request = Named<wire_control::DropPipelineRequest>(name_space, name);
+    co_return Done(Call(&Control::DropPipeline, request));
+  }
+
+  Task<Result<std::vector<ShardInfo>>> ListShards() override {
+    const wire_control::ListShardsRequest request;
+    MILLRACE_CO_ASSIGN(const auto reply, Call(&Control::ListShards, request));
+    co_return AllFromWire<ShardInfo>(reply.shards());
+  }
+
+  Task<Status> ReleaseShard(ShardId shard) override {
+    wire_control::ReleaseShardRequest request;
+    request.set_shard(shard.ToString());
+    co_return Done(Call(&Control::ReleaseShard, request));
+  }
+
+  Task<Result<SkipReport>> SkipShard(ShardId shard, Offset to, std::string reason) override {
+    wire_control::SkipShardRequest request;
+    request.set_shard(shard.ToString());
+    request.set_to_offset(to.value);
+    request.set_reason(reason);
+    MILLRACE_CO_ASSIGN(const auto reply, Call(&Control::SkipShard, request));
+    const SkipReport out{Offset(reply.lowest()), Offset(reply.highest()), reply.left_out(),
+                         reply.may_count_twice()};
+    co_return out;
+  }
+
+  Task<Status> RetryShard(ShardId shard) override {
+    wire_control::RetryShardRequest request;
+    request.set_shard(shard.ToString());
+    co_return Done(Call(&Control::RetryShard, request));
+  }
+
+  Task<Status> WaitApplied(std::string name_space, std::string name, Left) override {
+    // A query waits if told to, and no window begins in an empty span of time.
+    ServingQuery query;
+    query.name_space = std::move(name_space);
+    query.name = std::move(name);
+    query.from = query.to = 0;
+    wire_query::QueryRequest request = ToWire(query);
+    request.set_wait(true);
+    co_return Done(Open(request, kLongestWait));
+  }
+
+  Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override {
+    co_return Open(ToWire(query), timeout_);
+  }
+
+ private:
+  template <typename Request>
+  static Request Named(const std::string& name_space, const std::string& name) {
+    Request request;
+    request.set_namespace_(name_space);
+    request.set_name(name);
+    return request;
+  }
+
+  template <typename T>
+  static Status Done(const Result<T>& result) {
+    if (result.ok()) return {};
+    return result.error();
+  }
+
+  /// Calls one method and gives its reply or what went wrong.
+  template <typename Request, typename Reply>
+  Result<Reply> Call(grpc::Status (Control::*method)(grpc::ClientContext*, const Request&, Reply*),
+                     const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + timeout_);
+    Reply reply;
+    const grpc::Status status = (control_.get()->*method)(&context, request, &reply);
+    if (!status.ok()) return client::FailureOf(status, server_).error;
+    return reply;
+  }
+
+  Result<std::shared_ptr<RowCursor>> Open(const wire_query::QueryRequest& request,
+                                          std::chrono::milliseconds patience) {
+    auto cursor = std::make_shared<WireCursor>(
+        server_, timeout_,
+        [&](auto* context, auto* reactor) { query_->async()->Query(context, &request, reactor); });
+    MILLRACE_TRY(cursor->Open(patience));
+    return std::shared_ptr<RowCursor>(std::move(cursor));
+  }
+
+  const std::string server_;
+  const std::chrono::milliseconds timeout_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<Control> control_;
+  const std::unique_ptr<wire_query::Query::Stub> query_;
+};
 
 }  // namespace
 
-OperationsClient::OperationsClient(const std::string& server, std::chrono::milliseconds timeout)
-    : server_(server), timeout_(timeout), stubs_(std::make_unique<Stubs>(server)) {}
-OperationsClient::~OperationsClient() = default;
-
-Result<ApplyReport> OperationsClient::Apply(const std::string& sql, bool may_drop) {
-  wire_control::ApplyRequest request;
-  request.set_sql(sql);
-  request.set_may_drop(may_drop);
-  MILLRACE_ASSIGN(
-      const wire_control::ApplyReply reply,
-      Call(stubs_->control.get(), &wire_control::Control::Stub::Apply, request, server_, timeout_));
-  ApplyReport out;
-  out.needs_consent = reply.needs_consent();
-  for (const auto& s : reply.statements())
-    out.statements.push_back({s.kind(), s.namespace_(), s.name(), s.outcome()});
-  return out;
-}
-
-Result<std::vector<StreamDescription>> OperationsClient::ListStreams(
-    const std::string& name_space) {
-  wire_control::ListStreamsRequest request;
-  request.set_namespace_(name_space);
-  MILLRACE_ASSIGN(const wire_control::ListStreamsReply reply,
-                  Call(stubs_->control.get(), &wire_control::Control::Stub::ListStreams, request,
-                       server_, timeout_));
-  return AllFromWire<StreamDescription>(reply.streams());
-}
-
-Result<StreamDescription> OperationsClient::DescribeStream(const std::string& name_space,
-                                                           const std::string& name) {
-  wire_control::DescribeStreamRequest request;
-  request.set_namespace_(name_space);
-  request.set_name(name);
-  MILLRACE_ASSIGN(const wire_control::StreamDescription reply,
-                  Call(stubs_->control.get(), &wire_control::Control::Stub::DescribeStream, request,
-                       server_, timeout_));
-  return FromWire(reply);
-}
-
-Status OperationsClient::AdvanceStream(const std::string& name_space, const std::string& name,
-                                       Micros to) {
-  wire_control::AdvanceStreamRequest request;
-  request.set_namespace_(name_space);
-  request.set_name(name);
-  if (to == kPlusInfinity) {
-    request.set_end(true);
-  } else {
-    request.set_time_us(to);
-  }
-  MILLRACE_TRY(Call(stubs_->control.get(), &wire_control::Control::Stub::AdvanceStream, request,
-                    server_, timeout_));
-  return {};
-}
-
-Result<std::vector<PipelineDescription>> OperationsClient::ListPipelines(
-    const std::string& name_space) {
-  wire_control::ListPipelinesRequest request;
-  request.set_namespace_(name_space);
-  MILLRACE_ASSIGN(const wire_control::ListPipelinesReply reply,
-                  Call(stubs_->control.get(), &wire_control::Control::Stub::ListPipelines, request,
-                       server_, timeout_));
-  return AllFromWire<PipelineDescription>(reply.pipelines());
-}
-
-Result<PipelineDescription> OperationsClient::DescribePipeline(const std::string& name_space,
-                                                               const std::string& name) {
-  wire_control::DescribePipelineRequest request;
-  request.set_namespace_(name_space);
-  request.set_name(name);
-  MILLRACE_ASSIGN(const wire_control::PipelineDescription reply,
-                  Call(stubs_->control.get(), &wire_control::Control::Stub::DescribePipeline,
-                       request, server_, timeout_));
-  return FromWire(reply);
-}
-
-Status OperationsClient::DropPipeline(const std::string& name_space, const std::string& name) {
-  wire_control::DropPipelineRequest request;
-  request.set_namespace_(name_space);
-  request.set_name(name);
-  MILLRACE_TRY(Call(stubs_->control.get(), &wire_control::Control::Stub::DropPipeline, request,
-                    server_, timeout_));
-  return {};
-}
-
-Result<std::vector<ProducerDescription>> OperationsClient::ListProducers(
-    const std::string& name_space, const std::string& stream, const std::string& id_prefix) {
-  wire_control::ListProducersRequest request;
-  request.set_namespace_(name_space);
-  request.set_stream(stream);
-  request.set_id_prefix(id_prefix);
-  MILLRACE_ASSIGN(const wire_control::ListProducersReply reply,
-                  Call(stubs_->control.get(), &wire_control::Control::Stub::ListProducers, request,
-                       server_, timeout_));
-  std::vector<ProducerDescription> out;
-  for (const auto& p : reply.producers()) out.push_back({p.id(), p.end_sequence()});
-  return out;
-}
-
-Status OperationsClient::ReleaseShard(const std::string& shard) {
-  wire_control::ReleaseShardRequest request;
-  request.set_shard(shard);
-  MILLRACE_TRY(Call(stubs_->control.get(), &wire_control::Control::Stub::ReleaseShard, request,
-                    server_, timeout_));
-  return {};
-}
-
-Result<std::vector<ShardDescription>> OperationsClient::ListShards() {
-  MILLRACE_ASSIGN(const wire_control::ListShardsReply reply,
-                  Call(stubs_->control.get(), &wire_control::Control::Stub::ListShards,
-                       wire_control::ListShardsRequest(), server_, timeout_));
-  return AllFromWire<ShardDescription>(reply.shards());
-}
-
-Result<ShardSkipped> OperationsClient::SkipShard(const std::string& shard, int64_t to_offset,
-                                                 const std::string& reason) {
-  wire_control::SkipShardRequest request;
-  request.set_shard(shard);
-  request.set_to_offset(to_offset);
-  request.set_reason(reason);
-  MILLRACE_ASSIGN(const wire_control::SkipShardReply reply,
-                  Call(stubs_->control.get(), &wire_control::Control::Stub::SkipShard, request,
-                       server_, timeout_));
-  return ShardSkipped{reply.lowest(), reply.highest(), reply.left_out(), reply.may_count_twice()};
-}
-
-Status OperationsClient::RetryShard(const std::string& shard) {
-  wire_control::RetryShardRequest request;
-  request.set_shard(shard);
-  MILLRACE_TRY(Call(stubs_->control.get(), &wire_control::Control::Stub::RetryShard, request,
-                    server_, timeout_));
-  return {};
-}
-
-Status OperationsClient::Query(
-    const ResultQuery& query,
-    const std::function<void(const std::vector<ResultColumn>&)>& on_columns,
-    const std::function<void(const std::vector<Value>&)>& on_row) {
-  const wire_query::QueryRequest request = ToWire(query);
-  client::StreamReader<wire_query::QueryReply> reader([&](auto* context, auto* reactor) {
-    stubs_->query->async()->Query(context, &request, reactor);
-  });
-  std::vector<ResultColumn> columns;
-  std::chrono::milliseconds patience = query.wait ? kLongestWait : timeout_;
-  for (bool first = true;; first = false) {
-    const std::optional<wire_query::QueryReply> reply = reader.Next(patience);
-    if (!reply) break;
-    patience = timeout_;
-    for (const auto& c : reply->columns()) {
-      MILLRACE_ASSIGN(const Type type, TypeOf(c.type()));
-      columns.push_back({c.name(), type});
-    }
-    if (first) on_columns(columns);
-    for (const wire_query::Row& row : reply->rows()) {
-      MILLRACE_ASSIGN(const std::vector<Value> values, FromWire(row, columns));
-      on_row(values);
-    }
-  }
-  const grpc::Status status = reader.Finish();
-  if (status.ok()) return {};
-  // The server ends a query whose rows are not taken, and after a while without further word.
-  if (status.error_code() == grpc::StatusCode::CANCELLED && reader.longest_pause() >= kLongPause)
-    return Unavailable(
-        "the server ended the query because its rows were not taken for too long; read them as "
-        "they come, or write them to a file first",
-        {{"seconds", reader.longest_pause().count()}});
-  return client::FailureOf(status, server_).error;
+std::unique_ptr<operations::Operations> ConnectOperations(const std::string& server,
+                                                          std::chrono::milliseconds timeout) {
+  return std::make_unique<OperationsClient>(server, timeout);
 }
 
 }  // namespace millrace

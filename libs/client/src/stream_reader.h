@@ -56,6 +56,9 @@ class StreamReader final : private grpc::ClientReadReactor<Reply> {
     return reply;
   }
 
+  /// Ends a Next under way soon, and every later one at once. From any thread.
+  void Cancel() { context_.TryCancel(); }
+
   /// After Next gave nothing.
   grpc::Status Finish() {
     std::unique_lock lock(mutex_);

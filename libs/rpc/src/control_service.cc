@@ -1,10 +1,8 @@
 #include <grpcpp/grpcpp.h>
 
 #include "millrace/base/facts.h"
-#include "millrace/base/nearest.h"
 #include "millrace/control/v1/operations.grpc.pb.h"
-#include "millrace/sql/plan_text.h"
-#include "publish_convert.h"
+#include "millrace/operations/operations.h"
 #include "services.h"
 #include "unary_call.h"
 
@@ -12,34 +10,27 @@ namespace millrace::rpc {
 namespace {
 
 namespace wire = control::v1;
-using runtime::Operations;
+using operations::Operations;
 
 std::string NamespaceOf(const std::string& text) { return text.empty() ? "default" : text; }
-
-std::string Qualified(const std::string& name_space, const std::string& name) {
-  return name_space == "default" ? name : name_space + "." + name;
-}
 
 bool Shows(const std::string& asked, const std::string& name_space) {
   return asked.empty() || asked == name_space;
 }
 
-void AddColumn(const std::string& name, Type type, bool not_null, wire::ColumnDescription* out) {
-  out->set_name(name);
-  out->set_type(std::string(TypeName(type)));
-  out->set_not_null(not_null);
+void AddColumn(const ColumnSpec& column, wire::ColumnDescription* out) {
+  out->set_name(column.name);
+  out->set_type(std::string(TypeName(column.type)));
+  out->set_not_null(column.not_null);
+  out->set_quoted(column.quoted);
 }
 
-void Describe(const runtime::StreamInfo& info, wire::StreamDescription* out) {
+void Describe(const operations::StreamInfo& info, wire::StreamDescription* out) {
   const StreamSpec& s = info.spec;
   out->set_namespace_(s.name_space);
   out->set_name(s.name);
   out->set_schema_id(s.schema_id);
-  for (const ColumnSpec& c : s.columns) {
-    wire::ColumnDescription* column = out->add_columns();
-    AddColumn(c.name, c.type, c.not_null, column);
-    column->set_quoted(c.quoted);
-  }
+  for (const ColumnSpec& column : s.columns) AddColumn(column, out->add_columns());
   out->set_event_time(s.columns[static_cast<size_t>(s.event_time)].name);
   if (s.partition_key >= 0)
     out->set_partition_key(s.columns[static_cast<size_t>(s.partition_key)].name);
@@ -47,12 +38,12 @@ void Describe(const runtime::StreamInfo& info, wire::StreamDescription* out) {
   out->set_watermark_delay_us(s.watermark_delay);
   out->set_max_ahead_us(s.max_ahead);
   out->set_idle_timeout_us(s.idle_timeout);
-  out->set_format(FormatName(s.format));
+  out->set_format(std::string(operations::FormatName(s.format)));
   out->set_ticks(s.ticks);
   out->set_keep_raw(s.keep_raw);
   out->set_append_times(s.append_times);
   out->set_topic(s.topic);
-  for (const runtime::PartitionInfo& p : info.partitions) {
+  for (const operations::PartitionInfo& p : info.partitions) {
     out->add_start_offsets(p.start.value);
     out->add_end_offsets(p.end.value);
     out->add_floor_offsets(p.floor.value);
@@ -62,16 +53,15 @@ void Describe(const runtime::StreamInfo& info, wire::StreamDescription* out) {
   if (info.keep_bytes) out->set_keep_bytes(*info.keep_bytes);
 }
 
-void Describe(const runtime::PipelineInfo& info, wire::PipelineDescription* out) {
-  const PipelineSpec& p = info.spec;
-  out->set_namespace_(info.incarnation.name_space);
-  out->set_name(info.incarnation.name);
-  out->set_defined_at(info.incarnation.defined_at.value);
+void Describe(const operations::PipelineInfo& p, wire::PipelineDescription* out) {
+  out->set_namespace_(p.incarnation.name_space);
+  out->set_name(p.incarnation.name);
+  out->set_defined_at(p.incarnation.defined_at.value);
   out->set_stream(p.stream);
-  out->set_state(info.state);
-  if (info.watermark != kMinusInfinity) out->set_watermark_us(info.watermark);
-  for (const OutputColumn& c : p.select) AddColumn(c.name, c.expr.type, false, out->add_columns());
-  out->set_window(p.window.kind == WindowKind::kHop ? "hop" : "tumble");
+  out->set_state(p.state);
+  if (p.watermark != kMinusInfinity) out->set_watermark_us(p.watermark);
+  for (const ColumnSpec& column : p.columns) AddColumn(column, out->add_columns());
+  out->set_window(std::string(operations::WindowName(p.window.kind)));
   out->set_size_us(p.window.size);
   out->set_slide_us(p.window.slide);
   out->set_offset_us(p.window.offset);
@@ -81,16 +71,16 @@ void Describe(const runtime::PipelineInfo& info, wire::PipelineDescription* out)
   out->set_file_interval_us(p.file_interval);
   out->set_file_idle_us(p.file_idle);
   out->set_semantics_version(p.semantics_version);
-  out->set_plan(PlanText(p));
-  out->set_result_files(info.result_files);
-  out->set_late(info.late);
-  out->set_quarantined(info.quarantined);
-  out->set_open_windows(info.open_windows);
-  if (info.read_watermark != kMinusInfinity) out->set_read_watermark_us(info.read_watermark);
-  out->set_message(info.message);
+  out->set_plan(p.plan);
+  out->set_result_files(p.result_files);
+  out->set_late(p.late);
+  out->set_quarantined(p.quarantined);
+  out->set_open_windows(p.open_windows);
+  if (p.read_watermark != kMinusInfinity) out->set_read_watermark_us(p.read_watermark);
+  out->set_message(p.message);
 }
 
-void Describe(const runtime::ShardInfo& info, wire::ShardDescription* out) {
+void Describe(const operations::ShardInfo& info, wire::ShardDescription* out) {
   out->set_shard(info.shard.ToString());
   out->set_epoch(info.epoch.value);
   out->set_worker(info.worker);
@@ -102,207 +92,46 @@ void Describe(const runtime::ShardInfo& info, wire::ShardDescription* out) {
   if (info.watermark != kMinusInfinity) out->set_watermark_us(info.watermark);
 }
 
-template <typename Reply>
-Answer<Reply> AnswerOf(const Status& done) {
-  if (done.ok()) return {};
-  return {ToStatus(done.error()), {}};
+void Describe(const operations::ProducerInfo& info, wire::Producer* out) {
+  out->set_id(info.id);
+  out->set_end_sequence(info.end);
 }
 
-Task<Answer<wire::ApplyReply>> Apply(Operations* operations, wire::ApplyRequest request) {
-  auto work = operations->Apply(request.sql(), request.may_drop());
-  const auto applied = co_await std::move(work);
-  Answer<wire::ApplyReply> answer;
-  if (!applied.ok()) {
-    answer.status = ToStatus(applied.error());
-    co_return answer;
-  }
-  answer.reply.set_needs_consent(applied->needs_consent);
-  for (const runtime::AppliedStatement& s : applied->statements) {
-    wire::AppliedStatement* statement = answer.reply.add_statements();
+void Write(const operations::ApplyReport& report, wire::ApplyReply* out) {
+  out->set_needs_consent(report.needs_consent);
+  for (const operations::AppliedStatement& s : report.statements) {
+    wire::AppliedStatement* statement = out->add_statements();
     statement->set_kind(s.kind);
     statement->set_namespace_(s.name_space);
     statement->set_name(s.name);
-    statement->set_outcome(std::string(runtime::OutcomeName(s.outcome)));
+    statement->set_outcome(std::string(operations::OutcomeName(s.outcome)));
+  }
+}
+
+void Write(const operations::SkipReport& report, wire::SkipShardReply* out) {
+  out->set_lowest(report.lowest.value);
+  out->set_highest(report.highest.value);
+  out->set_left_out(report.left_out);
+  out->set_may_count_twice(report.may_count_twice);
+}
+
+/// What Operations gave, as an answer. `write` puts it into the reply.
+template <typename Reply, typename Given, typename Write>
+Task<Answer<Reply>> AnswerWith(Task<Result<Given>> asked, Write write) {
+  const Result<Given> given = co_await std::move(asked);
+  Answer<Reply> answer;
+  if (given.ok()) {
+    write(*given, &answer.reply);
+  } else {
+    answer.status = ToStatus(given.error());
   }
   co_return answer;
 }
-
-Task<Answer<wire::ListStreamsReply>> ListStreams(Operations* operations,
-                                                 wire::ListStreamsRequest request) {
-  auto work = operations->ListStreams();
-  const auto streams = co_await std::move(work);
-  Answer<wire::ListStreamsReply> answer;
-  if (!streams.ok()) {
-    answer.status = ToStatus(streams.error());
-    co_return answer;
-  }
-  for (const runtime::StreamInfo& info : *streams) {
-    if (Shows(request.namespace_(), info.spec.name_space))
-      Describe(info, answer.reply.add_streams());
-  }
-  co_return answer;
-}
-
-Task<Answer<wire::StreamDescription>> DescribeStream(Operations* operations,
-                                                     wire::DescribeStreamRequest request) {
-  const std::string name_space = NamespaceOf(request.namespace_());
-  auto work = operations->ListStreams();
-  const auto streams = co_await std::move(work);
-  Answer<wire::StreamDescription> answer;
-  if (!streams.ok()) {
-    answer.status = ToStatus(streams.error());
-    co_return answer;
-  }
-  std::vector<std::string> names;
-  for (const runtime::StreamInfo& info : *streams)
-    names.push_back(Qualified(info.spec.name_space, info.spec.name));
-  answer.status = ToStatus(NoSuch("stream", Qualified(name_space, request.name()), names));
-  for (const runtime::StreamInfo& info : *streams) {
-    if (info.spec.name_space != name_space || info.spec.name != request.name()) continue;
-    answer.status = grpc::Status::OK;
-    Describe(info, &answer.reply);
-  }
-  co_return answer;
-}
-
-Task<Answer<wire::AdvanceStreamReply>> AdvanceStream(Operations* operations,
-                                                     wire::AdvanceStreamRequest request) {
-  const bool to_end = request.to_case() == wire::AdvanceStreamRequest::kEnd && request.end();
-  if (!to_end && request.to_case() != wire::AdvanceStreamRequest::kTimeUs)
-    co_return AnswerOf<wire::AdvanceStreamReply>(InvalidArgument(
-        "the request does not say how far to advance; set time_us, or end to true"));
-  auto work = operations->AdvanceStream(NamespaceOf(request.namespace_()), request.name(),
-                                        to_end ? kPlusInfinity : request.time_us());
-  const Status done = co_await std::move(work);
-  co_return AnswerOf<wire::AdvanceStreamReply>(done);
-}
-
-Task<Answer<wire::ListPipelinesReply>> ListPipelines(Operations* operations,
-                                                     wire::ListPipelinesRequest request) {
-  auto work = operations->ListPipelines();
-  const auto pipelines = co_await std::move(work);
-  Answer<wire::ListPipelinesReply> answer;
-  if (!pipelines.ok()) {
-    answer.status = ToStatus(pipelines.error());
-    co_return answer;
-  }
-  for (const runtime::PipelineInfo& info : *pipelines) {
-    if (Shows(request.namespace_(), info.incarnation.name_space))
-      Describe(info, answer.reply.add_pipelines());
-  }
-  co_return answer;
-}
-
-Task<Answer<wire::PipelineDescription>> DescribePipeline(Operations* operations,
-                                                         wire::DescribePipelineRequest request) {
-  const std::string name_space = NamespaceOf(request.namespace_());
-  auto work = operations->ListPipelines();
-  const auto pipelines = co_await std::move(work);
-  Answer<wire::PipelineDescription> answer;
-  if (!pipelines.ok()) {
-    answer.status = ToStatus(pipelines.error());
-    co_return answer;
-  }
-  std::vector<std::string> names;
-  for (const runtime::PipelineInfo& info : *pipelines)
-    names.push_back(Qualified(info.incarnation.name_space, info.incarnation.name));
-  answer.status = ToStatus(NoSuch("pipeline", Qualified(name_space, request.name()), names));
-  for (const runtime::PipelineInfo& info : *pipelines) {
-    // The one that has the name, not a dropped one that had it.
-    if (info.incarnation.name_space != name_space || info.incarnation.name != request.name() ||
-        (answer.status.ok() && answer.reply.defined_at() > info.incarnation.defined_at.value)) {
-      continue;
-    }
-    answer.status = grpc::Status::OK;
-    answer.reply.Clear();
-    Describe(info, &answer.reply);
-  }
-  co_return answer;
-}
-
-Task<Answer<wire::DropPipelineReply>> DropPipeline(Operations* operations,
-                                                   wire::DropPipelineRequest request) {
-  auto work = operations->DropPipeline(NamespaceOf(request.namespace_()), request.name());
-  const Status done = co_await std::move(work);
-  co_return AnswerOf<wire::DropPipelineReply>(done);
-}
-
-Task<Answer<wire::ListProducersReply>> ListProducers(Operations* operations,
-                                                     wire::ListProducersRequest request) {
-  auto work = operations->ListProducers(NamespaceOf(request.namespace_()), request.stream(),
-                                        Principal(), request.id_prefix());
-  const auto producers = co_await std::move(work);
-  Answer<wire::ListProducersReply> answer;
-  if (!producers.ok()) {
-    answer.status = ToStatus(producers.error());
-    co_return answer;
-  }
-  for (const runtime::ProducerInfo& info : *producers) {
-    wire::Producer* producer = answer.reply.add_producers();
-    producer->set_id(info.id);
-    producer->set_end_sequence(info.end);
-  }
-  co_return answer;
-}
-
-Task<Answer<wire::ListShardsReply>> ListShards(Operations* operations) {
-  auto work = operations->ListShards();
-  const auto shards = co_await std::move(work);
-  Answer<wire::ListShardsReply> answer;
-  if (!shards.ok()) {
-    answer.status = ToStatus(shards.error());
-    co_return answer;
-  }
-  for (const runtime::ShardInfo& info : *shards) Describe(info, answer.reply.add_shards());
-  co_return answer;
-}
-
-Error NoShardName(const std::string& name) {
-  return InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; shard list shows them",
-                         {{"shard", name}});
-}
-
-Task<Answer<wire::ReleaseShardReply>> ReleaseShard(Operations* operations,
-                                                   wire::ReleaseShardRequest request) {
-  ShardId shard;
-  if (!ShardId::Parse(request.shard(), &shard))
-    co_return AnswerOf<wire::ReleaseShardReply>(NoShardName(request.shard()));
-  auto work = operations->ReleaseShard(shard);
-  const Status done = co_await std::move(work);
-  co_return AnswerOf<wire::ReleaseShardReply>(done);
-}
-
-Task<Answer<wire::RetryShardReply>> RetryShard(Operations* operations,
-                                               wire::RetryShardRequest request) {
-  ShardId shard;
-  if (!ShardId::Parse(request.shard(), &shard))
-    co_return AnswerOf<wire::RetryShardReply>(NoShardName(request.shard()));
-  auto work = operations->RetryShard(shard);
-  const Status done = co_await std::move(work);
-  co_return AnswerOf<wire::RetryShardReply>(done);
-}
-
-Task<Answer<wire::SkipShardReply>> SkipShard(Operations* operations,
-                                             wire::SkipShardRequest request) {
-  ShardId shard;
-  if (!ShardId::Parse(request.shard(), &shard))
-    co_return AnswerOf<wire::SkipShardReply>(NoShardName(request.shard()));
-  if (request.reason().find_first_not_of(" \t\r\n") == std::string::npos)
-    co_return AnswerOf<wire::SkipShardReply>(
-        InvalidArgument("the request has no reason; set reason to why the records are left out, "
-                        "which is kept in the control log",
-                        {{"shard", request.shard()}}));
-  auto work = operations->SkipShard(shard, Offset(request.to_offset()), request.reason());
-  const auto report = co_await std::move(work);
-  Answer<wire::SkipShardReply> answer;
-  if (!report.ok()) {
-    answer.status = ToStatus(report.error());
-    co_return answer;
-  }
-  answer.reply.set_lowest(report->lowest.value);
-  answer.reply.set_highest(report->highest.value);
-  answer.reply.set_left_out(report->left_out);
-  answer.reply.set_may_count_twice(report->may_count_twice);
+template <typename Reply>
+Task<Answer<Reply>> AnswerWith(Task<Status> asked) {
+  const Status done = co_await std::move(asked);
+  Answer<Reply> answer;
+  if (!done.ok()) answer.status = ToStatus(done.error());
   co_return answer;
 }
 
@@ -321,61 +150,135 @@ class ControlService final : public wire::Control::CallbackService, public Drain
 
   Reactor* Apply(Context* context, const wire::ApplyRequest* request,
                  wire::ApplyReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::Apply(o, *request); });
+    return Start(
+        context, reply,
+        [&](Operations* o) { return o->Apply(request->sql(), request->may_drop()); },
+        [](const auto& report, auto* out) { Write(report, out); });
   }
   Reactor* ListStreams(Context* context, const wire::ListStreamsRequest* request,
                        wire::ListStreamsReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::ListStreams(o, *request); });
+    return Start(
+        context, reply, [](Operations* o) { return o->ListStreams(); },
+        [asked = request->namespace_()](const auto& streams, auto* out) {
+          for (const auto& info : streams)
+            if (Shows(asked, info.spec.name_space)) Describe(info, out->add_streams());
+        });
   }
   Reactor* DescribeStream(Context* context, const wire::DescribeStreamRequest* request,
                           wire::StreamDescription* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::DescribeStream(o, *request); });
+    return Start(
+        context, reply,
+        [&](Operations* o) {
+          return o->DescribeStream(NamespaceOf(request->namespace_()), request->name());
+        },
+        [](const auto& info, auto* out) { Describe(info, out); });
   }
   Reactor* ListProducers(Context* context, const wire::ListProducersRequest* request,
                          wire::ListProducersReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::ListProducers(o, *request); });
+    return Start(
+        context, reply,
+        [&](Operations* o) {
+          return o->ListProducers(NamespaceOf(request->namespace_()), request->stream(),
+                                  Principal(), request->id_prefix());
+        },
+        [](const auto& producers, auto* out) {
+          for (const auto& info : producers) Describe(info, out->add_producers());
+        });
   }
   Reactor* AdvanceStream(Context* context, const wire::AdvanceStreamRequest* request,
                          wire::AdvanceStreamReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::AdvanceStream(o, *request); });
+    const bool to_end = request->to_case() == wire::AdvanceStreamRequest::kEnd && request->end();
+    if (!to_end && request->to_case() != wire::AdvanceStreamRequest::kTimeUs)
+      return Refuse(context,
+                    InvalidArgument("the request does not say how far to advance; set time_us, or "
+                                    "end to true"));
+    return Start(context, reply, [&](Operations* o) {
+      return o->AdvanceStream(NamespaceOf(request->namespace_()), request->name(),
+                              to_end ? kPlusInfinity : request->time_us());
+    });
   }
   Reactor* ListPipelines(Context* context, const wire::ListPipelinesRequest* request,
                          wire::ListPipelinesReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::ListPipelines(o, *request); });
+    return Start(
+        context, reply, [](Operations* o) { return o->ListPipelines(); },
+        [asked = request->namespace_()](const auto& pipelines, auto* out) {
+          for (const auto& info : pipelines)
+            if (Shows(asked, info.incarnation.name_space)) Describe(info, out->add_pipelines());
+        });
   }
   Reactor* DescribePipeline(Context* context, const wire::DescribePipelineRequest* request,
                             wire::PipelineDescription* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::DescribePipeline(o, *request); });
+    return Start(
+        context, reply,
+        [&](Operations* o) {
+          return o->DescribePipeline(NamespaceOf(request->namespace_()), request->name());
+        },
+        [](const auto& info, auto* out) { Describe(info, out); });
   }
   Reactor* DropPipeline(Context* context, const wire::DropPipelineRequest* request,
                         wire::DropPipelineReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::DropPipeline(o, *request); });
-  }
-  Reactor* ReleaseShard(Context* context, const wire::ReleaseShardRequest* request,
-                        wire::ReleaseShardReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::ReleaseShard(o, *request); });
+    return Start(context, reply, [&](Operations* o) {
+      return o->DropPipeline(NamespaceOf(request->namespace_()), request->name());
+    });
   }
   Reactor* ListShards(Context* context, const wire::ListShardsRequest*,
                       wire::ListShardsReply* reply) override {
-    return Start(context, reply, [](Operations* o) { return rpc::ListShards(o); });
+    return Start(
+        context, reply, [](Operations* o) { return o->ListShards(); },
+        [](const auto& shards, auto* out) {
+          for (const auto& info : shards) Describe(info, out->add_shards());
+        });
+  }
+  Reactor* ReleaseShard(Context* context, const wire::ReleaseShardRequest* request,
+                        wire::ReleaseShardReply* reply) override {
+    return StartOn(context, *request, reply,
+                   [](Operations* o, ShardId shard) { return o->ReleaseShard(std::move(shard)); });
   }
   Reactor* RetryShard(Context* context, const wire::RetryShardRequest* request,
                       wire::RetryShardReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::RetryShard(o, *request); });
+    return StartOn(context, *request, reply,
+                   [](Operations* o, ShardId shard) { return o->RetryShard(std::move(shard)); });
   }
   Reactor* SkipShard(Context* context, const wire::SkipShardRequest* request,
                      wire::SkipShardReply* reply) override {
-    return Start(context, reply, [&](Operations* o) { return rpc::SkipShard(o, *request); });
+    if (request->reason().find_first_not_of(" \t\r\n") == std::string::npos)
+      return Refuse(context,
+                    InvalidArgument("the request has no reason; set reason to why the records are "
+                                    "left out, which is kept in the control log",
+                                    {{"shard", request->shard()}}));
+    return StartOn(
+        context, *request, reply,
+        [&](Operations* o, ShardId shard) {
+          return o->SkipShard(std::move(shard), Offset(request->to_offset()), request->reason());
+        },
+        [](const auto& report, auto* out) { Write(report, out); });
   }
 
  private:
-  template <typename Reply, typename Work>
-  Reactor* Start(Context* context, Reply* reply, const Work& work) {
+  static Reactor* Refuse(Context* context, const Error& error) {
+    return EndAtOnce(context, ToStatus(error));
+  }
+
+  /// `ask` gives the task of Operations; `write`, if there is one, puts its result into the reply.
+  template <typename Reply, typename Ask, typename... Write>
+  Reactor* Start(Context* context, Reply* reply, const Ask& ask, Write... write) {
     const Services* services = serving_->load();
     if (services == nullptr || services->operations == nullptr)
       return EndAtOnce(context, NotServingStatus(services == nullptr));
     return UnaryCall<Reply>::Start(*services->control_executor, reply, &cap_,
-                                   work(services->operations));
+                                   AnswerWith<Reply>(ask(services->operations), write...));
+  }
+
+  /// The same about the shard that the request names.
+  template <typename Request, typename Reply, typename Ask, typename... Write>
+  Reactor* StartOn(Context* context, const Request& request, Reply* reply, const Ask& ask,
+                   Write... write) {
+    ShardId shard;
+    if (!ShardId::Parse(request.shard(), &shard))
+      return Refuse(context, InvalidArgument("a shard is named NAMESPACE/PIPELINE@N/pPARTITION; "
+                                             "shard list shows them",
+                                             {{"shard", request.shard()}}));
+    return Start(context, reply, [&](Operations* o) { return ask(o, shard); }, write...);
   }
 
   const Cap cap_;

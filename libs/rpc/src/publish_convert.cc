@@ -1,6 +1,7 @@
 #include "publish_convert.h"
 
 #include "millrace/ingest/v1/ingest.pb.h"
+#include "millrace/operations/operations.h"
 #include "status.h"
 
 namespace millrace::rpc {
@@ -80,11 +81,7 @@ void ToWire(const StreamSpec& spec, wire::Stream* out) {
   if (spec.partition_key >= 0)
     out->set_partition_key(spec.columns[static_cast<size_t>(spec.partition_key)].name);
   out->set_partitions(spec.partitions);
-  out->set_format(FormatName(spec.format));
-}
-
-const char* FormatName(RecordFormat format) {
-  return format == RecordFormat::kJson ? "json" : "arrow";
+  out->set_format(std::string(operations::FormatName(spec.format)));
 }
 
 }  // namespace millrace::rpc

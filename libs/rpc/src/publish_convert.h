@@ -20,7 +20,4 @@ ingest::PublishRequest FromWire(std::shared_ptr<const ingest::v1::PublishRequest
 void ToWire(const ingest::PublishReply& reply, ingest::v1::PublishReply* out);
 void ToWire(const StreamSpec& spec, ingest::v1::Stream* out);
 
-/// "arrow" or "json".
-const char* FormatName(RecordFormat format);
-
 }  // namespace millrace::rpc

@@ -14,7 +14,7 @@ namespace millrace::rpc {
 namespace {
 
 namespace wire = query::v1;
-using runtime::Operations;
+using operations::Operations;
 
 /// Bounds of one message, and so of the rows in memory for a query. Clients of gRPC take messages
 /// of 4 MiB where nobody told them otherwise.

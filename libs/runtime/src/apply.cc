@@ -14,6 +14,10 @@
 // definitions.cc makes the stores follow.
 
 namespace millrace::runtime {
+
+using operations::AppliedStatement;
+using operations::ApplyReport;
+using operations::Outcome;
 namespace {
 
 Error TopicTaken(const StreamSpec& first, const StreamSpec& second) {
@@ -38,7 +42,7 @@ std::string Before(const std::vector<AppliedStatement>& applied) {
     text += text.empty() ? "\napplied before it: " : ", ";
     text += one.kind + " " + Qualified(one.name_space, one.name);
     if (one.outcome != Outcome::kCreated)
-      text += " (" + std::string(OutcomeName(one.outcome)) + ")";
+      text += " (" + std::string(operations::OutcomeName(one.outcome)) + ")";
   }
   return text;
 }

@@ -55,7 +55,7 @@ Task<> Coordinator::MetricsLoop() {
     const auto infos = co_await ListShards();
     if (infos.ok()) {
       std::map<std::string, double> counts;
-      for (const ShardInfo& info : *infos) ++counts[info.state];
+      for (const operations::ShardInfo& info : *infos) ++counts[info.state];
       for (const auto& [state, gauge] : shards) gauge->Set(counts[state]);
     }
     co_await Delay(kExport);

@@ -1,4 +1,4 @@
-#include "millrace/runtime/operations.h"
+#include "millrace/operations/operations.h"
 
 #include <algorithm>
 #include <optional>
@@ -11,9 +11,18 @@
 #include "millrace/runtime/coordinator.h"
 #include "millrace/runtime/data_records.h"
 #include "millrace/runtime/shard.h"
+#include "millrace/sql/plan_text.h"
 #include "names.h"
 
 namespace millrace::runtime {
+
+using operations::ApplyReport;
+using operations::PartitionInfo;
+using operations::PipelineInfo;
+using operations::ProducerInfo;
+using operations::ShardInfo;
+using operations::SkipReport;
+using operations::StreamInfo;
 namespace {
 
 /// Worst first.
@@ -23,6 +32,20 @@ int Badness(const std::string& state) {
   if (state == "unassigned" || state == "unknown") return 3;
   if (state == "opening" || state == "waiting") return 2;
   return state == "failing" ? 1 : 0;
+}
+
+void SetDefinition(const PipelineSpec& spec, PipelineInfo* info) {
+  info->stream = spec.stream;
+  for (const OutputColumn& column : spec.select)
+    info->columns.push_back({column.name, column.expr.type});
+  const WindowSpec& w = spec.window;
+  info->window = {w.kind, w.size, w.slide, w.offset, w.zone, {}, w.days};
+  info->allowed_lateness = spec.allowed_lateness;
+  info->updates = spec.updates;
+  info->file_interval = spec.file_interval;
+  info->file_idle = spec.file_idle;
+  info->semantics_version = spec.semantics_version;
+  info->plan = PlanText(spec);
 }
 
 /// What is wrong with a shard, behind what is wrong with others.
@@ -36,27 +59,39 @@ void AddTrouble(const ShardInfo& shard, std::string* text) {
 
 }  // namespace
 
+Task<Result<StreamInfo>> Coordinator::Describe(StreamSpec spec) {
+  const auto keep = control::KeepOf(control_.fold(), {spec.name_space, spec.name, spec.generation});
+  StreamInfo info{spec, {}, keep.time, keep.bytes};
+  for (int32_t p = 0; p < spec.partitions; ++p) {
+    const PartitionId partition(p);
+    MILLRACE_CO_ASSIGN(const OffsetRange range,
+                       co_await wiring_.ports.log->Range(spec.topic, partition));
+    const auto bytes = co_await wiring_.ports.log->Bytes(spec.topic, partition, range.start);
+    if (!bytes.ok() && bytes.error().code != Code::kConflict) co_return bytes.error();
+    PartitionInfo one{range.start, range.end, range.end, std::nullopt};
+    one.floor = std::min(range.end, control::RetentionFloor(control_.fold(), spec, partition));
+    if (bytes.ok()) one.bytes = *bytes;
+    info.partitions.push_back(one);
+  }
+  co_return info;
+}
+
 Task<Result<std::vector<StreamInfo>>> Coordinator::ListStreams() {
   std::vector<StreamInfo> out;
-  const control::Fold& fold = control_.fold();
-  for (const auto& [name, spec] : fold.streams()) {
-    const auto keep = control::KeepOf(fold, {name.first, name.second, spec.generation});
-    out.push_back({spec, {}, keep.time, keep.bytes});
-  }
-  for (StreamInfo& info : out) {
-    for (int32_t p = 0; p < info.spec.partitions; ++p) {
-      const PartitionId partition(p);
-      MILLRACE_CO_ASSIGN(const OffsetRange range,
-                         co_await wiring_.ports.log->Range(info.spec.topic, partition));
-      const auto bytes = co_await wiring_.ports.log->Bytes(info.spec.topic, partition, range.start);
-      if (!bytes.ok() && bytes.error().code != Code::kConflict) co_return bytes.error();
-      PartitionInfo one{range.start, range.end, range.end, std::nullopt};
-      one.floor = std::min(range.end, control::RetentionFloor(fold, info.spec, partition));
-      if (bytes.ok()) one.bytes = *bytes;
-      info.partitions.push_back(one);
-    }
+  // A copy, because the fold may change while the log answers.
+  const auto streams = control_.fold().streams();
+  for (const auto& [name, spec] : streams) {
+    MILLRACE_CO_ASSIGN(StreamInfo info, co_await Describe(spec));
+    out.push_back(std::move(info));
   }
   co_return out;
+}
+
+Task<Result<StreamInfo>> Coordinator::DescribeStream(std::string name_space, std::string name) {
+  const StreamSpec* spec = control_.fold().FindStream(name_space, name);
+  if (spec == nullptr) co_return NoSuchStream(control_.fold(), name_space, name);
+  auto info = co_await Describe(*spec);
+  co_return info;
 }
 
 Task<Result<std::vector<ProducerInfo>>> Coordinator::ListProducers(std::string name_space,
@@ -185,7 +220,7 @@ Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
     PipelineInfo info;
     info.incarnation = incarnation;
-    info.spec = pipeline.spec;
+    SetDefinition(pipeline.spec, &info);
     info.state = "opening";
     info.watermark = info.read_watermark = kPlusInfinity;
     info.result_files = wiring_.ports.objects->AddressOf(ResultFileGlob(incarnation));
@@ -213,6 +248,15 @@ Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
     out.push_back(std::move(info));
   }
   co_return out;
+}
+
+Task<Result<PipelineInfo>> Coordinator::DescribePipeline(std::string name_space, std::string name) {
+  MILLRACE_CO_ASSIGN(std::vector<PipelineInfo> pipelines, co_await ListPipelines());
+  // The one that has the name, not a dropped one that had it.
+  const Incarnation* current = control_.fold().Current(name_space, name);
+  for (PipelineInfo& info : pipelines)
+    if (current != nullptr && info.incarnation == *current) co_return std::move(info);
+  co_return NoSuchPipeline(control_.fold(), name_space, name);
 }
 
 /// kNotFound; kConflict: it is not halted.

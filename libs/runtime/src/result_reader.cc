@@ -15,7 +15,7 @@ constexpr auto kLongestWait = std::chrono::hours(1);
 }  // namespace
 
 Task<Status> ResultReader::WaitApplied(std::string name_space, std::string name,
-                                       Operations::Left left) {
+                                       operations::Operations::Left left) {
   const Incarnation* found = control_.fold().Current(name_space, name);
   if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
   const auto deadline = Executor::Current().Monotonic() + kLongestWait;

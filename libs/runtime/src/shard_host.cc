@@ -7,6 +7,10 @@
 #include "millrace/base/planted.h"
 
 namespace millrace::runtime {
+
+using operations::Operations;
+using operations::ProducerInfo;
+using operations::ShardInfo;
 namespace {
 
 constexpr auto kHousekeeping = std::chrono::milliseconds(50);

@@ -9,6 +9,9 @@
 #include "millrace/base/planted.h"
 
 namespace millrace::runtime {
+
+using operations::Operations;
+using operations::ProducerInfo;
 namespace {
 
 constexpr auto kByePatience = std::chrono::seconds(1);

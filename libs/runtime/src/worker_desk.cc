@@ -7,6 +7,9 @@
 #include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
+
+using operations::Operations;
+using operations::ProducerInfo;
 namespace {
 
 constexpr auto kRound = std::chrono::seconds(1);

@@ -90,7 +90,7 @@ class CommandLine {
   }
 
  private:
-  using ClusterVerb = std::function<int(cli::Cluster&)>;
+  using ClusterVerb = std::function<int(operations::Operations&)>;
 
   CLI::App* Verb(CLI::App* parent, const std::string& name, const std::string& description,
                  const std::string& example, std::function<int()> run) {
@@ -153,7 +153,7 @@ class CommandLine {
         "What is there already with the same definition stays as it is. A script with an error in\n"
         "its SQL creates nothing. A changed definition is a conflict (exit code 4); statements\n"
         "before it stay applied, and the error names them.",
-        [this](cli::Cluster& c) { return cli::RunApply(c, apply_, console_); });
+        [this](operations::Operations& c) { return cli::RunApply(c, apply_, console_); });
     apply->add_option("FILE", apply_.file, "SQL script; - is standard input")
         ->required()
         ->type_name("");
@@ -218,18 +218,19 @@ class CommandLine {
     CLI::App* stream = Group("stream", "Look at streams; advance their time.");
     AddFormat(ClusterVerbOf(
         stream, "list", "List the streams.", "  millrace stream list",
-        [this](cli::Cluster& c) { return cli::RunStreamList(c, format_, console_); }));
+        [this](operations::Operations& c) { return cli::RunStreamList(c, format_, console_); }));
     CLI::App* describe = ClusterVerbOf(
         stream, "describe", "Show columns, options and end offsets of a stream.",
-        "  millrace stream describe flights --format json",
-        [this](cli::Cluster& c) { return cli::RunStreamDescribe(c, name_, format_, console_); });
+        "  millrace stream describe flights --format json", [this](operations::Operations& c) {
+          return cli::RunStreamDescribe(c, name_, format_, console_);
+        });
     AddName(describe, "of the stream");
     AddFormat(describe);
     CLI::App* advance = ClusterVerbOf(
         stream, "advance", "Say that no event before a time will come: windows up to it close.",
         "  millrace stream advance flights --to 2001-02-01T00:00:00Z\n"
         "  millrace stream advance flights --to end",
-        [this](cli::Cluster& c) {
+        [this](operations::Operations& c) {
           return cli::RunStreamAdvance(c, {name_, advance_to_}, console_);
         });
     AddName(advance, "of the stream");
@@ -243,48 +244,49 @@ class CommandLine {
   void AddPipeline() {
     CLI::App* pipeline = Group("pipeline", "Look at pipelines; drop one.");
     AddFormat(ClusterVerbOf(pipeline, "list", "List the pipelines with state and watermark.",
-                            "  millrace pipeline list", [this](cli::Cluster& c) {
+                            "  millrace pipeline list", [this](operations::Operations& c) {
                               return cli::RunPipelineList(c, format_, console_);
                             }));
     CLI::App* describe = ClusterVerbOf(
         pipeline, "describe", "Show window, options, columns and plan of a pipeline.",
-        "  millrace pipeline describe delays_hourly",
-        [this](cli::Cluster& c) { return cli::RunPipelineDescribe(c, name_, format_, console_); });
+        "  millrace pipeline describe delays_hourly", [this](operations::Operations& c) {
+          return cli::RunPipelineDescribe(c, name_, format_, console_);
+        });
     AddName(describe, "of the pipeline");
     AddFormat(describe);
     CLI::App* drop = ClusterVerbOf(
         pipeline, "drop", "Remove the view and the state of a pipeline; its table and files stay.",
         "  millrace pipeline drop delays_hourly",
-        [this](cli::Cluster& c) { return cli::RunPipelineDrop(c, name_, console_); });
+        [this](operations::Operations& c) { return cli::RunPipelineDrop(c, name_, console_); });
     AddName(drop, "of the pipeline");
   }
 
   void AddShard() {
     CLI::App* shard = Group(
         "shard", "Look at shards; try a halted one again, or bring it past what it cannot read.");
-    AddFormat(
-        ClusterVerbOf(shard, "list", "List the shards with state, offsets and why they halted.",
-                      "  millrace shard list",
-                      [this](cli::Cluster& c) { return cli::RunShardList(c, format_, console_); }));
+    AddFormat(ClusterVerbOf(
+        shard, "list", "List the shards with state, offsets and why they halted.",
+        "  millrace shard list",
+        [this](operations::Operations& c) { return cli::RunShardList(c, format_, console_); }));
     CLI::App* release = ClusterVerbOf(
         shard, "release",
         "Let workers have a shard again that was held because workers died with it.",
         "  millrace shard release default/delays_hourly@17/p2",
-        [this](cli::Cluster& c) { return cli::RunShardRelease(c, released_, console_); });
+        [this](operations::Operations& c) { return cli::RunShardRelease(c, released_, console_); });
     release->add_option("SHARD", released_, "as `millrace shard list` shows it")
         ->required()
         ->type_name("");
-    CLI::App* retry =
-        ClusterVerbOf(shard, "retry", "Open a halted shard again, when what halted it was seen to.",
-                      "  millrace shard retry default/delays_hourly@17/p2",
-                      [this](cli::Cluster& c) { return cli::RunShardRetry(c, name_, console_); });
+    CLI::App* retry = ClusterVerbOf(
+        shard, "retry", "Open a halted shard again, when what halted it was seen to.",
+        "  millrace shard retry default/delays_hourly@17/p2",
+        [this](operations::Operations& c) { return cli::RunShardRetry(c, name_, console_); });
     retry->add_option("SHARD", name_, "as `millrace shard list` shows it")
         ->required()
         ->type_name("");
     CLI::App* skip = ClusterVerbOf(
         shard, "skip", "Let a halted shard go on at an offset; records before it are left out.",
         "  millrace shard skip default/delays_hourly@17/p2 --to 4711 --reason 'disk lost'",
-        [this](cli::Cluster& c) { return cli::RunShardSkip(c, skip_, console_); });
+        [this](operations::Operations& c) { return cli::RunShardSkip(c, skip_, console_); });
     skip->add_option("SHARD", skip_.shard, "as `millrace shard list` shows it")
         ->required()
         ->type_name("");
@@ -299,7 +301,7 @@ class CommandLine {
   CLI::App* AddQuery(const std::string& name, Output output, const std::string& description,
                      const std::string& example) {
     CLI::App* verb =
-        ClusterVerbOf(&app_, name, description, example, [this, output](cli::Cluster& c) {
+        ClusterVerbOf(&app_, name, description, example, [this, output](operations::Operations& c) {
           query_.name = name_;
           query_.output = output;
           query_.format = format_;

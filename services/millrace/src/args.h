@@ -5,15 +5,15 @@
 #include <string>
 
 #include "dev.h"
-#include "millrace/cli/cluster.h"
 #include "millrace/cli/console.h"
 #include "millrace/cli/event_sink.h"
+#include "millrace/operations/operations.h"
 
 namespace millrace {
 
 /// What the verbs run on. Tests put fakes here.
 struct Wiring {
-  std::function<std::unique_ptr<cli::Cluster>(const std::string& server)> connect;
+  std::function<std::unique_ptr<operations::Operations>(const std::string& server)> connect;
   std::function<cli::OpenEventSink(const std::string& server)> sinks;
   std::function<int(const DevOptions&)> dev;
 };

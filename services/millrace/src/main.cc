@@ -7,7 +7,7 @@
 
 #include "args.h"
 #include "client_sink.h"
-#include "cluster_client.h"
+#include "millrace/client/operations_client.h"
 
 namespace {
 
@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
                                        out_is_terminal && !Set("NO_COLOR") && !DumbTerminal(),
                                        isatty(STDIN_FILENO) != 0 ? &std::cin : nullptr};
   const millrace::Wiring wiring{
-      [](const std::string& server) { return std::make_unique<millrace::ClusterClient>(server); },
+      [](const std::string& server) { return millrace::ConnectOperations(server); },
       millrace::ClientSinks, millrace::RunDev};
   try {
     return millrace::RunCommandLine(argc, argv, std::getenv("MILLRACE_SERVER"), wiring, console);

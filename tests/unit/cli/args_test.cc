@@ -179,7 +179,7 @@ TEST_CASE("options reach their verbs") {
   run.cluster->table = {{"a"}, {Type::kInt}, {}};
   CHECK(run({"results", "air.delays", "--wait", "--key", "a=1", "--key", "b=2", "--from",
              "1970-01-01", "--to", "1970-01-02", "--meta", "--format", "csv"}) == 0);
-  CHECK(run.cluster->calls.back() == "wait and query");
+  CHECK(run.cluster->calls.at(0) == "wait delays");
   CHECK(run.cluster->query.name_space == "air");
   CHECK(run.cluster->query.keys.size() == 2);
   CHECK(run.cluster->query.meta);

@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "millrace/base/facts.h"
 #include "millrace/cli/byte_source.h"
-#include "millrace/cli/cluster.h"
 #include "millrace/cli/console.h"
 #include "millrace/cli/event_sink.h"
+#include "millrace/cli/names.h"
+#include "millrace/operations/operations.h"
 #include "support/temp_dir.h"
 
 namespace millrace::cli::test {
@@ -43,117 +45,132 @@ class TextSource : public ByteSource {
   size_t at_ = 0;
 };
 
-inline StreamDescription Flights() {
-  StreamDescription s;
-  s.name = {"default", "flights"};
-  s.format = "arrow";
+using operations::Outcome;
+using operations::PipelineInfo;
+using operations::ProducerInfo;
+using operations::ShardInfo;
+using operations::StreamInfo;
+
+inline StreamInfo Flights() {
+  StreamInfo info;
+  StreamSpec& s = info.spec;
+  s.name = "flights";
   s.columns = {{"scheduled_at", Type::kTimestamp, true},
                {"origin", Type::kText, false},
                {"destination", Type::kText, false},
                {"delay_minutes", Type::kInt, false},
                {"distance_miles", Type::kInt, false}};
-  s.event_time = "scheduled_at";
-  s.partition_key = "origin";
+  s.partition_key = 1;
   s.watermark_delay = 4 * 3'600 * kSecond;
-  s.max_ahead = 3'600 * kSecond;
-  s.idle_timeout = 30 * kSecond;
   s.topic = "default.flights";
-  s.start_offsets = {1, 0, 0, 0};
-  s.end_offsets = {3, 0, 0, 7};
-  s.floor_offsets = {2, 0, 0, 7};
-  s.bytes = {200, 0, 0, 700};
-  s.keep_for = 7 * kDay;
-  return s;
+  info.partitions = {{Offset(1), Offset(3), Offset(2), 200},
+                     {Offset(0), Offset(0), Offset(0), 0},
+                     {Offset(0), Offset(0), Offset(0), 0},
+                     {Offset(0), Offset(7), Offset(7), 700}};
+  info.keep_for = 7 * kDay;
+  return info;
 }
 
 /// Answers with what it was given and remembers what it was asked.
-class FakeCluster : public Cluster {
+class FakeCluster : public operations::Operations {
  public:
-  std::vector<StreamDescription> streams{Flights()};
-  std::vector<PipelineDescription> pipelines;
-  std::optional<std::vector<PipelineDescription>> pipelines_later;  ///< from the second list on
-  std::vector<ShardDescription> shards;
-  std::vector<ProducerDescription> producers;
-  std::vector<AppliedStatement> applied;
+  std::vector<StreamInfo> streams{Flights()};
+  std::vector<PipelineInfo> pipelines;
+  std::optional<std::vector<PipelineInfo>> pipelines_later;  ///< from the second list on
+  std::vector<ShardInfo> shards;
+  std::vector<ProducerInfo> producers;
+  std::vector<operations::AppliedStatement> applied;
   bool drops = false;  ///< the script does, so it needs consent
   ServingTable table;
   Status answer;  ///< an error: of every call
   std::vector<std::string> calls;
   ServingQuery query;
 
-  Result<ApplyReport> Apply(const std::string& sql, bool may_drop) override {
+  Task<Result<operations::ApplyReport>> Apply(std::string sql, bool may_drop) override {
     calls.push_back((may_drop ? "apply with drops " : "apply ") + sql);
-    MILLRACE_TRY(answer);
-    return ApplyReport{applied, drops && !may_drop};
+    co_return Given(operations::ApplyReport{applied, drops && !may_drop});
   }
-  Result<std::vector<StreamDescription>> ListStreams() override {
-    MILLRACE_TRY(answer);
-    return streams;
-  }
-  Result<StreamDescription> DescribeStream(const QualifiedName& name) override {
-    MILLRACE_TRY(answer);
-    for (const StreamDescription& s : streams) {
-      if (s.name == name) return s;
+  Task<Result<std::vector<StreamInfo>>> ListStreams() override { co_return Given(streams); }
+  Task<Result<StreamInfo>> DescribeStream(std::string name_space, std::string name) override {
+    MILLRACE_CO_TRY(answer);
+    for (const StreamInfo& s : streams) {
+      if (s.spec.name_space == name_space && s.spec.name == name) co_return s;
     }
-    return NotFound("there is no such stream stream=" + name.ToString());
+    co_return NotFound("there is no such stream", {{"stream", name}});
   }
-  Result<std::vector<ProducerDescription>> ListProducers(const QualifiedName&,
-                                                         const std::string& prefix) override {
-    MILLRACE_TRY(answer);
-    std::vector<ProducerDescription> found;
-    for (const ProducerDescription& p : producers)
+  Task<Result<std::vector<ProducerInfo>>> ListProducers(std::string, std::string, Principal,
+                                                        std::string prefix) override {
+    std::vector<ProducerInfo> found;
+    for (const ProducerInfo& p : producers)
       if (p.id.starts_with(prefix)) found.push_back(p);
-    return found;
+    co_return Given(found);
   }
-  Status AdvanceStream(const QualifiedName& name, Micros to) override {
-    calls.push_back("advance " + name.ToString() + " " + FormatTimestamp(to));
-    return answer;
+  Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) override {
+    co_return Called("advance " + QualifiedName{name_space, name}.ToString() + " " +
+                     FormatTimestamp(to));
   }
-  Result<std::vector<PipelineDescription>> ListPipelines() override {
-    MILLRACE_TRY(answer);
+  Task<Result<std::vector<PipelineInfo>>> ListPipelines() override {
     const auto listed = pipelines;
     if (pipelines_later) pipelines = *pipelines_later;
-    return listed;
+    co_return Given(listed);
   }
-  Result<PipelineDescription> DescribePipeline(const QualifiedName& name) override {
-    calls.push_back("describe " + name.ToString());
-    MILLRACE_TRY(answer);
-    for (const PipelineDescription& p : pipelines) {
-      if (p.name == name) return p;
+  Task<Result<PipelineInfo>> DescribePipeline(std::string name_space, std::string name) override {
+    MILLRACE_CO_TRY(Called("describe " + QualifiedName{name_space, name}.ToString()));
+    for (const PipelineInfo& p : pipelines) {
+      if (p.incarnation.name_space == name_space && p.incarnation.name == name) co_return p;
     }
-    return NotFound("there is no such pipeline pipeline=" + name.ToString());
+    co_return NotFound("there is no such pipeline", {{"pipeline", name}});
   }
-  Status DropPipeline(const QualifiedName& name) override {
-    calls.push_back("drop " + name.ToString());
-    return answer;
+  Task<Status> DropPipeline(std::string name_space, std::string name) override {
+    co_return Called("drop " + QualifiedName{name_space, name}.ToString());
   }
-  Status ReleaseShard(const std::string& shard) override {
-    calls.push_back("release " + shard);
-    return answer;
+  Task<Status> ReleaseShard(ShardId shard) override {
+    co_return Called("release " + shard.ToString());
   }
-  Result<std::vector<ShardDescription>> ListShards() override {
-    MILLRACE_TRY(answer);
-    return shards;
+  Task<Result<std::vector<ShardInfo>>> ListShards() override { co_return Given(shards); }
+  Task<Result<operations::SkipReport>> SkipShard(ShardId shard, Offset to,
+                                                 std::string reason) override {
+    MILLRACE_CO_TRY(
+        Called("skip " + shard.ToString() + " " + std::to_string(to.value) + " " + reason));
+    co_return operations::SkipReport{Offset(80), Offset(100), to.value - 80, 3};
   }
-  Result<ShardSkipped> SkipShard(const std::string& shard, int64_t to,
-                                 const std::string& reason) override {
-    calls.push_back("skip " + shard + " " + std::to_string(to) + " " + reason);
-    MILLRACE_TRY(answer);
-    return ShardSkipped{80, 100, to - 80, 3};
+  Task<Status> RetryShard(ShardId shard) override { co_return Called("retry " + shard.ToString()); }
+  Task<Status> WaitApplied(std::string, std::string name, Left) override {
+    co_return Called("wait " + name);
   }
-  Status RetryShard(const std::string& shard) override {
-    calls.push_back("retry " + shard);
-    return answer;
-  }
-  Status Query(const ServingQuery& asked, bool wait,
-               std::function<void(std::vector<std::string>, std::vector<Type>)> on_columns,
-               std::function<void(const std::vector<Value>&)> on_row) override {
-    calls.push_back(wait ? "wait and query" : "query");
+  Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery asked) override {
     query = asked;
-    MILLRACE_TRY(answer);
-    on_columns(table.names, table.types);
-    for (const auto& row : table.rows) on_row(row);
-    return {};
+    MILLRACE_CO_TRY(Called("query"));
+    co_return std::make_shared<Cursor>(&table);
+  }
+
+ private:
+  class Cursor : public RowCursor {
+   public:
+    explicit Cursor(const ServingTable* table) : table_(table) {}
+    const std::vector<std::string>& names() const override { return table_->names; }
+    const std::vector<Type>& types() const override { return table_->types; }
+    Task<Result<ServingRows>> Next(size_t max_rows, size_t) override {
+      ServingRows rows;
+      while (at_ < table_->rows.size() && rows.size() < max_rows)
+        rows.push_back(table_->rows[at_++]);
+      co_return rows;
+    }
+    void Cancel() override {}
+
+   private:
+    const ServingTable* table_;
+    size_t at_ = 0;
+  };
+
+  Status Called(std::string call) {
+    calls.push_back(std::move(call));
+    return answer;
+  }
+  template <typename T>
+  Result<T> Given(T what) const {
+    if (!answer.ok()) return answer.error();
+    return what;
   }
 };
 

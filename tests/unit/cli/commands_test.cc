@@ -8,6 +8,8 @@
 namespace millrace::cli {
 namespace {
 
+using operations::Outcome;
+using operations::PipelineInfo;
 using test::FakeCluster;
 using test::Recorded;
 
@@ -46,8 +48,8 @@ TEST_CASE("durations are told in their largest units") {
 TEST_CASE("apply says on standard output what came of each statement") {
   const test::TempDir dir;
   FakeCluster cluster;
-  cluster.applied = {{"stream", {"default", "flights"}, "created"},
-                     {"pipeline", {"air", "delays"}, "unchanged"}};
+  cluster.applied = {{"stream", "default", "flights", Outcome::kCreated},
+                     {"pipeline", "air", "delays", Outcome::kUnchanged}};
   Recorded recorded;
   const std::string file = test::WriteFile(dir.Sub("a.sql"), "CREATE TABLE ...");
   CHECK(RunApply(cluster, {file}, recorded.console) == kExitOk);
@@ -61,8 +63,8 @@ TEST_CASE("a script that drops something asks on a terminal, and elsewhere needs
   const std::string file = test::WriteFile(dir.Sub("a.sql"), "DROP ...");
   FakeCluster cluster;
   cluster.drops = true;
-  cluster.applied = {{"pipeline", {"air", "delays"}, "dropped"},
-                     {"stream", {"default", "flights"}, "dropped"}};
+  cluster.applied = {{"pipeline", "air", "delays", Outcome::kDropped},
+                     {"stream", "default", "flights", Outcome::kDropped}};
   Recorded recorded;
   CHECK(RunApply(cluster, {file}, recorded.console) == kExitUsage);
   CHECK(
@@ -180,8 +182,8 @@ TEST_CASE("stream advance takes a time or the end, and tells what the end means"
 
 TEST_CASE("stream advance warns where every pipeline of the stream is there already") {
   FakeCluster cluster;
-  PipelineDescription pipeline;
-  pipeline.name = {"default", "delays"};
+  PipelineInfo pipeline;
+  pipeline.incarnation = {"default", "delays", Offset(17)};
   pipeline.stream = "flights";
   pipeline.read_watermark = 2 * kDay;
   cluster.pipelines = {pipeline};
@@ -198,7 +200,7 @@ TEST_CASE("stream advance warns where every pipeline of the stream is there alre
         "millrace: warning: nothing changes: every pipeline of the stream has reached that time "
         "already stream=flights to=1970-01-02T00:00:00.000000Z "
         "watermark=1970-01-02T00:00:00.000000Z\n");
-  for (PipelineDescription& p : cluster.pipelines) p.read_watermark = kPlusInfinity;
+  for (PipelineInfo& p : cluster.pipelines) p.read_watermark = kPlusInfinity;
   Recorded ended;
   CHECK(RunStreamAdvance(cluster, {"flights", "end"}, ended.console) == kExitOk);
   CHECK(ended.Said("warning: nothing changes: the stream was at its end already stream=flights"));
@@ -206,9 +208,8 @@ TEST_CASE("stream advance warns where every pipeline of the stream is there alre
 
 TEST_CASE("pipeline list shows incarnation, state, watermark and what is wrong") {
   FakeCluster cluster;
-  PipelineDescription p;
-  p.name = {"default", "delays"};
-  p.defined_at = 17;
+  PipelineInfo p;
+  p.incarnation = {"default", "delays", Offset(17)};
   p.stream = "flights";
   p.state = "running";
   p.watermark = 0;
@@ -270,7 +271,15 @@ TEST_CASE("shard release names the shard and tells it beside the data") {
 
 TEST_CASE("shard list tells why a shard halted") {
   FakeCluster cluster;
-  cluster.shards = {{"default/d@1/p0", 3, "w1", "halted", "the log ends below", 5, 9, 2, 0}};
+  cluster.shards = {{{{"default", "d", Offset(1)}, PartitionId(0)},
+                     Epoch(3),
+                     "w1",
+                     "halted",
+                     "the log ends below",
+                     Offset(5),
+                     Offset(9),
+                     CutNumber(2),
+                     0}};
   Recorded recorded;
   CHECK(RunShardList(cluster, Format::kCsv, recorded.console) == kExitOk);
   CHECK(recorded.out.str() ==
@@ -292,7 +301,8 @@ TEST_CASE("a query passes its filters on and waits only if told") {
   options.format = Format::kCsv;
   CHECK(RunQuery(cluster, options, recorded.console) == kExitOk);
   CHECK(recorded.out.str() == "a\n1\n");
-  CHECK(cluster.calls.back() == "wait and query");
+  CHECK(cluster.calls.at(0) == "wait delays");
+  CHECK(cluster.calls.back() == "query");
   CHECK(cluster.query.name_space == "air");
   CHECK(cluster.query.name == "delays");
   CHECK(cluster.query.keys ==
@@ -309,8 +319,8 @@ TEST_CASE("a query passes its filters on and waits only if told") {
 TEST_CASE("results tell beside the data what their rows do not show") {
   FakeCluster cluster;
   cluster.table = {{"a"}, {Type::kBigint}, {{{Type::kBigint, int64_t{1}}}}};
-  PipelineDescription p;
-  p.name.name = "delays";
+  PipelineInfo p;
+  p.incarnation = {"default", "delays", Offset(17)};
   p.late = 227;
   p.open_windows = 3;
   p.watermark = 0;
@@ -327,8 +337,7 @@ TEST_CASE("results tell beside the data what their rows do not show") {
   // The facts are of the moment between the wait and the rows: none of these rows is missing.
   cluster.calls.clear();
   said({.name = "delays", .wait = true});
-  CHECK(cluster.calls ==
-        std::vector<std::string>{"wait and query", "describe delays", "wait and query"});
+  CHECK(cluster.calls == std::vector<std::string>{"wait delays", "describe delays", "query"});
   cluster.calls.clear();
   said({.name = "delays"});
   CHECK(cluster.calls == std::vector<std::string>{"describe delays", "query"});

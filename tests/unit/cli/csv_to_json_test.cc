@@ -12,11 +12,10 @@ CsvRecord Record(const std::vector<std::string_view>& texts) {
   return record;
 }
 
-StreamDescription OneColumn(Type type) {
-  StreamDescription s;
-  s.name = {"default", "s"};
+StreamSpec OneColumn(Type type) {
+  StreamSpec s;
+  s.name = "s";
   s.columns = {{"ts", Type::kTimestamp, false}, {"v", type, false}};
-  s.event_time = "ts";
   return s;
 }
 
@@ -33,7 +32,7 @@ std::string Converted(Type type, std::string_view text, bool quoted = false) {
 
 TEST_CASE("a CSV record becomes a JSON object of the declared types") {
   const auto convert = CsvToJson::Create(
-      test::Flights(),
+      test::Flights().spec,
       Record({"scheduled_at", "origin", "destination", "delay_minutes", "distance_miles"}));
   REQUIRE(convert.ok());
   CHECK(convert->ignored().empty());
@@ -99,8 +98,7 @@ TEST_CASE("columns that the stream lacks are left out and told") {
 }
 
 TEST_CASE("a name of the header fits a column that was not quoted whatever its case is") {
-  const auto converted = [](const StreamDescription& stream,
-                            const std::vector<std::string_view>& header,
+  const auto converted = [](const StreamSpec& stream, const std::vector<std::string_view>& header,
                             const std::vector<std::string_view>& record) -> std::string {
     const auto convert = CsvToJson::Create(stream, Record(header));
     if (!convert.ok()) return convert.error().message;
@@ -108,7 +106,7 @@ TEST_CASE("a name of the header fits a column that was not quoted whatever its c
     REQUIRE(convert->Convert(Record(record), &json).ok());
     return json;
   };
-  StreamDescription stream = OneColumn(Type::kInt);
+  StreamSpec stream = OneColumn(Type::kInt);
   const std::string ts = "2001-01-01T00:00:00Z";
   CHECK(converted(stream, {"TS", "V"}, {ts, "5"}) == "{\"ts\":\"" + ts + "\",\"v\":5}");
   CHECK(converted(stream, {"V", "Ts", "v"}, {"4", ts, "5"}) == "{\"ts\":\"" + ts + "\",\"v\":5}");
@@ -120,7 +118,7 @@ TEST_CASE("a name of the header fits a column that was not quoted whatever its c
 }
 
 TEST_CASE("a header without a column that every event needs is refused before anything is sent") {
-  StreamDescription stream = OneColumn(Type::kInt);
+  StreamSpec stream = OneColumn(Type::kInt);
   stream.columns[1].not_null = true;
   const auto convert = CsvToJson::Create(stream, Record({"2001-01-01T00:00:00Z", "5"}));
   REQUIRE(!convert.ok());

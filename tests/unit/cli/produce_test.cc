@@ -273,15 +273,15 @@ TEST_CASE("a stream that does not exist, or an option that makes no sense, is to
 
 TEST_CASE("events for a stream that is at its end are told to be late, those of others are not") {
   Fixture f;
-  PipelineDescription ended;
-  ended.name = {"default", "hourly"};
+  operations::PipelineInfo ended;
+  ended.incarnation = {"default", "hourly", Offset(17)};
   ended.stream = "flights";
   ended.read_watermark = kPlusInfinity;
-  PipelineDescription open = ended;
-  open.name.name = "daily";
+  operations::PipelineInfo open = ended;
+  open.incarnation.name = "daily";
   open.read_watermark = kDay;
-  PipelineDescription other = ended;
-  other.name = {"air", "theirs"};
+  operations::PipelineInfo other = ended;
+  other.incarnation = {"air", "theirs", Offset(17)};
   f.cluster.pipelines = {ended, open, other};
   const std::string file = f.File("a.json", "{}\n{}\n{\"bad\":1}\n");
   CHECK(f.Produce({.input = file}) == kExitRuntime);
@@ -297,23 +297,22 @@ TEST_CASE("events for a stream that is at its end are told to be late, those of 
 
 TEST_CASE("a line for each pipeline tells what was late or quarantined since the run began") {
   Fixture f;
-  PipelineDescription hourly;
-  hourly.name = {"default", "hourly"};
+  operations::PipelineInfo hourly;
+  hourly.incarnation = {"default", "hourly", Offset(17)};
   hourly.stream = "flights";
   hourly.late = 5;
   hourly.quarantined = 1;
-  hourly.defined_at = 17;
-  PipelineDescription fine = hourly;
-  fine.name.name = "fine";
-  PipelineDescription other = hourly;
-  other.name.name_space = "air";
-  PipelineDescription again = hourly;
-  again.name.name = "again";
+  operations::PipelineInfo fine = hourly;
+  fine.incarnation.name = "fine";
+  operations::PipelineInfo other = hourly;
+  other.incarnation.name_space = "air";
+  operations::PipelineInfo again = hourly;
+  again.incarnation.name = "again";
   f.cluster.pipelines = {hourly, fine, other, again};
-  for (PipelineDescription* p : {&hourly, &other}) p->late = 42;
+  for (operations::PipelineInfo* p : {&hourly, &other}) p->late = 42;
   hourly.quarantined = 3;
   again.late = 99;
-  again.defined_at = 18;
+  again.incarnation.defined_at = Offset(18);
   f.cluster.pipelines_later = {hourly, fine, other, again};
   const std::string file = f.File("a.json", "{}\n");
   CHECK(f.Produce({.input = file}) == kExitOk);

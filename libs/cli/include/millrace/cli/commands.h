@@ -5,44 +5,51 @@
 #include <string>
 #include <vector>
 
-#include "millrace/cli/cluster.h"
 #include "millrace/cli/console.h"
 #include "millrace/cli/format.h"
+#include "millrace/cli/names.h"
+#include "millrace/operations/operations.h"
 
 namespace millrace::cli {
 
-/// The verbs but `produce` (produce.h). Each gives its exit code and has told of every error.
+/// The verbs but `produce` (produce.h). What they ask of a cluster ends without an executor
+/// (base/run_now.h). Each gives its exit code and has told of every error.
 /// Names are "namespace.name" or "name"; times are as ParseTimeArgument takes them.
 
 struct ApplyOptions {
   std::string file;  ///< "-": standard input
   bool yes = false;  ///< drop what the script drops, without a question
 };
-int RunApply(Cluster& cluster, const ApplyOptions& options, const Console& console);
+int RunApply(operations::Operations& cluster, const ApplyOptions& options, const Console& console);
 
-int RunStreamList(Cluster& cluster, Format format, const Console& console);
-int RunStreamDescribe(Cluster& cluster, const std::string& name, Format format,
+int RunStreamList(operations::Operations& cluster, Format format, const Console& console);
+int RunStreamDescribe(operations::Operations& cluster, const std::string& name, Format format,
                       const Console& console);
 struct StreamAdvanceOptions {
   std::string name;
   std::string to;  ///< a time, or "end"
 };
-int RunStreamAdvance(Cluster& cluster, const StreamAdvanceOptions& options, const Console& console);
+int RunStreamAdvance(operations::Operations& cluster, const StreamAdvanceOptions& options,
+                     const Console& console);
 
-int RunPipelineList(Cluster& cluster, Format format, const Console& console);
-int RunPipelineDescribe(Cluster& cluster, const std::string& name, Format format,
+int RunPipelineList(operations::Operations& cluster, Format format, const Console& console);
+int RunPipelineDescribe(operations::Operations& cluster, const std::string& name, Format format,
                         const Console& console);
-int RunPipelineDrop(Cluster& cluster, const std::string& name, const Console& console);
+int RunPipelineDrop(operations::Operations& cluster, const std::string& name,
+                    const Console& console);
 
-int RunShardList(Cluster& cluster, Format format, const Console& console);
-int RunShardRelease(Cluster& cluster, const std::string& shard, const Console& console);
+int RunShardList(operations::Operations& cluster, Format format, const Console& console);
+int RunShardRelease(operations::Operations& cluster, const std::string& shard,
+                    const Console& console);
 struct ShardSkipOptions {
   std::string shard;
   int64_t to = 0;
   std::string reason;
 };
-int RunShardRetry(Cluster& cluster, const std::string& shard, const Console& console);
-int RunShardSkip(Cluster& cluster, const ShardSkipOptions& options, const Console& console);
+int RunShardRetry(operations::Operations& cluster, const std::string& shard,
+                  const Console& console);
+int RunShardSkip(operations::Operations& cluster, const ShardSkipOptions& options,
+                 const Console& console);
 
 /// `results`, `late` and `quarantine`.
 struct QueryOptions {
@@ -56,7 +63,7 @@ struct QueryOptions {
   bool quiet = false;  ///< results: without the line about what the rows do not show
   Format format = Format::kTable;
 };
-int RunQuery(Cluster& cluster, const QueryOptions& options, const Console& console);
+int RunQuery(operations::Operations& cluster, const QueryOptions& options, const Console& console);
 
 int RunVersion(const Console& console);
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "millrace/cli/cluster.h"
 #include "millrace/cli/records.h"
+#include "millrace/model/spec.h"
 
 namespace millrace::cli {
 
@@ -14,7 +14,7 @@ namespace millrace::cli {
 class CsvToJson {
  public:
   /// kInvalidArgument: the header names a column twice, or lacks one that no event can be without.
-  static Result<CsvToJson> Create(const StreamDescription& stream, const CsvRecord& header);
+  static Result<CsvToJson> Create(const StreamSpec& stream, const CsvRecord& header);
 
   size_t width() const { return fields_.size(); }  ///< fields that a record must have
   /// Header columns that the stream does not have.

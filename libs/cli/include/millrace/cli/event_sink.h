@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "millrace/base/result.h"
-#include "millrace/cli/cluster.h"
+#include "millrace/cli/names.h"
 
 namespace millrace::cli {
 

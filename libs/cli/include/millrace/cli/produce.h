@@ -3,9 +3,9 @@
 #include <optional>
 #include <string>
 
-#include "millrace/cli/cluster.h"
 #include "millrace/cli/console.h"
 #include "millrace/cli/event_sink.h"
+#include "millrace/operations/operations.h"
 
 namespace millrace::cli {
 
@@ -26,7 +26,7 @@ inline constexpr std::string_view kDefaultProducerId = "produce";
 /// file and events are numbered by their record, so a run that follows a crash sends the same
 /// events under the same numbers, and nothing counts twice. Ends with a line of totals on
 /// `console.err`; kExitRuntime if any event was refused.
-int RunProduce(Cluster& cluster, const OpenEventSink& open, const ProduceOptions& options,
-               const Console& console);
+int RunProduce(operations::Operations& cluster, const OpenEventSink& open,
+               const ProduceOptions& options, const Console& console);
 
 }  // namespace millrace::cli

@@ -8,7 +8,7 @@
 #include "millrace/base/result.h"
 #include "millrace/ingest/gateway.h"
 #include "millrace/metrics/metrics.h"
-#include "millrace/runtime/operations.h"
+#include "millrace/operations/operations.h"
 
 namespace millrace::rpc {
 
@@ -48,7 +48,7 @@ struct Services {
   Executor* gateway_executor = nullptr;
   ingest::Gateway* gateway = nullptr;  ///< called on its executor only
   Executor* control_executor = nullptr;
-  runtime::Operations* operations = nullptr;  ///< called on its executor only
+  operations::Operations* operations = nullptr;  ///< called on its executor only
 };
 
 /// The gRPC side of a process: Ingest, Control and Query, health and reflection.

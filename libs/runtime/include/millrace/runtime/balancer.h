@@ -8,8 +8,8 @@
 
 #include "millrace/control/control_log.h"
 #include "millrace/control/plan_moves.h"
+#include "millrace/operations/operations.h"
 #include "millrace/runtime/leadership.h"
-#include "millrace/runtime/operations.h"
 #include "millrace/runtime/turns.h"
 #include "millrace/runtime/worker_desk.h"
 
@@ -42,7 +42,7 @@ class Balancer {
   /// The worker that would get the shard now: its owner if that answers, else the one with the
   /// least shards. Nothing: no worker answers.
   std::optional<control::Process> TakerOf(const ShardId& shard) const;
-  /// As in Operations. False: the shard is not held.
+  /// As in operations::Operations. False: the shard is not held.
   bool Release(const ShardId& shard);
   /// What operators must know of workers and of shards that none gets; empty: nothing.
   std::string Troubles() const;

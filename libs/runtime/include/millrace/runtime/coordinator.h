@@ -6,24 +6,30 @@
 #include <vector>
 
 #include "millrace/control/control_log.h"
+#include "millrace/operations/operations.h"
 #include "millrace/runtime/balancer.h"
 #include "millrace/runtime/definitions.h"
 #include "millrace/runtime/housekeeping.h"
 #include "millrace/runtime/leadership.h"
 #include "millrace/runtime/log_keeper.h"
-#include "millrace/runtime/operations.h"
 #include "millrace/runtime/result_reader.h"
 #include "millrace/runtime/retention.h"
 #include "millrace/runtime/worker_desk.h"
 
 namespace millrace::runtime {
 
+/// One thing that must hold before results flow.
+struct Condition {
+  std::string name;
+  std::string trouble;  ///< empty: it holds. Else since when it does not, why, and what to do
+};
+
 /// The coordinator of a process. Every one follows the fold, knows the workers, and answers what
 /// operators and dashboards ask. The one that leads also has what is defined made, and shards
 /// assigned.
 ///
 /// Threads: the control executor.
-class Coordinator : public Operations {
+class Coordinator : public operations::Operations {
  public:
   struct Wiring {
     control::Process self;
@@ -46,17 +52,23 @@ class Coordinator : public Operations {
   /// The last word of a leader.
   Task<> Leave() { return leadership_.Leave(); }
 
-  Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) override;
-  Task<Result<std::vector<StreamInfo>>> ListStreams() override;
-  Task<Result<std::vector<ProducerInfo>>> ListProducers(std::string name_space, std::string stream,
-                                                        Principal principal,
-                                                        std::string prefix) override;
+  Task<Result<operations::ApplyReport>> Apply(std::string sql, bool may_drop) override;
+  Task<Result<std::vector<operations::StreamInfo>>> ListStreams() override;
+  Task<Result<operations::StreamInfo>> DescribeStream(std::string name_space,
+                                                      std::string name) override;
+  Task<Result<std::vector<operations::ProducerInfo>>> ListProducers(std::string name_space,
+                                                                    std::string stream,
+                                                                    Principal principal,
+                                                                    std::string prefix) override;
   Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) override;
-  Task<Result<std::vector<PipelineInfo>>> ListPipelines() override;
+  Task<Result<std::vector<operations::PipelineInfo>>> ListPipelines() override;
+  Task<Result<operations::PipelineInfo>> DescribePipeline(std::string name_space,
+                                                          std::string name) override;
   Task<Status> DropPipeline(std::string name_space, std::string name) override;
-  Task<Result<std::vector<ShardInfo>>> ListShards() override;
+  Task<Result<std::vector<operations::ShardInfo>>> ListShards() override;
   Task<Status> ReleaseShard(ShardId shard) override;
-  Task<Result<SkipReport>> SkipShard(ShardId shard, Offset to, std::string reason) override;
+  Task<Result<operations::SkipReport>> SkipShard(ShardId shard, Offset to,
+                                                 std::string reason) override;
   Task<Status> RetryShard(ShardId shard) override;
   Task<Status> WaitApplied(std::string name_space, std::string name, Left left = nullptr) override;
   Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override;
@@ -74,7 +86,8 @@ class Coordinator : public Operations {
   Task<> Follow();
   Task<Status> FollowOnce();
   Task<> MetricsLoop();
-  Task<Result<ShardInfo>> FindHalted(ShardId id);
+  Task<Result<operations::StreamInfo>> Describe(StreamSpec spec);
+  Task<Result<operations::ShardInfo>> FindHalted(ShardId id);
 
   const Wiring wiring_;
   control::ControlLog& control_;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "millrace/control/control_log.h"
+#include "millrace/operations/operations.h"
 #include "millrace/runtime/leadership.h"
-#include "millrace/runtime/operations.h"
 #include "millrace/runtime/ports.h"
 #include "millrace/runtime/troubles.h"
 #include "millrace/runtime/turns.h"
@@ -20,8 +20,8 @@ namespace millrace::runtime {
 /// topics, gateways and tables follow what the log says. Each step can be done again: what a leader
 /// that died left undone, the next one does.
 ///
-/// Errors: those of Operations. What fails in the stores is tried again and shown in troubles().
-/// Threads: the control executor.
+/// Errors: those of operations::Operations. What fails in the stores is tried again and shown in
+/// troubles(). Threads: the control executor.
 class Definitions {
  public:
   struct Wiring {
@@ -39,7 +39,7 @@ class Definitions {
   Definitions(Wiring wiring, const control::ControlLog* control, Leadership* leadership)
       : wiring_(std::move(wiring)), control_(*control), leadership_(*leadership) {}
 
-  Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop);
+  Task<Result<operations::ApplyReport>> Apply(std::string sql, bool may_drop);
   Task<Status> DropPipeline(std::string name_space, std::string name);
 
   /// Nobody makes or removes the topic in this process while the turn is held.
@@ -68,11 +68,11 @@ class Definitions {
     Executor::Duration delay{0};
   };
 
-  Task<Result<AppliedStatement>> ApplyStatement(Statement statement);
-  Task<Result<AppliedStatement>> ApplyStream(StreamSpec spec);
-  Task<Result<AppliedStatement>> ApplyPipeline(PipelineSpec spec);
-  Task<Result<AppliedStatement>> ApplySetting(SettingStatement setting);
-  Task<Result<AppliedStatement>> ApplyDrop(DropStatement drop);
+  Task<Result<operations::AppliedStatement>> ApplyStatement(Statement statement);
+  Task<Result<operations::AppliedStatement>> ApplyStream(StreamSpec spec);
+  Task<Result<operations::AppliedStatement>> ApplyPipeline(PipelineSpec spec);
+  Task<Result<operations::AppliedStatement>> ApplySetting(SettingStatement setting);
+  Task<Result<operations::AppliedStatement>> ApplyDrop(DropStatement drop);
   Task<Status> DropStream(std::string name_space, std::string name);
   Task<Result<std::vector<Offset>>> StartOffsets(PipelineSpec spec, StreamSpec stream);
   Task<Status> AnnounceStreams();

@@ -11,15 +11,16 @@ namespace millrace::runtime {
 
 /// Reads results, and waits for them. Any coordinator can, whether it leads or not.
 ///
-/// Errors: those of Operations. Threads: the control executor.
+/// Errors: those of operations::Operations. Threads: the control executor.
 class ResultReader {
  public:
   /// `control` and `workers` outlive it.
   ResultReader(Ports ports, const control::ControlLog* control, WorkerDesk* workers)
       : ports_(ports), control_(*control), workers_(*workers) {}
 
-  /// As in Operations.
-  Task<Status> WaitApplied(std::string name_space, std::string name, Operations::Left left);
+  /// As in operations::Operations.
+  Task<Status> WaitApplied(std::string name_space, std::string name,
+                           operations::Operations::Left left);
   Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query);
 
  private:

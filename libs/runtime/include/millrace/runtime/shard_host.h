@@ -7,7 +7,7 @@
 
 #include "millrace/base/log.h"
 #include "millrace/control/control_log.h"
-#include "millrace/runtime/operations.h"
+#include "millrace/operations/operations.h"
 #include "millrace/runtime/partition_runner.h"
 #include "millrace/runtime/ports.h"
 #include "millrace/runtime/shard.h"
@@ -49,15 +49,16 @@ class ShardHost {
   /// Tries again at once to open what could not be opened.
   void OpenAgain() { open_again_.Notify(); }
   std::vector<ShardReport> Report() const;
-  /// Of the shards that read the stream, at most Operations::kMostProducers each.
-  std::vector<ProducerInfo> FindProducers(const std::string& name_space, const std::string& stream,
-                                          const Principal& principal,
-                                          const std::string& prefix) const;
+  /// Of the shards that read the stream, at most operations::Operations::kMostProducers each.
+  std::vector<operations::ProducerInfo> FindProducers(const std::string& name_space,
+                                                      const std::string& stream,
+                                                      const Principal& principal,
+                                                      const std::string& prefix) const;
   std::shared_ptr<Shard> Find(const ShardId& shard) const;
   /// Waits until the shard's serving sinks hold all that the records below `offset` made.
   /// kUnavailable: it does not run, or has not come so far by `deadline` (monotonic).
   Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline,
-                           Operations::Left left);
+                           operations::Operations::Left left);
 
  private:
   struct Slot {

@@ -52,11 +52,12 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   Task<> StopLost();
 
   Task<Result<Report>> ReportNow() override;
-  Task<Result<std::vector<ProducerInfo>>> FindProducers(std::string name_space, std::string stream,
-                                                        Principal principal,
-                                                        std::string prefix) override;
+  Task<Result<std::vector<operations::ProducerInfo>>> FindProducers(std::string name_space,
+                                                                    std::string stream,
+                                                                    Principal principal,
+                                                                    std::string prefix) override;
   Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration patience,
-                           Operations::Left left) override;
+                           operations::Operations::Left left) override;
   void Wake() override;
 
   Task<Result<Committed>> WriteCommit(control::Commit commit) override;

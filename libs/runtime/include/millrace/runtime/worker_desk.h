@@ -50,12 +50,13 @@ class WorkerDesk {
   /// taken by its last report.
   Task<std::map<uint64_t, Report>> Reports();
   /// As in WorkerQuestions, of all workers that answer.
-  Task<std::vector<ProducerInfo>> FindProducers(std::string name_space, std::string stream,
-                                                Principal principal, std::string prefix);
+  Task<std::vector<operations::ProducerInfo>> FindProducers(std::string name_space,
+                                                            std::string stream, Principal principal,
+                                                            std::string prefix);
   /// As in WorkerQuestions, of the shard's owner. An answer counts if the shard has no new owner
   /// since. kUnavailable too: nobody who owns the shard answered by `deadline` (monotonic).
   Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration deadline,
-                           Operations::Left left);
+                           operations::Operations::Left left);
 
  private:
   /// Those that answer, by instance.

@@ -8,7 +8,7 @@
 #include "millrace/base/executor.h"
 #include "millrace/control/records.h"
 #include "millrace/model/ids.h"
-#include "millrace/runtime/operations.h"
+#include "millrace/operations/operations.h"
 
 namespace millrace::runtime {
 
@@ -27,7 +27,7 @@ struct Hello {
 
 /// A shard that a worker runs, opens or follows.
 struct ShardReport {
-  ShardInfo info;
+  operations::ShardInfo info;
   int64_t rows_made = 0;
   int64_t rows_applied = 0;
   /// What it took of its executor and read of the log since it was opened.
@@ -66,16 +66,16 @@ class WorkerQuestions {
   /// Its report as it would be now.
   virtual Task<Result<Report>> ReportNow() = 0;
   /// Producers of its shards that read the stream; a producer comes once for each shard. At most
-  /// Operations::kMostProducers of a shard.
-  virtual Task<Result<std::vector<ProducerInfo>>> FindProducers(std::string name_space,
-                                                                std::string stream,
-                                                                Principal principal,
-                                                                std::string prefix) = 0;
+  /// operations::Operations::kMostProducers of a shard.
+  virtual Task<Result<std::vector<operations::ProducerInfo>>> FindProducers(std::string name_space,
+                                                                            std::string stream,
+                                                                            Principal principal,
+                                                                            std::string prefix) = 0;
   /// Waits until it has read the shard to `offset`, and until the serving store holds all that this
   /// made. kConflict: the shard is not its own any more. kUnavailable: the shard does not run, or
   /// has not come so far within `patience`, or the caller left. kNotFound: it was dropped.
   virtual Task<Status> WaitApplied(ShardId shard, Offset offset, Executor::Duration patience,
-                                   Operations::Left left) = 0;
+                                   operations::Operations::Left left) = 0;
   /// There is news for it: it sends its next report at once, for the answer.
   virtual void Wake() = 0;
 };

@@ -21,7 +21,7 @@ class CoordinatorRole {
 
   /// One check per thing that must hold before results flow: see runtime::Coordinator::Conditions.
   std::vector<admin::ReadinessCheck> Readiness();
-  runtime::Operations* operations() { return &roles_.coordinator(); }
+  operations::Operations* operations() { return &roles_.coordinator(); }
   Executor* executor() { return control_; }
 
  private:

@@ -13,7 +13,7 @@
 #include "millrace/model/spec.h"
 #include "millrace/serving/serving_reader.h"
 
-namespace millrace::runtime {
+namespace millrace::operations {
 
 enum class Outcome {
   kCreated,
@@ -22,22 +22,14 @@ enum class Outcome {
   kSet,     ///< another value than before
   kAbsent,  ///< DROP ... IF EXISTS of what does not exist
 };
-/// "created", "unchanged", "dropped", "set", "absent". Here, because rpc takes this header alone.
-inline std::string_view OutcomeName(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::kCreated:
-      return "created";
-    case Outcome::kUnchanged:
-      return "unchanged";
-    case Outcome::kDropped:
-      return "dropped";
-    case Outcome::kSet:
-      return "set";
-    case Outcome::kAbsent:
-      return "absent";
-  }
-  return "unchanged";
-}
+/// "created", "unchanged", "dropped", "set", "absent".
+std::string_view OutcomeName(Outcome outcome);
+
+/// "arrow" or "json".
+std::string_view FormatName(RecordFormat format);
+
+/// "tumble" or "hop".
+std::string_view WindowName(WindowKind kind);
 
 struct AppliedStatement {
   std::string kind;  ///< "stream", "pipeline" or "setting"
@@ -68,7 +60,15 @@ struct StreamInfo {
 
 struct PipelineInfo {
   Incarnation incarnation;
-  PipelineSpec spec;
+  std::string stream;
+  std::vector<ColumnSpec> columns;  ///< of the result
+  WindowSpec window;                ///< without the starts of its local days
+  Micros allowed_lateness = 0;
+  bool updates = false;
+  Micros file_interval = 0;
+  Micros file_idle = 0;
+  int32_t semantics_version = 0;
+  std::string plan;  ///< canonical text, docs/formats/plan.md
   /// The worst of its shards': halted, stopped, unknown, unassigned, opening, failing (runs, but a
   /// sink, a cut or the log fails; or its tables cannot be made), running.
   std::string state;
@@ -78,7 +78,7 @@ struct PipelineInfo {
   Micros watermark = kMinusInfinity;
   /// The same for what was read: up to here events are late.
   Micros read_watermark = kMinusInfinity;
-  std::string result_files;  ///< pattern for readers of Parquet files
+  std::string result_files;  ///< path or URL: a pattern for readers of Parquet files
   int64_t late = 0;          ///< events of its shards that came too late for a window
   int64_t quarantined = 0;   ///< events of its shards that could not be used
   int64_t open_windows = 0;  ///< windows of its shards with events that have not closed
@@ -115,15 +115,12 @@ struct ProducerInfo {
   int64_t end = 0;  ///< the number behind the largest that a shard of the stream has read
 };
 
-/// One thing that must hold before results flow.
-struct Condition {
-  std::string name;
-  std::string trouble;  ///< empty: it holds. Else since when it does not, why, and what to do
-};
-
-/// What operators and dashboards ask of a cluster; the gRPC services and the CLI stand on it.
-/// Threads: the control executor. Errors: kNotFound names what does not exist; kConflict says what
-/// to do instead; kUnavailable: the log or a store did not answer, and the outcome is unknown.
+/// What operators and dashboards ask of a cluster. A coordinator answers, and a client library asks
+/// one over gRPC. Any coordinator answers what its fold knows; what only the leader can do gives
+/// kConflict with the leader's name.
+///
+/// Errors: kNotFound names what does not exist; kConflict says what to do instead; kUnavailable:
+/// the log, a store or the server did not answer, and the outcome is unknown.
 class Operations {
  public:
   /// Set by a caller that no longer waits for its answer. Null: it waits to the end.
@@ -138,6 +135,7 @@ class Operations {
   /// nothing was applied.
   virtual Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) = 0;
   virtual Task<Result<std::vector<StreamInfo>>> ListStreams() = 0;
+  virtual Task<Result<StreamInfo>> DescribeStream(std::string name_space, std::string name) = 0;
   /// Most that ListProducers gives.
   static constexpr size_t kMostProducers = 100;
   /// Producers of the stream whose ids begin with `prefix`, as the shards that read it remember
@@ -149,6 +147,7 @@ class Operations {
   /// Appends an Advance to every partition of a stream; kPlusInfinity closes everything.
   virtual Task<Status> AdvanceStream(std::string name_space, std::string name, Micros to) = 0;
   virtual Task<Result<std::vector<PipelineInfo>>> ListPipelines() = 0;
+  virtual Task<Result<PipelineInfo>> DescribePipeline(std::string name_space, std::string name) = 0;
   virtual Task<Status> DropPipeline(std::string name_space, std::string name) = 0;
   virtual Task<Result<std::vector<ShardInfo>>> ListShards() = 0;
   /// The shard, and all that share its partition, did not kill the workers that died with them, so
@@ -167,4 +166,4 @@ class Operations {
   virtual Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) = 0;
 };
 
-}  // namespace millrace::runtime
+}  // namespace millrace::operations
