@@ -8,15 +8,17 @@ readonly deps=$root/.deps python=/usr/bin/python3
 
 usage() {
   cat <<'TXT'
-usage: deploy/setup.sh [--lint] [--servers] [--packages-only]
+usage: deploy/setup.sh [--lint] [--servers] [--versitygw] [--packages-only]
 
 Installs the Debian packages of deploy/setup/packages.txt (as root, or through sudo) and unpacks the
 pinned archives of deploy/setup/pinned.txt into .deps: arrow (C++), python (what the tests read
 files with) and googleapis (protos). Does nothing where everything is there. Debian 12 or 13 on amd64.
 
   --lint           also clang-format-19 and clang-tidy-19
-  --servers        also what tests start servers from: PostgreSQL, PgBouncer, Java, Maven, and a Kafka
-                   broker in .deps/kafka
+  --servers        also what tests start servers from: PostgreSQL, PgBouncer, Java, Maven, a Kafka broker
+                   in .deps/kafka and an S3 server in .deps/s3proxy
+  --versitygw      also a second S3 server in .deps/versitygw, which takes minutes to build and needs Go
+                   1.25 or newer; without it its tests are skipped, also where others must run
   --packages-only  only the Debian packages: the part that needs root
 TXT
 }
@@ -173,35 +175,58 @@ have_archives() {
     [ -e "$deps/googleapis/google/rpc/error_details.proto" ]
 }
 
-have_kafka() {
-  [ "$(cat "$deps/kafka/stamp" 2>/dev/null)" = "$(cat "$pins"/kafka.*)" ]
+# What is called $1 is in .deps as deploy/setup pins it: $1.xml, and one checksum for all files in
+# $1.sha256, since Maven pins versions, not contents.
+have_jars() {
+  [ "$(cat "$deps/$1/stamp" 2>/dev/null)" = "$(cat "$pins/$1".*)" ]
 }
 
-# One checksum for all files: Maven pins versions, not contents.
-fetch_kafka() {
-  local sum fetched
-  have_kafka && return 0
+# Fetches it: NAME WHAT SIZE.
+fetch_jars() {
+  local name=$1 what=$2 sum fetched
+  have_jars "$name" && return 0
   changed=1
+  lock_deps "$name"
+  have_jars "$name" && return 0
+  open_log
+  rm -rf "$deps/$name.new"
+  say "fetching $what for the tests (about $3)"
+  mvn -q -B -f "$pins/$name.xml" dependency:copy-dependencies -DincludeScope=runtime \
+    "-DoutputDirectory=$deps/$name.new" >>"$log" 2>&1 </dev/null ||
+    fail "Maven could not fetch $what: check the network, or the mirror and proxy in its" \
+      "settings.xml: $(grep -m 1 ERROR "$log")"
+  sum=$(cat "$pins/$name.sha256")
+  fetched=$(cd "$deps/$name.new" && LC_ALL=C && sha256sum -- *.jar | sha256sum | cut -d' ' -f1)
+  [ "$fetched" = "$sum" ] ||
+    fail "the files of $what do not have the pinned checksum: they were changed on the way," \
+      "or your mirror serves others; wanted=$sum found=$fetched"
+  cat "$pins/$name".* >"$deps/$name.new/stamp"
+  rm -rf "${deps:?}/$name"
+  mv "$deps/$name.new" "$deps/$name"
+}
+
+# Waits until no other setup fetches $1.
+lock_deps() {
   mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] ||
     die "cannot write the folder of fetched archives: give it to user $(id -un); folder=$deps"
-  exec 8>"$deps/.kafka-lock"
-  flock -w 600 8 || die "another setup has run here for ten minutes: end it; lock=$deps/.kafka-lock"
-  have_kafka && return 0
+  exec 8>"$deps/.$1-lock"
+  flock -w 600 8 || die "another setup has run here for ten minutes: end it; lock=$deps/.$1-lock"
+}
+
+# The module's version stands in versitygw.txt; Go checks what it fetches against its checksum database.
+build_versitygw() {
+  local module
+  module=$(cat "$pins/versitygw.txt")
+  [ "$(cat "$deps/versitygw/stamp" 2>/dev/null)" != "$module" ] || return 0
+  changed=1
+  command -v go >/dev/null ||
+    die "building versitygw needs Go 1.25 or newer: install it, or leave --versitygw out"
+  lock_deps versitygw
   open_log
-  rm -rf "$deps/kafka.new"
-  say "fetching a Kafka broker for the tests (about 55 MB)"
-  mvn -q -B -f "$pins/kafka.xml" dependency:copy-dependencies -DincludeScope=runtime \
-    "-DoutputDirectory=$deps/kafka.new" >>"$log" 2>&1 </dev/null ||
-    fail "Maven could not fetch the Kafka broker: check the network, or the mirror and proxy in its" \
-      "settings.xml: $(grep -m 1 ERROR "$log")"
-  sum=$(cat "$pins/kafka.sha256")
-  fetched=$(cd "$deps/kafka.new" && LC_ALL=C && sha256sum -- *.jar | sha256sum | cut -d' ' -f1)
-  [ "$fetched" = "$sum" ] ||
-    fail "the Kafka broker's files do not have the pinned checksum: they were changed on the way," \
-      "or your mirror serves others; wanted=$sum found=$fetched"
-  cat "$pins"/kafka.* >"$deps/kafka.new/stamp"
-  rm -rf "$deps/kafka"
-  mv "$deps/kafka.new" "$deps/kafka"
+  say "building versitygw, a second S3 server for the tests (some minutes)"
+  GOBIN=$deps/versitygw go install "$module" >>"$log" 2>&1 </dev/null ||
+    fail "Go could not build versitygw: $(tail -n 1 "$log")"
+  printf '%s\n' "$module" >"$deps/versitygw/stamp"
 }
 
 explain_pip() {
@@ -219,12 +244,13 @@ explain_pip() {
   fail "pip could not fetch the archives: $(grep '^ERROR' "$log" | tail -n 1)"
 }
 
-lint='' servers='' packages_only='' changed=''
+lint='' servers='' versitygw='' packages_only='' changed=''
 lists=("$pins/packages.txt")
 for arg in "$@"; do
   case $arg in
     --lint) lint=' --lint' lists+=("$pins/packages-lint.txt") ;;
     --servers) servers=' --servers' lists+=("$pins/packages-servers.txt") ;;
+    --versitygw) versitygw=1 ;;
     --packages-only) packages_only=1 ;;
     -h | --help) usage && exit 0 ;;
     *)
@@ -237,5 +263,9 @@ done
 check_machine
 install_packages
 [ -n "$packages_only" ] || fetch_archives
-[ -n "$packages_only" ] || [ -z "$servers" ] || fetch_kafka
+if [ -z "$packages_only" ] && [ -n "$servers" ]; then
+  fetch_jars kafka "a Kafka broker" "55 MB"
+  fetch_jars s3proxy "an S3 server" "57 MB"
+fi
+[ -n "$packages_only" ] || [ -z "$versitygw" ] || build_versitygw
 if [ -n "$changed" ]; then say "ready (${SECONDS} s)"; else say "everything is there"; fi

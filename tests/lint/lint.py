@@ -21,7 +21,7 @@ RANKS = {
     4: ["checkpoint", "control", "operations"],
     5: ["ingest", "runtime"],
     6: ["driver", "rpc", "admin", "config", "log_kafka", "log_embedded", "state_rocksdb",
-        "objectstore_arrow", "resultfile_parquet", "block_arrow", "record_simdjson",
+        "objectstore_arrow", "objectstore_s3", "resultfile_parquet", "block_arrow", "record_simdjson",
         "serving_sqlite", "serving_postgres", "metrics_prometheus"],
     7: ["client", "cli"],
     8: ["gateway", "coordinator", "worker", "millrace"],
@@ -36,7 +36,8 @@ GENERATED = "wire"
 # Who may include the headers that start with these words; each technology has one home.
 OWNERS = [
     (("rocksdb/",), ["state_rocksdb", "rocksdb_log"]),
-    (("arrow/", "parquet/"), ["block_arrow", "objectstore_arrow", "resultfile_parquet"]),
+    (("arrow/", "parquet/"), ["block_arrow", "objectstore_arrow", "objectstore_s3", "resultfile_parquet"]),
+    (("curl/",), ["objectstore_s3"]),
     (("simdjson",), ["record_simdjson"]),
     (("grpc/", "grpcpp/", "grpc++/", "absl/"), ["rpc", "client"]),
     (("google/rpc/",), ["rpc", "client"]),
@@ -45,7 +46,8 @@ OWNERS = [
     (("sqlite3",), ["serving_sqlite"]),
     (("libpq", "pg_config"), ["serving_postgres"]),
     (("prometheus/",), ["metrics_prometheus"]),
-    (("spdlog/", "fmt/", "openssl/"), ["base"]),
+    (("spdlog/", "fmt/"), ["base"]),
+    (("openssl/",), ["base", "objectstore_s3"]),
     (("yaml-cpp/",), ["config"]),
     (("zstd", "zlib"), ["cli"]),
     (("CLI/",), SERVICES),

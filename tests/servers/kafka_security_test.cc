@@ -3,6 +3,7 @@
 
 #include "millrace/log_kafka/kafka_log.h"
 #include "support/catch.h"
+#include "support/certificates.h"
 #include "support/kafka_broker.h"
 #include "support/servers.h"
 #include "support/test_executor.h"
@@ -13,38 +14,10 @@ using log_kafka::Security;
 
 namespace {
 
-void Shell(const std::string& command) {
-  test::ChildProcess shell({"bash", "-c", "set -e; " + command});
-  if (shell.Wait() != 0) throw std::runtime_error(command + ": " + shell.output());
+std::vector<std::string> OfBroker(const test::Certificates& certificates) {
+  return {"ssl.keystore.type=PEM", "ssl.keystore.location=" + certificates.File("server.both"),
+          "ssl.truststore.type=PEM", "ssl.truststore.location=" + certificates.File("ca.pem")};
 }
-
-/// A certificate authority, and what it signed for the broker and for a client.
-class Certificates {
- public:
-  Certificates() {
-    const std::string in = "cd " + dir_.path().string() + "; ";
-    Shell(in +
-          "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key "
-          "-out ca.pem");
-    Shell(in +
-          "cp ca.pem other-ca.pem; openssl req -x509 -newkey rsa:2048 -nodes -days 2 "
-          "-subj /CN=other -keyout other.key -out other-ca.pem");
-    for (const char* name : {"broker", "client"})
-      Shell(in + "n=" + name +
-            "; openssl req -newkey rsa:2048 -nodes -subj /CN=$n -keyout $n.key "
-            "-out $n.csr; echo subjectAltName=IP:127.0.0.1,DNS:127.0.0.1 > $n.ext; "
-            "openssl x509 -req -in $n.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
-            "-extfile $n.ext -out $n.pem; cat $n.key $n.pem > $n.both");
-  }
-  std::string File(const std::string& name) const { return dir_.Sub(name); }
-  std::vector<std::string> OfBroker() const {
-    return {"ssl.keystore.type=PEM", "ssl.keystore.location=" + File("broker.both"),
-            "ssl.truststore.type=PEM", "ssl.truststore.location=" + File("ca.pem")};
-  }
-
- private:
-  test::TempDir dir_;
-};
 
 Result<OffsetRange> MakeAndAsk(const std::string& brokers, const Security& security) {
   test::TestExecutor executor(std::chrono::seconds(60));
@@ -75,8 +48,8 @@ void CheckRefused(const Result<OffsetRange>& answer, const std::string& reason) 
 
 TEST_CASE("a log in Kafka logs in by PLAIN over TLS, and says why it cannot") {
   if (test::SkipWithout(test::KafkaBroker::Missing())) return;
-  const Certificates certificates;
-  std::vector<std::string> properties = certificates.OfBroker();
+  const test::Certificates certificates;
+  std::vector<std::string> properties = OfBroker(certificates);
   properties.push_back("sasl.enabled.mechanisms=PLAIN");
   properties.push_back(
       "listener.name.client.plain.sasl.jaas.config="
@@ -100,8 +73,8 @@ TEST_CASE("a log in Kafka logs in by PLAIN over TLS, and says why it cannot") {
 
 TEST_CASE("a log in Kafka shows a certificate where the broker wants one") {
   if (test::SkipWithout(test::KafkaBroker::Missing())) return;
-  const Certificates certificates;
-  std::vector<std::string> properties = certificates.OfBroker();
+  const test::Certificates certificates;
+  std::vector<std::string> properties = OfBroker(certificates);
   properties.push_back("listener.name.client.ssl.client.auth=required");
   const test::KafkaBroker broker("SSL", properties);
   Security security;

@@ -1,36 +1,8 @@
 #include "millrace/objectstore/retrying_object_store.h"
 
-#include <algorithm>
-#include <atomic>
 #include <utility>
 
 namespace millrace {
-
-/// In parts of a try, so that it is a whole number.
-struct RetryingObjectStore::Budget {
-  static constexpr int64_t kParts = 1'000;
-
-  explicit Budget(const Options& options)
-      : most(static_cast<int64_t>(options.budget * kParts)),
-        given_back(static_cast<int64_t>(options.given_back * kParts)),
-        left(most) {}
-
-  bool Take() {
-    int64_t now = left;
-    while (now >= kParts)
-      if (left.compare_exchange_weak(now, now - kParts)) return true;
-    return false;
-  }
-  void GiveBack() {
-    int64_t now = left;
-    while (now < most && !left.compare_exchange_weak(now, std::min(most, now + given_back))) {
-    }
-  }
-
-  const int64_t most;
-  const int64_t given_back;
-  std::atomic<int64_t> left;
-};
 
 /// The tries of one call.
 class RetryingObjectStore::Tries {
@@ -95,7 +67,9 @@ bool MayPass(const R& result) {
 }  // namespace
 
 RetryingObjectStore::RetryingObjectStore(ObjectStore* inner, Options options)
-    : inner_(inner), options_(options), budget_(std::make_unique<Budget>(options)) {}
+    : inner_(inner),
+      options_(options),
+      budget_(std::make_unique<RetryBudget>(options.budget, options.given_back)) {}
 RetryingObjectStore::~RetryingObjectStore() = default;
 
 std::string RetryingObjectStore::AddressOf(std::string_view key) const {

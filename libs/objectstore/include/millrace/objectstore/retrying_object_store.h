@@ -4,6 +4,7 @@
 
 #include "millrace/base/executor.h"
 #include "millrace/objectstore/object_store.h"
+#include "millrace/objectstore/retry_budget.h"
 
 namespace millrace {
 
@@ -46,11 +47,10 @@ class RetryingObjectStore : public ObjectStore {
 
  private:
   class Tries;
-  struct Budget;
 
   ObjectStore* const inner_;
   const Options options_;
-  const std::unique_ptr<Budget> budget_;
+  const std::unique_ptr<RetryBudget> budget_;
 };
 
 }  // namespace millrace
