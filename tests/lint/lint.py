@@ -23,7 +23,7 @@ RANKS = {
     6: ["driver", "rpc", "admin", "config", "log_kafka", "log_embedded", "state_rocksdb",
         "objectstore_arrow", "objectstore_s3", "resultfile_parquet", "block_arrow", "record_simdjson",
         "serving_sqlite", "serving_postgres", "metrics_prometheus"],
-    7: ["client", "cli"],
+    7: ["adapters", "client", "cli"],
     8: ["gateway", "coordinator", "worker", "millrace"],
 }
 RANK = {module: rank for rank, modules in RANKS.items() for module in modules}

@@ -302,6 +302,40 @@ class BadSql(ServerCase):
         self.refused(self.command('apply', self.file('empty.sql', '-- nothing\n'), check=False), FAILED, 'no statement')
 
 
+class WrongConfiguration(unittest.TestCase):
+    def check(self, *arguments, environment=()):
+        return subprocess.run([BINARY, 'dev', '--check-config', '--data-dir', '/nowhere', *arguments], capture_output=True,
+                              text=True, timeout=COMMAND_PATIENCE, env=os.environ | dict(environment))
+
+    def is_refused(self, done, *fragments):
+        self.assertEqual((done.returncode, done.stdout), (CONFIG, ''), done.stderr)
+        for fragment in fragments:
+            self.assertIn(fragment, done.stderr)
+
+    def test_what_does_not_fit_together_is_named(self):
+        self.is_refused(self.check('--set', 'log.kind=kafka'), 'log.kafka: no brokers are given: name some as host:port')
+        self.is_refused(self.check('--set', 'log.kafka.login=plain', '--set', 'log.kind=kafka', '--set',
+                                   'log.kafka.brokers=b:1'), 'a login needs a user')
+        self.is_refused(self.check('--set', 'serving.kind=postgres'), 'serving.postgres.connection: no connection is given')
+        self.is_refused(self.check('--set', 'listen.grpc=here'), 'listen.grpc: not an address: it has no port')
+        self.is_refused(self.check('--set', 'serving.kind=mysql'), 'it is one of sqlite, postgres')
+
+    def test_a_secret_that_cannot_be_used_is_not_shown(self):
+        done = self.check('--set', 'serving.kind=postgres', environment={
+            'MILLRACE_SERVING__POSTGRES__CONNECTION': 'host=db password=hush hush=hush'}.items())
+        self.is_refused(done, 'no connection string or URI of libpq')
+        self.assertNotIn('hush', done.stderr)
+
+    def test_without_a_data_directory_it_says_what_to_give(self):
+        done = subprocess.run([BINARY, 'dev'], capture_output=True, text=True, timeout=COMMAND_PATIENCE)
+        self.is_refused(done, 'no data directory is given: add --data-dir DIR')
+
+    def test_a_right_one_runs_nothing(self):
+        done = self.check('--set', 'log.kind=kafka', '--set', 'log.kafka.brokers=b:1')
+        self.assertEqual((done.returncode, done.stdout), (0, 'the configuration is right\n'), done.stderr)
+        self.assertFalse(os.path.exists('/nowhere'))
+
+
 class BadAddresses(ServerCase):
     def dev_is_refused(self, data_dir, *fragments, listen='127.0.0.1:0', admin='127.0.0.1:0', code=CONFIG):
         done = subprocess.run([BINARY, 'dev', '--data-dir', data_dir, '--listen', listen, '--admin', admin],

@@ -22,9 +22,10 @@ PATIENCE = 120
 class Dev:
     """One `millrace dev` over a data directory, on ports that stay the same when it is started again."""
 
-    def __init__(self, binary, data_dir):
+    def __init__(self, binary, data_dir, config=None):
         self.binary = binary
         self.data_dir = data_dir
+        self.config = ['--config', config] if config else []
         self.grpc = '127.0.0.1:0'
         self.admin = '127.0.0.1:0'
         self.process = None
@@ -38,7 +39,8 @@ class Dev:
         if throw_at:
             environment['MILLRACE_THROW_AT'] = throw_at
         self.process = subprocess.Popen(
-            [self.binary, 'dev', '--data-dir', self.data_dir, '--listen', self.grpc, '--admin', self.admin],
+            [self.binary, 'dev', '--data-dir', self.data_dir, '--listen', self.grpc, '--admin', self.admin,
+             *self.config],
             stdout=subprocess.PIPE, stderr=self.log, env=environment, text=True,
             # A file past its limit gives the writer an error instead of a signal, as a full disk does.
             restore_signals=False)
@@ -102,11 +104,25 @@ def run():
     unittest.main(verbosity=2)
 
 
-def oracle(logdump, data_dir, stream, partition, sql_file, scratch):
-    """What the oracle folds out of the log that a data directory really holds."""
+class SqliteTables:
+    """The serving tables of a data directory, as rows of a query."""
+
+    def __init__(self, data_dir):
+        self.path = f'file:{data_dir}/serving.db?mode=ro'
+
+    def rows(self, sql):
+        return sqlite3.connect(self.path, uri=True).execute(sql).fetchall()
+
+    @staticmethod
+    def time(column):
+        return column
+
+
+def oracle(logdump, data_dir, stream, partition, sql_file, scratch, *config):
+    """What the oracle folds out of the log that really was written. `config`: as logdump takes it."""
     case = os.path.join(scratch, f'partition-{partition}.json')
     with open(case, 'w') as out:
-        subprocess.run([logdump, data_dir, stream, str(partition), sql_file], stdout=out, check=True)
+        subprocess.run([logdump, data_dir, stream, str(partition), sql_file, *config], stdout=out, check=True)
     done = subprocess.run([sys.executable, ORACLE, case], capture_output=True, text=True)
     if done.returncode != 0:
         raise AssertionError(f'the oracle refuses the log: {done.stderr}')
@@ -129,11 +145,11 @@ def final_rows(expected):
     return {key: row for key, row in last.items() if not row.get('_deleted')}
 
 
-def compare_table(data_dir, view, columns, expected_by_partition):
+def compare_table(tables, view, columns, expected_by_partition):
     """The serving table against the oracle, row for row; returns the number of rows."""
-    database = sqlite3.connect(f'file:{data_dir}/serving.db?mode=ro', uri=True)
-    names = ['origin', 'window_start', 'window_end', *columns, '_revision', '_seq', '_shard']
-    rows = database.execute(f'select {", ".join(names)} from {view}').fetchall()
+    times = [tables.time(column) for column in ('window_start', 'window_end')]
+    names = ['origin', *times, *columns, '_revision', '_seq', '_shard']
+    rows = tables.rows(f'select {", ".join(names)} from {view}')
     expected = {}
     for partition, output in enumerate(expected_by_partition):
         for key, row in final_rows(output).items():
@@ -157,10 +173,10 @@ def compare_table(data_dir, view, columns, expected_by_partition):
     return len(seen)
 
 
-def compare_files(data_dir, view, columns, expected_by_partition):
-    """The Parquet files, read by an independent reader, against the oracle's file rows; returns the number of files."""
+def compare_files(objects, view, columns, expected_by_partition):
+    """The Parquet files below the folder of objects, read by an independent reader, against the oracle's file rows; returns the number of files."""
     import pyarrow.parquet
-    base = os.path.join(data_dir, 'objects', 'default', 'results')
+    base = os.path.join(objects, 'default', 'results')
     found = {}
     for folder, _, files in os.walk(base):
         for name in files:
@@ -194,9 +210,8 @@ def compare_files(data_dir, view, columns, expected_by_partition):
     return len(found)
 
 
-def compare_late(data_dir, view, expected_by_partition):
-    database = sqlite3.connect(f'file:{data_dir}/serving.db?mode=ro', uri=True)
-    count = database.execute(f'select count(*), coalesce(sum(missed), 0) from {view}_late').fetchone()
+def compare_late(tables, view, expected_by_partition):
+    count, = tables.rows(f'select count(*), coalesce(sum(missed), 0) from {view}_late')
     late = [e for output in expected_by_partition for e in output['late']]
     if count != (len(late), sum(e['missed'] for e in late)):
         raise AssertionError(f'{view}: late output: expected {len(late)} events, got {count}')

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """kill -9 at random moments, of the server and of the producer, while flights stream in over gRPC.
 
-    kill_test.py --millrace BIN --logdump BIN --flights FILE [--kills N] [--seed N] [--crash-points] [--late]
+    kill_test.py --millrace BIN --logdump BIN --flights FILE [--kills N] [--seed N] [--crash-points] [--late] [--servers]
 
+With --servers it stands on a Kafka broker, an S3 store and PostgreSQL, which are killed too, in turn, at every second
+kill.
 In the end the table, the Parquet files, the late output and the ledger must equal what the oracle folds out of the log
 that was really written. With --crash-points the server is killed at every named crash point in turn instead. Ends with a
 line that counts kills and what was lost or there twice.
@@ -19,6 +21,7 @@ import tempfile
 import time
 
 import cluster
+import servers
 
 STREAM = '''CREATE TABLE flights (
   scheduled_at timestamptz NOT NULL, origin text, destination text, delay_minutes int, distance_miles int
@@ -65,8 +68,19 @@ class Run:
         self.views = {'hourly': TUMBLING % lateness, 'rolling': HOPPING % lateness}
         if options.tumbling_only:
             del self.views['rolling']
-        self.dev = cluster.Dev(options.millrace, os.path.join(scratch, 'data'))
+        data_dir = os.path.join(scratch, 'data')
+        self.servers, self.config = [], []
+        self.tables = cluster.SqliteTables(data_dir)
+        self.objects = os.path.join(data_dir, 'objects')
+        if options.servers:
+            self.tables = servers.Postgres(os.path.join(scratch, 'postgres'))
+            s3 = servers.S3(os.path.join(scratch, 's3'))
+            self.servers = [servers.Kafka(os.path.join(scratch, 'kafka')), s3, self.tables]
+            self.objects = s3.bucket
+            self.config = [servers.write_config(os.path.join(scratch, 'servers.yaml'), *self.servers)]
+        self.dev = cluster.Dev(options.millrace, data_dir, *self.config)
         self.kills = 0
+        self.server_kills = 0
         self.producer_kills = 0
         self.crashed = {}
         self.producer = None
@@ -104,9 +118,24 @@ class Run:
                 self.producer.kill()
                 self.producer.wait()
                 self.producer_kills += 1
+            if self.servers and self.kills % 2 == 1:
+                self.kill_a_server()
             self.dev.kill()
             self.kills += 1
             self.restart()
+
+    def kill_a_server(self):
+        """While the process runs on. It waits, and goes on when the server is back."""
+        server = self.servers[self.server_kills % len(self.servers)]
+        server.kill()
+        self.server_kills += 1
+        server.start()
+
+    def close(self):
+        if self.dev.running():
+            self.dev.kill()
+        for server in self.servers:
+            server.kill()
 
     def crash_points(self):
         for name in CRASH_POINTS * TRIES:
@@ -154,13 +183,14 @@ class Run:
         self.dev.stop()
         for view, sql in self.views.items():
             script = write(os.path.join(self.scratch, view + '.sql'), self.stream + sql)
-            expected[view] = [cluster.oracle(self.options.logdump, self.dev.data_dir, 'flights', p, script, self.scratch)
+            expected[view] = [cluster.oracle(self.options.logdump, self.dev.data_dir, 'flights', p, script, self.scratch,
+                                             *self.config)
                               for p in range(PARTITIONS)]
         aggregated = 0
         for view, outputs in expected.items():
-            rows = cluster.compare_table(self.dev.data_dir, view, COLUMNS, outputs)
-            files = cluster.compare_files(self.dev.data_dir, view, COLUMNS, outputs)
-            late = cluster.compare_late(self.dev.data_dir, view, outputs)
+            rows = cluster.compare_table(self.tables, view, COLUMNS, outputs)
+            files = cluster.compare_files(self.objects, view, COLUMNS, outputs)
+            late = cluster.compare_late(self.tables, view, outputs)
             counters = {}
             for output in outputs:
                 for name, n in output['counters'].items():
@@ -189,9 +219,14 @@ def main():
     parser.add_argument('--late', action='store_true')
     parser.add_argument('--tumbling-only', action='store_true')
     parser.add_argument('--crash-points', action='store_true')
+    parser.add_argument('--servers', action='store_true')
     parser.add_argument('--point-patience', type=float, default=14)
     options = parser.parse_args()
+    if options.servers and servers.missing():
+        print(f'SKIPPED: 1 test case needs a server: run deploy/setup.sh --servers: {servers.missing()}')
+        sys.exit(1 if os.environ.get('MILLRACE_REQUIRE_SERVERS') == '1' else 0)
     scratch = tempfile.mkdtemp(prefix='millrace-kill-')
+    os.chmod(scratch, 0o755)  # PostgreSQL runs as another user
     run = Run(options, scratch)
     print(f'seed {options.seed}, files in {scratch}', flush=True)
     try:
@@ -203,14 +238,15 @@ def main():
         run.finish()
         run.check()
     except BaseException:
-        if run.dev.running():
-            run.dev.kill()
+        run.close()
         print(f'FAILED with seed {options.seed}; {scratch} is kept', flush=True)
         raise
+    run.close()
     never = [name for name, n in run.crashed.items() if n == 0]
     for name, n in run.crashed.items():
         print(f'crash point {name:34} killed {n}')
-    print(f'kills of the server: {run.kills}, of the producer: {run.producer_kills}; lost 0, duplicated 0', flush=True)
+    print(f'kills of the server: {run.kills}, of the producer: {run.producer_kills}, of Kafka, S3 and PostgreSQL: '
+          f'{run.server_kills}; lost 0, duplicated 0', flush=True)
     shutil.rmtree(scratch)
     os.path.exists(run.dev.log.name) and os.remove(run.dev.log.name)
     if never:

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "millrace/base/facts.h"
+#include "millrace/serving_postgres/postgres_serving_store.h"
 
 namespace millrace::serving_postgres {
 namespace {
@@ -179,6 +180,19 @@ Result<Answer> Connection::Run(const std::string& sql, const Params& params,
   if (failed) return *failed;
   if (!answer) return Lost("reading an answer").error();
   return std::move(*answer);
+}
+
+Status CheckConnection(const std::string& conninfo) {
+  if (conninfo.empty())
+    return InvalidArgument(
+        "no connection is given: write one such as postgresql://user@host/database");
+  PQconninfoOption* const options = PQconninfoParse(conninfo.c_str(), nullptr);
+  PQconninfoFree(options);
+  if (options != nullptr) return {};
+  // What libpq says of it is left out: it can name a piece of the password.
+  return InvalidArgument(
+      "this is no connection string or URI of libpq: write one such as "
+      "postgresql://user@host/database, with %-signs for odd characters");
 }
 
 }  // namespace millrace::serving_postgres

@@ -41,6 +41,7 @@ class CommandLine {
                         "environment, else 127.0.0.1:7171]")
             ->type_name("HOST:PORT");
     AddDev();
+    AddConfig();
     AddApply();
     AddProduce();
     AddStream();
@@ -125,25 +126,75 @@ class CommandLine {
         ->check(CLI::IsMember({"table", "csv", "json"}));
   }
 
+  /// An option that is a setting of its own.
+  static CLI::Option* AddSetting(CLI::App* verb, const std::string& option, const std::string& key,
+                                 const std::string& help, config::Sources* sources) {
+    return verb->add_option_function<std::string>(
+        option, [=](const std::string& value) { sources->flags.push_back({key, value, option}); },
+        help);
+  }
+
+  static void AddSources(CLI::App* verb, config::Sources* sources) {
+    verb->add_option("--config", sources->file, "YAML file of settings (docs/configuration.md)")
+        ->type_name("FILE");
+    verb->add_option_function<std::vector<std::string>>(
+            "--set",
+            [sources](const std::vector<std::string>& texts) {
+              for (const std::string& text : texts) {
+                const size_t equals = text.find('=');
+                sources->flags.push_back(
+                    {text.substr(0, equals), text.substr(equals + 1), "--set"});
+              }
+            },
+            "one setting, which wins over the environment and the file; may be repeated")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false)
+        ->check(CLI::Validator(
+            [](std::string& text) {
+              return text.find('=') == std::string::npos ? "it has no =: value=" + text
+                                                         : std::string();
+            },
+            ""));
+  }
+
   void AddDev() {
-    CLI::App* dev = Verb(&app_, "dev", "Run every role in this process, on embedded defaults.",
-                         "  millrace dev --data-dir ./data\n\n"
-                         "Prints `ready grpc=HOST:PORT admin=HOST:PORT data_dir=DIR` when it is "
-                         "ready; SIGINT or\nSIGTERM stops it.",
-                         [this] { return wiring_.dev(dev_); });
-    dev->add_option("--data-dir", dev_.data_dir,
-                    "where everything is kept: log/, state/, objects/, serving.db; made if missing")
-        ->required()
+    config::Sources* const sources = &dev_.sources;
+    CLI::App* dev = Verb(
+        &app_, "dev", "Run every role in this process, on embedded defaults or on servers.",
+        "  millrace dev --data-dir ./data\n  millrace dev --data-dir ./data --config kafka.yaml\n\n"
+        "Prints `ready grpc=HOST:PORT admin=HOST:PORT data_dir=DIR` when it is ready; SIGINT or\n"
+        "SIGTERM stops it. `millrace config show` lists every setting.",
+        [this] { return wiring_.dev(dev_); });
+    AddSetting(dev, "--data-dir", "process.data_dir",
+               "where everything is kept: log/, state/, objects/, serving.db; made if missing",
+               sources)
         ->type_name("DIR");
-    dev->add_option("--listen", dev_.listen,
-                    "gRPC address; port 0 takes a free one [default: 127.0.0.1:7171]")
+    AddSetting(dev, "--listen", "listen.grpc",
+               "gRPC address; port 0 takes a free one [default: 127.0.0.1:7171]", sources)
         ->type_name("HOST:PORT")
         ->check(IsAddress());
-    dev->add_option("--admin", dev_.admin,
-                    "HTTP address of /metrics /livez /readyz /version; port 0 takes a free one "
-                    "[default: 127.0.0.1:7172]")
+    AddSetting(dev, "--admin", "listen.admin",
+               "HTTP address of /metrics /livez /readyz /version; port 0 takes a free one "
+               "[default: 127.0.0.1:7172]",
+               sources)
         ->type_name("HOST:PORT")
         ->check(IsAddress());
+    AddSources(dev, sources);
+    dev->add_flag("--check-config", dev_.check_only,
+                  "say whether the configuration is right, and run nothing");
+  }
+
+  void AddConfig() {
+    CLI::App* config = Group("config", "Look at the settings of `millrace dev`.");
+    CLI::App* show =
+        Verb(config, "show", "Show every setting and its value; secrets are hidden.",
+             "  millrace config show --config kafka.yaml --origin", [this] {
+               config_.format = format_;
+               return RunConfigShow(wiring_.settings(config_.sources), config_, console_);
+             });
+    AddSources(show, &config_.sources);
+    show->add_flag("--origin", config_.origin, "also where each value is from");
+    AddFormat(show);
   }
 
   void AddApply() {
@@ -430,6 +481,7 @@ class CommandLine {
   std::vector<std::string> help_of_;
   Format format_ = Format::kTable;
   DevOptions dev_;
+  ConfigShowOptions config_;
   cli::ApplyOptions apply_;
   cli::ProduceOptions produce_;
   std::string advance_to_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "config_show.h"
 #include "dev.h"
 #include "millrace/cli/console.h"
 #include "millrace/cli/event_sink.h"
@@ -16,6 +17,7 @@ struct Wiring {
   std::function<std::unique_ptr<operations::Operations>(const std::string& server)> connect;
   std::function<cli::OpenEventSink(const std::string& server)> sinks;
   std::function<int(const DevOptions&)> dev;
+  std::function<Result<std::vector<config::Settings::Shown>>(const config::Sources&)> settings;
 };
 
 /// Parses the command line, runs its verb and gives the exit code. `environment_server`: the value

@@ -1,25 +1,21 @@
 #include "dev.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
 
 #include "crash_at.h"
 #include "data_dir.h"
+#include "dev_settings.h"
 #include "millrace/admin/admin_server.h"
 #include "millrace/base/descriptors.h"
 #include "millrace/base/facts.h"
@@ -29,11 +25,11 @@
 #include "millrace/coordinator/coordinator_role.h"
 #include "millrace/driver/thread_driver.h"
 #include "millrace/gateway/gateway_role.h"
-#include "millrace/log_embedded/embedded_log.h"
 #include "millrace/metrics_prometheus/prometheus_metrics.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/rpc/server.h"
 #include "millrace/worker/worker_role.h"
+#include "stop_signals.h"
 
 namespace millrace {
 namespace {
@@ -96,57 +92,6 @@ void RaiseOpenFileLimit() {
   EndProcess(what);
 }
 
-/// SIGINT and SIGTERM. The first one asks for a drain, or ends the process where there is nothing
-/// to drain yet; a second one does not wait for the drain.
-class StopSignals {
- public:
-  /// Before any other thread is started, so that all of them leave the signals alone.
-  StopSignals() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGINT);
-    sigaddset(&set_, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    // Ends with the process.
-    std::thread([set = set_, state = state_] {
-      for (;;) {
-        int signal = 0;
-        sigwait(&set, &signal);
-        const std::lock_guard lock(state->mutex);
-        if (!state->ready || state->first != 0) {
-          std::fprintf(stderr, "millrace dev: stopped at once: %s\n",
-                       state->ready ? "a second signal" : "it was still recovering");
-          ::_exit(128 + signal);
-        }
-        state->first = signal;
-        state->changed.notify_all();
-      }
-    }).detach();
-  }
-
-  /// From now on there is something to drain.
-  void Ready() {
-    const std::lock_guard lock(state_->mutex);
-    state_->ready = true;
-  }
-  /// Blocks until the first signal after Ready, which it gives.
-  int Wait() {
-    std::unique_lock lock(state_->mutex);
-    state_->changed.wait(lock, [this] { return state_->first != 0; });
-    return state_->first;
-  }
-
- private:
-  struct State {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool ready = false;
-    int first = 0;
-  };
-
-  sigset_t set_;
-  std::shared_ptr<State> state_ = std::make_shared<State>();
-};
-
 /// What /readyz tells: what the recovery is at, then the checks of the roles.
 class Readiness {
  public:
@@ -183,11 +128,11 @@ struct Front {
   std::unique_ptr<rpc::Server> grpc;
   std::unique_ptr<admin::AdminServer> http;
 
-  Status Open(const DevOptions& options, metrics_prometheus::PrometheusMetrics& metrics) {
-    MILLRACE_ASSIGN(grpc, rpc::Server::Start({.listen = options.listen, .metrics = &metrics}));
-    MILLRACE_ASSIGN(
-        http, admin::AdminServer::Start(options.admin, {[&metrics] { return metrics.Expose(); },
-                                                        [this] { return readiness(*grpc); }}));
+  Status Open(const DevSettings& dev, metrics_prometheus::PrometheusMetrics& metrics) {
+    MILLRACE_ASSIGN(grpc, rpc::Server::Start({.listen = dev.listen, .metrics = &metrics}));
+    MILLRACE_ASSIGN(http,
+                    admin::AdminServer::Start(dev.admin, {[&metrics] { return metrics.Expose(); },
+                                                          [this] { return readiness(*grpc); }}));
     return {};
   }
 };
@@ -204,16 +149,25 @@ struct Closing {
   }
 };
 
-int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetrics& metrics,
-        StopSignals& signals) {
+/// Leads, or says once a minute what it waits for: servers may start in any order.
+Status Lead(service::CoordinatorRole& coordinator, bool remote) {
+  constexpr std::chrono::seconds kBetween(1);
+  LogRateLimit once_a_minute(60);
+  for (;;) {
+    Status started = coordinator.Start();
+    if (started.ok() || !remote || started.error().code != Code::kUnavailable) return started;
+    once_a_minute.Warn("the control log cannot be read yet, waiting for it",
+                       {{"error", started.error().message}});
+    std::this_thread::sleep_for(kBetween);
+  }
+}
+
+int Run(const DevSettings& dev, const std::string& dir, Front& front,
+        metrics_prometheus::PrometheusMetrics& metrics, StopSignals& signals) {
   front.readiness.Recovering("the log and the stores are being opened");
-  const auto log = log_embedded::EmbeddedLog::Open(dir + "/log");
+  const auto log = adapters::OpenLog(dev.stores, dir, &metrics);
   if (!log.ok()) return FailStore(log.error());
-  metrics
-      .GetGauge("millrace_log_dropped_bytes",
-                "Bytes at the log's end that were no whole write when this process opened it.", {})
-      .Set(static_cast<double>((*log)->dropped_bytes()));
-  const auto stores = service::WorkerStores::Open(dir, &metrics);
+  const auto stores = service::WorkerStores::Open(dev.stores, dir, &metrics);
   if (!stores.ok()) return FailStore(stores.error());
   const block_arrow::ArrowBlockCodec blocks;
   const record_simdjson::JsonRecordParsers records;
@@ -237,7 +191,7 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
   const Closing closing{front, driver};
 
   front.readiness.Recovering("the control log is being read");
-  const Status started = coordinator.Start();
+  const Status started = Lead(coordinator, dev.stores.remote());
   if (!started.ok()) return Fail(started.error());
   front.readiness.Of(&gateway, &coordinator);
   front.grpc->Serve(
@@ -256,20 +210,26 @@ int Run(const std::string& dir, Front& front, metrics_prometheus::PrometheusMetr
 }  // namespace
 
 int RunDev(const DevOptions& options) try {
+  const auto dev = LoadDevSettings(options.sources);
+  if (!dev.ok()) return FailConfig(dev.error());
+  if (options.check_only) {
+    std::printf("the configuration is right\n");
+    return EXIT_SUCCESS;
+  }
   InstallCrashAtFromEnvironment();
   std::set_terminate(EndWithLine);
   RaiseOpenFileLimit();
   if (const int limit = descriptors::Limit(); limit < descriptors::kLeast)
     return FailConfig(Unavailable("the limit of open files is too low, raise it (ulimit -n)",
                                   {{"limit", limit}, {"least", descriptors::kLeast}}));
-  StopSignals signals;
-  const auto data_dir = DataDir::Open(options.data_dir);
+  StopSignals signals("millrace dev");
+  const auto data_dir = DataDir::Open(dev->data_dir);
   if (!data_dir.ok()) return FailConfig(data_dir.error());
   metrics_prometheus::PrometheusMetrics metrics(Version());
   Front front;
-  const Status opened = front.Open(options, metrics);
+  const Status opened = front.Open(*dev, metrics);
   if (!opened.ok()) return FailConfig(opened.error());
-  return Run((*data_dir)->path(), front, metrics, signals);
+  return Run(*dev, (*data_dir)->path(), front, metrics, signals);
 } catch (const std::system_error& e) {
   return Fail(
       Unavailable("the system refused a thread; raise the limits of threads (ulimit -u, pids.max "

@@ -1,18 +1,16 @@
 #pragma once
 
-#include <string>
+#include "millrace/config/settings.h"
 
 namespace millrace {
 
 struct DevOptions {
-  std::string data_dir;
-  std::string listen = "127.0.0.1:7171";  ///< gRPC; port 0: the kernel picks
-  std::string admin = "127.0.0.1:7172";   ///< HTTP; port 0: the kernel picks
+  config::Sources sources;  ///< besides the environment of the process
+  bool check_only = false;  ///< says whether the configuration is right, and runs nothing
 };
 
-/// Runs every role in this process over a data directory until SIGINT or SIGTERM, then cuts and
-/// leaves; a second signal stops at once. Prints one line on stdout when ready. Gives the exit
-/// status.
+/// Runs every role in this process until SIGINT or SIGTERM, then cuts and leaves; a second signal
+/// stops at once. Prints one line on stdout when ready. Gives the exit status.
 int RunDev(const DevOptions& options);
 
 }  // namespace millrace

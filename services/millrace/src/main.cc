@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "client_sink.h"
+#include "dev_settings.h"
 #include "millrace/client/operations_client.h"
 
 namespace {
@@ -34,7 +35,7 @@ int main(int argc, char** argv) {
                                        isatty(STDIN_FILENO) != 0 ? &std::cin : nullptr};
   const millrace::Wiring wiring{
       [](const std::string& server) { return millrace::ConnectOperations(server); },
-      millrace::ClientSinks, millrace::RunDev};
+      millrace::ClientSinks, millrace::RunDev, millrace::ShowDevSettings};
   try {
     return millrace::RunCommandLine(argc, argv, std::getenv("MILLRACE_SERVER"), wiring, console);
   } catch (const std::exception& e) {

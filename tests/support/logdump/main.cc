@@ -6,24 +6,25 @@
 #include <map>
 #include <sstream>
 
+#include "millrace/adapters/adapters.h"
 #include "millrace/block_arrow/arrow_block_codec.h"
 #include "millrace/control/control_log.h"
 #include "millrace/driver/thread_driver.h"
-#include "millrace/log_embedded/embedded_log.h"
 #include "millrace/model/row.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/runtime/data_records.h"
 #include "millrace/sql/planner.h"
+#include "support/recording_metrics.h"
 
 namespace millrace {
 namespace {
 
 constexpr const char* kHelp =
-    "usage: millrace-logdump DATA_DIR STREAM PARTITION FILE.sql\n"
+    "usage: millrace-logdump DATA_DIR STREAM PARTITION FILE.sql [CONFIG.yaml]\n"
     "\n"
     "Prints the records of a partition as a case: FILE.sql holds the stream and one view. No "
     "process may\n"
-    "have the directory open.\n";
+    "have the directory open. CONFIG.yaml says which log, if not the embedded one.\n";
 
 constexpr size_t kReadBytes = 4 << 20;
 
@@ -109,8 +110,17 @@ class Dumper {
   std::map<int64_t, int64_t> offsets_;  ///< of ticks: log to case
 };
 
+Result<std::unique_ptr<EventLog>> OpenLog(const std::string& data_dir, const std::string& config,
+                                          MetricRegistry* metrics) {
+  adapters::Options options;
+  config::Settings settings;
+  adapters::AddSettings(&options, &settings);
+  MILLRACE_TRY(settings.Load({config, {}, {}}));
+  return adapters::OpenLog(options, data_dir, metrics);
+}
+
 int Run(const std::string& data_dir, const std::string& name, int32_t partition,
-        const std::string& sql) {
+        const std::string& sql, const std::string& config) {
   const auto statements = PlanScript(sql);
   if (!statements.ok())
     return std::fprintf(stderr, "%s\n", statements.error().message.c_str()), EXIT_FAILURE;
@@ -119,7 +129,8 @@ int Run(const std::string& data_dir, const std::string& name, int32_t partition,
     const auto* candidate = std::get_if<StreamSpec>(&s);
     if (candidate != nullptr && candidate->name == name) planned = candidate;
   }
-  const auto log = log_embedded::EmbeddedLog::Open(data_dir + "/log");
+  test::RecordingMetrics metrics;
+  const auto log = OpenLog(data_dir, config, &metrics);
   if (planned == nullptr || !log.ok()) {
     std::fprintf(stderr, "millrace-logdump: %s\n",
                  log.ok() ? "the script has no such stream" : log.error().message.c_str());
@@ -138,14 +149,17 @@ int Run(const std::string& data_dir, const std::string& name, int32_t partition,
   }
   std::printf("{\"sql\":%s,\n\"records\":[\n", JsonQuote(sql).c_str());
   Dumper dumper(*stream);
-  const auto reader = (*log)->OpenReader(stream->topic, PartitionId(partition), Offset(0));
-  for (;;) {
+  const auto range =
+      RunBlocking(driver.core(0), (*log)->Range(stream->topic, PartitionId(partition)));
+  if (!range.ok()) return std::fprintf(stderr, "%s\n", range.error().message.c_str()), EXIT_FAILURE;
+  const auto reader = (*log)->OpenReader(stream->topic, PartitionId(partition), range->start);
+  for (Offset next = range->start; next < range->end;) {
     const auto batch =
-        RunBlocking(driver.core(0), reader->Next(kReadBytes, std::chrono::microseconds(0)));
+        RunBlocking(driver.core(0), reader->Next(kReadBytes, std::chrono::seconds(1)));
     if (!batch.ok())
       return std::fprintf(stderr, "%s\n", batch.error().message.c_str()), EXIT_FAILURE;
-    if (batch->records.empty()) break;
     for (const LogRecord& record : batch->records) dumper.Add(record);
+    next = batch->next;
   }
   std::printf("\n]}\n");
   driver.Stop();
@@ -156,12 +170,12 @@ int Run(const std::string& data_dir, const std::string& name, int32_t partition,
 }  // namespace millrace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
+  if (argc != 5 && argc != 6) {
     std::fputs(millrace::kHelp, stderr);
     return 2;
   }
   std::ifstream file(argv[4]);
   std::ostringstream sql;
   sql << file.rdbuf();
-  return millrace::Run(argv[1], argv[2], std::atoi(argv[3]), sql.str());
+  return millrace::Run(argv[1], argv[2], std::atoi(argv[3]), sql.str(), argc == 6 ? argv[5] : "");
 }

@@ -16,6 +16,8 @@ struct Ran {
   std::shared_ptr<FakeCluster> cluster = std::make_shared<FakeCluster>();
   cli::test::SentEvents sent;
   DevOptions dev;
+  config::Sources asked;
+  Result<std::vector<config::Settings::Shown>> settings = std::vector<config::Settings::Shown>();
   std::string server;
   Recorded recorded;
 
@@ -34,6 +36,10 @@ struct Ran {
                         [this](const DevOptions& options) {
                           dev = options;
                           return 0;
+                        },
+                        [this](const config::Sources& sources) {
+                          asked = sources;
+                          return settings;
                         }};
     words.insert(words.begin(), "millrace");
     return RunCommandLine(static_cast<int>(words.size()), words.data(), environment_server, wiring,
@@ -46,7 +52,10 @@ TEST_CASE(
     "an example") {
   using Words = std::vector<const char*>;
   const std::map<Words, std::vector<std::string>> verbs{
-      {{"dev"}, {"--data-dir", "--listen", "127.0.0.1:7171", "--admin", "127.0.0.1:7172"}},
+      {{"dev"},
+       {"--data-dir", "--listen", "127.0.0.1:7171", "--admin", "127.0.0.1:7172", "--config",
+        "--set", "--check-config"}},
+      {{"config", "show"}, {"--config", "--set", "--origin", "--format"}},
       {{"apply"}, {"FILE", "--yes"}},
       {{"produce"},
        {"STREAM", "--input", ".zst or .gz", "--format", "--rate", "0 sets no limit",
@@ -141,7 +150,10 @@ TEST_CASE(
   CHECK(run.recorded.Said("a verb is missing; see `millrace stream --help`\n"));
   CHECK(run({"stream", "drop"}) == 2);
   CHECK(run.recorded.Said("no such verb: drop; see `millrace stream --help`\n"));
-  CHECK(run({"dev"}) == 2);
+  CHECK(run({"dev", "--data-dir"}) == 2);
+  CHECK(run({"dev", "--set", "log.kind"}) == 2);
+  CHECK(run.recorded.Said("it has no =; see `millrace dev --help`: value=log.kind"));
+  CHECK(run({"config", "show", "--config"}) == 2);
   CHECK(run({"dev", "--data-dir", "x", "--listen", "nonsense"}) == 2);
   CHECK(run.recorded.Said("not an address: it has no port; "));
   CHECK(run.recorded.Said("; see `millrace dev --help`: address=nonsense\n"));
@@ -210,15 +222,40 @@ TEST_CASE("produce takes its options; its format may differ from that of answers
   CHECK(run.cluster->calls == std::vector<std::string>{"advance flights infinity"});
 }
 
-TEST_CASE("dev takes its directory and addresses") {
+std::string Text(const config::Sources& sources) {
+  std::string text = sources.file;
+  for (const config::Given& g : sources.flags) text += " " + g.origin + " " + g.key + "=" + g.value;
+  return text;
+}
+
+TEST_CASE("what dev is told are settings") {
   Ran run;
-  CHECK(run({"dev", "--data-dir", "d"}) == 0);
-  CHECK(run.dev.data_dir == "d");
-  CHECK(run.dev.listen == "127.0.0.1:7171");
-  CHECK(run.dev.admin == "127.0.0.1:7172");
-  CHECK(run({"dev", "--data-dir", "d", "--listen", "127.0.0.1:0", "--admin", "[::1]:0"}) == 0);
-  CHECK(run.dev.listen == "127.0.0.1:0");
-  CHECK(run.dev.admin == "[::1]:0");
+  CHECK(run({"dev", "--data-dir", "d", "--config", "a.yaml", "--listen", "127.0.0.1:0", "--admin",
+             "[::1]:0", "--set", "log.kind=kafka", "--set", "a.b=c=d"}) == 0);
+  CHECK(Text(run.dev.sources) ==
+        "a.yaml --data-dir process.data_dir=d --listen listen.grpc=127.0.0.1:0 --admin "
+        "listen.admin=[::1]:0 --set log.kind=kafka --set a.b=c=d");
+  CHECK_FALSE(run.dev.check_only);
+  CHECK(run({"dev", "--check-config"}) == 0);
+  CHECK(run.dev.check_only);
+}
+
+TEST_CASE("config show writes settings, and where each is from if asked") {
+  Ran run;
+  run.settings = std::vector<config::Settings::Shown>{
+      {"log.kind", "kafka", "a.yaml:2", "where events are kept"},
+      {"log.kafka.password", "(set)", "MILLRACE_LOG__KAFKA__PASSWORD", "of the user"}};
+  CHECK(run({"config", "show", "--config", "a.yaml", "--format", "csv"}) == 0);
+  CHECK(Text(run.asked) == "a.yaml");
+  CHECK(run.recorded.out.str() ==
+        "setting,value,help\nlog.kind,kafka,where events are kept\n"
+        "log.kafka.password,(set),of the user\n");
+  run.recorded.out.str("");
+  CHECK(run({"config", "show", "--origin", "--format", "csv"}) == 0);
+  CHECK(run.recorded.out.str().starts_with("setting,value,origin,help\nlog.kind,kafka,a.yaml:2,"));
+  run.settings = InvalidArgument("there is no such setting");
+  CHECK(run({"config", "show"}) == 78);
+  CHECK(run.recorded.Said("there is no such setting"));
 }
 
 }  // namespace

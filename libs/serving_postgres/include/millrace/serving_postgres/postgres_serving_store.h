@@ -9,6 +9,9 @@
 
 namespace millrace::serving_postgres {
 
+/// kInvalidArgument: this is no connection string or URI of libpq. Connects to nothing.
+Status CheckConnection(const std::string& conninfo);
+
 /// Result tables in PostgreSQL, reached directly or through PgBouncer in transaction mode.
 /// docs/formats/serving.md says what stands in them.
 ///

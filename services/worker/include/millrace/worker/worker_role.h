@@ -3,19 +3,19 @@
 #include <memory>
 #include <string>
 
+#include "millrace/adapters/adapters.h"
 #include "millrace/base/result.h"
 #include "millrace/runtime/ports.h"
 
 namespace millrace::service {
 
-/// The stores a worker of one machine stands on, all under one data directory: state/ (a cache),
-/// objects/ (checkpoints and result files) and serving.db (result tables).
+/// The stores that a worker stands on: those that its configuration names, and state/ in its data
+/// directory, which is a cache.
 class WorkerStores {
  public:
-  /// Makes what is missing. kInvalidArgument, kUnavailable, kCorruption: a store cannot be opened;
-  /// the message says which and why.
-  /// `metrics` outlives it.
-  static Result<std::unique_ptr<WorkerStores>> Open(const std::string& data_dir,
+  /// Errors are those of adapters::OpenObjects and OpenServing. `metrics` outlives it.
+  static Result<std::unique_ptr<WorkerStores>> Open(const adapters::Options& options,
+                                                    const std::string& data_dir,
                                                     MetricRegistry* metrics);
   ~WorkerStores();
 
