@@ -36,6 +36,8 @@ class DamagedLog : public test::ForwardingLog {
     damaged_.clear();
     hidden_.clear();
   }
+  /// From now on readers fetch all that there is, and give it as they are asked.
+  void ReadAhead() { read_ahead_ = true; }
   /// Another log takes this one's place, as after a restore from a backup.
   void Replace(EventLog* log) { SetInner(log); }
 
@@ -62,8 +64,9 @@ class DamagedLog : public test::ForwardingLog {
       if (!inner_ || inner_log_ != log_->inner()) {
         inner_log_ = log_->inner();
         inner_ = inner_log_->OpenReader(topic_, partition_, next_);
+        ahead_ = {};
       }
-      auto batch = co_await inner_->Next(max_bytes, max_wait);
+      auto batch = co_await Read(max_bytes, max_wait);
       if (!batch.ok()) co_return batch;
       const Offset stop = log_->FirstOut(topic_, partition_, *batch);
       if (stop < next_)
@@ -80,6 +83,28 @@ class DamagedLog : public test::ForwardingLog {
     }
 
    private:
+    Task<Result<LogBatch>> Read(size_t max_bytes, std::chrono::microseconds max_wait) {
+      if (!log_->read_ahead_) {
+        auto batch = co_await inner_->Next(max_bytes, max_wait);
+        co_return batch;
+      }
+      if (ahead_.records.empty()) {
+        MILLRACE_CO_ASSIGN(ahead_, co_await inner_->Next(size_t{1} << 30, max_wait));
+      }
+      LogBatch batch;
+      batch.next = ahead_.next;
+      batch.end = ahead_.end;
+      size_t bytes = 0;
+      while (!ahead_.records.empty() && (batch.records.empty() || bytes < max_bytes)) {
+        bytes += ahead_.records.front().value.size();
+        batch.records.push_back(std::move(ahead_.records.front()));
+        ahead_.records.erase(ahead_.records.begin());
+      }
+      if (!ahead_.records.empty()) batch.next = ahead_.records.front().offset;
+      co_return batch;
+    }
+
+    LogBatch ahead_;
     DamagedLog* const log_;
     const std::string topic_;
     const PartitionId partition_;
@@ -111,6 +136,7 @@ class DamagedLog : public test::ForwardingLog {
 
   std::set<std::tuple<std::string, PartitionId, Offset>> damaged_;
   std::map<std::pair<std::string, PartitionId>, Offset> hidden_;
+  bool read_ahead_ = false;
   std::string flipped_topic_;
   PartitionId flipped_partition_;
   Offset flipped_offset_{-1};

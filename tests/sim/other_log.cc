@@ -171,4 +171,109 @@ std::string RunThroughALongReplay() {
   return s.Different();
 }
 
+namespace {
+
+constexpr PartitionId kOnly{0};
+
+/// A shard that has read some records whose rows nobody has, and that no checkpoint holds.
+struct ReadAhead : Scenario {
+  ReadAhead() : Scenario("json", Quick(), "file_interval = '1 hour'") {
+    identities = false;
+    Send(30);
+    Sleep(seconds(3));
+    kept = End();
+    cluster.faulty_serving().RefuseBatches(true);
+    cluster.faulty_objects().Refuse("/m-");
+    Send(10);
+  }
+  /// Everything behind `kept` is lost, and other events come.
+  void Replace(int events) {
+    cluster.log.LoseEnd(stream.topic, kOnly, kept);
+    Send(events);
+  }
+  std::string GoOn() {
+    cluster.faulty_serving().RefuseBatches(false);
+    cluster.faulty_objects().Refuse("");
+    Sleep(seconds(10));
+    if (Shard().state != "running") return "it does not run: " + Shard().message;
+    Finish();
+    return Different();
+  }
+  double Lost() { return cluster.metrics.count("millrace_worker_lost_records_total"); }
+
+  Offset kept;
+};
+
+}  // namespace
+
+std::string RunPastALostEnd(MissedBy by) {
+  ReadAhead s;
+  if (by == MissedBy::kPause) s.cluster.process().Pause(seconds(12));
+  if (by == MissedBy::kLink) s.cluster.faulty_log().link().Break(true, true, seconds(12));
+  if (by == MissedBy::kDrop) {
+    s.Replace(0);
+    s.Sleep(seconds(1));
+    s.Send(40);
+  } else {
+    s.Replace(40);
+  }
+  s.Sleep(seconds(6));
+  const std::string wrong = s.GoOn();
+  if (wrong.empty() && (s.Lost() < 10 || s.Lost() > 20))
+    return "records counted as lost: " + std::to_string(s.Lost());
+  return wrong;
+}
+
+std::string RunWithAReaderAhead() {
+  runtime::Options options = Scenario::Quick();
+  options.read_bytes = 1;
+  Scenario s("json", options, "file_interval = '1 hour'");
+  s.identities = false;
+  s.cluster.damaged_log().ReadAhead();
+  s.Send(20);
+  s.Sleep(seconds(3));
+  s.cluster.KillNode();
+  const Offset begun = s.End();
+  s.Send(40);
+  // Its readers hold all of them when it stands still among them.
+  s.cluster.faults.max_delay = milliseconds(200);
+  s.cluster.StartNode();
+  const auto place = [&] { return s.cluster.node_alive() ? s.Shard().next_offset : Offset(0); };
+  for (int i = 0; i < 600 && place() < Offset(begun.value + 4); ++i) s.Sleep(milliseconds(100));
+  if (place() > Offset(begun.value + 20)) return "the shard has read too much";
+  s.cluster.process().Pause(seconds(12));
+  s.cluster.log.LoseEnd(s.stream.topic, kOnly, Offset(begun.value + 25));
+  s.Send(40);
+  s.cluster.faults = Faults();
+  s.Sleep(seconds(6));
+  if (s.Shard().state != "running") return "it does not run: " + s.Shard().message;
+  s.Finish();
+  return s.Different();
+}
+
+std::string RunUpToALostEnd() {
+  runtime::Options options = Scenario::Quick();
+  options.read_bytes = 1;
+  Scenario s("json", options, "file_interval = '1 hour'");
+  s.identities = false;
+  LiveWithoutCuts(&s, 60);
+  s.cluster.faults.max_delay = milliseconds(200);
+  s.cluster.StartNode();
+  s.world.RunUntil(
+      [&] { return s.cluster.node_alive() && s.cluster.faulty_serving().most_take_overs() > 0; },
+      seconds(60));
+  s.Sleep(seconds(2));
+  const Offset place = s.Shard().next_offset;
+  if (place > Offset(30)) return "the replay was over before the log lost its end";
+  s.cluster.log.LoseEnd(s.stream.topic, kOnly, Offset(place.value + 5));
+  s.cluster.faults = Faults();
+  s.Sleep(seconds(8));
+  const operations::ShardInfo shard = s.Shard();
+  if (shard.state != "halted")
+    return "a shard waits at the end of a log that is older than the store: " + shard.state;
+  return shard.message.find("the log is older than the serving store") != shard.message.npos
+             ? ""
+             : "a shard halted for another reason: " + shard.message;
+}
+
 }  // namespace millrace::sim

@@ -20,4 +20,18 @@ std::string RunWithAnotherFile();
 /// again.
 std::string RunIntoDamageWhileUnproved();
 
+/// How a shard may miss that its log changed: its process stands still, the log does not answer, or
+/// the end is seen where it is not any more.
+enum class MissedBy { kPause, kLink, kDrop };
+/// The log loses its end and grows past the place of a shard that has read it. Nothing that is
+/// committed or shown was of the lost records.
+std::string RunPastALostEnd(MissedBy by);
+
+/// The log loses its end above the place of a shard whose reader has fetched more already.
+std::string RunWithAReaderAhead();
+
+/// The log loses its end while a shard makes again what the store has. What is left ends before
+/// that.
+std::string RunUpToALostEnd();
+
 }  // namespace millrace::sim

@@ -56,6 +56,8 @@ TEST_CASE("stories of one history each find mistakes that chance seldom meets") 
       Story{"halt_without_catching_up", ReplacedBeforeItKnows},
       Story{"no_chain_hash", RunWithAnotherLog}, Story{"cut_while_unproved", RunThroughALongReplay},
       Story{"hash_not_in_file_name", RunWithAnotherFile},
+      Story{"no_look_back", [] { return RunPastALostEnd(MissedBy::kPause); }},
+      Story{"end_that_may_go_back", RunUpToALostEnd},
       Story{"first_numbers_by_read_fence", LateBatchOfAHaltedOwner},
       Story{"skip_of_another_epoch", SkipOfAnEarlierHalt},
       Story{"skip_without_pinning", BaseLostBehindAPinnedSkip},

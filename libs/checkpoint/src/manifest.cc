@@ -8,7 +8,7 @@
 namespace millrace::checkpoint {
 namespace {
 
-constexpr std::string_view kMagic = "MRM4";
+constexpr std::string_view kMagic = "MRM5";
 constexpr size_t kHashDigits = 32;
 
 /// Takes a number without sign or leading zeros and what ends it off the front of `text`.

@@ -5,7 +5,9 @@
 #include "backoff.h"
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
+#include "millrace/base/planted.h"
 #include "millrace/runtime/data_records.h"
+#include "millrace/runtime/read_again.h"
 
 namespace millrace::runtime {
 namespace {
@@ -21,6 +23,10 @@ constexpr Micros kAheadWarning = 60 * kSecond;
 constexpr int64_t kProbes = 10'000;
 /// One for the shards that are level, and some for those that catch up.
 constexpr size_t kReaders = 3;
+/// A process that stood still for so long, or a log that answers so late, may have missed that the
+/// log lost its end and grew again.
+constexpr auto kLatePass = std::chrono::seconds(2);
+constexpr auto kLateAnswer = std::chrono::seconds(1);
 
 /// An event that stands for a record which cannot be read: it counts as one, and goes to the
 /// quarantine output.
@@ -51,6 +57,15 @@ void AddSince(Executor::Duration begun, Counter* seconds) {
   seconds->Add(took.count());
 }
 
+/// Of records that were read at once, what tells whether the log still has them.
+std::vector<RecordIdentity> Newest(const std::vector<LogRecord>& records) {
+  std::vector<RecordIdentity> newest;
+  for (size_t i = records.size() - std::min(records.size(), checkpoint::kRememberedRecords);
+       i < records.size(); ++i)
+    newest.push_back(IdentityOf(records[i]));
+  return newest;
+}
+
 }  // namespace
 
 PartitionRunner::PartitionRunner(StreamSpec stream, PartitionId partition, Ports ports,
@@ -76,12 +91,14 @@ void PartitionRunner::Start() {
 void PartitionRunner::Attach(std::shared_ptr<Shard> shard) {
   // A follower that became the owner is there already.
   if (std::find(shards_.begin(), shards_.end(), shard) != shards_.end()) return;
+  look_back_.insert(shard.get());
   shards_.push_back(std::move(shard));
   changed_.Notify();
 }
 
 void PartitionRunner::Detach(const Shard* shard) {
   std::erase_if(shards_, [&](const auto& s) { return s.get() == shard; });
+  look_back_.erase(shard);
 }
 
 void PartitionRunner::Stop() {
@@ -92,7 +109,12 @@ void PartitionRunner::Stop() {
 Task<> PartitionRunner::ReadLoop() {
   Backoff backoff(options_.retry_first, options_.retry_last);
   while (!stopped_) {
-    std::erase_if(shards_, [](const auto& s) { return !s->folds(); });
+    const auto now = Executor::Current().Monotonic();
+    if (now - std::exchange(passed_, now) > kLatePass) Broke();
+    std::erase_if(shards_, [this](const auto& s) {
+      if (!s->folds()) look_back_.erase(s.get());
+      return !s->folds();
+    });
     if (shards_.empty()) {
       co_await changed_.Wait();
       continue;
@@ -137,19 +159,81 @@ Task<Status> PartitionRunner::ReadOnce() {
   const auto asked = Executor::Current().Monotonic();
   auto batch = co_await cursor.reader->Next(options_.read_bytes, wait);
   AddSince(asked, idle_);
-  if (batch.ok()) {
+  const bool late = Executor::Current().Monotonic() - asked > wait + kLateAnswer;
+  const bool broke = late || !batch.ok() || batch->end < cursor.end;
+  if (broke) {
+    Broke();
+  } else {
     cursor.at = batch->next;
-    end_ = batch->end;
-    end_read_at_ = Executor::Current().Monotonic();
-    if (!batch->records.empty()) WarnIfAhead(batch->records.back());
-    co_await Feed(std::move(*batch), from);
-    co_return Status();
+    cursor.end = batch->end;
   }
   // Damage stays, and so does a place outside of the log. Everything else is tried again.
-  const Code code = batch.error().code;
-  if (code != Code::kCorruption && code != Code::kConflict) co_return batch.error();
-  auto halted = co_await HaltAt(from, batch.error());
-  co_return halted;
+  const bool stays = !batch.ok() && (batch.error().code == Code::kCorruption ||
+                                     batch.error().code == Code::kConflict);
+  if (!batch.ok() && !stays) co_return batch.error();
+  // After the read: what it gave is of the log that is compared, or of one before. Of one before it
+  // may be if it came late.
+  auto read = late && batch.ok() ? Newest(batch->records) : std::vector<RecordIdentity>();
+  const auto same = co_await LookBack(std::move(read));
+  // What was read is not fed, so it is read again.
+  if (!same.ok() || !*same) cursors_.clear();
+  MILLRACE_CO_TRY(same);
+  if (!*same) co_return Status();
+  if (stays) {
+    auto halted = co_await HaltAt(from, batch.error());
+    co_return halted;
+  }
+  end_ = batch->end;
+  end_read_at_ = Executor::Current().Monotonic();
+  if (!batch->records.empty()) WarnIfAhead(batch->records.back());
+  co_await Feed(std::move(*batch), from);
+  auto seen = co_await LookAtEnd(end_);
+  co_return seen;
+}
+
+/// What readers hold already may be of the log before.
+void PartitionRunner::Broke() {
+  cursors_.clear();
+  for (const auto& shard : shards_) look_back_.insert(shard.get());
+}
+
+/// Compares the last record of those that have to look back with what the log has in its place. A
+/// shard that remembers another log ends this life of it. False: `read`, which was read just now,
+/// is of another log than there is by now.
+Task<Result<bool>> PartitionRunner::LookBack(std::vector<RecordIdentity> read) {
+  if (look_back_.empty()) co_return true;
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await ports_.log->Range(stream_.topic, partition_));
+  MILLRACE_CO_ASSIGN(const Recalled now, co_await ReadAgain(ports_.log, stream_.topic, partition_,
+                                                            std::move(read), range));
+  const std::vector<std::shared_ptr<Shard>> shards = shards_;
+  // Shards that are level remember the same.
+  std::vector<RecordIdentity> compared;
+  Recalled recalled;
+  for (const auto& shard : shards) {
+    if (!look_back_.contains(shard.get())) continue;
+    if (std::vector<RecordIdentity> all = shard->remembered().all(); all != compared) {
+      compared = all;
+      MILLRACE_CO_ASSIGN(recalled, co_await ReadAgain(ports_.log, stream_.topic, partition_,
+                                                      std::move(all), range));
+    }
+    if (recalled.first_other && !Planted("no_look_back")) shard->LogChanged(recalled);
+    look_back_.erase(shard.get());
+  }
+  co_return !now.first_other;
+}
+
+/// An owner reckons with the end that it saw when it took its fence over. What a read tells of the
+/// end may be old, so one that lies lower is asked for.
+Task<Status> PartitionRunner::LookAtEnd(Offset end) {
+  const std::vector<std::shared_ptr<Shard>> shards = shards_;
+  const bool below = std::any_of(shards.begin(), shards.end(),
+                                 [&](const auto& shard) { return shard->expects_beyond(end); });
+  if (!below) co_return Status();
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await ports_.log->Range(stream_.topic, partition_));
+  for (const auto& shard : shards) shard->SawEnd(range.end);
+  co_return Status();
 }
 
 /// The reader that stands there. Past the bound the one that was used least lately makes room.
@@ -159,6 +243,8 @@ PartitionRunner::Cursor& PartitionRunner::CursorAt(Offset place) {
   if (at == cursors_.end()) {
     if (cursors_.size() == kReaders) cursors_.pop_front();
     cursors_.push_back({ports_.log->OpenReader(stream_.topic, partition_, place), place});
+    for (const auto& shard : shards_)
+      if (shard->next_offset() == place) look_back_.insert(shard.get());
   } else {
     std::rotate(at, std::next(at), cursors_.end());
   }
@@ -174,13 +260,16 @@ Task<Status> PartitionRunner::HaltAt(Offset place, Error error) {
   const Offset readable = co_await ReadableAfter(place);
   for (const auto& shard : shards_) {
     if (shard->next_offset() != place) continue;
+    // Nothing that it remembers said so.
+    if (other) {
+      shard->LogChanged({});
+      continue;
+    }
     HaltCause cause;
-    cause.what = other     ? "the log has no such place: it lost its end or is another one"
-                 : outside ? "the log has no such place: it begins above it"
-                           : "a record of the log cannot be read";
+    cause.what = outside ? "the log has no such place: it begins above it"
+                         : "a record of the log cannot be read";
     cause.what += "; restore the log from a copy";
     cause.facts = "next_offset=" + std::to_string(place.value) + " error=\"" + error.message + "\"";
-    cause.pinned = other;
     cause.readable = readable;
     shard->Halt(std::move(cause));
   }

@@ -87,11 +87,8 @@ void Shard::Step(const LogItem& item, const LogRecord* records, size_t count) {
     if (const auto* advance = std::get_if<Advance>(&item)) fold_->Apply(*advance);
   });
   if (!folds()) return;
-  for (size_t i = 0; i < count; ++i) {
-    tail_.push_back(records[i]);
-    bytes_read_ += static_cast<int64_t>(records[i].value.size());
-    if (tail_.size() > checkpoint::kRememberedRecords) tail_.pop_front();
-  }
+  for (size_t i = 0; i < count; ++i) bytes_read_ += static_cast<int64_t>(records[i].value.size());
+  remembered_.Add(records, count);
   if (end_at_takeover_) {
     const int64_t beyond = std::max<int64_t>(0, steps_to_->value - end_at_takeover_->value);
     telemetry_.Replayed(count - std::min(count, static_cast<size_t>(beyond)));
@@ -159,15 +156,9 @@ void Shard::ApplySkipsUpTo(Offset place) {
   }
 }
 
-/// The last record below the shard's place that it has read or its checkpoint remembers. Nothing:
-/// a skip lies in between, or none came yet.
-std::optional<RecordIdentity> Shard::LastRecord() const {
-  return tail_.empty() ? restored_last_ : IdentityOf(tail_.back());
-}
-
 /// Halts otherwise. What a pinned skip goes on from is looked at when it is restored.
 bool Shard::DecidedForThisLog(const control::SkipState& skip) {
-  const std::optional<RecordIdentity> last = LastRecord();
+  const std::optional<RecordIdentity> last = remembered_.last();
   if (skip.pinned || !skip.before || !last || *last == *skip.before) return true;
   Halt(
       {"a skip was decided for another log: the record before its place is another one; restore "
@@ -192,8 +183,9 @@ void Shard::ApplySkip(const control::SkipState& skip) {
   if (outbox_.applied(Output::kFiles) < put)
     outbox_.SetApplied(Output::kFiles, {put, fold_->last_rows()[kFiles].hash});
   next_offset_ = to;
-  tail_.clear();
-  restored_last_.reset();
+  // Behind a pinned one the log is another. What lies at `to` and above was not read in it.
+  if (skip.pinned)
+    remembered_.ForgetFrom(skip.before ? Offset(skip.before->offset.value + 1) : Offset(0));
 }
 
 std::optional<Tick> Shard::DueTick(Executor::Duration now) const {

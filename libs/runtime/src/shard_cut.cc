@@ -26,7 +26,7 @@ checkpoint::Manifest Shard::Describe() const {
   m.cut = CutNumber(last_cut_.value + 1);
   m.next_offset = next_offset_;
   m.watermark = fold_->watermark();
-  for (const LogRecord& record : tail_) m.records.push_back(IdentityOf(record));
+  m.records = remembered_.all();
   m.ledger = fold_->ledger();
   m.applied = outbox_.applied();
   m.made = fold_->last_rows();
@@ -110,6 +110,8 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest,
   end_phase(ShardTelemetry::kWrite);
   if (!Planted("commit_before_upload")) MILLRACE_CO_TRY(co_await checkpointer_->Upload(prepared));
   end_phase(ShardTelemetry::kUpload);
+  // What waits for a new epoch holds what may be of another log.
+  if (phase_ == ShardPhase::kWaiting) co_return Fenced("the shard stopped during a cut");
   const checkpoint::Manifest& m = prepared.manifest;
   control::Commit commit{id_,           epoch_,      m.cut, m.next_offset, prepared.object,
                          prepared.hash, m.state_hash};

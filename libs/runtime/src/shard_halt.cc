@@ -2,9 +2,11 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/facts.h"
+#include "millrace/base/log.h"
 #include "millrace/base/planted.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/objectstore/object_pager.h"
+#include "millrace/runtime/read_again.h"
 #include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
@@ -14,6 +16,31 @@ namespace {
 constexpr size_t kMessageBytes = 4096;
 
 }  // namespace
+
+void Shard::LogChanged(const Recalled& recalled) {
+  if (muted_) return StopFollowing("the log is not the one that was read");
+  if (!alive()) return;
+  const Offset first =
+      recalled.last_same ? Offset(recalled.last_same->offset.value + 1) : base_offset_;
+  const int64_t lost = std::max<int64_t>(1, next_offset_.value - first.value);
+  telemetry_.LostRecords(lost);
+  LogWarn(
+      "the log has become another one while a shard read it; the shard goes on from its last "
+      "checkpoint, if that is of this log",
+      {{"shard", id_.ToString()},
+       {"next_offset", next_offset_.value},
+       {"checkpoint", base_offset_.value},
+       {"lost_records_at_most", lost}});
+  // If the shard has another owner by now, nobody hears what this one waits for.
+  AwaitEpoch("the log lost records that the shard had read, at most " + std::to_string(lost) +
+             "; it opens again from its last checkpoint");
+}
+
+void Shard::SawEnd(Offset end) {
+  if (!expects_beyond(end) || emitting() || Planted("end_that_may_go_back")) return;
+  end_at_takeover_ = end;
+  CheckLogCoversSinks();
+}
 
 /// The largest number that some result file of the shard ends with.
 Task<Result<int64_t>> Shard::LastFileSeq() {
@@ -38,16 +65,18 @@ Task<Result<Shard::Bounds>> Shard::FindBounds() {
   for (const checkpoint::Manifest& m : kept_) {
     if (m.cut <= base_) remembered.insert(remembered.end(), m.records.begin(), m.records.end());
   }
-  MILLRACE_CO_ASSIGN(const Memory memory, co_await CompareRecords(remembered, range));
+  MILLRACE_CO_ASSIGN(
+      const Recalled recalled,
+      co_await ReadAgain(ports_.log, stream_.topic, id_.partition, std::move(remembered), range));
   Bounds bounds;
-  bounds.before = memory.last_same;
+  bounds.before = recalled.last_same;
   bounds.lowest = start_ <= range.end ? std::max(start_, range.start) : range.start;
   if (bounds.before) bounds.lowest = Offset(bounds.before->offset.value + 1);
   bounds.lowest = std::min(bounds.lowest, base_offset_);
   bounds.advised = std::max(bounds.lowest, std::min(base_offset_, range.end));
   // From the first one that has changed all records are new.
-  if (memory.first_other && *memory.first_other < bounds.advised)
-    bounds.advised = std::max(bounds.lowest, *memory.first_other);
+  if (recalled.first_other && *recalled.first_other < bounds.advised)
+    bounds.advised = std::max(bounds.lowest, *recalled.first_other);
   co_return bounds;
 }
 
@@ -63,6 +92,11 @@ std::string Shard::HaltText(const Bounds& bounds) const {
 
 Task<Status> Shard::RecordHalt() {
   const auto self = shared_from_this();
+  // One that was replaced has nothing to say, and another's door to leave alone.
+  const auto state = co_await control_->ReadShard(id_);
+  if (!state.ok() && state.error().code != Code::kNotFound) co_return state.error();
+  if (!state.ok() || state->epoch != epoch_)
+    co_return Fenced("the shard has another owner, or was dropped", {{"shard", id_.ToString()}});
   control::Halt halt;
   halt.shard = id_;
   halt.epoch = epoch_;
@@ -89,7 +123,7 @@ Task<Status> Shard::RecordHalt() {
   }
   const Offset place = fold_ ? next_offset_ : base_offset_;
   Bounds bounds{Offset(place.value + 1), cause_.readable.value_or(Offset(place.value + 1)),
-                LastRecord()};
+                remembered_.last()};
   if (cause_.pinned) {
     MILLRACE_CO_ASSIGN(bounds, co_await FindBounds());
   }

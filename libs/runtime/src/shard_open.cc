@@ -2,6 +2,7 @@
 
 #include "millrace/base/crash_point.h"
 #include "millrace/base/log.h"
+#include "millrace/runtime/read_again.h"
 #include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
@@ -188,8 +189,7 @@ Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {
                      co_await checkpoint::RestoreFold(state_.get(), manifest, fold_.get()));
   restored_cut_ = base_ = manifest.cut;
   next_offset_ = base_offset_ = manifest.next_offset;
-  restored_last_.reset();
-  if (!manifest.records.empty()) restored_last_ = manifest.records.back();
+  remembered_ = checkpoint::Remembered(manifest.records);
   MILLRACE_CO_TRY(co_await VerifyRecords(manifest));
   MILLRACE_CO_TRY(co_await RestoreOwed(manifest));
   LogInfo("a shard was restored", {{"shard", id_.ToString()},
@@ -216,54 +216,26 @@ Task<Status> Shard::RestoreOwed(const checkpoint::Manifest& manifest) {
   co_return Status();
 }
 
-Task<Result<Shard::Memory>> Shard::CompareRecords(
-    const std::vector<RecordIdentity>& expected_records, OffsetRange range) {
-  Memory memory;
-  for (const RecordIdentity& expected : expected_records) {
-    if (expected.offset < range.start) continue;
-    std::vector<LogRecord> records;
-    if (expected.offset < range.end) {
-      const auto reader = ports_.log->OpenReader(stream_.topic, id_.partition, expected.offset);
-      auto read = co_await reader->Next(1, std::chrono::microseconds(0));
-      if (!read.ok() && read.error().code == Code::kCorruption) {
-        // Damage is no other log, and the shard needs this record no more.
-        LogWarn("a record that was folded before the checkpoint cannot be read any more",
-                {{"shard", id_.ToString()},
-                 {"offset", expected.offset.value},
-                 {"error", read.error().message}});
-        continue;
-      }
-      if (!read.ok()) co_return read.error();
-      records = std::move(read->records);
-    }
-    if (!records.empty() && IdentityOf(records.front()) == expected) {
-      if (!memory.last_same || memory.last_same->offset < expected.offset)
-        memory.last_same = expected;
-    } else {
-      memory.first_other = std::min(memory.first_other.value_or(expected.offset), expected.offset);
-    }
-  }
-  co_return memory;
-}
-
 /// The log must still be the one that the checkpoint was folded from, unless a pinned skip says how
 /// to go on in another.
 Task<Status> Shard::VerifyRecords(const checkpoint::Manifest& manifest) {
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await ports_.log->Range(stream_.topic, id_.partition));
-  MILLRACE_CO_ASSIGN(const Memory memory, co_await CompareRecords(manifest.records, range));
+  MILLRACE_CO_ASSIGN(
+      const Recalled recalled,
+      co_await ReadAgain(ports_.log, stream_.topic, id_.partition, manifest.records, range));
   if (!skips_.empty() && skips_.front().pinned) {
-    auto verified = co_await VerifyPinnedSkip(memory, range);
+    auto verified = co_await VerifyPinnedSkip(recalled, range);
     co_return verified;
   }
   Offset goes_on = manifest.next_offset;
   for (const control::SkipState& skip : skips_)
     if (goes_on >= skip.from) goes_on = skip.GoesOn(goes_on);
-  if (memory.first_other && *memory.first_other < range.end) {
+  if (recalled.first_other && *recalled.first_other < range.end) {
     Halt(
         {"the log is not the one that the checkpoint was made from: a record before the committed "
          "offset has changed; restore the log",
-         "changed=" + std::to_string(memory.first_other->value) +
+         "changed=" + std::to_string(recalled.first_other->value) +
              " committed=" + std::to_string(manifest.next_offset.value),
          true});
     co_return Corruption(message_);
@@ -278,13 +250,15 @@ Task<Status> Shard::VerifyRecords(const checkpoint::Manifest& manifest) {
 
 /// The skip was decided for one log. In another one, also in the one from before that was brought
 /// back, records would count twice or not at all.
-Task<Status> Shard::VerifyPinnedSkip(const Memory& memory, OffsetRange range) {
+Task<Status> Shard::VerifyPinnedSkip(const Recalled& recalled, OffsetRange range) {
   const control::SkipState& skip = skips_.front();
   std::vector<RecordIdentity> before;
   if (skip.before) before.push_back(*skip.before);
-  MILLRACE_CO_ASSIGN(const Memory now, co_await CompareRecords(before, range));
+  MILLRACE_CO_ASSIGN(
+      const Recalled now,
+      co_await ReadAgain(ports_.log, stream_.topic, id_.partition, std::move(before), range));
   const bool brought_back =
-      memory.last_same && (!skip.before || skip.before->offset < memory.last_same->offset);
+      recalled.last_same && (!skip.before || skip.before->offset < recalled.last_same->offset);
   if (!brought_back && !now.first_other && skip.to <= range.end) co_return Status();
   Halt({std::string(brought_back
                         ? "a skip was decided for another log: records that the checkpoint holds "
@@ -303,7 +277,7 @@ Task<Status> Shard::BeginAtStart(Offset start) {
                      co_await ports_.log->Range(stream_.topic, id_.partition));
   ResetFold();
   next_offset_ = start;
-  restored_last_.reset();
+  remembered_ = {};
   state_hash_ = window::StateHash();
   cut_everything_ = true;
   ApplySkipsUpTo(next_offset_);

@@ -45,6 +45,9 @@ ShardTelemetry::ShardTelemetry(MetricRegistry* registry, const ShardId& shard) {
   became_owners_ = &registry->GetCounter(
       "millrace_worker_followers_became_owners_total",
       "Shards that their worker had followed when it became their owner.", labels);
+  lost_ = &registry->GetCounter(
+      "millrace_worker_lost_records_total",
+      "Records that a shard had read and that the log does not have any more, at most.", labels);
   replayed_ = &registry->GetCounter(
       "millrace_worker_replayed_records_total",
       "Records read below the end that the log had when their shard was opened.", labels);

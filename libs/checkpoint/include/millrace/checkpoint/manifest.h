@@ -15,9 +15,6 @@
 
 namespace millrace::checkpoint {
 
-/// How many of the last records a manifest remembers.
-inline constexpr size_t kRememberedRecords = 16;
-
 struct ManifestFile {
   StateFile file;
   std::string object;
@@ -41,7 +38,7 @@ struct Manifest {
   Offset next_offset;
   Micros watermark = kMinusInfinity;
   Hash128 state_hash;
-  std::vector<RecordIdentity> records;
+  std::vector<RecordIdentity> records;  ///< of Remembered
   std::vector<ManifestFile> files;
   window::Ledger ledger;
   std::vector<OwedObject> owed;  ///< in the order of every output

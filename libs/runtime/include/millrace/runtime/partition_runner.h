@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "millrace/model/batch_builder.h"
@@ -18,6 +19,9 @@ namespace millrace::runtime {
 /// for the slowest shard's outbox, and so does a shard in the middle of one record that makes many
 /// rows due. A record that cannot be read becomes one quarantined event; a log that cannot be read
 /// halts the shards that need it.
+///
+/// The log may become another one while nobody looks. So after every break in reading a shard is
+/// given nothing before the last record that it read was compared with what the log has now.
 class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
  public:
   PartitionRunner(StreamSpec stream, PartitionId partition, Ports ports, Options options);
@@ -46,12 +50,16 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   struct Cursor {
     std::unique_ptr<LogReader> reader;
     Offset at;
+    Offset end{-1};  ///< of the log, as its last read told it
   };
 
   Task<> ReadLoop();
   Task<> TickLoop();
   Task<Status> ReadOnce();
   Cursor& CursorAt(Offset place);
+  void Broke();
+  Task<Result<bool>> LookBack(std::vector<RecordIdentity> read);
+  Task<Status> LookAtEnd(Offset end);
   Task<Status> HaltAt(Offset place, Error error);
   std::vector<Offset> Places() const;
   void WarnIfAhead(const LogRecord& last) const;
@@ -74,7 +82,10 @@ class PartitionRunner : public std::enable_shared_from_this<PartitionRunner> {
   Counter* const idle_;     ///< seconds of waiting for the log
   Counter* const blocked_;  ///< seconds of waiting for a full outbox
   std::vector<std::shared_ptr<Shard>> shards_;
-  std::deque<Cursor> cursors_;  ///< the one used last is the last
+  /// Those that have to look back before they are given more.
+  std::set<const Shard*> look_back_;
+  Executor::Duration passed_{0};  ///< when the reader looked at its shards last
+  std::deque<Cursor> cursors_;    ///< the one used last is the last
   Event changed_;
   Offset end_{-1};
   Executor::Duration end_read_at_{0};

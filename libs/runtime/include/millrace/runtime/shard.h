@@ -9,6 +9,7 @@
 
 #include "millrace/base/planted.h"
 #include "millrace/checkpoint/checkpointer.h"
+#include "millrace/checkpoint/remembered.h"
 #include "millrace/control/control_log.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/outbox.h"
@@ -25,6 +26,8 @@ namespace millrace::runtime {
 /// goes out any more, and the control log does not have the halt yet.
 enum class ShardPhase { kOpening, kFollowing, kRunning, kWaiting, kHalting, kHalted, kStopped };
 std::string_view PhaseName(ShardPhase phase);
+
+struct Recalled;
 
 /// Why a shard cannot go on.
 struct HaltCause {
@@ -84,6 +87,19 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// No batch may reach over a place in (after, offset]: the shard stands there, or a logged skip
   /// that it has not applied begins or ends there.
   bool BreaksIn(Offset after, Offset offset) const;
+  /// Of the log below its place, as it read it or its checkpoint says.
+  const checkpoint::Remembered& remembered() const { return remembered_; }
+  /// The log has become another one while the shard ran: what it remembers is not there. It goes on
+  /// under a new epoch from its last checkpoint. Only that tells whether anything that counts, or
+  /// that a sink has, was of the lost records.
+  void LogChanged(const Recalled& recalled);
+  /// It stands at `end` or above, and reckons with a log that ends further above.
+  bool expects_beyond(Offset end) const {
+    return alive() && end_at_takeover_ && end < *end_at_takeover_ && next_offset_ >= end;
+  }
+  /// The log ends here now, maybe below the end that it had at the take-over.
+  void SawEnd(Offset end);
+
   /// Saves a checkpoint if one is due (or `force`) and none is under way. Ends when it is committed
   /// or has failed.
   Task<Status> Cut(bool force);
@@ -134,9 +150,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   CutNumber last_cut() const { return last_cut_; }
   Offset committed_offset() const { return committed_offset_; }
   /// Append time of the last record read since it was opened.
-  std::optional<Micros> last_append_time() const {
-    return tail_.empty() ? std::nullopt : std::optional(tail_.back().append_time);
-  }
+  std::optional<Micros> last_append_time() const { return remembered_.last_append_time(); }
   const Options& options() const { return options_; }
   /// Time of the executor and bytes of the log that it took since it was opened.
   Executor::Duration busy() const { return busy_; }
@@ -159,16 +173,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
   Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
   Task<Status> RestoreOwed(const checkpoint::Manifest& manifest);
-  /// What became of the records that a manifest remembers.
-  struct Memory {
-    std::optional<Offset> first_other;        ///< the lowest that has changed or is gone
-    std::optional<RecordIdentity> last_same;  ///< the highest that is as it was
-  };
-  Task<Result<Memory>> CompareRecords(const std::vector<RecordIdentity>& records,
-                                      OffsetRange range);
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
-  Task<Status> VerifyPinnedSkip(const Memory& memory, OffsetRange range);
-  std::optional<RecordIdentity> LastRecord() const;
+  Task<Status> VerifyPinnedSkip(const Recalled& recalled, OffsetRange range);
   /// What a Halt says of the log.
   struct Bounds {
     Offset lowest;
@@ -245,9 +251,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::optional<Offset> steps_to_;
   /// The end that the log had when the serving store was taken over, until it was folded up to it.
   std::optional<Offset> end_at_takeover_;
-  std::deque<LogRecord> tail_;  ///< the last records read, for the next manifest
-  /// The last record that the restored checkpoint remembers, until a skip.
-  std::optional<RecordIdentity> restored_last_;
+  checkpoint::Remembered remembered_;  ///< of the log below its place
   /// Logged ones that it has not applied yet; no cut is made before the last of them.
   std::deque<control::SkipState> skips_;
   Outbox outbox_;

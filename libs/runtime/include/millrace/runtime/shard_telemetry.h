@@ -28,6 +28,8 @@ class ShardTelemetry {
   void CutFailed() { cut_errors_->Add(); }
 
   void Restored(Duration took) { Observe(restore_, took); }
+  /// Records that were read and that the log does not have any more, at most.
+  void LostRecords(int64_t n) { lost_->Add(static_cast<double>(n)); }
   void FellBack() { fallbacks_->Add(); }
   void BecameOwner() { became_owners_->Add(); }
   void Replayed(size_t records) { replayed_->Add(static_cast<double>(records)); }
@@ -61,6 +63,7 @@ class ShardTelemetry {
   Histogram* restore_;
   Counter* fallbacks_;
   Counter* became_owners_;
+  Counter* lost_;
   Counter* replayed_;
   std::array<Sink, kOutputs + 1> sinks_;
   Histogram* emit_delay_;
