@@ -86,21 +86,15 @@ class DeskLink : public runtime::WorkerLink {
 struct Peer {
   Peer(Scenario* s, const std::string& name, const runtime::Options& options)
       : log(&s->cluster.log),
+        objects(&s->cluster.objects, &s->cluster.network(), &slowness),
         serving(&s->cluster.serving, &s->cluster.network(), &faults),
         process(s->world.NewProcess()) {
     auto& cluster = s->cluster;
     runtime::AllRoles::Wiring wiring;
     wiring.name = name;
-    wiring.ports = {&log,
-                    &cluster.objects,
-                    &states,
-                    &serving,
-                    &serving,
-                    &cluster.serving,
-                    &cluster.files,
-                    &blocks,
-                    &cluster.parsers,
-                    &cluster.metrics};
+    wiring.ports = {
+        &log,           &objects, &states,          &serving,        &serving, &cluster.serving,
+        &cluster.files, &blocks,  &cluster.parsers, &cluster.metrics};
     wiring.options = options;
     wiring.control = process;
     wiring.shards = {process};
@@ -122,7 +116,9 @@ struct Peer {
   }
 
   Faults faults;
+  Faults slowness;  ///< of its way to the object store
   BlindLog log;
+  FaultyObjectStore objects;
   FaultyServingStore serving;
   DeskLink link;
   SimExecutor* const process;
@@ -327,6 +323,21 @@ std::string FollowerBehindTheCommits() {
   t.Sleep(seconds(20));
   const operations::ShardInfo info = t.InfoOf(t.other);
   return info.state == "running" ? "" : "the shard is " + info.state + ": " + info.message;
+}
+
+std::string SlowFollower() {
+  Two t;
+  t.other->slowness.max_delay = seconds(3);
+  t.DrainOwner();
+  t.Send(60);
+  if (t.Fallbacks() > 0) return "checkpoints that newer ones replaced were taken for lost";
+  t.other->slowness = Faults();
+  t.world.RunUntil([&] { return t.InfoOf(t.other).state == "running"; }, seconds(60));
+  if (t.InfoOf(t.other).state != "running") return "the other worker does not run the shard";
+  t.Send(10);
+  if (t.Fallbacks() > 0) return "a checkpoint was taken for lost in the end";
+  t.owner->process->Kill();
+  return t.FinishUnder(t.other);
 }
 
 std::string ReplacedBeforeItKnows() {

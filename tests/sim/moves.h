@@ -18,6 +18,8 @@ std::string CrashInADrain(const std::string& point, bool pause);
 std::string DeathInADrain(int after_ms);
 /// A follower that could not read for a while is behind the commits when the owner dies.
 std::string FollowerBehindTheCommits();
+/// A follower restores so slowly that newer checkpoints replace those that it reads.
+std::string SlowFollower();
 /// An owner reads in the fence that it was replaced, before it has read that in the control log.
 std::string ReplacedBeforeItKnows();
 /// The coordinators hear nothing of a worker that goes on with its shard.

@@ -36,6 +36,10 @@ TEST_CASE("a follower that is behind the commits is opened anew, not made the ow
   CHECK(FollowerBehindTheCommits() == "");
 }
 
+TEST_CASE("a checkpoint whose objects are gone is lost only if it still counts") {
+  CHECK(SlowFollower() == "");
+}
+
 TEST_CASE("an owner that finds a newer fence catches up before it concludes anything") {
   CHECK(ReplacedBeforeItKnows() == "");
 }

@@ -54,6 +54,7 @@ TEST_CASE("stories of one history each find mistakes that chance seldom meets") 
       Story{"new_leader_assigns_living_owners", NewLeaderAmongLivingOwners},
       Story{"follower_behind_the_commits", FollowerBehindTheCommits},
       Story{"halt_without_catching_up", ReplacedBeforeItKnows},
+      Story{"fall_back_without_catching_up", SlowFollower},
       Story{"no_chain_hash", RunWithAnotherLog}, Story{"cut_while_unproved", RunThroughALongReplay},
       Story{"hash_not_in_file_name", RunWithAnotherFile},
       Story{"no_look_back", [] { return RunPastALostEnd(MissedBy::kPause); }},

@@ -138,14 +138,8 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
     if (manifest.ok()) {
       kept_.push_back(std::move(*manifest));
       kept_objects_.push_back(commit.manifest);
-    } else if (!IsLost(manifest.error())) {
-      co_return manifest.error();
     } else {
-      telemetry_.FellBack();
-      LogWarn("a checkpoint cannot be used, an older one is tried",
-              {{"shard", id_.ToString()},
-               {"cut", commit.cut.value},
-               {"error", manifest.error().message}});
+      MILLRACE_CO_TRY(co_await FallBack(committed, commit.cut, manifest.error()));
     }
   }
   for (size_t i = kept_.size(); i-- > 0;) {
@@ -160,12 +154,7 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
       skips_.push_back(std::move(skip));
     const Status restored = co_await RestoreFrom(manifest);
     if (restored.ok() || phase_ != ShardPhase::kOpening) co_return Status();
-    if (!IsLost(restored.error())) co_return restored;
-    telemetry_.FellBack();
-    LogWarn("a checkpoint cannot be used, an older one is tried",
-            {{"shard", id_.ToString()},
-             {"cut", manifest.cut.value},
-             {"error", restored.error().message}});
+    MILLRACE_CO_TRY(co_await FallBack(committed, manifest.cut, restored.error()));
   }
   base_ = CutNumber(0);
   base_offset_ = start;
@@ -180,6 +169,35 @@ Task<Status> Shard::RestoreNewest(const control::ShardState& committed, Offset s
   skips_.assign(committed.skips.begin(), committed.skips.end());
   auto begun = co_await BeginAtStart(start);
   co_return begun;
+}
+
+/// Ok: the checkpoint is lost, so an older one is to be tried.
+Task<Status> Shard::FallBack(const control::ShardState& committed, CutNumber cut, Error error) {
+  if (!IsLost(error)) co_return error;
+  MILLRACE_CO_TRY(co_await StillCommitted(committed));
+  telemetry_.FellBack();
+  LogWarn("a checkpoint cannot be used, an older one is tried",
+          {{"shard", id_.ToString()}, {"cut", cut.value}, {"error", error.message}});
+  co_return Status();
+}
+
+/// Objects of a commit are deleted when newer ones count. So one that is not there means loss only
+/// if the control log, read to its present end, still has the same commits.
+Task<Status> Shard::StillCommitted(const control::ShardState& committed) {
+  if (Planted("fall_back_without_catching_up")) co_return Status();
+  const auto now = co_await control_->ReadShard(id_);
+  const bool dropped = !now.ok() && now.error().code == Code::kNotFound;
+  if (!now.ok() && !dropped) co_return now.error();
+  // A follower may follow another owner than before.
+  if (dropped || (!muted_ && now->epoch != epoch_)) {
+    Stop();
+    co_return Unavailable("the shard was stopped while it opened");
+  }
+  const bool same = std::equal(
+      now->commits.begin(), now->commits.end(), committed.commits.begin(), committed.commits.end(),
+      [](const auto& a, const auto& b) { return a.manifest == b.manifest; });
+  if (!same) co_return Unavailable("other checkpoints count by now, the shard opens again");
+  co_return Status();
 }
 
 Task<Status> Shard::RestoreFrom(const checkpoint::Manifest& manifest) {

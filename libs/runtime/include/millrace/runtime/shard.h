@@ -171,6 +171,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   Task<Status> TakeOver(const control::ShardState& committed);
   void NoteWays(const control::ShardState& committed, Offset start);
   Task<Status> RestoreNewest(const control::ShardState& committed, Offset start);
+  Task<Status> FallBack(const control::ShardState& committed, CutNumber cut, Error error);
+  Task<Status> StillCommitted(const control::ShardState& committed);
   Task<Status> RestoreFrom(const checkpoint::Manifest& manifest);
   Task<Status> RestoreOwed(const checkpoint::Manifest& manifest);
   Task<Status> VerifyRecords(const checkpoint::Manifest& manifest);
