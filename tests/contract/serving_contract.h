@@ -16,10 +16,11 @@
 namespace millrace::test {
 
 /// What every body of the port `serving` promises. `make` gives an empty store, which is its own
-/// reader.
+/// reader. `refuse` makes the table of ServingShard() refuse rows whose n is 100.
 template <typename Store>
 void CheckServingContract(TestExecutor& executor,
-                          const std::function<std::unique_ptr<Store>()>& make) {
+                          const std::function<std::unique_ptr<Store>()>& make,
+                          const std::function<void(Store*)>& refuse) {
   const std::unique_ptr<Store> store = make();
   const auto run = [&](auto task) { return executor.RunUntilDone(std::move(task)); };
   const ShardId shard = ServingShard();
@@ -194,6 +195,19 @@ void CheckServingContract(TestExecutor& executor,
     files.to[static_cast<size_t>(Output::kFiles)].seq = 1;
     CHECK(run(store->Apply(files)).error().code == Code::kInternal);
     REQUIRE(apply(2, 3, {ServingRow(3, "c", 0, 3)}).ok());
+  }
+
+  SECTION("a row that the store will never take is named, and nothing of its batch is written") {
+    refuse(store.get());
+    const Status applied = apply(
+        0, 3, {ServingRow(1, "a", 0, 1), ServingRow(2, "b", 0, 100), ServingRow(3, "c", 0, 3)});
+    REQUIRE_FALSE(applied.ok());
+    CHECK(applied.error().code == Code::kInvalidArgument);
+    CHECK_THAT(applied.error().message, ContainsText("output=results row=2 offset=102"));
+    CHECK(counts() == "");
+    CHECK(fence_of(shard) == Fence{epoch});
+    REQUIRE(apply(0, 1, {ServingRow(1, "a", 0, 1)}).ok());
+    CHECK(counts() == "a@0=1 ");
   }
 
   SECTION("one batch moves all outputs of a shard, or none") {

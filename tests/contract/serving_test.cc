@@ -10,6 +10,7 @@
 #include "millrace/serving/in_memory_serving_store.h"
 #include "millrace/serving/table_shape.h"
 #include "millrace/serving_sqlite/sqlite_serving_store.h"
+#include "sqlite.h"
 #include "support/temp_dir.h"
 
 #include <sqlite3.h>
@@ -109,7 +110,13 @@ class CountedSyncs {
 TEST_CASE("result tables in memory keep the contract of serving stores") {
   test::TestExecutor executor;
   test::CheckServingContract<InMemoryServingStore>(
-      executor, [] { return std::make_unique<InMemoryServingStore>(); });
+      executor, [] { return std::make_unique<InMemoryServingStore>(); },
+      [](InMemoryServingStore* store) {
+        store->Refuse([](const OutputRow& row) {
+          const auto* n = std::get_if<int64_t>(&row.values[3].data);
+          return n != nullptr && *n == 100;
+        });
+      });
 }
 
 TEST_CASE("readers of result tables in memory keep the contract of pages") {
@@ -129,7 +136,30 @@ TEST_CASE("result tables in SQLite keep the contract of serving stores") {
   const test::TempDir dir;
   test::TestExecutor executor;
   test::CheckServingContract<SqliteServingStore>(
-      executor, [&] { return SqliteServingStore::Open(dir.Sub("serving.db")).value(); });
+      executor, [&] { return SqliteServingStore::Open(dir.Sub("serving.db")).value(); },
+      [&](SqliteServingStore*) {
+        REQUIRE(Sql(dir.Sub("serving.db"),
+                    "CREATE TRIGGER never BEFORE INSERT ON \"r@17\" WHEN NEW.n = 100 BEGIN "
+                    "SELECT RAISE(ABORT, 'no hundreds'); END") == "");
+      });
+}
+
+TEST_CASE("a value that SQLite does not take is an error, and no NULL") {
+  const test::TempDir dir;
+  using serving_sqlite::Connection;
+  const auto connection = Connection::Open(dir.Sub("new.db"), Connection::Use::kWrite).value();
+  auto statement = connection->Prepare("SELECT ? IS NULL, ?").value();
+  // SQLite looks at the length first.
+  statement.BindText(1, std::string_view("x", size_t{1} << 31));
+  statement.BindInteger(2, 1);
+  const auto stepped = statement.Step();
+  REQUIRE_FALSE(stepped.ok());
+  CHECK_THAT(stepped.error().message, ContainsText("too big"));
+  CHECK(statement.refused());
+  statement.Reset();
+  statement.BindText(1, "x");
+  REQUIRE(statement.Step().ok());
+  CHECK(statement.Integer(0) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "other programs read the view while the store is open") {

@@ -19,20 +19,27 @@ std::function<std::unique_ptr<PostgresServingStore>()> EmptyStore(
   };
 }
 
+std::function<void(PostgresServingStore*)> RefuseHundreds(const test::PostgresServer& server) {
+  return [direct = server.direct()](PostgresServingStore*) {
+    REQUIRE(test::RawPostgres(direct).Run(
+                "ALTER TABLE \"default\".\"r@17\" ADD CHECK (n <> 100)") == "");
+  };
+}
+
 }  // namespace
 
 TEST_CASE("a serving store in PostgreSQL keeps the contract") {
   if (test::SkipWithout(test::PostgresServer::Missing())) return;
   static test::PostgresServer server;
   test::TestExecutor executor(std::chrono::seconds(60));
-  test::CheckServingContract(executor, EmptyStore(server, server.direct()));
+  test::CheckServingContract(executor, EmptyStore(server, server.direct()), RefuseHundreds(server));
 }
 
 TEST_CASE("a serving store behind PgBouncer keeps the contract") {
   if (test::SkipWithout(test::PostgresServer::Missing())) return;
   static test::PostgresServer server;
   test::TestExecutor executor(std::chrono::seconds(60));
-  test::CheckServingContract(executor, EmptyStore(server, server.pooled()));
+  test::CheckServingContract(executor, EmptyStore(server, server.pooled()), RefuseHundreds(server));
 }
 
 TEST_CASE("pages of rows from PostgreSQL keep the contract") {

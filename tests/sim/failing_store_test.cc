@@ -190,4 +190,25 @@ TEST_CASE("an error of a later statement names those applied before it") {
   CHECK(applied.error().message.ends_with("\napplied before it: stream t"));
 }
 
+TEST_CASE("a row that the table store will never take halts the shard, which says which row") {
+  Scenario s;
+  s.Send(20);
+  s.cluster.serving.Refuse([](const OutputRow& row) { return row.seq >= 15; });
+  s.Send(40);
+  REQUIRE(s.Shard().state == "halted");
+  CHECK_THAT(s.Shard().message,
+             ContainsText("the table store will never take a row of this shard") &&
+                 ContainsText("output=results row=15 offset=") && !ContainsText("shard skip"));
+  // As long as the cause is there, it halts again.
+  REQUIRE(s.Retry().ok());
+  s.Sleep(seconds(3));
+  REQUIRE(s.Shard().state == "halted");
+  s.cluster.serving.Refuse({});
+  REQUIRE(s.Retry().ok());
+  s.Send(5);
+  s.Finish();
+  CHECK(s.Shard().state == "running");
+  CHECK(s.Different() == "");
+}
+
 }  // namespace millrace::sim

@@ -74,6 +74,15 @@ Task<Status> Shard::ApplyBatch(Outbox::Batch rows) {
     telemetry_.Readable(moments, Executor::Current().Wall());
     co_return Status();
   }
+  if (applied.error().code == Code::kInvalidArgument) {
+    // Tried again it would hold up all tables of the shard for ever.
+    Halt(
+        {"the table store will never take a row of this shard; see to what refuses it, then try "
+         "again with `millrace shard retry " +
+             id_.ToString() + "`",
+         "error=\"" + applied.error().message + "\"", false, std::nullopt, false});
+    co_return Status();
+  }
   // Whether it was written or not, and why not, the fence knows.
   MILLRACE_CO_TRY(co_await CheckFence());
   if (applied.error().code == Code::kConflict || !alive()) co_return Status();

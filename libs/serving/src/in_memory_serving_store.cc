@@ -131,6 +131,8 @@ Task<Status> InMemoryServingStore::Apply(ServingBatch batch) {
     co_return Conflict("the fence is not where the batch begins: read it",
                        {{"shard", batch.shard.ToString()}, {"epoch", batch.epoch.value}});
   }
+  for (const OutputRow& row : batch.rows)
+    if (refused_ && refused_(row)) co_return RefusedRow(batch.shard, row, "refused by a test");
   fence->second.last = batch.to;
   for (OutputRow& row : batch.rows) {
     const Output output = TableOf(row.output);

@@ -279,4 +279,13 @@ Status CheckServingBatch(const ServingBatch& batch) {
   return {};
 }
 
+Error RefusedRow(const ShardId& shard, const OutputRow& row, std::string_view why) {
+  return InvalidArgument("the serving table does not take a row: change what refuses it",
+                         {{"shard", shard.ToString()},
+                          {"output", OutputName(row.output)},
+                          {"row", row.seq},
+                          {"offset", row.cause.value},
+                          {"error", why}});
+}
+
 }  // namespace millrace

@@ -388,16 +388,10 @@ Error Writer::NameRow(Connection& connection, const ServingBatch& batch,
                                       incarnation.tables.at(output), {{"", &row}});
     if (written.ok()) continue;
     if (written.error().code != Code::kInvalidArgument) break;
-    return InvalidArgument(
-        "the serving table does not take a row: change what refuses it, or skip "
-        "the record",
-        {{"shard", batch.shard.ToString()},
-         {"output", OutputName(row.output)},
-         {"row", row.seq},
-         {"offset", row.cause.value},
-         {"error", written.error().message}});
+    return RefusedRow(batch.shard, row, written.error().message);
   }
-  return refused;
+  // No row is at fault, so it may pass.
+  return Unavailable(refused.message);
 }
 
 Result<int64_t> Writer::DeleteRaw(Connection& connection, Micros appended_before,

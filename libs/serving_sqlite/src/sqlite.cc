@@ -101,8 +101,11 @@ void Connection::StopWhen(const std::atomic<bool>* stop) {
 }
 
 Error Connection::LastError(const std::string& what) const {
-  const int code = sqlite3_errcode(db_.get());
-  const std::string facts = " path=" + path_ + " error=\"" + sqlite3_errmsg(db_.get()) + "\"";
+  return ErrorOf(what, sqlite3_errcode(db_.get()), sqlite3_errmsg(db_.get()));
+}
+
+Error Connection::ErrorOf(const std::string& what, int code, const char* sqlite_says) const {
+  const std::string facts = " path=" + path_ + " error=\"" + sqlite_says + "\"";
   const std::string text = what + facts;
   // SQLite gives a file that it cannot open the same code whatever the reason is.
   const int system = sqlite3_system_errno(db_.get());
@@ -152,7 +155,7 @@ Result<Statement> Connection::Prepare(const std::string& sql) {
 
 void Statement::BindValue(int at, const Value& value) {
   if (value.is_null()) {
-    sqlite3_bind_null(statement_.get(), at);
+    BindNull(at);
     return;
   }
   switch (value.type) {
@@ -165,29 +168,35 @@ void Statement::BindValue(int at, const Value& value) {
     case Type::kDouble:
       // SQLite takes a NaN for NULL.
       if (const double v = std::get<double>(value.data); !std::isnan(v)) {
-        sqlite3_bind_double(statement_.get(), at, v);
+        Note(sqlite3_bind_double(statement_.get(), at, v));
         return;
       }
       break;
     case Type::kNumeric: {
       const Int128 v = std::get<Int128>(value.data);
       if (v == static_cast<int64_t>(v)) return BindInteger(at, static_cast<int64_t>(v));
-      sqlite3_bind_double(statement_.get(), at, static_cast<double>(v));
+      Note(sqlite3_bind_double(statement_.get(), at, static_cast<double>(v)));
       return;
     }
     default:
       break;
   }
   const std::string text = ValueText(value);
-  sqlite3_bind_text64(statement_.get(), at, text.data(), text.size(), SQLITE_TRANSIENT,
-                      SQLITE_UTF8);
+  Note(sqlite3_bind_text64(statement_.get(), at, text.data(), text.size(), SQLITE_TRANSIENT,
+                           SQLITE_UTF8));
 }
 
 Result<bool> Statement::Step() {
-  const int code = sqlite3_step(statement_.get());
+  const int unbound = std::exchange(unbound_, SQLITE_OK);
+  const int code = unbound == SQLITE_OK ? sqlite3_step(statement_.get()) : unbound;
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
-  return connection_->LastError("the serving store failed");
+  const int kind = code & 0xff;
+  refused_ = kind == SQLITE_TOOBIG || kind == SQLITE_CONSTRAINT || kind == SQLITE_MISMATCH;
+  const char* const what = "the serving store failed";
+  // A value that is bound later takes the text of an earlier one's error away.
+  if (unbound != SQLITE_OK) return connection_->ErrorOf(what, code, sqlite3_errstr(code));
+  return connection_->LastError(what);
 }
 
 std::string Statement::Declared(int column) const {

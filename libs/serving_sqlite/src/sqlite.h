@@ -44,6 +44,8 @@ class Connection {
   /// Rows that the last INSERT, UPDATE or DELETE touched.
   int64_t Touched() const { return sqlite3_changes64(db_.get()); }
   Error LastError(const std::string& what) const;
+  /// Of SQLite's result code `code`, and what it says of it.
+  Error ErrorOf(const std::string& what, int code, const char* sqlite_says) const;
 
  private:
   struct Close {
@@ -61,19 +63,23 @@ class Statement {
       : connection_(connection), statement_(statement) {}
 
   /// Parameters count from 1. The text or blob must outlive the next Step.
-  void BindInteger(int at, int64_t v) { sqlite3_bind_int64(statement_.get(), at, v); }
+  void BindInteger(int at, int64_t v) { Note(sqlite3_bind_int64(statement_.get(), at, v)); }
   void BindText(int at, std::string_view v) {
-    sqlite3_bind_text64(statement_.get(), at, v.data(), v.size(), SQLITE_STATIC, SQLITE_UTF8);
+    Note(sqlite3_bind_text64(statement_.get(), at, v.data(), v.size(), SQLITE_STATIC, SQLITE_UTF8));
   }
   void BindBlob(int at, std::string_view v) {
-    sqlite3_bind_blob64(statement_.get(), at, v.data(), v.size(), SQLITE_STATIC);
+    Note(sqlite3_bind_blob64(statement_.get(), at, v.data(), v.size(), SQLITE_STATIC));
   }
-  void BindNull(int at) { sqlite3_bind_null(statement_.get(), at); }
+  void BindNull(int at) { Note(sqlite3_bind_null(statement_.get(), at)); }
   /// Copies what it must. A numeric beyond 64 bits becomes a double.
   void BindValue(int at, const Value& value);
 
-  /// True: a row is there to read.
+  /// True: a row is there to read. An error also if a value could not be bound: the statement would
+  /// take NULL for it.
   Result<bool> Step();
+  /// The last Step failed by a value: it is too large, or something that belongs to the table
+  /// forbids it.
+  bool refused() const { return refused_; }
   void Reset() { sqlite3_reset(statement_.get()); }
 
   int Columns() const { return sqlite3_column_count(statement_.get()); }
@@ -89,8 +95,14 @@ class Statement {
     void operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
   };
 
+  void Note(int bound) {
+    if (unbound_ == SQLITE_OK) unbound_ = bound;
+  }
+
   Connection* connection_;
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  int unbound_ = SQLITE_OK;  ///< why a value for the next Step was not bound
+  bool refused_ = false;
 };
 
 /// Rolls back unless committed.

@@ -15,6 +15,12 @@ Micros LongestWindow(const WindowSpec& window) {
   return window.size + (window.zone.empty() ? 0 : 2 * kDay);
 }
 
+/// What an operator can put right is no fault of a row.
+Status MayPass(Status status) {
+  if (status.ok() || status.error().code != Code::kInvalidArgument) return status;
+  return Unavailable(status.error().message);
+}
+
 }  // namespace
 
 Status Writer::Define(const Incarnation& incarnation, const StreamSpec& stream,
@@ -223,7 +229,9 @@ Status Writer::WriteRow(const ShardId& shard, const PipelineSpec& pipeline, cons
     digits ? upsert->BindText(at, *digits) : upsert->BindNull(at);
   }
   if (table.output == Output::kResults) upsert->BindInteger(++at, row.deleted ? 1 : 0);
-  MILLRACE_TRY(upsert->Step());
+  const auto written = upsert->Step();
+  if (!written.ok() && upsert->refused()) return RefusedRow(shard, row, written.error().message);
+  if (!written.ok()) return MayPass(written.error());
   upsert->Reset();
   return {};
 }
@@ -236,11 +244,11 @@ Status Writer::Apply(const ServingBatch& batch) {
                     {{"incarnation", batch.shard.incarnation.ToString()}});
   CrashPoint("serving.apply.begin");
   Transaction transaction(connection_);
-  MILLRACE_TRY(transaction.Begin());
-  MILLRACE_TRY(MoveFence(batch));
+  MILLRACE_TRY(MayPass(transaction.Begin()));
+  MILLRACE_TRY(MayPass(MoveFence(batch)));
   MILLRACE_TRY(WriteRows(batch, incarnation->second));
   CrashPoint("serving.apply.before_commit");
-  MILLRACE_TRY(transaction.Commit());
+  MILLRACE_TRY(MayPass(transaction.Commit()));
   CrashPoint("serving.apply.committed");
   return {};
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "millrace/serving/serving_reader.h"
 #include "millrace/serving/serving_tables.h"
@@ -29,12 +31,15 @@ class InMemoryServingStore : public ServingTables, public ServingWriter, public 
   /// Keeps what the store holds now; GoBack() makes it hold that again, as a restored backup does.
   void Remember();
   void GoBack();
+  /// For tests: from now on it never takes such a row.
+  void Refuse(std::function<bool(const OutputRow&)> refused) { refused_ = std::move(refused); }
 
  private:
   class Cursor;
   struct State;
   std::unique_ptr<State> state_;
   std::unique_ptr<State> remembered_;
+  std::function<bool(const OutputRow&)> refused_;
 };
 
 }  // namespace millrace

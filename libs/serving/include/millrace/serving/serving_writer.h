@@ -57,7 +57,9 @@ class ServingWriter {
   virtual Task<Result<std::vector<std::optional<Fence>>>> ReadFences(
       std::vector<ShardId> shards) = 0;
   /// All of the batch, durable, or nothing. kConflict: the fence was not exactly (epoch, from), so
-  /// nothing was written: read it. kNotFound: the incarnation was not attached.
+  /// nothing was written: read it. kNotFound: the incarnation was not attached. kInvalidArgument:
+  /// the store will never take a row as long as something forbids it, and nothing was written; the
+  /// message names the row's output and number. Nothing else is kInvalidArgument.
   virtual Task<Status> Apply(ServingBatch batch) = 0;
 };
 

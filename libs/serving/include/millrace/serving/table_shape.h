@@ -67,4 +67,7 @@ std::string ServingViewName(const std::string& name_space, const std::string& na
 /// or the batch moves the place of files.
 Status CheckServingBatch(const ServingBatch& batch);
 
+/// What Apply says of a row that the store will never take (kInvalidArgument).
+Error RefusedRow(const ShardId& shard, const OutputRow& row, std::string_view why);
+
 }  // namespace millrace
