@@ -17,28 +17,32 @@ namespace {
 
 using std::chrono::microseconds;
 
+/// Appends `count` records of this value at a time, to the partitions in turn.
+void AppendAtOnce(test::TestExecutor& executor, log_embedded::EmbeddedLog& log, int32_t partitions,
+                  int64_t count, const std::string& value) {
+  int64_t left = count;
+  const Completion<bool> done;
+  for (int64_t i = 0; i < count; ++i) {
+    executor.Spawn([](log_embedded::EmbeddedLog& l, int32_t partition, const std::string& v,
+                      int64_t& rest, Completion<bool> all) -> Task<> {
+      LogEntry entry{"k", v, {}};
+      const auto offset = co_await l.Append("t", PartitionId(partition), std::move(entry));
+      if (!offset.ok()) std::abort();
+      if (--rest == 0) all.Set(true);
+    }(log, static_cast<int32_t>(i % partitions), value, left, done));
+  }
+  executor.RunUntilDone([](Completion<bool> all) -> Task<> { co_await all; }(done));
+}
+
 /// `range(0)` appends of `range(1)` bytes in flight at a time.
 void LogAppend(benchmark::State& state) {
   const test::TempDir dir;
   test::TestExecutor executor(std::chrono::seconds(10));
   const auto log = log_embedded::EmbeddedLog::Open(dir.Sub("log")).value();
-  if (!executor.RunUntilDone(log->CreateTopic({"t", 4})).ok()) std::abort();
+  constexpr int32_t kPartitions = 4;
+  if (!executor.RunUntilDone(log->CreateTopic({"t", kPartitions})).ok()) std::abort();
   const std::string value(static_cast<size_t>(state.range(1)), 'x');
-  int64_t left = 0;
-  for (auto _ : state) {
-    left = state.range(0);
-    Completion<bool> done;
-    for (int32_t i = 0; i < state.range(0); ++i) {
-      executor.Spawn([](log_embedded::EmbeddedLog& l, int32_t n, const std::string& v,
-                        int64_t& rest, Completion<bool> all) -> Task<> {
-        LogEntry entry{"k", v, {}};
-        const auto offset = co_await l.Append("t", PartitionId(n % 4), std::move(entry));
-        if (!offset.ok()) std::abort();
-        if (--rest == 0) all.Set(true);
-      }(*log, i, value, left, done));
-    }
-    executor.RunUntilDone([](Completion<bool> all) -> Task<> { co_await all; }(done));
-  }
+  for (auto _ : state) AppendAtOnce(executor, *log, kPartitions, state.range(0), value);
   state.SetItemsProcessed(state.iterations() * state.range(0));
   state.SetBytesProcessed(state.iterations() * state.range(0) * state.range(1));
 }
@@ -49,19 +53,18 @@ BENCHMARK(LogAppend)
     ->Args({64, 65536})
     ->UseRealTime();
 
-/// Records of `range(0)` bytes of one of `range(1)` partitions that were written in turns.
+/// Records of `range(0)` bytes of one of `range(1)` partitions that were written in turns, 256 at a
+/// time, `range(2)` MiB of all of them.
 void LogRead(benchmark::State& state) {
   const test::TempDir dir;
-  test::TestExecutor executor(std::chrono::seconds(10));
+  test::TestExecutor executor(std::chrono::seconds(600));
   const auto log = log_embedded::EmbeddedLog::Open(dir.Sub("log")).value();
   const auto partitions = static_cast<int32_t>(state.range(1));
   if (!executor.RunUntilDone(log->CreateTopic({"t", partitions})).ok()) std::abort();
   const std::string value(static_cast<size_t>(state.range(0)), 'x');
-  const int64_t count = (4 << 20) / state.range(0) / partitions;
-  for (int64_t i = 0; i < count; ++i) {
-    for (int32_t p = 0; p < partitions; ++p)
-      executor.RunUntilDone(log->Append("t", PartitionId(p), {"k", value, {}})).value();
-  }
+  constexpr int64_t kAtOnce = 256;
+  for (int64_t bytes = state.range(2) << 20; bytes > 0; bytes -= kAtOnce * state.range(0))
+    AppendAtOnce(executor, *log, partitions, kAtOnce, value);
   int64_t records = 0;
   for (auto _ : state) {
     const auto reader = log->OpenReader("t", PartitionId(0), Offset(0));
@@ -74,7 +77,12 @@ void LogRead(benchmark::State& state) {
   state.SetItemsProcessed(records);
   state.SetBytesProcessed(records * state.range(0));
 }
-BENCHMARK(LogRead)->Args({1000, 1})->Args({65536, 1})->Args({300, 8});
+BENCHMARK(LogRead)
+    ->Args({1000, 1, 64})
+    ->Args({65536, 1, 64})
+    ->Args({300, 8, 100})
+    ->MeasureProcessCPUTime()
+    ->UseRealTime();
 
 /// Batches of 1,000 rows: all new (0), or each replacing an earlier one (1).
 void ServingApply(benchmark::State& state) {

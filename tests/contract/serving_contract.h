@@ -429,6 +429,13 @@ void CheckServingContract(TestExecutor& executor,
     CHECK(counts() == "old@0=1 still@0=1 ");
   }
 
+  SECTION("a mark stays until it is replaced") {
+    CHECK(run(store->Mark("cluster=one", false)).value() == "cluster=one");
+    CHECK(run(store->Mark("cluster=two", false)).value() == "cluster=one");
+    CHECK(run(store->Mark("cluster=two", true)).value() == "cluster=two");
+    CHECK(run(store->Mark("cluster=one", false)).value() == "cluster=two");
+  }
+
   SECTION("names of namespaces and of outputs do not meet") {
     Incarnation elsewhere{"team", "r", Offset(18)};
     PipelineSpec p = ServingPipeline();

@@ -22,6 +22,13 @@ class FaultyServingStore : public ServingTables, public ServingWriter {
 
   Link& link() { return link_; }
 
+  Task<Result<std::string>> Mark(std::string mark, bool replace) override {
+    const std::function<Task<Result<std::string>>()> set = [tables = tables_, mark, replace] {
+      return tables->Mark(mark, replace);
+    };
+    auto r = co_await link_.Change(set);
+    co_return r;
+  }
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override {
     if (incarnation.name == refused_) co_return Refused();
     ++defines_begun_;

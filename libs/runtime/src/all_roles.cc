@@ -14,7 +14,7 @@ AllRoles::AllRoles(Wiring wiring)
     : self_{wiring.name, wiring.control->Random()},
       control_(wiring.ports.log, wiring.options.snapshot_records),
       coordinator_({self_, wiring.ports, wiring.options, wiring.on_stream, wiring.on_stream_dropped,
-                    [this] { return worker_.StopLost(); }},
+                    [this] { return worker_.StopLost(); }, wiring.own_stores},
                    &control_),
       link_(&coordinator_.desk()),
       worker_({self_, wiring.ports, wiring.options, wiring.control, wiring.shards,

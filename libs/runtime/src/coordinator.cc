@@ -46,10 +46,21 @@ Task<Status> Coordinator::Start() {
 
 Task<Status> Coordinator::Lead() {
   MILLRACE_CO_TRY(co_await leadership_.WaitForTurn());
+  // The first claim names the cluster. No shard stands before it, so nothing has been written yet.
+  const bool is_new = control_.fold().cluster().empty();
+  if (!is_new) MILLRACE_CO_TRY(co_await OwnStores());
   MILLRACE_CO_TRY(co_await leadership_.Claim());
+  if (is_new) MILLRACE_CO_TRY(co_await OwnStores());
   MILLRACE_CO_TRY(co_await balancer_.PlanOnce());
   auto followed = co_await FollowOnce();
   co_return followed;
+}
+
+Task<Status> Coordinator::OwnStores() {
+  if (wiring_.own_stores == nullptr) co_return Status();
+  auto asked = wiring_.own_stores(control_.fold().cluster());
+  auto owned = co_await std::move(asked);
+  co_return owned;
 }
 
 /// Waits for its turn once more each time another process has taken the lead.

@@ -50,6 +50,7 @@ bool InRange(const ServingQuery& query, const OutputRow& row) {
 }  // namespace
 
 struct InMemoryServingStore::State {
+  std::string mark;
   std::map<Incarnation, Defined> defined;
   std::map<std::string, std::pair<Incarnation, Output>> views;
   std::map<ShardId, Fence> fences;
@@ -60,6 +61,11 @@ InMemoryServingStore::~InMemoryServingStore() = default;
 
 void InMemoryServingStore::Remember() { remembered_ = std::make_unique<State>(*state_); }
 void InMemoryServingStore::GoBack() { *state_ = *remembered_; }
+
+Task<Result<std::string>> InMemoryServingStore::Mark(std::string mark, bool replace) {
+  if (state_->mark.empty() || replace) state_->mark = std::move(mark);
+  co_return state_->mark;
+}
 
 Task<Status> InMemoryServingStore::Define(Incarnation incarnation, StreamSpec stream,
                                           PipelineSpec pipeline) {

@@ -26,6 +26,12 @@ PostgresServingStore::PostgresServingStore(std::string conninfo)
     : lanes_(std::make_unique<Lanes>(conninfo)) {}
 PostgresServingStore::~PostgresServingStore() = default;
 
+Task<Result<std::string>> PostgresServingStore::Mark(std::string mark, bool replace) {
+  return lanes_->write.Run([w = lanes_->writer, mark = std::move(mark), replace](Connection& c) {
+    return w->Mark(c, mark, replace);
+  });
+}
+
 Task<Status> PostgresServingStore::Define(Incarnation incarnation, StreamSpec stream,
                                           PipelineSpec pipeline) {
   return lanes_->write.Run([w = lanes_->writer, incarnation, stream = std::move(stream),

@@ -96,7 +96,9 @@ std::vector<std::string> CreateOwnTables() {
           "CREATE TABLE IF NOT EXISTS _millrace.view (namespace text COLLATE \"C\" NOT NULL, view "
           "text COLLATE \"C\" NOT NULL, name text NOT NULL, defined_at bigint NOT NULL, "
           "longest_window bigint NOT NULL, columns text[] NOT NULL, types integer[] NOT NULL, "
-          "PRIMARY KEY (namespace, view))"};
+          "PRIMARY KEY (namespace, view))",
+          "CREATE TABLE IF NOT EXISTS _millrace.cluster (one integer PRIMARY KEY CHECK (one = 1), "
+          "mark text NOT NULL)"};
 }
 
 std::vector<std::string> CreateTable(const TableSql& table) {

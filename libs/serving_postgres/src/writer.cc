@@ -109,7 +109,30 @@ Params OfShard(const ShardId& shard) {
   return params;
 }
 
+/// Of two processes that believe they lead, IF NOT EXISTS lets one fail. The lock is the
+/// transaction's, so a pooler may give the session away behind it.
+Status MakeOwnTables(Connection& connection) {
+  MILLRACE_TRY(connection.Run("SELECT pg_advisory_xact_lock(7885083119)::text"));
+  for (const std::string& sql : CreateOwnTables()) MILLRACE_TRY(connection.Run(sql));
+  return {};
+}
+
 }  // namespace
+
+Result<std::string> Writer::Mark(Connection& connection, const std::string& mark, bool replace) {
+  Transaction transaction(&connection);
+  MILLRACE_TRY(transaction.Begin());
+  MILLRACE_TRY(MakeOwnTables(connection));
+  Params params;
+  params.Text(mark);
+  const std::string on_conflict = replace ? "UPDATE SET mark = excluded.mark" : "NOTHING";
+  MILLRACE_TRY(connection.Run(
+      "INSERT INTO _millrace.cluster VALUES (1, $1) ON CONFLICT (one) DO " + on_conflict, params));
+  MILLRACE_ASSIGN(const Answer stands, connection.Run("SELECT mark FROM _millrace.cluster"));
+  std::string found(stands.Bytes(0, 0));
+  MILLRACE_TRY(transaction.Commit());
+  return found;
+}
 
 Status Writer::Define(Connection& connection, const Incarnation& incarnation,
                       const StreamSpec& stream, const PipelineSpec& pipeline) {
@@ -118,10 +141,7 @@ Status Writer::Define(Connection& connection, const Incarnation& incarnation,
     MILLRACE_TRY(CheckTable(Shaped(incarnation, stream, pipeline, output)));
   Transaction transaction(&connection);
   MILLRACE_TRY(transaction.Begin());
-  // Of two processes that believe they lead, IF NOT EXISTS lets one fail. The lock is the
-  // transaction's, so a pooler may give the session away behind it.
-  MILLRACE_TRY(connection.Run("SELECT pg_advisory_xact_lock(7885083119)::text"));
-  for (const std::string& sql : CreateOwnTables()) MILLRACE_TRY(connection.Run(sql));
+  MILLRACE_TRY(MakeOwnTables(connection));
   for (const Output output : kTables) {
     const TableSql table = Shaped(incarnation, stream, pipeline, output);
     for (const std::string& sql : CreateTable(table)) MILLRACE_TRY(connection.Run(sql));

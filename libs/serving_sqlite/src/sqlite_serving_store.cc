@@ -39,6 +39,12 @@ Result<std::unique_ptr<SqliteServingStore>> SqliteServingStore::Open(const std::
 SqliteServingStore::SqliteServingStore(std::unique_ptr<Lanes> lanes) : lanes_(std::move(lanes)) {}
 SqliteServingStore::~SqliteServingStore() = default;
 
+Task<Result<std::string>> SqliteServingStore::Mark(std::string mark, bool replace) {
+  return lanes_->write.Run([w = lanes_->writer, mark = std::move(mark), replace](Connection&) {
+    return w->Mark(mark, replace);
+  });
+}
+
 Task<Status> SqliteServingStore::Define(Incarnation incarnation, StreamSpec stream,
                                         PipelineSpec pipeline) {
   return lanes_->write.Run([w = lanes_->writer, incarnation, stream = std::move(stream),

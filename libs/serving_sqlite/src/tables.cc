@@ -65,6 +65,9 @@ std::string CreateOwnTables() {
          "CREATE TABLE IF NOT EXISTS _millrace_view (view TEXT NOT NULL PRIMARY KEY, namespace "
          "TEXT NOT NULL, name TEXT NOT NULL, defined_at INTEGER NOT NULL, longest_window INTEGER "
          "NOT NULL) WITHOUT ROWID;"
+         "CREATE TABLE IF NOT EXISTS _millrace_cluster (one INTEGER PRIMARY KEY CHECK (one = 1), "
+         "mark "
+         "TEXT NOT NULL);"
          "PRAGMA user_version = 3";
 }
 

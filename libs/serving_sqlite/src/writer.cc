@@ -36,6 +36,19 @@ Status Writer::Define(const Incarnation& incarnation, const StreamSpec& stream,
   return transaction.Commit();
 }
 
+Result<std::string> Writer::Mark(const std::string& mark, bool replace) {
+  MILLRACE_ASSIGN(
+      Statement set,
+      connection_->Prepare(std::string("INSERT INTO _millrace_cluster VALUES (1, ?) ON CONFLICT "
+                                       "DO ") +
+                           (replace ? "UPDATE SET mark = excluded.mark" : "NOTHING")));
+  set.BindText(1, mark);
+  MILLRACE_TRY(set.Step());
+  MILLRACE_ASSIGN(Statement read, connection_->Prepare("SELECT mark FROM _millrace_cluster"));
+  MILLRACE_TRY(read.Step());
+  return read.Text(0);
+}
+
 Status Writer::Attach(const Incarnation& incarnation, const StreamSpec& stream,
                       const PipelineSpec& pipeline) {
   Attached a{pipeline, {}};

@@ -180,8 +180,8 @@ class CommandLine {
         ->type_name("HOST:PORT")
         ->check(IsAddress());
     AddSources(dev, sources);
-    dev->add_flag("--check-config", dev_.check_only,
-                  "say whether the configuration is right, and run nothing");
+    dev->add_flag("--adopt", dev_.adopt, "take over stores of another cluster: after a restore");
+    dev->add_flag("--check-config", dev_.check_only, "say whether the settings fit; run nothing");
   }
 
   void AddConfig() {

@@ -28,6 +28,7 @@
 #include "millrace/metrics_prometheus/prometheus_metrics.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/rpc/server.h"
+#include "millrace/runtime/store_marks.h"
 #include "millrace/worker/worker_role.h"
 #include "stop_signals.h"
 
@@ -162,7 +163,7 @@ Status Lead(service::CoordinatorRole& coordinator, bool remote) {
   }
 }
 
-int Run(const DevSettings& dev, const std::string& dir, Front& front,
+int Run(const DevSettings& dev, bool adopt, const std::string& dir, Front& front,
         metrics_prometheus::PrometheusMetrics& metrics, StopSignals& signals) {
   front.readiness.Recovering("the log and the stores are being opened");
   const auto log = adapters::OpenLog(dev.stores, dir, &metrics);
@@ -187,12 +188,15 @@ int Run(const DevSettings& dev, const std::string& dir, Front& front,
   wiring.on_stream_dropped = [&gateway](const StreamSpec& stream) {
     return gateway.RemoveStream(stream);
   };
+  wiring.own_stores = [ports = wiring.ports, adopt](std::string cluster) {
+    return runtime::OwnStores(ports, std::move(cluster), adopt);
+  };
   service::CoordinatorRole coordinator(wiring.control, wiring);
   const Closing closing{front, driver};
 
   front.readiness.Recovering("the control log is being read");
   const Status started = Lead(coordinator, dev.stores.remote());
-  if (!started.ok()) return Fail(started.error());
+  if (!started.ok()) return FailStore(started.error());
   front.readiness.Of(&gateway, &coordinator);
   front.grpc->Serve(
       {gateway.executor(), gateway.gateway(), coordinator.executor(), coordinator.operations()});
@@ -229,7 +233,7 @@ int RunDev(const DevOptions& options) try {
   Front front;
   const Status opened = front.Open(*dev, metrics);
   if (!opened.ok()) return FailConfig(opened.error());
-  return Run(*dev, (*data_dir)->path(), front, metrics, signals);
+  return Run(*dev, options.adopt, (*data_dir)->path(), front, metrics, signals);
 } catch (const std::system_error& e) {
   return Fail(
       Unavailable("the system refused a thread; raise the limits of threads (ulimit -u, pids.max "

@@ -6,6 +6,7 @@ namespace millrace {
 
 struct DevOptions {
   config::Sources sources;  ///< besides the environment of the process
+  bool adopt = false;       ///< the stores belong to this cluster from now on
   bool check_only = false;  ///< says whether the configuration is right, and runs nothing
 };
 

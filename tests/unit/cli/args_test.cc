@@ -54,7 +54,7 @@ TEST_CASE(
   const std::map<Words, std::vector<std::string>> verbs{
       {{"dev"},
        {"--data-dir", "--listen", "127.0.0.1:7171", "--admin", "127.0.0.1:7172", "--config",
-        "--set", "--check-config"}},
+        "--set", "--adopt", "--check-config"}},
       {{"config", "show"}, {"--config", "--set", "--origin", "--format"}},
       {{"apply"}, {"FILE", "--yes"}},
       {{"produce"},
@@ -236,7 +236,9 @@ TEST_CASE("what dev is told are settings") {
         "a.yaml --data-dir process.data_dir=d --listen listen.grpc=127.0.0.1:0 --admin "
         "listen.admin=[::1]:0 --set log.kind=kafka --set a.b=c=d");
   CHECK_FALSE(run.dev.check_only);
-  CHECK(run({"dev", "--check-config"}) == 0);
+  CHECK_FALSE(run.dev.adopt);
+  CHECK(run({"dev", "--check-config", "--adopt"}) == 0);
+  CHECK(run.dev.adopt);
   CHECK(run.dev.check_only);
 }
 

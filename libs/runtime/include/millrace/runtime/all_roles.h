@@ -27,12 +27,14 @@ class AllRoles {
     std::function<Task<>(StreamSpec)> on_stream_dropped;
     std::vector<WorkerLink*> coordinators = {};  ///< links to those of other processes
     uint64_t predecessor = 0;                    ///< as in Hello
+    /// As in Coordinator.
+    std::function<Task<Status>(std::string cluster)> own_stores = nullptr;
   };
 
   explicit AllRoles(Wiring wiring);
 
   /// Folds the control log and starts both. Ends when the coordinator leads. kUnavailable: call it
-  /// again.
+  /// again. Also the errors of `own_stores`.
   Task<Status> Start();
   /// Cuts every shard and stops.
   Task<> Drain();

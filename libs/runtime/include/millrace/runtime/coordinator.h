@@ -39,6 +39,9 @@ class Coordinator : public operations::Operations {
     std::function<void(const StreamSpec&)> on_stream;
     std::function<Task<>(StreamSpec)> on_stream_dropped;
     std::function<Task<>()> stop_lost;
+    /// Whether the stores belong to this cluster, asked before anything is written to them. An
+    /// error ends the attempt to lead with it. Null: they do.
+    std::function<Task<Status>(std::string cluster)> own_stores = nullptr;
   };
 
   /// `control` outlives it.
@@ -46,7 +49,7 @@ class Coordinator : public operations::Operations {
 
   /// Waits for its turn to lead, claims, assigns, and goes on with what the fold says until Stop().
   /// While it waits it answers already, and if another one leads later it waits again by itself.
-  /// kUnavailable: call it again.
+  /// kUnavailable: call it again. Also the errors of `own_stores`.
   Task<Status> Start();
   void Stop();
   /// The last word of a leader.
@@ -82,6 +85,7 @@ class Coordinator : public operations::Operations {
 
  private:
   Task<Status> Lead();
+  Task<Status> OwnStores();
   Task<> LeadAgain();
   Task<> Follow();
   Task<Status> FollowOnce();

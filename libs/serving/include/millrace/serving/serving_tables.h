@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "millrace/base/result.h"
@@ -15,6 +16,10 @@ namespace millrace {
 class ServingTables {
  public:
   virtual ~ServingTables() = default;
+
+  /// The mark that says whose store this is. Sets `mark` where none stands, or in any case if
+  /// `replace`; gives the one that stands then.
+  virtual Task<Result<std::string>> Mark(std::string mark, bool replace) = 0;
 
   /// Tables of the incarnation, and the views of the name on them unless they show a younger one.
   /// Idempotent. kConflict: another pipeline's view has one of the names. kInvalidArgument: as

@@ -27,6 +27,7 @@ class PostgresServingStore : public ServingTables, public ServingWriter, public 
   explicit PostgresServingStore(std::string conninfo);
   ~PostgresServingStore() override;
 
+  Task<Result<std::string>> Mark(std::string mark, bool replace) override;
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
   Task<Status> DropViews(Incarnation incarnation) override;
   Task<Result<std::vector<Incarnation>>> ListViews() override;
