@@ -196,6 +196,22 @@ inline void CheckObjectStoreContract(TestExecutor& executor, ObjectStore& store)
     CHECK(after > before[1].modified);
   }
 
+  // AWS would keep both: no test would show that a caller has such keys.
+  SECTION("an object that would be a folder of others is refused, and one below an object too") {
+    REQUIRE(put("f", "x").ok());
+    REQUIRE(put("d/e/f", "x").ok());
+    REQUIRE(put("d/e-f", "x").ok());
+    for (const char* key : {"f/g", "f/g/h", "d/e", "d"}) {
+      INFO(key);
+      CHECK_FALSE(put(key, "other").ok());
+      CHECK_FALSE(run(store.Get(key)).ok());
+    }
+    CHECK(keys("") == "d/e-f:1 d/e/f:1 f:1 ");
+    REQUIRE(run(store.Delete("f")).ok());
+    CHECK(put("f/g", "x").ok());
+    CHECK(put("d/e-f", "y").ok());
+  }
+
   SECTION("what is no key is refused") {
     const std::string key = GENERATE(as<std::string>(), "", "/a", "a/", "a//b", "..", "a/../b",
                                      ".tmp/0", "a/.b", "a\nb", std::string(1025, 'k'));

@@ -23,8 +23,20 @@ ObjectInfo InMemoryObjectStore::InfoOf(const std::string& key, const Object& obj
   return {key, static_cast<int64_t>(object.data.bytes.size()), object.modified};
 }
 
+/// Refuses what a store over files must refuse.
+Status InMemoryObjectStore::CheckPlace(const std::string& key) const {
+  const auto below = objects_.lower_bound(key + "/");
+  if (below != objects_.end() && below->first.starts_with(key + "/"))
+    return InvalidArgument("an object's key is a folder of other objects", {{"key", key}});
+  for (size_t slash = key.find('/'); slash != key.npos; slash = key.find('/', slash + 1))
+    if (objects_.contains(key.substr(0, slash)))
+      return InvalidArgument("a folder of an object's key is an object", {{"key", key}});
+  return {};
+}
+
 Task<Status> InMemoryObjectStore::Put(std::string key, Buffer data) {
   MILLRACE_CO_TRY(CheckObjectKey(key));
+  MILLRACE_CO_TRY(CheckPlace(key));
   // A copy: the caller's buffer may view more than the object.
   Buffer copy = Buffer::Own(std::string(data.bytes));
   objects_[std::move(key)] = {std::move(copy), Executor::Current().Wall()};

@@ -7,7 +7,8 @@
 namespace millrace {
 
 /// Objects that are gone with the store, modified by the putting executor's wall clock. Every call
-/// succeeds at once; decorators add the faults.
+/// succeeds at once; decorators add the faults. As stores over files do, it refuses a key that is a
+/// folder of others, and one below an object (kInvalidArgument).
 /// Threads: one.
 class InMemoryObjectStore : public ObjectStore {
  public:
@@ -29,6 +30,7 @@ class InMemoryObjectStore : public ObjectStore {
     Buffer data;
     Micros modified = 0;
   };
+  Status CheckPlace(const std::string& key) const;
   static ObjectInfo InfoOf(const std::string& key, const Object& object);
 
   std::map<std::string, Object> objects_;
