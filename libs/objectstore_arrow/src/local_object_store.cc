@@ -24,6 +24,7 @@
 #include "millrace/base/facts.h"
 #include "millrace/base/system_error.h"
 #include "millrace/objectstore/object_key.h"
+#include "millrace/objectstore/string_sink.h"
 
 // g++ 12 destroys a closure twice that is a temporary of a co_await expression: each gets a name
 // first.
@@ -59,17 +60,6 @@ Status SyncFolder(const std::string& path) {
   if (failed != 0) return SystemError("a folder cannot be synced", failed, path);
   return {};
 }
-
-class StringSink : public ByteSink {
- public:
-  Status Write(std::string_view bytes) override {
-    written.append(bytes);
-    return {};
-  }
-  Status Finish() override { return {}; }
-
-  std::string written;
-};
 
 }  // namespace
 

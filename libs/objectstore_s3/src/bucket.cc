@@ -39,14 +39,16 @@ std::string XmlText(std::string_view text) {
   return escaped;
 }
 
-/// "bytes 0-9/1000"
-Result<int64_t> SizeOf(const HttpResponse& response, const std::string& key) {
+/// The size of the object of which an answer holds the bytes from `at` on: "bytes 0-9/1000".
+Result<int64_t> SizeOf(const HttpResponse& response, const std::string& key, int64_t at) {
+  if (response.status != 206 && at == 0) return static_cast<int64_t>(response.body.size());
   const auto range = response.headers.find("content-range");
   const std::string text = range == response.headers.end() ? "" : range->second;
   int64_t size = 0;
-  if (!ReadNumber(text.substr(std::min(text.size(), text.find('/') + 1)), &size))
-    return Unavailable("the object store gives a part of an object and does not say of how much",
-                       {{"key", key}, {"content_range", text}});
+  if (response.status != 206 || !text.starts_with("bytes " + std::to_string(at) + "-") ||
+      !ReadNumber(text.substr(std::min(text.size(), text.find('/') + 1)), &size))
+    return Unavailable("the object store does not say which part of an object it gives",
+                       {{"key", key}, {"offset", at}, {"content_range", text}});
   return size;
 }
 
@@ -212,19 +214,16 @@ Status Bucket::Get(const Work& work, const std::string& key, ByteSink* sink) {
     if (!answer.ok()) return Refused("an object cannot be read", key, answer);
 
     const std::string& bytes = answer.http.body;
-    size = static_cast<int64_t>(bytes.size());
-    if (answer.http.status == 206) {
-      MILLRACE_ASSIGN(size, SizeOf(answer.http, key));
-    }
-    const bool whole = answer.http.status == 206 || at == 0;
-    const int64_t wanted = std::min(int64_t{kPieceBytes}, size - at);
-    if (!whole || static_cast<int64_t>(bytes.size()) != wanted)
-      return Unavailable("the object store gives another part of an object than was asked for",
-                         {{"key", key}, {"offset", at}, {"bytes", bytes.size()}});
+    MILLRACE_ASSIGN(const int64_t now, SizeOf(answer.http, key, at));
     const auto found = answer.http.headers.find("etag");
-    if (found != answer.http.headers.end()) etag = found->second;
-    if (size > wanted && etag.empty())
-      return Unavailable("the object store gives no ETag", {{"key", key}});
+    const std::string tag = found == answer.http.headers.end() ? "" : found->second;
+    const int64_t wanted = std::min(int64_t{kPieceBytes}, now - at);
+    if (static_cast<int64_t>(bytes.size()) != wanted || (now > wanted && tag.empty()) ||
+        (at > 0 && (now != size || tag != etag)))
+      return Unavailable("the object store gives another part of an object than was asked for",
+                         {{"key", key}, {"offset", at}, {"bytes", bytes.size()}, {"etag", tag}});
+    size = now;
+    etag = tag;
     at += wanted;
     Status written;
     if (wanted > 0 && !work.ForCaller([&] { written = sink->Write(bytes); })) return GivenUp();

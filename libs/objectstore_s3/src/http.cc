@@ -205,6 +205,7 @@ Result<HttpResponse> Http::Exchange(
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_PROXY, "");  // else one that the environment names
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
   if (!handle_->ca_file.empty()) {
     curl_easy_setopt(curl, CURLOPT_CAINFO, handle_->ca_file.c_str());

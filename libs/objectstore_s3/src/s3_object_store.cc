@@ -5,6 +5,7 @@
 #include "millrace/base/facts.h"
 #include "millrace/base/system_error.h"
 #include "millrace/objectstore/object_key.h"
+#include "millrace/objectstore/string_sink.h"
 
 // g++ 12 destroys a closure twice that is a temporary of a co_await expression: each gets a name
 // first.
@@ -25,17 +26,6 @@ Result<std::string> CustomerKey(const Encryption& encryption) {
                            {{"option", "customer_key_file"}, {"bytes", key->size()}});
   return *key;
 }
-
-class StringSink : public ByteSink {
- public:
-  Status Write(std::string_view bytes) override {
-    written.append(bytes);
-    return {};
-  }
-  Status Finish() override { return {}; }
-
-  std::string written;
-};
 
 }  // namespace
 

@@ -55,6 +55,7 @@ enum class Addressing {
   kVirtualHost,
 };
 
+/// Proxies that the environment names are not used.
 struct Options {
   std::string endpoint;  ///< https://host[:port], http://host[:port]; empty: AWS, in the region
   std::string region;    ///< empty: us-east-1, which stores beside AWS mostly take
