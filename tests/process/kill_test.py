@@ -68,22 +68,26 @@ class Run:
         self.views = {'hourly': TUMBLING % lateness, 'rolling': HOPPING % lateness}
         if options.tumbling_only:
             del self.views['rolling']
-        data_dir = os.path.join(scratch, 'data')
-        self.servers, self.config = [], []
-        self.tables = cluster.SqliteTables(data_dir)
-        self.objects = os.path.join(data_dir, 'objects')
-        if options.servers:
-            self.tables = servers.Postgres(os.path.join(scratch, 'postgres'))
-            s3 = servers.S3(os.path.join(scratch, 's3'))
-            self.servers = [servers.Kafka(os.path.join(scratch, 'kafka')), s3, self.tables]
-            self.objects = s3.bucket
-            self.config = [servers.write_config(os.path.join(scratch, 'servers.yaml'), *self.servers)]
-        self.dev = cluster.Dev(options.millrace, data_dir, *self.config)
+        self.stand()
         self.kills = 0
         self.server_kills = 0
         self.producer_kills = 0
         self.crashed = {}
         self.producer = None
+
+    def stand(self):
+        """Sets the process, and what it stands on: servers, their configuration, tables and objects."""
+        data_dir = os.path.join(self.scratch, 'data')
+        self.servers, self.config = [], []
+        self.tables = cluster.SqliteTables(data_dir)
+        self.objects = os.path.join(data_dir, 'objects')
+        if self.options.servers:
+            self.tables = servers.Postgres(os.path.join(self.scratch, 'postgres'))
+            s3 = servers.S3(os.path.join(self.scratch, 's3'))
+            self.servers = [servers.Kafka(os.path.join(self.scratch, 'kafka')), s3, self.tables]
+            self.objects = s3.bucket
+            self.config = [servers.write_config(os.path.join(self.scratch, 'servers.yaml'), *self.servers)]
+        self.dev = cluster.Dev(self.options.millrace, data_dir, *self.config)
 
     def prepare(self):
         assert self.dev.start(), 'millrace dev does not start'

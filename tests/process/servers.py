@@ -165,7 +165,24 @@ class S3(Server):
                 'objects.s3.secret_key': 'no/secret+at=all'}
 
 
-class Postgres(Server):
+class PostgresTables:
+    """The serving tables behind `connection()`, as rows of a query."""
+
+    def rows(self, sql):
+        """The answer with numbers as numbers; an empty text is NULL."""
+        schema = {'PGOPTIONS': '-c search_path="default"'}  # of the namespace with this name
+        done = subprocess.run([programs() + '/psql', '-X', '--csv', '-t', self.connection(), '-c', sql],
+                              capture_output=True, text=True, env=os.environ | schema)
+        if done.returncode != 0:
+            raise AssertionError(f'{sql}: {done.stderr}')
+        return [tuple(typed(cell) for cell in row) for row in csv.reader(done.stdout.splitlines())]
+
+    @staticmethod
+    def time(column):
+        return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
+
+class Postgres(Server, PostgresTables):
     def __init__(self, folder):
         super().__init__(folder, b'ready to accept connections')
         self.port, = free_ports(1)
@@ -203,19 +220,6 @@ class Postgres(Server):
 
     def settings(self):
         return {'serving.kind': 'postgres', 'serving.postgres.connection': self.connection()}
-
-    def rows(self, sql):
-        """The answer with numbers as numbers; an empty text is NULL."""
-        schema = {'PGOPTIONS': '-c search_path="default"'}  # of the namespace with this name
-        done = subprocess.run([programs() + '/psql', '-X', '--csv', '-t', self.connection(), '-c', sql],
-                              capture_output=True, text=True, env=os.environ | schema)
-        if done.returncode != 0:
-            raise AssertionError(f'{sql}: {done.stderr}')
-        return [tuple(typed(cell) for cell in row) for row in csv.reader(done.stdout.splitlines())]
-
-    @staticmethod
-    def time(column):
-        return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
 
 def typed(cell):
