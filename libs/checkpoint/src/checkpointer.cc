@@ -57,7 +57,6 @@ Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, std::shared_ptr<
   for (const Manifest& m : kept) {
     for (const ManifestFile& f : m.files) reusable[f.file.identity] = f.object;
   }
-  const std::string prefix = StateFolder(manifest.shard);
   auto prepared = std::make_shared<Prepared>();
   for (const StateFile& file : files) {
     const auto known = reusable.find(file.identity);
@@ -65,10 +64,9 @@ Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, std::shared_ptr<
       manifest.files.push_back({file, known->second});
       continue;
     }
-    const std::string object = prefix + std::to_string(manifest.epoch.value) + "-" + file.identity +
-                               "-" + std::to_string(file.crc32c) + "-" + std::to_string(file.size) +
-                               ".sst";
-    manifest.files.push_back({file, object});
+    std::string object = UploadName(manifest.shard, manifest.epoch, manifest.cut, file.identity,
+                                    file.crc32c, file.size, "sst");
+    manifest.files.push_back({file, std::move(object)});
     prepared->uploads.push_back(manifest.files.back());
   }
   prepared->state_hash = std::move(change->hash);
@@ -76,13 +74,12 @@ Task<Result<Prepared>> Checkpointer::Prepare(Manifest manifest, std::shared_ptr<
   manifest.owed = std::move(owed.saved);
   prepared->owed = std::move(owed.fresh);
   prepared->manifest = std::move(manifest);
-  std::function<bool()> encode = [prepared, prefix] {
+  std::function<bool()> encode = [prepared] {
     Manifest& m = prepared->manifest;
-    for (const NewOwed& fresh : prepared->owed)
-      m.owed.push_back(Describe(m.shard, m.epoch, fresh.rows));
+    for (const NewOwed& fresh : prepared->owed) m.owed.push_back(Describe(m, fresh.rows));
     prepared->bytes = Encode(m);
     prepared->hash = Hash(prepared->bytes);
-    prepared->object = prefix + "m-" + std::to_string(m.epoch.value) + "-" +
+    prepared->object = StateFolder(m.shard) + "m-" + std::to_string(m.epoch.value) + "-" +
                        std::to_string(m.cut.value) + "-" +
                        Hex({reinterpret_cast<const char*>(&prepared->hash), sizeof prepared->hash});
     return true;

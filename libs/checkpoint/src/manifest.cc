@@ -4,6 +4,7 @@
 #include <set>
 
 #include "millrace/base/bytes.h"
+#include "millrace/model/object_keys.h"
 
 namespace millrace::checkpoint {
 namespace {
@@ -115,14 +116,21 @@ Result<Manifest> Decode(std::string_view bytes) {
   return m;
 }
 
+std::string UploadName(const ShardId& shard, Epoch epoch, CutNumber cut, std::string_view identity,
+                       uint32_t crc32c, int64_t size, std::string_view kind) {
+  return StateFolder(shard) + std::to_string(epoch.value) + "-" + std::to_string(cut.value) + "-" +
+         std::string(identity) + "-" + std::to_string(crc32c) + "-" + std::to_string(size) + "." +
+         std::string(kind);
+}
+
 std::optional<Epoch> UploadEpoch(std::string_view name) {
   const bool manifest = name.starts_with("m-");
   if (manifest) name.remove_prefix(2);
   const auto epoch = TakeNumber(&name, "-");
   if (!epoch) return std::nullopt;
+  if (!TakeNumber(&name, "-")) return std::nullopt;
   if (manifest) {
-    const bool cut = TakeNumber(&name, "-").has_value();
-    if (!cut || name.size() != kHashDigits || !TakeHex(&name) || !name.empty()) return std::nullopt;
+    if (name.size() != kHashDigits || !TakeHex(&name) || !name.empty()) return std::nullopt;
     return Epoch(*epoch);
   }
   if (!TakeHex(&name) || !name.starts_with('-')) return std::nullopt;

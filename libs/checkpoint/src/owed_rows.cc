@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "millrace/base/facts.h"
-#include "millrace/model/object_keys.h"
 
 namespace millrace::checkpoint {
 namespace {
@@ -59,7 +58,7 @@ std::shared_ptr<ByteSource> BytesOf(std::vector<OwedRows> rows) {
   return std::make_shared<RowsSource>(std::move(rows));
 }
 
-OwedObject Describe(const ShardId& shard, Epoch epoch, const std::vector<OwedRows>& rows) {
+OwedObject Describe(const Manifest& cut, const std::vector<OwedRows>& rows) {
   OwedObject owed;
   Hash128 identity;
   for (size_t i = 0; i < rows.size(); ++i) identity += Hash(rows[i].bytes.bytes, i);
@@ -70,9 +69,8 @@ OwedObject Describe(const ShardId& shard, Epoch epoch, const std::vector<OwedRow
     owed.size += static_cast<int64_t>(piece.size());
     owed.crc32c = Crc32c(piece, owed.crc32c);
   }
-  owed.object = StateFolder(shard) + std::to_string(epoch.value) + "-" +
-                Hex({reinterpret_cast<const char*>(&identity), sizeof identity}) + "-" +
-                std::to_string(owed.crc32c) + "-" + std::to_string(owed.size) + ".rows";
+  const std::string digits = Hex({reinterpret_cast<const char*>(&identity), sizeof identity});
+  owed.object = UploadName(cut.shard, cut.epoch, cut.cut, digits, owed.crc32c, owed.size, "rows");
   return owed;
 }
 

@@ -39,7 +39,7 @@ struct Cluster {
   }
   /// The file `n` of an uploader.
   static std::string File(int64_t epoch, int n) {
-    return std::to_string(epoch) + "-ab" + std::to_string(n) + "-123-4567.sst";
+    return std::to_string(epoch) + "-7-ab" + std::to_string(n) + "-123-4567.sst";
   }
   void Put(const ShardId& shard, const std::string& name, std::string bytes = "x") {
     REQUIRE(
@@ -109,11 +109,11 @@ TEST_CASE_METHOD(Cluster, "an old object of an older epoch that no kept commit n
 }
 
 TEST_CASE_METHOD(Cluster, "what a kept commit names stays, whoever uploaded it") {
-  const std::string rows = "1-ab-7-8.rows";
+  const std::string rows = "1-7-ab-7-8.rows";
   const std::string manifest = Commit(one, {File(1, 1), File(2, 2), rows});
   Assign(one);
   Put(one, File(1, 3));
-  Put(one, "1-ab-7-9.rows");
+  Put(one, "1-7-ab-7-9.rows");
   Age();
   CHECK(Clear() == 2);
   CHECK(There(one, rows));
@@ -199,25 +199,26 @@ TEST_CASE_METHOD(Cluster, "a shard with a kept manifest that cannot be read is l
 
 TEST_CASE_METHOD(Cluster, "names that no uploader gives are left alone") {
   const std::vector<std::string> names = {"notes",
-                                          "1-ab-123-4567",
-                                          "1-ab-123-4567.sst.old",
-                                          "1-ab-123-4567.row",
-                                          "1-ab-x-4567.sst",
-                                          "-1-ab-1-2.sst",
-                                          "01-ab-1-2.sst",
-                                          "1--1-2.sst",
-                                          "1-XY-1-2.sst",
+                                          "1-7-ab-123-4567",
+                                          "1-7-ab-123-4567.sst.old",
+                                          "1-7-ab-123-4567.row",
+                                          "1-7-ab-x-4567.sst",
+                                          "-1-7-ab-1-2.sst",
+                                          "01-7-ab-1-2.sst",
+                                          "1-7--1-2.sst",
+                                          "1-7-XY-1-2.sst",
                                           "m-1-1-abc",
                                           "m-1-" + std::string(32, 'a'),
                                           "m-1-1-" + std::string(32, 'g'),
-                                          "99999999999999999999-ab-1-2.sst"};
+                                          "99999999999999999999-7-ab-1-2.sst",
+                                          "1-ab-1-2.sst"};
   for (const std::string& name : names) {
     INFO(name);
     CHECK_FALSE(checkpoint::UploadEpoch(name).has_value());
     Put(one, name);
   }
-  CHECK(checkpoint::UploadEpoch("17-ab-1-2.sst") == Epoch(17));
-  CHECK(checkpoint::UploadEpoch("18-ab-1-2.rows") == Epoch(18));
+  CHECK(checkpoint::UploadEpoch("17-3-ab-1-2.sst") == Epoch(17));
+  CHECK(checkpoint::UploadEpoch("18-3-ab-1-2.rows") == Epoch(18));
   CHECK(checkpoint::UploadEpoch("m-17-3-" + std::string(32, 'b')) == Epoch(17));
   Age();
   CHECK(Clear() == 0);
@@ -226,8 +227,8 @@ TEST_CASE_METHOD(Cluster, "names that no uploader gives are left alone") {
 
 TEST_CASE_METHOD(Cluster, "only the leader clears, and only below the shards it knows") {
   Put(one, File(1, 1));
-  REQUIRE(
-      executor.RunUntilDone(objects.Put("default/results/r/1-ab-1-2.sst", Buffer::Own("x"))).ok());
+  REQUIRE(executor.RunUntilDone(objects.Put("default/results/r/1-7-ab-1-2.sst", Buffer::Own("x")))
+              .ok());
   Age();
   CHECK(Clear("b") == 0);
   CHECK(There(one, File(1, 1)));

@@ -124,8 +124,12 @@ struct Store {
   /// Puts what is new. Gives what a manifest names.
   std::vector<checkpoint::OwedObject> Save(const checkpoint::Owed& owed) {
     std::vector<checkpoint::OwedObject> named = owed.saved;
+    checkpoint::Manifest cut;
+    cut.shard = shard;
+    cut.epoch = Epoch(1);
+    cut.cut = CutNumber(++cuts);
     for (const checkpoint::NewOwed& fresh : owed.fresh) {
-      named.push_back(checkpoint::Describe(shard, Epoch(1), fresh.rows));
+      named.push_back(checkpoint::Describe(cut, fresh.rows));
       written += named.back().size;
       const Status put = executor.RunUntilDone(
           objects.PutFrom(named.back().object, checkpoint::BytesOf(fresh.rows)));
@@ -142,6 +146,7 @@ struct Store {
   test::TestExecutor executor;
   InMemoryObjectStore objects;
   const ShardId shard{{"default", "v", Offset(7)}, PartitionId(0)};
+  int64_t cuts = 0;
   int64_t written = 0;
 };
 

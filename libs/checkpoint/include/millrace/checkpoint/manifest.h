@@ -50,6 +50,10 @@ std::string Encode(const Manifest& manifest);
 /// kCorruption: not a manifest, or one of a version that is not known.
 Result<Manifest> Decode(std::string_view bytes);
 
+/// The object that this cut of this epoch uploads, of a content with this identity (hex). No later
+/// cut gives the name again: a deletion that arrives late would take the new object away.
+std::string UploadName(const ShardId& shard, Epoch epoch, CutNumber cut, std::string_view identity,
+                       uint32_t crc32c, int64_t size, std::string_view kind);
 /// The epoch of the owner that uploaded an object, from its name below the shard's StateFolder.
 /// Empty if no Checkpointer gives such a name.
 std::optional<Epoch> UploadEpoch(std::string_view name);

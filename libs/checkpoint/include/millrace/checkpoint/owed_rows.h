@@ -35,8 +35,9 @@ struct Owed {
   std::vector<NewOwed> fresh;
 };
 
-/// The object of these rows (docs/formats/manifest.md). Reads all bytes; where it may block.
-OwedObject Describe(const ShardId& shard, Epoch epoch, const std::vector<OwedRows>& rows);
+/// The object of these rows in a cut (docs/formats/manifest.md). Reads all bytes; where it may
+/// block.
+OwedObject Describe(const Manifest& cut, const std::vector<OwedRows>& rows);
 /// Its bytes.
 std::shared_ptr<ByteSource> BytesOf(std::vector<OwedRows> rows);
 /// The rows of an object, checked. kNotFound, kCorruption: it is not what was put.
