@@ -35,7 +35,7 @@ class InterruptedLog : public test::ForwardingLog {
 
 /// A leader with a stream of 10 records in each partition that all may go.
 struct Leader {
-  Leader() : log(&memory), control(&log), leadership(&control, {"a", 1}, seconds(0)) {
+  Leader() : log(&memory), control(&log), leadership(&control, {"a", 1}, seconds(0), nullptr) {
     runtime::Retention::Wiring wiring{};
     wiring.ports.log = &log;
     wiring.ports.metrics = &metrics;

@@ -10,7 +10,8 @@ constexpr auto kRetry = std::chrono::milliseconds(200);
 Coordinator::Coordinator(Wiring wiring, control::ControlLog* control)
     : wiring_(std::move(wiring)),
       control_(*control),
-      leadership_(control, wiring_.self, wiring_.options.beat_interval),
+      leadership_(control, wiring_.self, wiring_.options.beat_interval,
+                  [this](int64_t number) { return desk_.roster().LeaderIsDeaf(number); }),
       desk_({wiring_.options.beat_interval == Options::Duration(0),
              [this](uint64_t instance) { return balancer_.AnswerTo(instance); },
              [this] { balancer_.Wake(); }},

@@ -26,12 +26,18 @@ Task<Status> Leadership::WaitForTurn() {
   control::LeaderWatch watch(static_cast<int>(executor.Random() % kSpareRounds));
   while (!stopped_) {
     const Status read = co_await log_->CatchUp();
-    if (watch.Round(log_->fold().leader(), executor.Monotonic(), read.ok())) {
-      const control::LeaderState before = log_->fold().leader();
+    const control::LeaderState before = log_->fold().leader();
+    if (watch.Round(before, executor.Monotonic(), read.ok(), deaf_(before.n))) {
       // What the leader wrote since the last round may be on its way.
       const Status again = co_await log_->CatchUp();
       const control::LeaderState& now = log_->fold().leader();
-      if (again.ok() && now.n == before.n && now.k == before.k) co_return Status();
+      const bool same = now.n == before.n && (now.k == before.k || watch.leader_is_deaf());
+      if (again.ok() && same) {
+        if (watch.leader_is_deaf())
+          LogWarn("the leader does not answer the workers, so this process takes its place",
+                  {{"leader", now.process.name}, {"number", now.n}});
+        co_return Status();
+      }
     }
     co_await Delay(kRound);
   }

@@ -158,6 +158,16 @@ bool Roster::CutOff() const {
   return static_cast<size_t>(silent) * 2 > workers_.size();
 }
 
+bool Roster::LeaderIsDeaf(int64_t number) const {
+  int64_t answered = 0;
+  int64_t unanswered = 0;
+  for (const auto& [instance, worker] : workers_) {
+    if (!worker.answers()) continue;
+    ++(worker.report.leader == number ? answered : unanswered);
+  }
+  return unanswered > answered;
+}
+
 bool Roster::Round(const control::Fold& fold, Duration now, bool at_end) {
   ++rounds_;
   const Duration apart = now - std::exchange(last_round_, now);

@@ -57,9 +57,11 @@ Task<> Worker::ReportTo(WorkerLink* link) {
       if (stopped_) co_return;
       const auto answer = co_await link->Send(std::move(*report));
       if (!answer.ok()) break;
+      leaders_[link] = answer->leader;
       co_await Obey(*answer);
       if (told == told_ && !stopped_) co_await tell_.WaitFor(kReport);
     }
+    leaders_.erase(link);
     if (!stopped_) co_await tell_.WaitFor(kOpenAgain);
   }
 }
@@ -94,6 +96,7 @@ Task<Result<Report>> Worker::ReportNow() {
   static_cast<void>(asked);
   Report report;
   report.draining = draining_;
+  for (const auto& [link, number] : leaders_) report.leader = std::max(report.leader, number);
   for (const Said& said : said_) {
     for (const ShardReport& shard : said.shards) {
       if (report.shards.size() == kMostShardsReported) break;

@@ -8,7 +8,14 @@ namespace {
 using std::chrono::seconds;
 
 struct Watched {
-  bool Round(bool at_end = true) { return watch.Round(leader, now += seconds(1), at_end); }
+  bool Round(bool at_end = true, bool deaf = false) {
+    return watch.Round(leader, now += seconds(1), at_end, deaf);
+  }
+  /// A round with a beat of the leader before it.
+  bool Heard(bool deaf) {
+    ++leader.k;
+    return Round(true, deaf);
+  }
 
   LeaderState leader{1, 5, {"a", 1}, false};
   LeaderWatch::Duration now{0};
@@ -46,9 +53,27 @@ TEST_CASE_METHOD(Watched, "a leader that said that it goes is followed at once")
   CHECK(Round());
 }
 
+TEST_CASE_METHOD(Watched,
+                 "a leader that beats and answers no worker is followed after ten rounds") {
+  CHECK_FALSE(Heard(true));
+  for (int i = 1; i < LeaderWatch::kSilentRounds; ++i) CHECK_FALSE(Heard(true));
+  CHECK_FALSE(Heard(false));
+  for (int i = 1; i < LeaderWatch::kSilentRounds; ++i) CHECK_FALSE(Heard(true));
+  CHECK(Heard(true));
+  CHECK(watch.leader_is_deaf());
+}
+
+TEST_CASE_METHOD(Watched, "what the workers say of one leader is no evidence against the next") {
+  CHECK_FALSE(Heard(true));
+  for (int i = 1; i < LeaderWatch::kSilentRounds; ++i) CHECK_FALSE(Heard(true));
+  ++leader.n;
+  for (int i = 0; i < LeaderWatch::kSilentRounds; ++i) CHECK_FALSE(Heard(true));
+  CHECK(Heard(true));
+}
+
 TEST_CASE("where nobody leads the first one that has read the log claims") {
   LeaderWatch watch(2);
-  CHECK(watch.Round({}, seconds(1), true));
+  CHECK(watch.Round({}, seconds(1), true, false));
 }
 
 }  // namespace millrace::control

@@ -84,6 +84,22 @@ struct Three : World {
 
 }  // namespace
 
+TEST_CASE("a leader is deaf if most of the workers that answer have no answer of it") {
+  World w;
+  CHECK_FALSE(w.roster.LeaderIsDeaf(1));
+  for (const uint64_t instance : {11, 12, 13}) REQUIRE(w.Join(instance).ok());
+  w.reports[11].leader = w.reports[12].leader = 1;
+  w.Rounds(1, {11, 12, 13});
+  CHECK_FALSE(w.roster.LeaderIsDeaf(1));
+  CHECK(w.roster.LeaderIsDeaf(2));
+  w.reports[11].leader = 0;
+  w.Rounds(1, {11, 12, 13});
+  CHECK(w.roster.LeaderIsDeaf(1));
+  // One that is silent tells nothing.
+  w.Rounds(2, {11, 12});
+  CHECK_FALSE(w.roster.LeaderIsDeaf(1));
+}
+
 TEST_CASE("a worker is dead after five rounds without a report") {
   Three w;
   w.Rounds(4, {1, 2});

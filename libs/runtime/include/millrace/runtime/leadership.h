@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "millrace/base/planted.h"
@@ -16,10 +17,13 @@ class Leadership {
  public:
   /// `log` outlives it. `beat`: how often a leader says that it lives; 0 where no other process
   /// waits to take its place.
-  Leadership(control::ControlLog* log, control::Process self, Executor::Duration beat)
-      : log_(log), self_(std::move(self)), beat_(beat) {}
+  /// `deaf`: whether the leader of a number does not answer the workers.
+  Leadership(control::ControlLog* log, control::Process self, Executor::Duration beat,
+             std::function<bool(int64_t)> deaf)
+      : log_(log), self_(std::move(self)), beat_(beat), deaf_(std::move(deaf)) {}
 
-  /// Waits until nobody leads any more. Returns at once without beats. kUnavailable: stopped.
+  /// Waits until nobody leads any more, or whoever leads hears no worker. Returns at once without
+  /// beats. kUnavailable: stopped.
   Task<Status> WaitForTurn();
   /// Takes the number above the fold's. kConflict: another claim came first.
   Task<Status> Claim();
@@ -48,6 +52,7 @@ class Leadership {
   control::ControlLog* log_;
   const control::Process self_;
   const Executor::Duration beat_;
+  const std::function<bool(int64_t)> deaf_;
   int64_t number_ = 0;  ///< of the last claim that took effect
   int64_t count_ = 0;   ///< of the records under it
   bool stopped_ = false;

@@ -71,6 +71,9 @@ class Roster {
   /// it. True: somebody is called dead.
   bool Round(const control::Fold& fold, Duration now, bool at_end);
 
+  /// Most of the workers that answer here say that the leader of this number does not answer them.
+  bool LeaderIsDeaf(int64_t number) const;
+
   /// Those that are not dead, by instance.
   const std::map<uint64_t, Worker>& workers() const { return workers_; }
   const Worker* Find(uint64_t instance) const;

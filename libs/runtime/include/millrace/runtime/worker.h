@@ -102,6 +102,8 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   std::map<ShardId, size_t> followed_;  ///< by which host
   std::vector<Said> said_;              ///< by host
   int64_t told_ = 0;                    ///< raised by each Tell()
+  /// By link that stands, the number under which that coordinator leads; 0: it does not lead.
+  std::map<const WorkerLink*, int64_t> leaders_;
   Event tell_;
   Event owned_changed_;
   bool draining_ = false;

@@ -42,6 +42,8 @@ struct ShardReport {
 struct Report {
   bool draining = false;
   std::string cannot;  ///< which store no shard of it reaches; empty: none
+  /// The highest number of a leader that answers it now, over any of its links. 0: none does.
+  int64_t leader = 0;
   std::vector<ShardReport> shards;
 };
 
