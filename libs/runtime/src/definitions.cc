@@ -20,6 +20,10 @@ constexpr auto kRetry = std::chrono::milliseconds(200);
 /// How troubles() calls the list of views that are there.
 constexpr std::string_view kViews = "views of dropped pipelines";
 
+std::string RemovalOf(const std::string& topic, Offset generation) {
+  return TopicTurn(topic) + "@" + std::to_string(generation.value);
+}
+
 }  // namespace
 
 Task<Status> Definitions::Follow() {
@@ -148,13 +152,15 @@ Task<Status> Definitions::FinishStreamDrop(Offset generation) {
   TopicSpec topic = control_.fold().dropped_topics().at(generation);
   MILLRACE_CO_TRY(co_await wiring_.ports.log->RemoveTopic(std::move(topic)));
   removed_topics_.insert(generation);
+  NoteTry(RemovalOf(control_.fold().dropped_topics().at(generation).name, generation), Status(),
+          {});
   co_return Status();
 }
 
 Task<> Definitions::RemoveDroppedTopics() {
   if (!leadership_.leads()) co_return;
   for (const auto& [generation, topic] : std::map(control_.fold().dropped_topics())) {
-    const std::string what = TopicTurn(topic.name) + "@" + std::to_string(generation.value);
+    const std::string what = RemovalOf(topic.name, generation);
     if (removed_topics_.contains(generation) || IsPutOff(what)) continue;
     const Turns::Turn turn = co_await turns_.Take(TopicTurn(topic.name));
     if (removed_topics_.contains(generation)) continue;
@@ -194,6 +200,8 @@ Task<Status> Definitions::DropPipeline(std::string name_space, std::string name)
 /// What follows from a Drop record, at once or, if the process ended in between, at the next start.
 Task<Status> Definitions::FinishDrop(Incarnation incarnation) {
   const Turns::Turn turn = co_await turns_.Take(incarnation.ToString());
+  // Finished by another call while this waited. To fail now would put off what nobody tries again.
+  if (!known_.contains(incarnation)) co_return Status();
   MILLRACE_CO_TRY(co_await wiring_.ports.tables->DropViews(incarnation));
   // No shard of a dropped incarnation is ever opened again, so nothing needs its state.
   ObjectPager pager(wiring_.ports.objects, StateFolder(incarnation));
