@@ -98,8 +98,6 @@ struct Peer {
     wiring.options = options;
     wiring.control = process;
     wiring.shards = {process};
-    wiring.on_stream = [](const StreamSpec&) {};
-    wiring.on_stream_dropped = [](StreamSpec) -> Task<> { co_return; };
     wiring.coordinators = {&link};
     roles = std::make_unique<runtime::AllRoles>(std::move(wiring));
   }

@@ -55,7 +55,8 @@ Process::Process(SimWorld* world, Bodies* bodies, Links* links, Setup setup)
   if (setup_.role == Role::kCoordinator) StartCoordinator();
   if (setup_.role == Role::kWorker) StartWorker();
   if (setup_.role == Role::kGateway) {
-    log_ = std::make_unique<control::ControlLog>(&links_->log);
+    log_ = std::make_unique<control::ControlReader>(&links_->log);
+    FollowStreams(log_.get());
     control_->Spawn(RunGateway());
   }
 }
@@ -107,12 +108,9 @@ void Process::StartRoles() {
   wiring.options = setup_.options;
   wiring.control = control_;
   wiring.shards = {shards_.begin(), shards_.end()};
-  wiring.on_stream = [this](const StreamSpec& stream) { gateway_.SetStream(stream); };
-  wiring.on_stream_dropped = [this](StreamSpec stream) -> Task<> {
-    gateway_.RemoveStream(stream);
-    co_return;
-  };
+  wiring.stop_appending = [this] { return streams_->Settle(); };
   roles_ = std::make_unique<runtime::AllRoles>(std::move(wiring));
+  FollowStreams(&roles_->control());
   control_->Spawn(RunRoles());
 }
 
@@ -138,15 +136,15 @@ Task<> Process::FollowControlLog() {
 }
 
 void Process::StartCoordinator() {
-  log_ = std::make_unique<control::ControlLog>(&links_->log);
+  log_ = std::make_unique<control::ControlReader>(&links_->log);
+  log_writer_ = std::make_unique<control::ControlWriter>(&links_->log, log_.get());
   runtime::Coordinator::Wiring wiring;
   wiring.self = {setup_.name, control_->Random()};
   wiring.ports = AllPorts();
   wiring.options = setup_.options;
-  wiring.on_stream = [](const StreamSpec&) {};
-  wiring.on_stream_dropped = [](StreamSpec) -> Task<> { co_return; };
   wiring.stop_lost = []() -> Task<> { co_return; };
-  coordinator_ = std::make_unique<runtime::Coordinator>(std::move(wiring), log_.get());
+  coordinator_ =
+      std::make_unique<runtime::Coordinator>(std::move(wiring), log_.get(), log_writer_.get());
   control_->Spawn(RunCoordinator());
 }
 
@@ -161,7 +159,8 @@ Task<> Process::RunCoordinator() {
 }
 
 void Process::StartWorker() {
-  log_ = std::make_unique<control::ControlLog>(&links_->log);
+  log_ = std::make_unique<control::ControlReader>(&links_->log);
+  log_writer_ = std::make_unique<control::ControlWriter>(&links_->log, log_.get());
   runtime::Worker::Wiring wiring;
   wiring.self = {setup_.name, control_->Random()};
   wiring.ports = AllPorts();
@@ -169,7 +168,7 @@ void Process::StartWorker() {
   wiring.control = control_;
   wiring.shards = {shards_.begin(), shards_.end()};
   wiring.coordinators = Coordinators();
-  worker_ = std::make_unique<runtime::Worker>(std::move(wiring), log_.get());
+  worker_ = std::make_unique<runtime::Worker>(std::move(wiring), log_.get(), log_writer_.get());
   control_->Spawn(RunWorker());
 }
 
@@ -179,24 +178,16 @@ Task<> Process::RunWorker() {
   started_ = true;
 }
 
-/// Folds the control log for the streams in it.
 Task<> Process::RunGateway() {
   co_await FollowControlLog();
   started_ = true;
-  int64_t seen = -1;
-  for (;;) {
-    if (log_->ownership_changes() == std::exchange(seen, log_->ownership_changes())) {
-      co_await log_->changed().Wait();
-      continue;
-    }
-    const auto& streams = log_->fold().streams();
-    for (const StreamSpec& known : gateway_.Streams()) {
-      const auto at = streams.find({known.name_space, known.name});
-      if (at == streams.end() || at->second.generation != known.generation)
-        gateway_.RemoveStream(known);
-    }
-    for (const auto& [name, stream] : streams) gateway_.SetStream(stream);
-  }
+}
+
+/// The gateway knows the streams of the control log.
+void Process::FollowStreams(control::ControlReader* reader) {
+  streams_.emplace(control_, reader, control_, &gateway_);
+  gateway_.LookIn(&*streams_);
+  control_->Spawn(streams_->Follow());
 }
 
 }  // namespace millrace::sim

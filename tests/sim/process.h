@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "millrace/block_arrow/arrow_block_codec.h"
-#include "millrace/ingest/gateway.h"
+#include "millrace/ingest/stream_directory.h"
 #include "millrace/objectstore/in_memory_object_store.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/runtime/all_roles.h"
@@ -165,6 +165,7 @@ class Process {
   Task<> RunWorker();
   Task<> RunGateway();
   Task<> FollowControlLog();
+  void FollowStreams(control::ControlReader* reader);
 
   const Setup setup_;
   SimWorld* const world_;
@@ -176,9 +177,12 @@ class Process {
   block_arrow::ArrowBlockCodec blocks_;
   record_simdjson::JsonRecordParsers gateway_records_;
   ingest::Gateway gateway_;
+  std::optional<ingest::StreamDirectory> streams_;
   std::unique_ptr<runtime::AllRoles> roles_;
   std::vector<std::unique_ptr<SimLink>> worker_links_;
-  std::unique_ptr<control::ControlLog> log_;  ///< of a process with one role
+  /// Of a process with one role.
+  std::unique_ptr<control::ControlReader> log_;
+  std::unique_ptr<control::ControlWriter> log_writer_;
   std::unique_ptr<runtime::Coordinator> coordinator_;
   std::unique_ptr<runtime::Worker> worker_;
   bool started_ = false;

@@ -35,7 +35,11 @@ class InterruptedLog : public test::ForwardingLog {
 
 /// A leader with a stream of 10 records in each partition that all may go.
 struct Leader {
-  Leader() : log(&memory), control(&log), leadership(&control, {"a", 1}, seconds(0), nullptr) {
+  Leader()
+      : log(&memory),
+        control(&log),
+        writer(&log, &control),
+        leadership(&control, &writer, {"a", 1}, seconds(0)) {
     runtime::Retention::Wiring wiring{};
     wiring.ports.log = &log;
     wiring.ports.metrics = &metrics;
@@ -99,7 +103,8 @@ struct Leader {
   InMemoryLog memory;
   InterruptedLog log;
   CountingMetrics metrics;
-  control::ControlLog control;
+  control::ControlReader control;
+  control::ControlWriter writer;
   runtime::Leadership leadership;
   runtime::Turns turns;
   std::optional<runtime::Retention> retention;

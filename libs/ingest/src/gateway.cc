@@ -150,8 +150,7 @@ struct Gateway::Core {
         ports, options, metrics, std::move(in_flight), std::make_shared<AppendFailures>()});
   }
 
-  std::optional<RequestError> Refuse(const PublishRequest& request, size_t bytes,
-                                     const Stream* stream) const;
+  std::optional<RequestError> Refuse(const PublishRequest& request, size_t bytes) const;
   std::optional<RequestError> RefuseProducer(const Principal& principal,
                                              const PublishRequest& request, Stream* stream) const;
   RequestError UnknownStream(const PublishRequest& request) const;
@@ -160,8 +159,30 @@ struct Gateway::Core {
   }
 
   std::shared_ptr<const WriterContext> context;
+  using Name = std::pair<std::string, std::string>;
+
+  std::shared_ptr<Stream> Find(const Name& name) const {
+    const auto at = streams.find(name);
+    return at == streams.end() ? nullptr : at->second;
+  }
+  /// A request to this stream is looking for it.
+  bool LooksFor(const Name& name) const {
+    const auto at = looked_for.find(name);
+    return at != looked_for.end() && !at->second.expired();
+  }
+  std::shared_ptr<Line> LineOfLookers(const Name& name) {
+    std::erase_if(looked_for, [](const auto& line) { return line.second.expired(); });
+    std::shared_ptr<Line> line = looked_for[name].lock();
+    if (!line) looked_for[name] = line = std::make_shared<Line>();
+    return line;
+  }
+
   /// A request under way shares its stream, which may be removed at any time.
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<Stream>> streams;
+  std::map<Name, std::shared_ptr<Stream>> streams;
+  StreamSource* source = nullptr;
+  /// Requests to streams that are looked for, in the order in which they came. There are no more
+  /// than requests under way.
+  std::map<Name, std::weak_ptr<Line>> looked_for;
 };
 
 namespace {
@@ -212,6 +233,8 @@ void Gateway::RemoveStream(const StreamSpec& stream) {
   core_->streams.erase(at);
 }
 
+void Gateway::LookIn(StreamSource* source) { core_->source = source; }
+
 std::vector<StreamSpec> Gateway::Streams() const {
   std::vector<StreamSpec> specs;
   for (const auto& [name, stream] : core_->streams) specs.push_back(*stream->spec);
@@ -228,9 +251,8 @@ RequestError Gateway::Core::UnknownStream(const PublishRequest& request) const {
           NoSuch("stream", qualified(request.name_space, request.stream), names).message, "stream"};
 }
 
-std::optional<RequestError> Gateway::Core::Refuse(const PublishRequest& request, size_t bytes,
-                                                  const Stream* stream) const {
-  if (stream == nullptr) return UnknownStream(request);
+std::optional<RequestError> Gateway::Core::Refuse(const PublishRequest& request,
+                                                  size_t bytes) const {
   if (request.producer_id.size() > kMaxProducerIdBytes)
     return RequestError{Code::kInvalidArgument, "PRODUCER_ID_TOO_LONG",
                         "the producer_id is too long; it goes into every block bytes=" +
@@ -378,20 +400,45 @@ Task<PublishReply> Gateway::AcceptOn(std::shared_ptr<Core> core, Principal princ
   Executor& executor = Executor::Current();
   const Executor::Duration started = executor.Monotonic();
   const size_t bytes = PayloadBytes(request);
-  const auto found = core->streams.find({request.name_space, request.stream});
-  const auto stream = found == core->streams.end() ? nullptr : found->second;
   PublishReply reply;
-  reply.error = core->Refuse(request, bytes, stream.get());
-  if (!reply.error) reply.error = core->RefuseProducer(principal, request, stream.get());
+  reply.error = core->Refuse(request, bytes);
   if (reply.error) co_return reply;
 
   InFlightBytes::Share held(core->context->in_flight, InFlightBytes::Part::kRequest);
   held.Set(CostOf(request, bytes));
+  const Core::Name name(request.name_space, request.stream);
+  std::shared_ptr<Stream> stream = core->Find(name);
+  // Who comes behind a request that looks for the stream stays behind it.
+  std::optional<Line::Place> looker;
+  if (core->source != nullptr && (stream == nullptr || core->LooksFor(name))) {
+    looker.emplace(core->LineOfLookers(name));
+    Status read;
+    if (stream == nullptr) {
+      auto reading = core->source->CatchUp();
+      read = co_await std::move(reading);
+    }
+    const Completion<bool> turn = looker->turn();
+    co_await turn;
+    stream = core->Find(name);
+    if (stream == nullptr && !read.ok()) {
+      reply.error = RequestError{
+          Code::kUnavailable, "RECOVERING",
+          "whether the stream exists cannot be told: " + read.error().message, "stream"};
+      co_return reply;
+    }
+  }
+  if (stream == nullptr) {
+    reply.error = core->UnknownStream(request);
+  } else {
+    reply.error = core->RefuseProducer(principal, request, stream.get());
+  }
+  if (reply.error) co_return reply;
   const auto pending = std::make_shared<PendingRequest>();
   pending->lane = std::move(lane);
   pending->results.resize(request.events.size());
   {
     const Line::Place place(stream->line);
+    looker.reset();
     const Completion<bool> turn = place.turn();
     co_await turn;
     Packer packer(stream.get(), principal, request, pending);

@@ -13,13 +13,14 @@ std::vector<WorkerLink*> With(WorkerLink* own, std::vector<WorkerLink*> others) 
 AllRoles::AllRoles(Wiring wiring)
     : self_{wiring.name, wiring.control->Random()},
       control_(wiring.ports.log, wiring.options.snapshot_records),
-      coordinator_({self_, wiring.ports, wiring.options, wiring.on_stream, wiring.on_stream_dropped,
+      writer_(wiring.ports.log, &control_),
+      coordinator_({self_, wiring.ports, wiring.options, wiring.stop_appending,
                     [this] { return worker_.StopLost(); }, wiring.own_stores},
-                   &control_),
+                   &control_, &writer_),
       link_(&coordinator_.desk()),
       worker_({self_, wiring.ports, wiring.options, wiring.control, wiring.shards,
                With(&link_, wiring.coordinators), wiring.predecessor},
-              &control_) {}
+              &control_, &writer_) {}
 
 Task<Status> AllRoles::Start() {
   if (!following_) {

@@ -219,11 +219,6 @@ Task<Result<AppliedStatement>> Definitions::ApplyStream(StreamSpec spec) {
       co_return TopicTaken(*first, spec);
     co_return written.error();
   }
-  // The reconciling may be about to announce it too, but whoever applied it may produce at once.
-  if (const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name)) {
-    announced_[there->generation] = *there;
-    wiring_.on_stream(*there);
-  }
   applied.outcome = Outcome::kCreated;
   co_return applied;
 }

@@ -7,27 +7,31 @@ constexpr auto kRetry = std::chrono::milliseconds(200);
 
 }  // namespace
 
-Coordinator::Coordinator(Wiring wiring, control::ControlLog* control)
+Coordinator::Coordinator(Wiring wiring, control::ControlReader* control,
+                         control::ControlWriter* writer)
     : wiring_(std::move(wiring)),
       control_(*control),
-      leadership_(control, wiring_.self, wiring_.options.beat_interval,
-                  [this](int64_t number) { return desk_.roster().LeaderIsDeaf(number); }),
+      leadership_(
+          control, writer, wiring_.self, wiring_.options.beat_interval,
+          [this](int64_t number) { return desk_.roster().LeaderIsDeaf(number); },
+          wiring_.predecessor),
       desk_({wiring_.options.beat_interval == Options::Duration(0),
              [this](uint64_t instance) { return balancer_.AnswerTo(instance); },
              [this] { balancer_.Wake(); }},
             control),
-      definitions_({wiring_.ports, wiring_.options, wiring_.on_stream, wiring_.on_stream_dropped,
-                    wiring_.stop_lost, [this] { desk_.WakeAll(); }},
+      definitions_({wiring_.ports, wiring_.options, wiring_.stop_appending, wiring_.stop_lost,
+                    [this] { desk_.WakeAll(); }},
                    control, &leadership_),
       balancer_(control, &leadership_, &desk_),
-      keeper_(control, &leadership_, wiring_.options),
+      keeper_(control, writer, &leadership_, wiring_.options),
       housekeeping_(
           wiring_.ports, wiring_.options, [this] { return leadership_.leads(); }, &control->fold()),
       retention_({wiring_.ports, wiring_.options,
                   [this](std::string topic) { return definitions_.TakeTopic(std::move(topic)); },
                   [this] { return desk_.Reports(); }},
                  control, &leadership_),
-      results_(wiring_.ports, control, &desk_) {}
+      results_(wiring_.ports, control, &desk_),
+      changes_(control) {}
 
 Task<Status> Coordinator::Start() {
   Executor& executor = Executor::Current();
@@ -38,6 +42,7 @@ Task<Status> Coordinator::Start() {
   MILLRACE_CO_TRY(co_await Lead());
   executor.Spawn(Follow());
   executor.Spawn(balancer_.Loop());
+  executor.Spawn(keeper_.Loop());
   executor.Spawn(leadership_.Beat());
   executor.Spawn(housekeeping_.Loop());
   executor.Spawn(retention_.Loop());
@@ -86,24 +91,26 @@ void Coordinator::Stop() {
 }
 
 Task<> Coordinator::Follow() {
+  bool due = true;  // something is defined or dropped that was not seen to
   while (!stopped_) {
-    const Offset seen = control_.fold().next_offset();
-    const int64_t changes = control_.ownership_changes();
+    const control::Changes changes = changes_.Take();
+    if (!changes.empty()) balancer_.Wake();
+    due |= changes.definitions();
     Status status;
-    if (changes != followed_) balancer_.Wake();
-    if (changes != followed_ || definitions_.waits()) status = co_await FollowOnce();
-    if (status.ok()) followed_ = changes;
-    keeper_.SnapshotIfDue();
-    if (status.ok()) definitions_.troubles().Worked("reconcile");
-    if (!status.ok()) {
+    if (due || definitions_.waits()) status = co_await FollowOnce();
+    if (status.ok()) {
+      due = false;
+      definitions_.troubles().Worked("reconcile");
+    } else {
       definitions_.troubles().Failed("reconcile", "see to the log and its disk", status.error());
       co_await Delay(kRetry);
-    } else if (control_.fold().next_offset() == seen) {
-      if (!definitions_.waits()) {
-        co_await control_.changed().Wait();
-      } else {
-        co_await control_.changed().WaitFor(definitions_.UntilNextTry());
-      }
+      continue;
+    }
+    if (!changes_.empty()) continue;
+    if (definitions_.waits()) {
+      co_await changes_.filled().WaitFor(definitions_.UntilNextTry());
+    } else {
+      co_await changes_.filled().Wait();
     }
   }
 }

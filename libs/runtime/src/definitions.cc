@@ -10,7 +10,7 @@
 #include "millrace/objectstore/object_pager.h"
 #include "names.h"
 
-// Makes topics, gateways, tables and state follow what the control log defines and drops. Each step
+// Makes topics, tables and state follow what the control log defines and drops. Each step
 // can be done again: after a crash the next leader does whatever may be left.
 
 namespace millrace::runtime {
@@ -27,12 +27,12 @@ std::string RemovalOf(const std::string& topic, Offset generation) {
 }  // namespace
 
 Task<Status> Definitions::Follow() {
-  MILLRACE_CO_TRY(co_await AnnounceStreams());
   if (!leadership_.leads()) {
     for (const auto& [what, next] : std::exchange(put_off_, {})) troubles_.Worked(what);
     looked_for_views_ = false;
     co_return Status();
   }
+  MILLRACE_CO_TRY(co_await MakeTopics());
   if (!looked_for_views_ && !IsPutOff(std::string(kViews))) co_await FindDropped();
   std::vector<Incarnation> undefined;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
@@ -70,28 +70,12 @@ bool Definitions::IsDropped(const Incarnation& incarnation) const {
          !fold.pipelines().contains(incarnation);
 }
 
-/// Tells gateways of streams that are new, and of those that are gone.
-Task<Status> Definitions::AnnounceStreams() {
-  // Copies: the fold goes on while this waits.
-  std::vector<StreamSpec> fresh;
-  for (const auto& [name, spec] : control_.fold().streams()) {
-    const bool has_topic = topics_.contains(spec.generation) || !leadership_.leads();
-    if (!announced_.contains(spec.generation) || !has_topic) fresh.push_back(spec);
-  }
-  std::vector<Task<Status>> announcements;
-  for (StreamSpec& stream : fresh) announcements.push_back(Announce(std::move(stream)));
-  MILLRACE_CO_TRY(co_await RunAll(std::move(announcements), kDefinitionsAtOnce));
-  std::vector<StreamSpec> gone;
-  for (const auto& [generation, spec] : announced_) {
-    const StreamSpec* there = control_.fold().FindStream(spec.name_space, spec.name);
-    if (there == nullptr || there->generation != generation) gone.push_back(spec);
-  }
-  for (const StreamSpec& stream : gone) {
-    co_await wiring_.on_stream_dropped(stream);
-    announced_.erase(stream.generation);
-    topics_.erase(stream.generation);
-  }
-  co_return Status();
+Task<Status> Definitions::MakeTopics() {
+  std::vector<Task<Status>> topics;
+  for (const auto& [name, spec] : control_.fold().streams())
+    if (!topics_.contains(spec.generation)) topics.push_back(MakeTopic(spec));
+  auto made = co_await RunAll(std::move(topics), kDefinitionsAtOnce);
+  co_return made;
 }
 
 Task<Turns::Turn> Definitions::TakeTopic(std::string topic) {
@@ -99,20 +83,16 @@ Task<Turns::Turn> Definitions::TakeTopic(std::string topic) {
   co_return turn;
 }
 
-Task<Status> Definitions::Announce(StreamSpec stream) {
+Task<Status> Definitions::MakeTopic(StreamSpec stream) {
   const Turns::Turn turn = co_await turns_.Take(TopicTurn(stream.topic));
   const StreamSpec* there = control_.fold().FindStream(stream.name_space, stream.name);
-  // Dropped, or announced by the call that defined it, while this waited.
-  if (there == nullptr || there->generation != stream.generation) co_return Status();
-  // One that does not lead may lag, and would bring back a topic that was removed.
-  if (leadership_.leads() && !topics_.contains(stream.generation)) {
-    TopicSpec topic{stream.topic, stream.partitions};
-    MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
-    topics_.insert(stream.generation);
-  }
-  if (announced_.contains(stream.generation)) co_return Status();
-  announced_[stream.generation] = stream;
-  wiring_.on_stream(stream);
+  // Dropped while this waited. One that does not lead any more may lag, and would bring back a
+  // topic that was removed.
+  if (there == nullptr || there->generation != stream.generation || !leadership_.leads())
+    co_return Status();
+  TopicSpec topic{stream.topic, stream.partitions};
+  MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
+  topics_.insert(stream.generation);
   co_return Status();
 }
 
@@ -142,13 +122,9 @@ Task<Status> Definitions::DropStream(std::string name_space, std::string name) {
 
 /// What follows from a DropStream record, in the turn of its topic.
 Task<Status> Definitions::FinishStreamDrop(Offset generation) {
-  if (const auto at = announced_.find(generation); at != announced_.end()) {
-    const StreamSpec stream = at->second;
-    co_await wiring_.on_stream_dropped(stream);
-    announced_.erase(generation);
-    topics_.erase(generation);
-  }
+  if (wiring_.stop_appending) co_await wiring_.stop_appending();
   co_await wiring_.stop_lost();
+  topics_.erase(generation);
   TopicSpec topic = control_.fold().dropped_topics().at(generation);
   MILLRACE_CO_TRY(co_await wiring_.ports.log->RemoveTopic(std::move(topic)));
   removed_topics_.insert(generation);

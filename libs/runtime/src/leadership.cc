@@ -54,7 +54,7 @@ Task<Status> Leadership::Claim() {
     cluster = Hex({reinterpret_cast<const char*>(random.data()), sizeof random});
   }
   control::Record claim = control::Claim{number, std::move(cluster), self_};
-  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await log_->Write(std::move(claim)));
+  MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await writer_->Write(std::move(claim)));
   if (verdict != control::Verdict::kValid) {
     co_return Conflict("another process claimed the leadership first",
                        {{"leader", log_->fold().leader().process.name}});
@@ -74,12 +74,12 @@ Error Leadership::NotLeader(const std::string& what) const {
 }
 
 Task<Result<control::Verdict>> Leadership::Append(control::Record record) {
-  const auto deadline = Executor::Current().Monotonic() + control::ControlLog::kWriteDeadline;
+  const auto deadline = Executor::Current().Monotonic() + control::ControlReader::kDeadline;
   do {
     const int64_t k = ++count_;
     *control::StampOf(&record) = {Planted("fold_number") ? log_->fold().leader().n : number_, k};
     if (Planted("fold_number")) control::StampOf(&record)->k = log_->fold().leader().k + 1;
-    MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await log_->Write(record));
+    MILLRACE_CO_ASSIGN(const control::Verdict verdict, co_await writer_->Write(record));
     // A record with a higher count overtook it, so no copy of it can take effect any more.
     if (verdict != control::Verdict::kLate) co_return verdict;
   } while (Executor::Current().Monotonic() < deadline);

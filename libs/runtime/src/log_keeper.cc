@@ -4,6 +4,13 @@
 
 namespace millrace::runtime {
 
+Task<> LogKeeper::Loop() {
+  while (!stopped_) {
+    SnapshotIfDue();
+    co_await control_.changed().Wait();
+  }
+}
+
 void LogKeeper::SnapshotIfDue() {
   if (snapshotting_ || stopped_ || !leadership_.leads() || control_.DueSnapshot() == nullptr ||
       Executor::Current().Monotonic() < snapshot_not_before_) {
@@ -21,7 +28,7 @@ Task<> LogKeeper::WriteSnapshot(control::FoldImage image) {
             {{"error", written.ok() ? std::string(control::VerdictName(*written))
                                     : written.error().message}});
   } else {
-    const Status trimmed = co_await control_.Trim();
+    const Status trimmed = co_await writer_.Trim();
     if (!trimmed.ok())
       LogWarn("old records of the control log were not deleted, it is tried again",
               {{"error", trimmed.error().message}});

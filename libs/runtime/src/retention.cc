@@ -15,7 +15,7 @@ Incarnation NameOf(const StreamSpec& stream) {
 
 }  // namespace
 
-Retention::Retention(Wiring wiring, const control::ControlLog* control, Leadership* leadership)
+Retention::Retention(Wiring wiring, const control::ControlReader* control, Leadership* leadership)
     : wiring_(std::move(wiring)),
       control_(*control),
       leadership_(*leadership),

@@ -43,8 +43,8 @@ size_t ExecutorOf(const std::string& topic, PartitionId partition, size_t execut
   return (Hash(topic).lo + static_cast<uint64_t>(partition.value)) % executors;
 }
 
-Worker::Worker(Wiring wiring, control::ControlLog* control)
-    : wiring_(std::move(wiring)), control_(*control) {
+Worker::Worker(Wiring wiring, control::ControlReader* control, control::ControlWriter* writer)
+    : wiring_(std::move(wiring)), control_(*control), writer_(*writer), changes_(control) {
   Options options = wiring_.options;
   options.opening_shards = std::max<size_t>(1, options.opening_shards / wiring_.shards.size());
   for (size_t i = 0; i < wiring_.shards.size(); ++i)
@@ -100,18 +100,24 @@ Task<> Worker::MoveAway() {
 }
 
 Task<> Worker::Follow() {
-  int64_t seen = -1;
   while (!stopped_) {
-    const int64_t changes = control_.ownership_changes();
-    if (changes != seen) {
-      DisownLost();
-      RunOwned();
-      FollowWished();
-      owned_changed_.Notify();
-    }
-    seen = changes;
-    if (control_.ownership_changes() == seen) co_await control_.changed().Wait();
+    FollowFold();
+    if (changes_.empty()) co_await changes_.filled().Wait();
   }
+}
+
+/// Sees to what changed since the last call.
+void Worker::FollowFold() {
+  const control::Changes changes = changes_.Take();
+  if (changes.empty()) return;
+  std::set<ShardId> changed = changes.shards;
+  if (changes.everything) {
+    for (const auto& [id, owned] : owned_) changed.insert(id);
+    for (const auto& [id, shard] : control_.fold().shards()) changed.insert(id);
+  }
+  for (const ShardId& id : changed) Compare(id);
+  FollowWished();
+  owned_changed_.Notify();
 }
 
 /// By the instance: a process that was started again under this name is another one.
@@ -120,20 +126,25 @@ bool Worker::IsMine(const control::ShardState& shard) const {
                                   : shard.worker.instance == wiring_.self.instance;
 }
 
-/// Gives what this worker owns to its hosts.
-void Worker::RunOwned() {
+/// Gives a shard to a host if this worker owns it, and takes it away if not.
+void Worker::Compare(const ShardId& id) {
   const control::Fold& fold = control_.fold();
-  for (const auto& [id, shard] : fold.shards()) {
-    if (!IsMine(shard)) continue;
-    const auto owned = owned_.find(id);
-    if (owned != owned_.end() && owned->second.epoch == shard.epoch) continue;
-    Ownership ownership = OwnershipOf(id);
-    const size_t i = ExecutorOf(ownership.stream.topic, id.partition, hosts_.size());
-    owned_[id] = {shard.epoch, i};
-    followed_.erase(id);
-    wiring_.shards[i]->Post(
-        [host = hosts_[i].get(), own = std::move(ownership)] { host->Own(own); });
+  const auto at = fold.shards().find(id);
+  const bool mine = at != fold.shards().end() && IsMine(at->second);
+  const auto owned = owned_.find(id);
+  if (!mine && owned == owned_.end()) return;
+  if (!mine) {
+    const size_t i = owned->second.host;
+    owned_.erase(owned);
+    wiring_.shards[i]->Post([host = hosts_[i].get(), id] { host->Disown(id); });
+    return;
   }
+  if (owned != owned_.end() && owned->second.epoch == at->second.epoch) return;
+  Ownership ownership = OwnershipOf(id);
+  const size_t i = ExecutorOf(ownership.stream.topic, id.partition, hosts_.size());
+  owned_[id] = {at->second.epoch, i};
+  followed_.erase(id);
+  wiring_.shards[i]->Post([host = hosts_[i].get(), own = std::move(ownership)] { host->Own(own); });
 }
 
 Ownership Worker::OwnershipOf(const ShardId& id) const {
@@ -175,26 +186,14 @@ Task<> Worker::Obey(Answer answer) {
     // What is wished no more may be assigned, and that is on its way.
     const Status read = co_await control_.CatchUp();
     if (!read.ok()) co_return;
-    DisownLost();
-    RunOwned();
+    FollowFold();
   }
   wished_ = std::move(wished);
   FollowWished();
 }
 
-void Worker::DisownLost() {
-  const control::Fold& fold = control_.fold();
-  std::erase_if(owned_, [&](const auto& owned) {
-    const auto at = fold.shards().find(owned.first);
-    if (at != fold.shards().end() && IsMine(at->second)) return false;
-    const size_t i = owned.second.host;
-    wiring_.shards[i]->Post([host = hosts_[i].get(), id = owned.first] { host->Disown(id); });
-    return true;
-  });
-}
-
 Task<> Worker::StopLost() {
-  DisownLost();
+  FollowFold();
   // Behind what was posted, now or by Follow() a moment ago.
   for (Executor* executor : wiring_.shards) {
     const bool passed = co_await RunOn(*executor, Passed());
@@ -245,7 +244,7 @@ Task<Result<control::ControlClient::Committed>> Worker::WriteCommit(control::Com
 }
 
 Task<Result<control::ControlClient::Committed>> Worker::WriteCommitHere(control::Commit commit) {
-  const auto verdict = co_await control_.Write(commit);
+  const auto verdict = co_await writer_.Write(commit);
   Committed out{verdict.ok() ? *verdict : control::Verdict::kUnknown, {}};
   const auto at = control_.fold().shards().find(commit.shard);
   if (at != control_.fold().shards().end()) out.shard = at->second;
@@ -263,7 +262,7 @@ Task<Result<control::ControlClient::Committed>> Worker::WriteCommitHere(control:
 
 Task<Result<control::Verdict>> Worker::WriteHalt(control::Halt halt) {
   control::Record record = std::move(halt);
-  auto written = co_await RunOn(*wiring_.control, control_.Write(std::move(record)));
+  auto written = co_await RunOn(*wiring_.control, writer_.Write(std::move(record)));
   co_return written;
 }
 

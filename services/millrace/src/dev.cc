@@ -184,15 +184,13 @@ int Run(const DevSettings& dev, bool adopt, const std::string& dir, Front& front
   wiring.ports = (*stores)->ports(log->get());
   wiring.control = &driver.core(kControlCore);
   for (int i = 0; i < shard_cores; ++i) wiring.shards.push_back(&driver.core(kFirstShardCore + i));
-  wiring.on_stream = [&gateway](const StreamSpec& stream) { gateway.SetStream(stream); };
-  wiring.on_stream_dropped = [&gateway](const StreamSpec& stream) {
-    return gateway.RemoveStream(stream);
-  };
+  wiring.stop_appending = [&gateway] { return gateway.StopAppending(); };
   wiring.own_stores = [ports = wiring.ports, adopt](std::string cluster) {
     return runtime::OwnStores(ports, std::move(cluster), adopt);
   };
   service::CoordinatorRole coordinator(wiring.control, wiring);
   const Closing closing{front, driver};
+  gateway.Follow(coordinator.executor(), coordinator.control());
 
   front.readiness.Recovering("the control log is being read");
   const Status started = Lead(coordinator, dev.stores.remote());

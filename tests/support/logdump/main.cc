@@ -8,7 +8,7 @@
 
 #include "millrace/adapters/adapters.h"
 #include "millrace/block_arrow/arrow_block_codec.h"
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_reader.h"
 #include "millrace/driver/thread_driver.h"
 #include "millrace/model/row.h"
 #include "millrace/record_simdjson/json_record_parser.h"
@@ -138,7 +138,7 @@ int Run(const std::string& data_dir, const std::string& name, int32_t partition,
   }
   ThreadDriver driver({.cores = 1, .blocking_threads = 1, .on_failure = {}});
   // Its blocks name the generation that the control log gave the stream.
-  control::ControlLog control(log->get());
+  control::ControlReader control(log->get());
   const Status folded = RunBlocking(driver.core(0), control.Start());
   const StreamSpec* stream =
       folded.ok() ? control.fold().FindStream(planned->name_space, name) : nullptr;

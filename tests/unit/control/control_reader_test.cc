@@ -8,6 +8,7 @@ struct Reader {
   Reader(test::TestExecutor* on, InMemoryLog* log) : executor(*on), control(log, 8) {
     REQUIRE(executor.RunUntilDone(control.Start()).ok());
     executor.Spawn(control.Follow());
+    changes.Take();
   }
   ~Reader() { control.Stop(); }
   std::string CaughtUp() {
@@ -17,18 +18,20 @@ struct Reader {
   }
 
   test::TestExecutor& executor;
-  ControlLog control;
+  ControlReader control;
+  ChangeFeed changes{&control};
 };
 
 }  // namespace
 
 TEST_CASE_METHOD(Logged, "a snapshot is due where the log crosses a multiple of the interval") {
-  ControlLog leader(&log, 6);
+  ControlReader leader(&log, 6);
+  ControlWriter writer(&log, &leader);
   REQUIRE(executor.RunUntilDone(leader.Start()).ok());
   CHECK(leader.DueSnapshot() == nullptr);
   executor.Spawn(leader.Follow());
   const auto claim = [&](int64_t n) {
-    return executor.RunUntilDone(leader.Write(Claim{n, "c", {"b", 1}})).value();
+    return executor.RunUntilDone(writer.Write(Claim{n, "c", {"b", 1}})).value();
   };
   CHECK(claim(2) == Verdict::kValid);
   CHECK(leader.DueSnapshot() == nullptr);
@@ -43,11 +46,11 @@ TEST_CASE_METHOD(Logged, "a snapshot is due where the log crosses a multiple of 
   for (Snapshot chunk : CutSnapshot(image, kSnapshotChunkBytes)) {
     chunk.by.n = leader.fold().leader().n;
     Record record = test::Stamped(leader.fold(), chunk);
-    CHECK(executor.RunUntilDone(leader.Write(std::move(record))).value() == Verdict::kValid);
+    CHECK(executor.RunUntilDone(writer.Write(std::move(record))).value() == Verdict::kValid);
   }
   CHECK(leader.DueSnapshot() == nullptr);
   // Whoever reads the same log sees it the same way.
-  ControlLog reader(&log, 6);
+  ControlReader reader(&log, 6);
   REQUIRE(executor.RunUntilDone(reader.Start()).ok());
   CHECK(reader.DueSnapshot() == nullptr);
   leader.Stop();
@@ -57,12 +60,12 @@ TEST_CASE_METHOD(Logged, "a reader of a log that lost its end begins again") {
   for (int i = 0; i < 3; ++i) AppendCommit();
   Reader reader(&executor, &log);
   CHECK(reader.CaughtUp() == fold.Encode());
-  const int64_t changes = reader.control.ownership_changes();
+  reader.changes.Take();
   log.LoseEnd(std::string(kControlTopic), PartitionId(0), Offset(5));
   const std::string lost = ReadFrom(Offset(0)).value();
   CHECK(lost != fold.Encode());
   CHECK(reader.CaughtUp() == lost);
-  CHECK(reader.control.ownership_changes() > changes);
+  CHECK(reader.changes.Take().everything);
 }
 
 TEST_CASE_METHOD(Logged, "a log that lost its end and grew again is told by a snapshot") {
@@ -90,20 +93,21 @@ TEST_CASE_METHOD(Logged, "a log that lost its end and grew again is told by a sn
   wrong.hash = Hash("another");
   for (const Snapshot& chunk : Cut(wrong)) Append(chunk);
   CHECK(reader.CaughtUp() == fold.Encode());
-  const int64_t changes = reader.control.ownership_changes();
+  reader.changes.Take();
   CHECK(reader.CaughtUp() == fold.Encode());
-  CHECK(reader.control.ownership_changes() == changes);
+  CHECK(reader.changes.empty());
 }
 
 TEST_CASE_METHOD(Logged, "a log is trimmed to the last whole snapshot but one") {
-  ControlLog leader(&log);
+  ControlReader leader(&log);
+  ControlWriter writer(&log, &leader);
   REQUIRE(executor.RunUntilDone(leader.Start()).ok());
   executor.Spawn(leader.Follow());
   const auto start = [&] {
     return executor.RunUntilDone(log.Range(std::string(kControlTopic), PartitionId(0)))->start;
   };
   const auto caught_up = [&] { return executor.RunUntilDone(leader.CatchUp()).ok(); };
-  const auto trimmed = [&] { return caught_up() && executor.RunUntilDone(leader.Trim()).ok(); };
+  const auto trimmed = [&] { return caught_up() && executor.RunUntilDone(writer.Trim()).ok(); };
   CHECK(trimmed());
   AppendSnapshot();
   AppendCommit();
@@ -111,7 +115,7 @@ TEST_CASE_METHOD(Logged, "a log is trimmed to the last whole snapshot but one") 
   CHECK(start() == Offset(0));
 
   // A reader that has read so far, and then nothing for a while.
-  ControlLog slow(&log);
+  ControlReader slow(&log);
   REQUIRE(executor.RunUntilDone(slow.Start()).ok());
 
   const Offset first = end();
@@ -129,24 +133,27 @@ TEST_CASE_METHOD(Logged, "a log is trimmed to the last whole snapshot but one") 
   AppendSnapshot();
   CHECK(trimmed());
   CHECK(start() > first);
-  ControlLog reader(&log);
+  ControlReader reader(&log);
   REQUIRE(executor.RunUntilDone(reader.Start()).ok());
   CHECK(reader.fold().Encode() == fold.Encode());
 
   // Its place is gone: it begins again, and writes as before.
-  const int64_t changes = slow.ownership_changes();
+  ChangeFeed changes(&slow);
+  changes.Take();
   executor.Spawn(slow.Follow());
   REQUIRE(executor.RunUntilDone(slow.CatchUp()).ok());
   CHECK(slow.fold().Encode() == fold.Encode());
-  CHECK(slow.ownership_changes() > changes);
+  CHECK(changes.Take().everything);
   CHECK(slow.failure().empty());
-  CHECK(executor.RunUntilDone(slow.Write(Claim{2, "c", {"b", 1}})).value() == Verdict::kValid);
+  CHECK(executor.RunUntilDone(ControlWriter(&log, &slow).Write(Claim{2, "c", {"b", 1}})).value() ==
+        Verdict::kValid);
   leader.Stop();
   slow.Stop();
 }
 
 TEST_CASE_METHOD(Logged, "a log whose last snapshot but one cannot be read is not trimmed") {
-  ControlLog leader(&log);
+  ControlReader leader(&log);
+  ControlWriter writer(&log, &leader);
   REQUIRE(executor.RunUntilDone(leader.Start()).ok());
   executor.Spawn(leader.Follow());
   for (int i = 0; i < 2; ++i) {
@@ -157,7 +164,7 @@ TEST_CASE_METHOD(Logged, "a log whose last snapshot but one cannot be read is no
     }
   }
   REQUIRE(executor.RunUntilDone(leader.CatchUp()).ok());
-  CHECK(executor.RunUntilDone(leader.Trim()).error().code == Code::kCorruption);
+  CHECK(executor.RunUntilDone(writer.Trim()).error().code == Code::kCorruption);
   CHECK(executor.RunUntilDone(log.Range(std::string(kControlTopic), PartitionId(0)))->start ==
         Offset(0));
   leader.Stop();

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "millrace/base/log.h"
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_writer.h"
 #include "millrace/control/snapshot.h"
 #include "millrace/log/in_memory_log.h"
 #include "millrace/sql/planner.h"
@@ -92,7 +92,7 @@ struct Logged {
   /// What a reader has that begins at `start`.
   Result<std::string> ReadFrom(Offset start) {
     LogFrom trimmed(&log, start);
-    ControlLog reader(&trimmed);
+    ControlReader reader(&trimmed);
     const Status started = executor.RunUntilDone(reader.Start());
     if (!started.ok()) return started.error();
     return reader.fold().Encode();

@@ -46,6 +46,15 @@ struct Options {
   size_t appends_in_flight = 1'024;
 };
 
+/// Where a gateway looks for a stream that it does not know.
+class StreamSource {
+ public:
+  virtual ~StreamSource() = default;
+  /// When it returns, the gateway was told of every stream that was defined before the call, by a
+  /// task that is posted to its executor. kUnavailable: the control log does not answer.
+  virtual Task<Status> CatchUp() = 0;
+};
+
 /// What a gateway does to a request: validates its events against the stream's declared columns,
 /// picks their partitions (docs/formats/partitioning.md), packs them into blocks (or one record an
 /// event, `format = 'json'`), appends, and answers when the log has.
@@ -69,22 +78,26 @@ class Gateway {
   /// more. Requests under way end, their events without an append as UNKNOWN_STREAM, like later
   /// requests. Nothing happens to a later stream of the name.
   void RemoveStream(const StreamSpec& stream);
+  /// From now on a stream that is not known is looked for there, once for each request that names
+  /// it, before the request gets UNKNOWN_STREAM. `source` outlives the executor's tasks.
+  void LookIn(StreamSource* source);
   std::vector<StreamSpec> Streams() const;
   /// Empty, or that the log takes no events: since when, why, and what to do. For people.
   std::string AppendTrouble() const;
 
   /// The order of calls is that in which they first run: a refusal of the whole request, or its
-  /// place in the line of its stream, comes before the first suspension. A large request is packed
+  /// place in the line of its stream, comes before the first suspension. Requests to a stream that
+  /// is looked for keep their order too. A large request is packed
   /// in slices of some milliseconds. Between them the executor does other work, but no other
   /// request of this stream is packed.
   ///
-  /// Whole requests are refused as UNKNOWN_STREAM (kNotFound), BATCH_TOO_LARGE or
-  /// PRODUCER_ID_TOO_LONG (kInvalidArgument), or OVERLOADED or PRODUCERS, of which a stream gets
-  /// too many new ones (kResourceExhausted). Single events,
-  /// which are then not appended, as SEQUENCE_SPAN, EVENT_TOO_LARGE, UNREADABLE, MISSING_COLUMN,
-  /// WRONG_TYPE, NULL_EVENT_TIME, EVENT_TIME_OUT_OF_RANGE or KEY_MISMATCH, the first that holds;
-  /// what the log did not take as UNAVAILABLE (retryable: it may be there), or as LOG_REFUSED if it
-  /// is too large for the log.
+  /// Whole requests are refused as UNKNOWN_STREAM (kNotFound), RECOVERING (kUnavailable: whether
+  /// the stream exists cannot be told), BATCH_TOO_LARGE or PRODUCER_ID_TOO_LONG (kInvalidArgument),
+  /// or OVERLOADED or PRODUCERS, of which a stream gets too many new ones (kResourceExhausted).
+  /// Single events, which are then not appended, as SEQUENCE_SPAN, EVENT_TOO_LARGE, UNREADABLE,
+  /// MISSING_COLUMN, WRONG_TYPE, NULL_EVENT_TIME, EVENT_TIME_OUT_OF_RANGE or KEY_MISMATCH, the
+  /// first that holds; what the log did not take as UNAVAILABLE (retryable: it may be there), or as
+  /// LOG_REFUSED if it is too large for the log.
   ///
   /// `lane`: of the caller, if its events have an order to keep. An UNAVAILABLE breaks it.
   Task<PublishReply> Accept(Principal principal, PublishRequest request,

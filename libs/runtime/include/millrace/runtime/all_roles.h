@@ -4,15 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_writer.h"
 #include "millrace/runtime/coordinator.h"
 #include "millrace/runtime/local_link.h"
 #include "millrace/runtime/worker.h"
 
 namespace millrace::runtime {
 
-/// A coordinator and a worker in one process, over one control log and one control executor. The
-/// gateway of the process hears of streams by `on_stream`.
+/// A coordinator and a worker in one process, over one control log and one control executor.
 ///
 /// Threads: the control executor.
 class AllRoles {
@@ -22,11 +21,10 @@ class AllRoles {
     Ports ports;
     Options options;
     Executor* control;
-    std::vector<Executor*> shards;                     ///< as in Worker
-    std::function<void(const StreamSpec&)> on_stream;  ///< as in Definitions
-    std::function<Task<>(StreamSpec)> on_stream_dropped;
-    std::vector<WorkerLink*> coordinators = {};  ///< links to those of other processes
-    uint64_t predecessor = 0;                    ///< as in Hello
+    std::vector<Executor*> shards;                ///< as in Worker
+    std::function<Task<>()> stop_appending = {};  ///< as in Definitions
+    std::vector<WorkerLink*> coordinators = {};   ///< links to those of other processes
+    uint64_t predecessor = 0;                     ///< as in Hello
     /// As in Coordinator.
     std::function<Task<Status>(std::string cluster)> own_stores = nullptr;
   };
@@ -40,11 +38,14 @@ class AllRoles {
   Task<> Drain();
 
   Coordinator& coordinator() { return coordinator_; }
+  /// For others of the process who follow the control log. Not before Start().
+  control::ControlReader& control() { return control_; }
   const control::Process& self() const { return self_; }
 
  private:
   const control::Process self_;
-  control::ControlLog control_;
+  control::ControlReader control_;
+  control::ControlWriter writer_;
   Coordinator coordinator_;
   LocalLink link_;
   Worker worker_;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_reader.h"
 #include "millrace/control/plan_moves.h"
 #include "millrace/operations/operations.h"
 #include "millrace/runtime/leadership.h"
@@ -23,7 +23,7 @@ namespace millrace::runtime {
 class Balancer {
  public:
   /// All outlive it.
-  Balancer(const control::ControlLog* control, Leadership* leadership, WorkerDesk* desk)
+  Balancer(const control::ControlReader* control, Leadership* leadership, WorkerDesk* desk)
       : control_(*control), leadership_(*leadership), desk_(*desk) {}
 
   /// Plans each second and after Wake(), until Stop(). Spawn it once.
@@ -53,7 +53,7 @@ class Balancer {
   Task<Status> Assign(control::Assign assign);
   std::vector<control::Assign> AssignsAgain() const;
 
-  const control::ControlLog& control_;
+  const control::ControlReader& control_;
   Leadership& leadership_;
   WorkerDesk& desk_;
   int64_t number_ = 0;  ///< of the leadership that memory_ belongs to

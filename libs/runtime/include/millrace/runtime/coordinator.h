@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_writer.h"
 #include "millrace/operations/operations.h"
 #include "millrace/runtime/balancer.h"
 #include "millrace/runtime/definitions.h"
@@ -36,16 +36,15 @@ class Coordinator : public operations::Operations {
     Ports ports;
     Options options;
     /// As in Definitions.
-    std::function<void(const StreamSpec&)> on_stream;
-    std::function<Task<>(StreamSpec)> on_stream_dropped;
+    std::function<Task<>()> stop_appending;
     std::function<Task<>()> stop_lost;
     /// Whether the stores belong to this cluster, asked before anything is written to them. An
     /// error ends the attempt to lead with it. Null: they do.
     std::function<Task<Status>(std::string cluster)> own_stores = nullptr;
   };
 
-  /// `control` outlives it.
-  Coordinator(Wiring wiring, control::ControlLog* control);
+  /// Both ends of the control log outlive it.
+  Coordinator(Wiring wiring, control::ControlReader* control, control::ControlWriter* writer);
 
   /// Waits for its turn to lead, claims, assigns, and goes on with what the fold says until Stop().
   /// While it waits it answers already, and if another one leads later it waits again by itself.
@@ -94,7 +93,7 @@ class Coordinator : public operations::Operations {
   Task<Result<operations::ShardInfo>> FindHalted(ShardId id);
 
   const Wiring wiring_;
-  control::ControlLog& control_;
+  control::ControlReader& control_;
   Leadership leadership_;
   WorkerDesk desk_;
   Definitions definitions_;
@@ -103,7 +102,7 @@ class Coordinator : public operations::Operations {
   Housekeeping housekeeping_;
   Retention retention_;
   ResultReader results_;
-  int64_t followed_ = -1;  ///< ControlLog::ownership_changes() that were seen to
+  control::ChangeFeed changes_;
   bool follows_ = false;
   bool stopped_ = false;
 };

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_reader.h"
 #include "millrace/operations/operations.h"
 #include "millrace/runtime/leadership.h"
 #include "millrace/runtime/ports.h"
@@ -17,7 +17,7 @@
 namespace millrace::runtime {
 
 /// What is defined and dropped: writes it to the control log for callers who ask for it, and makes
-/// topics, gateways and tables follow what the log says. Each step can be done again: what a leader
+/// topics and tables follow what the log says. Each step can be done again: what a leader
 /// that died left undone, the next one does.
 ///
 /// Errors: those of operations::Operations. What fails in the stores is tried again and shown in
@@ -27,16 +27,16 @@ class Definitions {
   struct Wiring {
     Ports ports;
     Options options;
-    std::function<void(const StreamSpec&)> on_stream;  ///< called for every stream, at least once
-    /// Ends when no gateway of this process appends to the stream any more.
-    std::function<Task<>(StreamSpec)> on_stream_dropped;
+    /// Ends when the gateway of this process appends to no stream that the fold does not have.
+    /// Empty: the process has none.
+    std::function<Task<>()> stop_appending;
     /// Ends when no shard of a dropped pipeline reads in this process any more.
     std::function<Task<>()> stop_lost;
     std::function<void()> on_tables;  ///< called when a pipeline has got its tables
   };
 
   /// `control` and `leadership` outlive it.
-  Definitions(Wiring wiring, const control::ControlLog* control, Leadership* leadership)
+  Definitions(Wiring wiring, const control::ControlReader* control, Leadership* leadership)
       : wiring_(std::move(wiring)), control_(*control), leadership_(*leadership) {}
 
   Task<Result<operations::ApplyReport>> Apply(std::string sql, bool may_drop);
@@ -45,8 +45,8 @@ class Definitions {
   /// Nobody makes or removes the topic in this process while the turn is held.
   Task<Turns::Turn> TakeTopic(std::string topic);
 
-  /// Makes streams known and, if this process leads, topics, and defines and drops tables, as the
-  /// fold says now. A pipeline whose stores refuse it is put off. Errors are those of the log.
+  /// If this process leads, makes topics, and defines and drops tables, as the fold says now. A
+  /// pipeline whose stores refuse it is put off. Errors are those of the log.
   Task<Status> Follow();
   /// Removes the topics of dropped streams, once no shard of this process reads them, if this
   /// process leads.
@@ -75,8 +75,8 @@ class Definitions {
   Task<Result<operations::AppliedStatement>> ApplyDrop(DropStatement drop);
   Task<Status> DropStream(std::string name_space, std::string name);
   Task<Result<std::vector<Offset>>> StartOffsets(PipelineSpec spec, StreamSpec stream);
-  Task<Status> AnnounceStreams();
-  Task<Status> Announce(StreamSpec stream);
+  Task<Status> MakeTopics();
+  Task<Status> MakeTopic(StreamSpec stream);
   bool IsPutOff(const std::string& what) const;
   void NoteTry(const std::string& what, const Status& status, const std::string& advice);
   Task<Status> DefineServing(Incarnation incarnation);
@@ -90,7 +90,7 @@ class Definitions {
   Task<Status> FinishStreamDrop(Offset generation);
 
   const Wiring wiring_;
-  const control::ControlLog& control_;
+  const control::ControlReader& control_;
   Leadership& leadership_;
   std::set<Incarnation> served_;
   /// Pipelines that may have tables: those that the fold had, and those with views at the start.
@@ -100,8 +100,7 @@ class Definitions {
   std::set<Offset> removed_topics_;  ///< of dropped streams, by generation
   std::map<std::string, PutOff> put_off_;
   Troubles troubles_{"coordinator"};
-  std::set<Offset> topics_;                 ///< made, of streams that stand, by generation
-  std::map<Offset, StreamSpec> announced_;  ///< streams that gateways were told of, by generation
+  std::set<Offset> topics_;  ///< made, by the generation of their streams
   /// A table and its views are made and dropped in turn, so is a topic: a step that was decided
   /// before a drop must not take effect after it.
   Turns turns_;

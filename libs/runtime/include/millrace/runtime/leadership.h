@@ -4,7 +4,7 @@
 #include <string>
 
 #include "millrace/base/planted.h"
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_writer.h"
 
 namespace millrace::runtime {
 
@@ -15,15 +15,22 @@ namespace millrace::runtime {
 /// Threads: the control executor.
 class Leadership {
  public:
-  /// `log` outlives it. `beat`: how often a leader says that it lives; 0 where no other process
-  /// waits to take its place.
-  /// `deaf`: whether the leader of a number does not answer the workers.
-  Leadership(control::ControlLog* log, control::Process self, Executor::Duration beat,
-             std::function<bool(int64_t)> deaf)
-      : log_(log), self_(std::move(self)), beat_(beat), deaf_(std::move(deaf)) {}
+  /// Both ends of the control log outlive it. `beat`: how often a leader says that it lives; 0
+  /// where no other process waits to take its place. `deaf`: whether the leader of a number does
+  /// not answer the workers; null: it does. `predecessor`: an instance that is known to be dead, or
+  /// 0.
+  Leadership(control::ControlReader* log, control::ControlWriter* writer, control::Process self,
+             Executor::Duration beat, std::function<bool(int64_t)> deaf = nullptr,
+             uint64_t predecessor = 0)
+      : log_(log),
+        writer_(writer),
+        self_(std::move(self)),
+        beat_(beat),
+        deaf_(std::move(deaf)),
+        predecessor_(predecessor) {}
 
-  /// Waits until nobody leads any more, or whoever leads hears no worker. Returns at once without
-  /// beats. kUnavailable: stopped.
+  /// Waits until nobody leads any more, or whoever leads hears no worker; and not at all for a
+  /// predecessor. Returns at once without beats. kUnavailable: stopped.
   Task<Status> WaitForTurn();
   /// Takes the number above the fold's. kConflict: another claim came first.
   Task<Status> Claim();
@@ -49,10 +56,12 @@ class Leadership {
   Task<> Leave();
 
  private:
-  control::ControlLog* log_;
+  control::ControlReader* log_;
+  control::ControlWriter* writer_;
   const control::Process self_;
   const Executor::Duration beat_;
   const std::function<bool(int64_t)> deaf_;
+  const uint64_t predecessor_;
   int64_t number_ = 0;  ///< of the last claim that took effect
   int64_t count_ = 0;   ///< of the records under it
   bool stopped_ = false;

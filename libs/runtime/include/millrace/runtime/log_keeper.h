@@ -1,6 +1,6 @@
 #pragma once
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_writer.h"
 #include "millrace/runtime/leadership.h"
 #include "millrace/runtime/ports.h"
 
@@ -14,18 +14,21 @@ namespace millrace::runtime {
 /// Threads: the control executor.
 class LogKeeper {
  public:
-  /// Both outlive it.
-  LogKeeper(control::ControlLog* control, Leadership* leadership, const Options& options)
-      : control_(*control), leadership_(*leadership), options_(options) {}
+  /// All outlive it.
+  LogKeeper(control::ControlReader* control, control::ControlWriter* writer, Leadership* leadership,
+            const Options& options)
+      : control_(*control), writer_(*writer), leadership_(*leadership), options_(options) {}
 
-  /// Begins a snapshot if one is due, and does not wait for it.
-  void SnapshotIfDue();
+  /// Begins a snapshot each time one is due, until Stop(). Spawn it once.
+  Task<> Loop();
   void Stop() { stopped_ = true; }
 
  private:
+  void SnapshotIfDue();
   Task<> WriteSnapshot(control::FoldImage image);
 
-  control::ControlLog& control_;
+  control::ControlReader& control_;
+  control::ControlWriter& writer_;
   Leadership& leadership_;
   const Options options_;
   bool snapshotting_ = false;

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_reader.h"
 #include "millrace/runtime/ports.h"
 #include "millrace/runtime/worker_desk.h"
 
@@ -15,7 +15,7 @@ namespace millrace::runtime {
 class ResultReader {
  public:
   /// `control` and `workers` outlive it.
-  ResultReader(Ports ports, const control::ControlLog* control, WorkerDesk* workers)
+  ResultReader(Ports ports, const control::ControlReader* control, WorkerDesk* workers)
       : ports_(ports), control_(*control), workers_(*workers) {}
 
   /// As in operations::Operations.
@@ -25,7 +25,7 @@ class ResultReader {
 
  private:
   const Ports ports_;
-  const control::ControlLog& control_;
+  const control::ControlReader& control_;
   WorkerDesk& workers_;
 };
 

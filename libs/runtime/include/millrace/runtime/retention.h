@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_reader.h"
 #include "millrace/control/retention.h"
 #include "millrace/runtime/leadership.h"
 #include "millrace/runtime/ports.h"
@@ -36,7 +36,7 @@ class Retention {
   };
 
   /// All but `wiring` outlive it.
-  Retention(Wiring wiring, const control::ControlLog* control, Leadership* leadership);
+  Retention(Wiring wiring, const control::ControlReader* control, Leadership* leadership);
 
   /// Round after round until Stop().
   Task<> Loop();
@@ -57,7 +57,7 @@ class Retention {
   bool Leads() const { return !stopped_ && leadership_.leads(); }
 
   const Wiring wiring_;
-  const control::ControlLog& control_;
+  const control::ControlReader& control_;
   Leadership& leadership_;
   Counter* const trimmed_;
   Gauge* const held_;

@@ -10,7 +10,7 @@
 #include "millrace/base/planted.h"
 #include "millrace/checkpoint/checkpointer.h"
 #include "millrace/checkpoint/remembered.h"
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_client.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/runtime/outbox.h"
 #include "millrace/runtime/ports.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "millrace/base/log.h"
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_client.h"
 #include "millrace/operations/operations.h"
 #include "millrace/runtime/partition_runner.h"
 #include "millrace/runtime/ports.h"

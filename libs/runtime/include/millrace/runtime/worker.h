@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_client.h"
+#include "millrace/control/control_writer.h"
 #include "millrace/runtime/shard_host.h"
 #include "millrace/runtime/worker_link.h"
 
@@ -38,8 +39,8 @@ class Worker : public control::ControlClient, public WorkerQuestions {
     bool standby = false;
   };
 
-  /// `control` outlives it.
-  Worker(Wiring wiring, control::ControlLog* control);
+  /// Both ends of the control log outlive it.
+  Worker(Wiring wiring, control::ControlReader* control, control::ControlWriter* writer);
 
   /// Starts the hosts and opens the links, once, and follows the fold until Drain().
   void Start();
@@ -81,8 +82,8 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   Ownership OwnershipOf(const ShardId& id) const;
   void FollowWished();
   Task<> Obey(Answer answer);
-  void DisownLost();
-  void RunOwned();
+  void FollowFold();
+  void Compare(const ShardId& id);
   Task<> ReportTo(WorkerLink* link);
   Task<Status> AskHost(size_t host);
   Hello Describe() const;
@@ -95,7 +96,9 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   Task<Result<control::ShardState>> ReadShardHere(ShardId shard);
 
   const Wiring wiring_;
-  control::ControlLog& control_;
+  control::ControlReader& control_;
+  control::ControlWriter& writer_;
+  control::ChangeFeed changes_;
   std::vector<std::unique_ptr<ShardHost>> hosts_;
   std::map<ShardId, Owned> owned_;
   std::set<ShardId> wished_;            ///< by the leader, to be followed

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_reader.h"
 #include "millrace/runtime/roster.h"
 #include "millrace/runtime/worker_link.h"
 
@@ -27,7 +27,7 @@ class WorkerDesk {
   };
 
   /// `control` outlives it.
-  WorkerDesk(Wiring wiring, control::ControlLog* control)
+  WorkerDesk(Wiring wiring, control::ControlReader* control)
       : wiring_(std::move(wiring)), control_(*control), roster_(wiring_.alone) {}
 
   /// What a link says: see WorkerLink. kUnavailable: this coordinator does not know the instance,
@@ -63,7 +63,7 @@ class WorkerDesk {
   std::map<uint64_t, std::shared_ptr<WorkerQuestions>> Answering() const;
 
   const Wiring wiring_;
-  control::ControlLog& control_;
+  control::ControlReader& control_;
   Roster roster_;
   std::map<uint64_t, std::shared_ptr<WorkerQuestions>> links_;
   bool stopped_ = false;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <optional>
+
 #include "millrace/base/executor.h"
-#include "millrace/ingest/gateway.h"
+#include "millrace/ingest/stream_directory.h"
 
 namespace millrace::service {
 
@@ -10,16 +12,15 @@ class GatewayRole {
  public:
   GatewayRole(Executor* executor, ingest::Ports ports) : executor_(executor), gateway_(ports) {}
 
-  /// Makes a stream known. From any thread.
-  void SetStream(const StreamSpec& stream) {
-    executor_->Post([this, stream] { gateway_.SetStream(stream); });
+  /// From now on it knows the streams of the control log that `reader` folds on `control`. Once, on
+  /// any thread, before the executors stop.
+  void Follow(Executor* control, control::ControlReader* reader) {
+    directory_.emplace(control, reader, executor_, &gateway_);
+    executor_->Post([this] { gateway_.LookIn(&*directory_); });
+    control->Spawn(directory_->Follow());
   }
-  /// Ends when nothing of the stream is appended any more. On any executor.
-  Task<> RemoveStream(StreamSpec stream) {
-    auto work = Remove(&gateway_, std::move(stream));
-    const bool removed = co_await RunOn(*executor_, std::move(work));
-    static_cast<void>(removed);
-  }
+  /// Ends when nothing is appended to streams that the fold does not have. On `control`.
+  Task<> StopAppending() { return directory_->Settle(); }
   /// What keeps producers' events out of the log, or nothing. On any executor.
   Task<std::string> AppendTrouble() {
     auto work = Trouble(&gateway_);
@@ -30,15 +31,11 @@ class GatewayRole {
   ingest::Gateway* gateway() { return &gateway_; }
 
  private:
-  static Task<bool> Remove(ingest::Gateway* gateway, StreamSpec stream) {
-    gateway->RemoveStream(stream);
-    co_return true;
-  }
-
   static Task<std::string> Trouble(ingest::Gateway* gateway) { co_return gateway->AppendTrouble(); }
 
   Executor* executor_;
   ingest::Gateway gateway_;
+  std::optional<ingest::StreamDirectory> directory_;
 };
 
 }  // namespace millrace::service

@@ -1,4 +1,4 @@
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_writer.h"
 
 #include "millrace/log/in_memory_log.h"
 #include "support/catch.h"
@@ -21,7 +21,8 @@ class Counting : public test::TestExecutor {
 int64_t PostsOf(int n) {
   Counting executor;
   InMemoryLog log;
-  ControlLog control(&log);
+  ControlReader control(&log);
+  ControlWriter writer(&log, &control);
   REQUIRE(executor.RunUntilDone(control.Start()).ok());
   executor.Spawn(control.Follow());
   int valid = 0;
@@ -29,7 +30,7 @@ int64_t PostsOf(int n) {
   Event ended;
   const auto write = [&](int number) -> Task<> {
     Record claim = Claim{number, "c", {"node-" + std::to_string(number), 1}};
-    const auto verdict = co_await control.Write(std::move(claim));
+    const auto verdict = co_await writer.Write(std::move(claim));
     ++(verdict.ok() && *verdict == Verdict::kValid ? valid : stale);
     ended.Notify();
   };

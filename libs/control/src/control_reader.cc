@@ -1,6 +1,5 @@
-#include "millrace/control/control_log.h"
+#include "millrace/control/control_reader.h"
 
-#include "millrace/base/crash_point.h"
 #include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/base/time.h"
@@ -11,18 +10,17 @@ namespace {
 
 constexpr size_t kReadBytes = 1 << 20;
 constexpr auto kRetry = std::chrono::milliseconds(100);
-constexpr auto kLongestRetry = std::chrono::seconds(1);
 
 }  // namespace
 
-Task<Status> ControlLog::Start() {
+Task<Status> ControlReader::Start() {
   auto read = co_await ReadToEnd(&now_);
   if (!read.ok() && read.error().code == Code::kConflict)
     co_return Unavailable("the control log was trimmed while it was read: " + read.error().message);
   co_return read;
 }
 
-Task<Status> ControlLog::ReadToEnd(Reading* reading) {
+Task<Status> ControlReader::ReadToEnd(Reading* reading) {
   TopicSpec topic{std::string(kControlTopic), 1};
   MILLRACE_CO_TRY(co_await log_->CreateTopic(std::move(topic)));
   MILLRACE_CO_ASSIGN(const OffsetRange range,
@@ -43,7 +41,7 @@ Task<Status> ControlLog::ReadToEnd(Reading* reading) {
 }
 
 /// Where the fold stands, or with a snapshot if the log begins behind that.
-Task<Status> ControlLog::BeginAt(Reading* reading, OffsetRange range) {
+Task<Status> ControlReader::BeginAt(Reading* reading, OffsetRange range) {
   Fold& fold = reading->fold;
   if (fold.next_offset() < range.start) {
     MILLRACE_CO_ASSIGN(fold, co_await FoldFromSnapshot(log_, range));
@@ -58,7 +56,7 @@ Task<Status> ControlLog::BeginAt(Reading* reading, OffsetRange range) {
 }
 
 /// Gives where the reader stands then.
-Task<Result<Offset>> ControlLog::ReadOnce(Reading* reading, std::chrono::microseconds wait) {
+Task<Result<Offset>> ControlReader::ReadOnce(Reading* reading, std::chrono::microseconds wait) {
   MILLRACE_CO_ASSIGN(const LogBatch batch, co_await reading->reader->Next(kReadBytes, wait));
   Fold& fold = reading->fold;
   for (const LogRecord& record : batch.records) {
@@ -66,7 +64,9 @@ Task<Result<Offset>> ControlLog::ReadOnce(Reading* reading, std::chrono::microse
     Verdict verdict = Verdict::kUnreadable;
     const auto decoded = Decode(record.value);
     if (decoded.ok()) {
+      const Changes changes = ChangesOf(fold, record.offset, *decoded);
       verdict = fold.Apply(record.offset, record.append_time, *decoded);
+      if (verdict == Verdict::kValid && reading == &now_) NoteChanges(changes);
       reading->snapshots.Note(verdict, *decoded);
       // Valid or not: this fold may lack the claim of the leader that wrote it.
       if (const auto* chunk = std::get_if<Snapshot>(&*decoded))
@@ -78,10 +78,6 @@ Task<Result<Offset>> ControlLog::ReadOnce(Reading* reading, std::chrono::microse
     }
     reading->images.Note(before, fold);
     if (verdict != Verdict::kValid) ++skipped_[verdict];
-    if (!decoded.ok() ||
-        !(std::holds_alternative<Commit>(*decoded) || std::holds_alternative<Snapshot>(*decoded) ||
-          std::holds_alternative<Beat>(*decoded)))
-      ++ownership_changes_;
     NoteFolded(record, verdict);
   }
   const bool moved = batch.next > std::exchange(reading->read_to, batch.next);
@@ -89,38 +85,37 @@ Task<Result<Offset>> ControlLog::ReadOnce(Reading* reading, std::chrono::microse
   co_return batch.next;
 }
 
-const FoldImage* ControlLog::DueSnapshot() const {
+const FoldImage* ControlReader::DueSnapshot() const {
   const FoldImage* image = now_.images.last();
   return image != nullptr && now_.snapshots.last() < image->at ? image : nullptr;
 }
 
-void ControlLog::NoteFolded(const LogRecord& record, Verdict verdict) {
+void ControlReader::NoteFolded(const LogRecord& record, Verdict verdict) {
   if (awaited_.empty()) return;
   const auto [begin, end] = awaited_.equal_range(Hash(record.value).lo);
   for (auto at = begin; at != end; ++at) {
-    Awaited& awaited = *at->second;
-    awaited.valid |= verdict == Verdict::kValid;
-    awaited.verdicts[record.offset] = verdict;
-    awaited.next.Notify();
+    AwaitedRecord& awaited = *at->second;
+    awaited.valid_ |= verdict == Verdict::kValid;
+    awaited.verdicts_[record.offset] = verdict;
+    awaited.next_.Notify();
   }
 }
 
-/// Awaits one record for as long as it lives.
-class ControlLog::Writer {
- public:
-  Writer(ControlLog* log, const std::string& bytes)
-      : log_(log), at_(log->awaited_.emplace(Hash(bytes).lo, &awaited)) {}
-  Writer(const Writer&) = delete;
-  ~Writer() { log_->awaited_.erase(at_); }
+AwaitedRecord::AwaitedRecord(ControlReader* reader, const std::string& bytes)
+    : reader_(reader), place_(reader->awaited_.emplace(Hash(bytes).lo, this)) {}
+AwaitedRecord::~AwaitedRecord() { reader_->awaited_.erase(place_); }
 
-  Awaited awaited;
+std::optional<Verdict> AwaitedRecord::At(Offset offset) const {
+  const auto at = verdicts_.find(offset);
+  if (at == verdicts_.end()) return std::nullopt;
+  return at->second;
+}
 
- private:
-  ControlLog* const log_;
-  const std::multimap<uint64_t, Awaited*>::iterator at_;
-};
+void ControlReader::NoteChanges(const Changes& changes) {
+  for (ChangeFeed* feed : *feeds_) feed->Add(changes);
+}
 
-Task<> ControlLog::Follow() {
+Task<> ControlReader::Follow() {
   static LogRateLimit limit(60);
   std::string since;
   while (!stopped_) {
@@ -138,7 +133,7 @@ Task<> ControlLog::Follow() {
   }
 }
 
-Task<Status> ControlLog::FollowOnce() {
+Task<Status> ControlReader::FollowOnce() {
   if (now_.reader) {
     const auto read = co_await ReadOnce(&now_, std::chrono::milliseconds(500));
     if (!read.ok() && read.error().code != Code::kConflict) co_return read.error();
@@ -149,14 +144,14 @@ Task<Status> ControlLog::FollowOnce() {
   Reading again(snapshot_interval_);
   MILLRACE_CO_TRY(co_await ReadToEnd(&again));
   now_ = std::move(again);
-  ++ownership_changes_;
+  NoteChanges(Changes::Everything());
   changed_.Notify();
   co_return Status();
 }
 
 /// The log has no record any more where the reader stands. If the topic was trimmed, what was read
 /// is old, but not wrong: it stays until more is known.
-Task<Status> ControlLog::NoteOutside(Error outside) {
+Task<Status> ControlReader::NoteOutside(Error outside) {
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
   if (now_.read_to >= range.start) Forget(outside.message);
@@ -164,18 +159,18 @@ Task<Status> ControlLog::NoteOutside(Error outside) {
 }
 
 /// Nothing that was read may be acted upon: another process may have another view of it.
-void ControlLog::Forget(const std::string& why) {
+void ControlReader::Forget(const std::string& why) {
   LogError(
       "the control log lost records that were read; this process knows nothing until it has "
       "read the log again",
       {{"read_to", now_.read_to.value}, {"error", why}});
   now_ = Reading(snapshot_interval_);
-  ++ownership_changes_;
+  NoteChanges(Changes::Everything());
   changed_.Notify();
 }
 
-Task<Status> ControlLog::CatchUp() {
-  const auto deadline = Executor::Current().Monotonic() + kWriteDeadline;
+Task<Status> ControlReader::CatchUp() {
+  const auto deadline = Executor::Current().Monotonic() + kDeadline;
   MILLRACE_CO_ASSIGN(const OffsetRange range,
                      co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
   while (now_.read_to < range.end) {
@@ -187,46 +182,6 @@ Task<Status> ControlLog::CatchUp() {
     co_await changed_.WaitFor(left);
   }
   co_return Status();
-}
-
-Task<Status> ControlLog::Trim() {
-  const auto at = now_.snapshots.last_but_one();
-  if (!at) co_return Status();
-  MILLRACE_CO_ASSIGN(const OffsetRange range,
-                     co_await log_->Range(std::string(kControlTopic), PartitionId(0)));
-  const OffsetRange rest{Offset(at->value + 1), range.end};
-  if (rest.start <= range.start) co_return Status();
-  const auto begun = co_await FoldFromSnapshot(log_, rest);
-  if (!begun.ok()) co_return begun.error();
-  CrashPoint("control.trim.before_delete");
-  auto deleted =
-      co_await log_->DeleteBefore(std::string(kControlTopic), PartitionId(0), rest.start);
-  CrashPoint("control.trim.deleted");
-  co_return deleted;
-}
-
-Task<Result<Verdict>> ControlLog::Write(Record record) {
-  const LogEntry entry{{}, Encode(record), {}};
-  const auto deadline = Executor::Current().Monotonic() + kWriteDeadline;
-  const auto left = [&] { return deadline - Executor::Current().Monotonic(); };
-  Writer writer(this, entry.value);
-  Error error = Unavailable("the control log gives no answer");
-  for (int tries = 1; left() > Executor::Duration(0); ++tries) {
-    const auto offset = co_await log_->Append(std::string(kControlTopic), PartitionId(0), entry);
-    if (offset.ok()) {
-      while (now_.fold.next_offset() <= *offset && left() > Executor::Duration(0))
-        co_await writer.awaited.next.WaitFor(left());
-      if (writer.awaited.valid) co_return Verdict::kValid;
-      const auto at = writer.awaited.verdicts.find(*offset);
-      if (at != writer.awaited.verdicts.end()) co_return at->second;
-      co_return Unavailable("a record was appended to the control log and not read back in time",
-                            {{"offset", offset->value}});
-    }
-    error = offset.error();
-    if (error.code == Code::kInvalidArgument) co_return error;
-    co_await Delay(std::min<Executor::Duration>(kRetry * tries, kLongestRetry));
-  }
-  co_return Unavailable(error.message);
 }
 
 }  // namespace millrace::control
