@@ -66,6 +66,24 @@ class Restart(cluster.DevCase):
             self.assertEqual(self.dev.command('apply', self.script).stdout.splitlines(),
                              ['unchanged stream orders', 'unchanged pipeline per_minute'])
 
+    def test_the_lock_file_names_the_instance_that_has_the_directory(self):
+        def named():
+            with open(os.path.join(self.dev.data_dir, 'LOCK')) as file:
+                return file.read()
+
+        first = named()
+        self.assertRegex(first, r'\A[0-9a-f]{16}\n\Z')
+        self.assertTrue(self.restart())
+        second = named()
+        self.assertRegex(second, r'\A[0-9a-f]{16}\n\Z')
+        self.assertNotEqual(second, first)
+        # A file of another kind names nobody, and is no reason not to start.
+        self.dev.kill()
+        with open(os.path.join(self.dev.data_dir, 'LOCK'), 'w') as file:
+            file.write('not an instance, and longer than one')
+        self.assertTrue(self.restart())
+        self.assertRegex(named(), r'\A[0-9a-f]{16}\n\Z')
+
     def test_a_stream_at_its_end_stays_there(self):
         self.send('2001-01-01T10:00:00Z')
         self.dev.command('stream', 'advance', 'orders', '--to', 'end')

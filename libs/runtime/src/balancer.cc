@@ -50,6 +50,7 @@ Task<Status> Balancer::PlanNow() {
   if (!leadership_.leads()) {
     wishes_.clear();
     unowned_.clear();
+    shaky_.clear();
     co_return Status();
   }
   TakeOffice();
@@ -186,6 +187,31 @@ bool Balancer::Release(const ShardId& shard) {
   return true;
 }
 
+std::map<std::string, int64_t> Balancer::Workers() const {
+  std::map<std::string, int64_t> states;
+  if (!leadership_.leads()) return states;
+  for (const auto& [instance, worker] : desk_.roster().workers()) {
+    if (worker.unreachable) {
+      ++states["unreachable"];
+    } else if (!worker.answers()) {
+      ++states["silent"];
+    } else if (shaky_.contains(worker.hello.process.name)) {
+      ++states["shaky"];
+    } else if (!worker.report.cannot.empty()) {
+      ++states["cannot"];
+    } else {
+      ++states[worker.report.draining ? "draining" : "ready"];
+    }
+  }
+  return states;
+}
+
+std::map<control::Unowned, int64_t> Balancer::Unowned() const {
+  std::map<control::Unowned, int64_t> unowned;
+  for (const auto& [bundle, why] : unowned_) ++unowned[why];
+  return unowned;
+}
+
 std::string Balancer::Troubles() const {
   std::string text;
   const auto add = [&](const std::string& trouble) {
@@ -201,9 +227,7 @@ std::string Balancer::Troubles() const {
   }
   for (const std::string& name : shaky_)
     add("worker " + name + " died twice in ten minutes, it gets only what nobody else can take");
-  std::map<control::Unowned, size_t> unowned;
-  for (const auto& [bundle, why] : unowned_) ++unowned[why];
-  for (const auto& [why, bundles] : unowned)
+  for (const auto& [why, bundles] : Unowned())
     add(std::to_string(bundles) + " partitions have no worker (" +
         std::string(control::UnownedName(why)) + "), see `millrace shard list`");
   return text;

@@ -9,8 +9,17 @@ namespace {
 
 constexpr auto kExport = std::chrono::seconds(1);
 /// Of a shard in a list.
-constexpr std::array kStates = {"unassigned", "unknown", "opening", "running",
-                                "waiting",    "halting", "halted",  "stopped"};
+constexpr std::array kStates = {"unassigned", "unknown", "assigned", "opening", "running",
+                                "waiting",    "halting", "halted",   "stopped"};
+
+/// What is not counted is 0.
+template <typename Key>
+void SetAll(const std::map<Key, int64_t>& counts, const std::map<Key, Gauge*>& gauges) {
+  for (const auto& [key, gauge] : gauges) {
+    const auto at = counts.find(key);
+    gauge->Set(at == counts.end() ? 0 : static_cast<double>(at->second));
+  }
+}
 
 }  // namespace
 
@@ -32,6 +41,20 @@ Task<> Coordinator::MetricsLoop() {
     shards[state] =
         &metrics->GetGauge("millrace_coordinator_shards", "Shards by state.", {{"state", state}});
   }
+  std::map<std::string, Gauge*> workers;
+  for (const std::string_view state : Balancer::kWorkerStates) {
+    workers[std::string(state)] = &metrics->GetGauge("millrace_coordinator_workers",
+                                                     "Workers that the leader knows, by state.",
+                                                     {{"state", std::string(state)}});
+  }
+  std::map<control::Unowned, Gauge*> unowned;
+  for (const auto why :
+       {control::Unowned::kHeld, control::Unowned::kNoWorker, control::Unowned::kNoMemory}) {
+    unowned[why] =
+        &metrics->GetGauge("millrace_coordinator_unowned_partitions",
+                           "Partitions of streams whose shards no worker gets, by the reason.",
+                           {{"reason", std::string(control::UnownedName(why))}});
+  }
   constexpr std::array kReasons = {control::Verdict::kNotLeader, control::Verdict::kLate,
                                    control::Verdict::kStale,     control::Verdict::kUnknown,
                                    control::Verdict::kConflict,  control::Verdict::kUnreadable};
@@ -48,15 +71,17 @@ Task<> Coordinator::MetricsLoop() {
     control_failing.Set(control_.failure().empty() ? 0 : 1);
     definitions_failing.Set(definitions_.troubles().any() ? 1 : 0);
     leader.Set(leadership_.leads() ? 1 : 0);
+    SetAll(balancer_.Workers(), workers);
+    SetAll(balancer_.Unowned(), unowned);
     for (const auto& [verdict, count] : control_.skipped()) {
       skipped.at(verdict)->Add(
           static_cast<double>(count - std::exchange(exported[verdict], count)));
     }
     const auto infos = co_await ListShards();
     if (infos.ok()) {
-      std::map<std::string, double> counts;
+      std::map<std::string, int64_t> counts;
       for (const operations::ShardInfo& info : *infos) ++counts[info.state];
-      for (const auto& [state, gauge] : shards) gauge->Set(counts[state]);
+      SetAll(counts, shards);
     }
     co_await Delay(kExport);
   }

@@ -27,7 +27,10 @@ Task<Status> Leadership::WaitForTurn() {
   while (!stopped_) {
     const Status read = co_await log_->CatchUp();
     const control::LeaderState before = log_->fold().leader();
-    if (watch.Round(before, executor.Monotonic(), read.ok(), deaf_(before.n))) {
+    if (read.ok() && predecessor_ != 0 && before.process.instance == predecessor_)
+      co_return Status();
+    const bool deaf = deaf_ != nullptr && deaf_(before.n);
+    if (watch.Round(before, executor.Monotonic(), read.ok(), deaf)) {
       // What the leader wrote since the last round may be on its way.
       const Status again = co_await log_->CatchUp();
       const control::LeaderState& now = log_->fold().leader();

@@ -30,7 +30,7 @@ int Badness(const std::string& state) {
   if (state == "halted" || state == "halting") return 5;
   if (state == "stopped") return 4;
   if (state == "unassigned" || state == "unknown") return 3;
-  if (state == "opening" || state == "waiting") return 2;
+  if (state == "assigned" || state == "opening" || state == "waiting") return 2;
   return state == "failing" ? 1 : 0;
 }
 
@@ -163,7 +163,7 @@ Task<Result<std::vector<ShardInfo>>> Coordinator::ListShards() {
     } else if (shard.worker.instance == 0) {
       info.state = "unassigned";
     } else if (reports.contains(shard.worker.instance)) {
-      info.state = PhaseName(ShardPhase::kOpening);  // assigned, and it has not read that yet
+      info.state = "assigned";
     } else {
       info.state = "unknown";
     }

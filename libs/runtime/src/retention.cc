@@ -9,6 +9,9 @@
 namespace millrace::runtime {
 namespace {
 
+/// What is needed lies in danger so close behind the log's start.
+constexpr Micros kNear = kDay;
+
 Incarnation NameOf(const StreamSpec& stream) {
   return {stream.name_space, stream.name, stream.generation};
 }
@@ -24,7 +27,12 @@ Retention::Retention(Wiring wiring, const control::ControlReader* control, Leade
           "Records of streams that keep_for or keep_bytes let go, given up for deletion.", {})),
       held_(&wiring_.ports.metrics->GetGauge(
           "millrace_coordinator_held_records",
-          "Records that keep_for or keep_bytes let go and a shard may still need.", {})) {}
+          "Records that keep_for or keep_bytes let go and a shard may still need.", {})),
+      endangered_(&wiring_.ports.metrics->GetGauge("millrace_coordinator_endangered_partitions",
+                                                   "Partitions that others trim, where a pipeline "
+                                                   "still needs what begins less than 24 hours "
+                                                   "behind the log's start.",
+                                                   {})) {}
 
 Task<> Retention::Loop() {
   co_await Delay(wiring_.options.retention_first);
@@ -37,7 +45,7 @@ Task<> Retention::Loop() {
 
 Task<int64_t> Retention::RunOnce() {
   int64_t trimmed = 0;
-  held_now_ = 0;
+  held_now_ = endangered_now_ = 0;
   // Copies: the fold goes on while this waits.
   const auto streams = control_.fold().streams();
   const auto places = co_await ReadPlaces();
@@ -53,12 +61,15 @@ Task<int64_t> Retention::RunOnce() {
     CrashPoint("retention.before_delete");
     const Status deleted = co_await DeleteTrimmed(stream);
     if (done.ok()) done = deleted;
+    const Status noted = co_await NoteEndangered(stream);
+    if (done.ok()) done = noted;
     if (done.ok()) continue;
     LogWarn("records of a stream that are kept no longer are deleted later",
             {{"stream", stream.name_space + "." + stream.name}, {"error", done.error().message}});
   }
   trimmed_->Add(static_cast<double>(trimmed));
   held_->Set(static_cast<double>(held_now_));
+  endangered_->Set(static_cast<double>(endangered_now_));
   co_return trimmed;
 }
 
@@ -140,6 +151,37 @@ Task<Result<Offset>> Retention::FirstKept(StreamSpec stream, PartitionId partiti
     if (bytes <= share) high = middle;
   }
   co_return std::max(first, low);
+}
+
+/// A log that begins above our trim was trimmed by others, and they may go on.
+Task<Status> Retention::NoteEndangered(StreamSpec stream) {
+  for (int32_t p = 0; p < stream.partitions; ++p) {
+    const PartitionId partition(p);
+    MILLRACE_CO_ASSIGN(const OffsetRange range,
+                       co_await wiring_.ports.log->Range(stream.topic, partition));
+    const control::Fold& fold = control_.fold();
+    if (fold.FindStream(NameOf(stream)) == nullptr) co_return Status();
+    const Offset floor = control::RetentionFloor(fold, stream, partition);
+    // What was read to its end is not in danger.
+    if (range.start <= fold.TrimOf(stream.generation, partition) || floor >= range.end) continue;
+    const auto reader = wiring_.ports.log->OpenReader(stream.topic, partition, range.start);
+    MILLRACE_CO_ASSIGN(const LogBatch first,
+                       co_await reader->Next(1, std::chrono::microseconds(0)));
+    if (first.records.empty()) continue;
+    const Micros near = first.records.front().append_time + kNear;
+    MILLRACE_CO_ASSIGN(const Offset end_of_near,
+                       co_await wiring_.ports.log->OffsetForTime(stream.topic, partition, near));
+    if (floor >= end_of_near) continue;
+    ++endangered_now_;
+    LogWarn(
+        "the log's start comes close to what a pipeline still needs: see to it that the "
+        "pipeline reads on, or that the topic keeps its records for longer",
+        {{"topic", stream.topic},
+         {"partition", partition.value},
+         {"start", range.start.value},
+         {"needed", floor.value}});
+  }
+  co_return Status();
 }
 
 /// As the fold's Trim says, never as something that was computed says.

@@ -4,7 +4,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <charconv>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
@@ -12,6 +16,21 @@
 #include "millrace/base/system_error.h"
 
 namespace millrace {
+namespace {
+
+constexpr size_t kLineBytes = 17;
+
+/// What a lock file names; 0: nothing that can be read.
+uint64_t InstanceIn(int lock) {
+  std::array<char, kLineBytes> line;
+  if (::pread(lock, line.data(), line.size(), 0) != static_cast<ssize_t>(kLineBytes)) return 0;
+  uint64_t instance = 0;
+  const char* const end = line.data() + kLineBytes - 1;
+  const auto [stop, error] = std::from_chars(line.data(), end, instance, 16);
+  return error == std::errc() && stop == end && *end == '\n' ? instance : 0;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) {
   std::error_code error;
@@ -39,7 +58,18 @@ Result<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) {
         "--data-dir is in use by another millrace process; stop that one or name another directory",
         {{"data_dir", absolute}});
   }
-  return std::unique_ptr<DataDir>(new DataDir(absolute, lock));
+  return std::unique_ptr<DataDir>(new DataDir(absolute, lock, InstanceIn(lock)));
+}
+
+Status DataDir::NameInstance(uint64_t instance) {
+  std::array<char, kLineBytes + 1> line;
+  std::snprintf(line.data(), line.size(), "%016" PRIx64 "\n", instance);
+  if (::pwrite(lock_, line.data(), kLineBytes, 0) != static_cast<ssize_t>(kLineBytes) ||
+      ::ftruncate(lock_, kLineBytes) != 0 || ::fdatasync(lock_) != 0)
+    return Unavailable(
+        "the lock file of --data-dir cannot be written: " + std::string(std::strerror(errno)),
+        {{"data_dir", path_}});
+  return {};
 }
 
 DataDir::~DataDir() { ::close(lock_); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -8,7 +9,8 @@
 namespace millrace {
 
 /// A data directory that this process owns alone while the object lives (an advisory lock on
-/// DIR/LOCK).
+/// DIR/LOCK). The lock file names the instance that has it, or had it last: 16 hex digits and a
+/// line feed.
 class DataDir {
  public:
   /// Makes the directory if needed. kConflict: another process has it; kInvalidArgument: it cannot
@@ -18,12 +20,20 @@ class DataDir {
 
   /// Absolute.
   const std::string& path() const { return path_; }
+  /// The instance that had the directory before. It is dead, as this process has its lock. 0: the
+  /// lock file names none.
+  uint64_t predecessor() const { return predecessor_; }
+  /// Names the instance of this process in the lock file, before it owns any shard. kUnavailable:
+  /// the disk does not take it.
+  Status NameInstance(uint64_t instance);
 
  private:
-  DataDir(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  DataDir(std::string path, int lock, uint64_t predecessor)
+      : path_(std::move(path)), lock_(lock), predecessor_(predecessor) {}
 
-  std::string path_;
-  int lock_;
+  const std::string path_;
+  const int lock_;
+  const uint64_t predecessor_;
 };
 
 }  // namespace millrace

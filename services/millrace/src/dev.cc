@@ -163,8 +163,9 @@ Status Lead(service::CoordinatorRole& coordinator, bool remote) {
   }
 }
 
-int Run(const DevSettings& dev, bool adopt, const std::string& dir, Front& front,
+int Run(const DevSettings& dev, bool adopt, DataDir& data_dir, Front& front,
         metrics_prometheus::PrometheusMetrics& metrics, StopSignals& signals) {
+  const std::string& dir = data_dir.path();
   front.readiness.Recovering("the log and the stores are being opened");
   const auto log = adapters::OpenLog(dev.stores, dir, &metrics);
   if (!log.ok()) return FailStore(log.error());
@@ -181,6 +182,7 @@ int Run(const DevSettings& dev, bool adopt, const std::string& dir, Front& front
                                {log->get(), &blocks, &records, &metrics});
   runtime::AllRoles::Wiring wiring;
   wiring.name = "dev";
+  wiring.predecessor = data_dir.predecessor();
   wiring.ports = (*stores)->ports(log->get());
   wiring.control = &driver.core(kControlCore);
   for (int i = 0; i < shard_cores; ++i) wiring.shards.push_back(&driver.core(kFirstShardCore + i));
@@ -191,6 +193,8 @@ int Run(const DevSettings& dev, bool adopt, const std::string& dir, Front& front
   service::CoordinatorRole coordinator(wiring.control, wiring);
   const Closing closing{front, driver};
   gateway.Follow(coordinator.executor(), coordinator.control());
+  const Status named = data_dir.NameInstance(coordinator.instance());
+  if (!named.ok()) return FailStore(named.error());
 
   front.readiness.Recovering("the control log is being read");
   const Status started = Lead(coordinator, dev.stores.remote());
@@ -231,7 +235,7 @@ int RunDev(const DevOptions& options) try {
   Front front;
   const Status opened = front.Open(*dev, metrics);
   if (!opened.ok()) return FailConfig(opened.error());
-  return Run(*dev, options.adopt, (*data_dir)->path(), front, metrics, signals);
+  return Run(*dev, options.adopt, **data_dir, front, metrics, signals);
 } catch (const std::system_error& e) {
   return Fail(
       Unavailable("the system refused a thread; raise the limits of threads (ulimit -u, pids.max "

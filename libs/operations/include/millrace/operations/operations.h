@@ -69,8 +69,8 @@ struct PipelineInfo {
   Micros file_idle = 0;
   int32_t semantics_version = 0;
   std::string plan;  ///< canonical text, docs/formats/plan.md
-  /// The worst of its shards': halted, stopped, unknown, unassigned, opening, failing (runs, but a
-  /// sink, a cut or the log fails; or its tables cannot be made), running.
+  /// The worst of its shards': halted, stopped, unknown, unassigned, assigned, opening, failing
+  /// (runs, but a sink, a cut or the log fails; or its tables cannot be made), running.
   std::string state;
   /// What is wrong with its shards or tables, and what to do; empty: nothing.
   std::string message;
@@ -88,8 +88,9 @@ struct ShardInfo {
   ShardId shard;
   Epoch epoch;
   std::string worker;
-  /// opening, running, waiting, halting, halted, stopped; unassigned: it has no owner; unknown: its
-  /// owner does not report. A worker also reports what it follows: following.
+  /// opening, running, waiting, halting, halted, stopped; unassigned: it has no owner; assigned:
+  /// its owner reports and has not read yet that it owns it; unknown: its owner does not report. A
+  /// worker also reports what it follows: following.
   std::string state;
   std::string message;  ///< why it halted, could not be opened yet, or what fails while it runs
   Offset next_offset;

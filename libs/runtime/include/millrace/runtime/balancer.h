@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "millrace/control/control_reader.h"
@@ -44,6 +46,12 @@ class Balancer {
   std::optional<control::Process> TakerOf(const ShardId& shard) const;
   /// As in operations::Operations. False: the shard is not held.
   bool Release(const ShardId& shard);
+  /// How many workers are in each state of kWorkerStates, while this process leads.
+  std::map<std::string, int64_t> Workers() const;
+  static constexpr std::array<std::string_view, 6> kWorkerStates = {
+      "ready", "silent", "unreachable", "draining", "cannot", "shaky"};
+  /// How many partitions no worker gets, by the reason, while this process leads.
+  std::map<control::Unowned, int64_t> Unowned() const;
   /// What operators must know of workers and of shards that none gets; empty: nothing.
   std::string Troubles() const;
 

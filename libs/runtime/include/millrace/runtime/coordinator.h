@@ -41,6 +41,7 @@ class Coordinator : public operations::Operations {
     /// Whether the stores belong to this cluster, asked before anything is written to them. An
     /// error ends the attempt to lead with it. Null: they do.
     std::function<Task<Status>(std::string cluster)> own_stores = nullptr;
+    uint64_t predecessor = 0;  ///< as in Leadership
   };
 
   /// Both ends of the control log outlive it.

@@ -22,6 +22,9 @@ namespace millrace::runtime {
 /// a view may be defined below it between the look and the deletion. In the control log the two
 /// meet: a Trim above a start is refused, and so is a start below a Trim.
 ///
+/// A topic may also be trimmed by others. The leader warns of partitions where the log's start
+/// comes close to what a shard may still need.
+///
 /// Errors: logged; the next round tries again. To delete once more does nothing.
 /// Threads: the control executor.
 class Retention {
@@ -54,6 +57,7 @@ class Retention {
   Task<Result<Offset>> FirstKept(StreamSpec stream, PartitionId partition, OffsetRange range,
                                  control::Keep keep);
   Task<Status> DeleteTrimmed(StreamSpec stream);
+  Task<Status> NoteEndangered(StreamSpec stream);
   bool Leads() const { return !stopped_ && leadership_.leads(); }
 
   const Wiring wiring_;
@@ -61,7 +65,9 @@ class Retention {
   Leadership& leadership_;
   Counter* const trimmed_;
   Gauge* const held_;
-  int64_t held_now_ = 0;  ///< in this round
+  Gauge* const endangered_;
+  int64_t held_now_ = 0;        ///< in this round
+  int64_t endangered_now_ = 0;  ///< likewise, partitions
   bool stopped_ = false;
 };
 

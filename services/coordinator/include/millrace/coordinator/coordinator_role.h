@@ -22,6 +22,7 @@ class CoordinatorRole {
   /// One check per thing that must hold before results flow: see runtime::Coordinator::Conditions.
   std::vector<admin::ReadinessCheck> Readiness();
   operations::Operations* operations() { return &roles_.coordinator(); }
+  uint64_t instance() const { return roles_.self().instance; }
   control::ControlReader* control() { return &roles_.control(); }
   Executor* executor() { return control_; }
 
