@@ -175,6 +175,19 @@ class Basics(Base):
         self.assertEqual("unchanged stream trips\nunchanged pipeline hourly\n",
                          self.out("apply", "-", "--yes", stdin=SQL))
 
+    def test_a_paused_pipeline_says_so_and_reads_on_when_it_is_resumed(self):
+        self.apply()
+        self.err("pipeline", "pause", "hourly")
+        trips = self.file("trips.csv", TRIPS)
+        self.err("produce", "trips", "--input", trips, "--end")
+        self.assertIn(",paused,", self.out("pipeline", "list", "--format", "csv"))
+        self.assertIn("millrace pipeline resume", self.err("results", "hourly", "--wait", code=4))
+        self.assertIn("hourly,paused,on", self.out("cluster", "settings", "--format", "csv"))
+        self.err("pipeline", "resume", "hourly")
+        self.assertEqual(HOURLY, self.out("results", "hourly", "--wait", "--quiet", "--format", "csv"))
+        self.err("cluster", "set", "balance", "sideways", code=2)
+        self.err("pipeline", "pause", "none", code=3)
+
     def test_a_topic_belongs_to_one_stream_also_after_a_restart(self):
         """Two streams once shared one: columns were read by the other's places, and both views lied."""
         sql = """

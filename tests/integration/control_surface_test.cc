@@ -78,6 +78,15 @@ TEST_CASE("Control gives and takes what Operations does") {
   CHECK(producers->at(0).end == 7);
   CHECK(RunNow(client->ListProducers("", "t", Principal(), "")).error().code == Code::kNotFound);
 
+  REQUIRE(RunNow(client->Set({"", "", "balance", "off"})).ok());
+  CHECK(process.operations.setting.name.empty());
+  CHECK(process.operations.setting.key == "balance");
+  CHECK(process.operations.setting.value == "off");
+  const auto settings = RunNow(client->ListSettings());
+  REQUIRE(settings.ok());
+  CHECK(settings->at(0).name == "r");
+  CHECK(settings->at(0).value == "on");
+
   const auto shards = RunNow(client->ListShards());
   REQUIRE(shards.ok());
   CHECK(shards->at(0).shard.ToString() == "default/r@17/p1");

@@ -69,6 +69,7 @@ class FakeOperations : public operations::Operations {
   ServingQuery asked;
   std::atomic<bool> waited{false};
   Micros advanced_to = 0;
+  operations::Setting setting;
   ShardId skipped;
   ShardId released;
   ShardId retried;
@@ -122,6 +123,13 @@ class FakeOperations : public operations::Operations {
     co_return pipelines->at(0);
   }
   Task<Status> DropPipeline(std::string, std::string) override { co_return Conflict("not now"); }
+  Task<Status> Set(operations::Setting given) override {
+    setting = given;
+    co_return Status();
+  }
+  Task<Result<std::vector<operations::Setting>>> ListSettings() override {
+    co_return std::vector<operations::Setting>{{"default", "r", "paused", "on"}};
+  }
   Task<Status> ReleaseShard(ShardId shard) override {
     released = shard;
     co_return Status();

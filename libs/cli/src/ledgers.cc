@@ -79,7 +79,8 @@ bool Ledgers::HasRead(const ShardInfo& shard,
   const bool reads = std::any_of(before_.begin(), before_.end(), [&](const PipelineInfo& p) {
     return p.incarnation == shard.shard.incarnation;
   });
-  if (!reads || shard.state == "halted") return true;  // there is nothing to wait for
+  // One that does not read is not waited for.
+  if (!reads || shard.state == "halted" || shard.state == "paused") return true;
   const auto partition = static_cast<size_t>(shard.shard.partition.value);
   return partition >= partitions.size() || shard.next_offset >= partitions[partition].end;
 }

@@ -140,6 +140,10 @@ Result<ShardInfo> FromWire(const wire_control::ShardDescription& s) {
   return out;
 }
 
+Result<operations::Setting> FromWire(const wire_control::Setting& s) {
+  return operations::Setting{s.namespace_(), s.name(), s.key(), s.value()};
+}
+
 Result<ProducerInfo> FromWire(const wire_control::Producer& p) {
   return ProducerInfo{p.id(), p.end_sequence()};
 }
@@ -364,6 +368,21 @@ class OperationsClient final : public operations::Operations {
   Task<Status> DropPipeline(std::string name_space, std::string name) override {
     const auto request = Named<wire_control::DropPipelineRequest>(name_space, name);
     co_return Done(Call(&Control::DropPipeline, request));
+  }
+
+  Task<Status> Set(operations::Setting setting) override {
+    wire_control::SetRequest request;
+    request.mutable_setting()->set_namespace_(setting.name_space);
+    request.mutable_setting()->set_name(setting.name);
+    request.mutable_setting()->set_key(setting.key);
+    request.mutable_setting()->set_value(setting.value);
+    co_return Done(Call(&Control::Set, request));
+  }
+
+  Task<Result<std::vector<operations::Setting>>> ListSettings() override {
+    const wire_control::ListSettingsRequest request;
+    MILLRACE_CO_ASSIGN(const auto reply, Call(&Control::ListSettings, request));
+    co_return AllFromWire<operations::Setting>(reply.settings());
   }
 
   Task<Result<std::vector<ShardInfo>>> ListShards() override {

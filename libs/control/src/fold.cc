@@ -6,6 +6,7 @@
 #include "millrace/base/check.h"
 #include "millrace/base/planted.h"
 #include "millrace/control/retention.h"
+#include "millrace/control/settings.h"
 #include "millrace/sql/plan_codec.h"
 
 namespace millrace::control {
@@ -191,14 +192,12 @@ Verdict Fold::Check(const Halt& r) const {
 }
 
 Verdict Fold::Check(const Set& r) const {
-  static const std::set<std::string_view> of_views = {"paused", "pin", "version"};
-  static const std::set<std::string_view> of_clusters = {"balance"};
   const bool is_view = pipelines_.contains(r.what);
   const bool is_stream = FindStream(r.what) != nullptr;
-  if (!r.what.name.empty() && !is_view && !is_stream) return Verdict::kUnknown;
+  if (r.what != TheCluster() && !is_view && !is_stream) return Verdict::kUnknown;
   if (is_stream) return IsKeepSetting(r.key, r.value) ? Verdict::kValid : Verdict::kUnreadable;
-  const auto& keys = is_view ? of_views : of_clusters;
-  return keys.contains(r.key) ? Verdict::kValid : Verdict::kUnreadable;
+  // As it is written, so that equal settings are equal bytes.
+  return SettingValue(is_view, r.key, r.value) == r.value ? Verdict::kValid : Verdict::kUnreadable;
 }
 
 Verdict Fold::Check(const Trim& r) const {

@@ -29,6 +29,9 @@ constexpr size_t kHeldShare =
 constexpr Ticks kShakyWithin = 10 * kMinute;
 constexpr int kShakyDeaths = 2;
 
+/// A start of everything waits so long for each next worker.
+constexpr Ticks kExpects = 10'000;
+
 constexpr int64_t kOrphanMemory = 90;  ///< percent of a worker's
 constexpr int kDrainsPerTarget = 8;
 constexpr int64_t kDrainSlack = kPoint * 5 / 2;
@@ -72,6 +75,8 @@ std::string_view UnownedName(Unowned unowned) {
       return "no_worker";
     case Unowned::kNoMemory:
       return "no_memory";
+    case Unowned::kExpecting:
+      return "expecting";
   }
   return "no_worker";
 }
@@ -203,6 +208,21 @@ bool Planner::Fits(const WorkerSum& worker, const Bundle& bundle, int64_t percen
   return limit == 0 || worker.memory + bundle.state_bytes <= limit / 100 * percent;
 }
 
+/// Everything was down, and what comes back first is not to get it all.
+bool Planner::Expects() const {
+  if (in_.expected == 0 || std::any_of(placed_.begin(), placed_.end(),
+                                       [](const auto& p) { return !p.second.at.empty(); }))
+    return false;
+  int64_t there = 0;
+  Ticks newest = 0;
+  for (const auto& [instance, worker] : workers_) {
+    if (!worker.CanRun()) continue;
+    ++there;
+    newest = std::max(newest, worker.member->joined);
+  }
+  return there < in_.expected && in_.now - newest < kExpects;
+}
+
 /// The one that is least busy with the bundle in it; empty: `may` allows none.
 std::string Planner::LeastAfter(const BundleId& id, const Load& load, const May& may) const {
   std::string best;
@@ -219,6 +239,7 @@ std::string Planner::LeastAfter(const BundleId& id, const Load& load, const May&
 
 void Planner::Orphans() {
   const std::set<BundleId> held = Held();
+  const bool expects = Expects();
   std::vector<BundleId> orphans;
   for (const auto& [id, placed] : placed_)
     if (placed.at.empty()) orphans.push_back(id);
@@ -231,6 +252,10 @@ void Planner::Orphans() {
       continue;
     }
     unsettled_ = true;
+    if (expects) {
+      plan_.unowned[id] = Unowned::kExpecting;
+      continue;
+    }
     Placed& placed = placed_.at(id);
     const std::string target = OrphanTarget(id, placed);
     if (!target.empty()) {

@@ -71,6 +71,7 @@ class Planner {
   void Balance();
 
   std::set<BundleId> Held() const;
+  bool Expects() const;
   std::string OrphanTarget(const BundleId& id, const Placed& placed) const;
   bool Fits(const WorkerSum& worker, const Bundle& bundle, int64_t percent) const;
   std::string LeastAfter(const BundleId& id, const Load& load, const May& may) const;

@@ -92,6 +92,13 @@ void Describe(const operations::ShardInfo& info, wire::ShardDescription* out) {
   if (info.watermark != kMinusInfinity) out->set_watermark_us(info.watermark);
 }
 
+void Describe(const operations::Setting& setting, wire::Setting* out) {
+  out->set_namespace_(setting.name_space);
+  out->set_name(setting.name);
+  out->set_key(setting.key);
+  out->set_value(setting.value);
+}
+
 void Describe(const operations::ProducerInfo& info, wire::Producer* out) {
   out->set_id(info.id);
   out->set_end_sequence(info.end);
@@ -220,6 +227,20 @@ class ControlService final : public wire::Control::CallbackService, public Drain
     return Start(context, reply, [&](Operations* o) {
       return o->DropPipeline(NamespaceOf(request->namespace_()), request->name());
     });
+  }
+  Reactor* Set(Context* context, const wire::SetRequest* request, wire::SetReply* reply) override {
+    const wire::Setting& s = request->setting();
+    return Start(context, reply, [&](Operations* o) {
+      return o->Set({NamespaceOf(s.namespace_()), s.name(), s.key(), s.value()});
+    });
+  }
+  Reactor* ListSettings(Context* context, const wire::ListSettingsRequest*,
+                        wire::ListSettingsReply* reply) override {
+    return Start(
+        context, reply, [](Operations* o) { return o->ListSettings(); },
+        [](const auto& settings, auto* out) {
+          for (const auto& setting : settings) Describe(setting, out->add_settings());
+        });
   }
   Reactor* ListShards(Context* context, const wire::ListShardsRequest*,
                       wire::ListShardsReply* reply) override {

@@ -155,6 +155,8 @@ std::string Balancer::WhyUnowned(const ShardId& shard) const {
              shard.ToString() + "`";
     case control::Unowned::kNoWorker:
       return "no worker is there that can run it; start one";
+    case control::Unowned::kExpecting:
+      return "all workers start, and more of them are expected (expected_workers)";
     case control::Unowned::kNoMemory:
       return "no worker has the memory for it; start another one";
   }

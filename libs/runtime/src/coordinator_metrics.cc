@@ -10,7 +10,7 @@ namespace {
 constexpr auto kExport = std::chrono::seconds(1);
 /// Of a shard in a list.
 constexpr std::array kStates = {"unassigned", "unknown", "assigned", "opening", "running",
-                                "waiting",    "halting", "halted",   "stopped"};
+                                "paused",     "waiting", "halting",  "halted",  "stopped"};
 
 /// What is not counted is 0.
 template <typename Key>
@@ -48,8 +48,8 @@ Task<> Coordinator::MetricsLoop() {
                                                      {{"state", std::string(state)}});
   }
   std::map<control::Unowned, Gauge*> unowned;
-  for (const auto why :
-       {control::Unowned::kHeld, control::Unowned::kNoWorker, control::Unowned::kNoMemory}) {
+  for (const auto why : {control::Unowned::kHeld, control::Unowned::kNoWorker,
+                         control::Unowned::kNoMemory, control::Unowned::kExpecting}) {
     unowned[why] =
         &metrics->GetGauge("millrace_coordinator_unowned_partitions",
                            "Partitions of streams whose shards no worker gets, by the reason.",

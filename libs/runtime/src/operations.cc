@@ -6,6 +6,7 @@
 
 #include "millrace/base/facts.h"
 #include "millrace/control/retention.h"
+#include "millrace/control/settings.h"
 #include "millrace/model/object_keys.h"
 #include "millrace/objectstore/object_pager.h"
 #include "millrace/runtime/coordinator.h"
@@ -20,6 +21,7 @@ using operations::ApplyReport;
 using operations::PartitionInfo;
 using operations::PipelineInfo;
 using operations::ProducerInfo;
+using operations::Setting;
 using operations::ShardInfo;
 using operations::SkipReport;
 using operations::StreamInfo;
@@ -31,7 +33,8 @@ int Badness(const std::string& state) {
   if (state == "stopped") return 4;
   if (state == "unassigned" || state == "unknown") return 3;
   if (state == "assigned" || state == "opening" || state == "waiting") return 2;
-  return state == "failing" ? 1 : 0;
+  if (state == "failing") return 1;
+  return 0;
 }
 
 void SetDefinition(const PipelineSpec& spec, PipelineInfo* info) {
@@ -51,9 +54,10 @@ void SetDefinition(const PipelineSpec& spec, PipelineInfo* info) {
 /// What is wrong with a shard, behind what is wrong with others.
 void AddTrouble(const ShardInfo& shard, std::string* text) {
   if (shard.message.empty()) return;
-  const std::string how = shard.state == "opening"   ? " cannot be opened: "
-                          : shard.state == "running" ? ": "
-                                                     : " " + shard.state + ": ";
+  const std::string how = shard.state == "opening" ? " cannot be opened: "
+                          : shard.state == "running" || shard.state == "paused"
+                              ? ": "
+                              : " " + shard.state + ": ";
   *text += (text->empty() ? "" : "; ") + shard.shard.ToString() + how + shard.message;
 }
 
@@ -150,6 +154,9 @@ Task<Result<std::vector<ShardInfo>>> Coordinator::ListShards() {
     const auto at = reported.find({shard.worker.instance, id});
     if (at != reported.end() && at->second->epoch >= shard.epoch) {
       out.push_back(*at->second);
+      if (out.back().state == PhaseName(ShardPhase::kRunning) &&
+          control::IsPaused(control_.fold(), id.incarnation))
+        out.back().state = "paused";
       continue;
     }
     ShardInfo info;
@@ -183,6 +190,39 @@ Task<Result<std::vector<ShardInfo>>> Coordinator::ListShards() {
   }
   std::sort(out.begin(), out.end(),
             [](const ShardInfo& a, const ShardInfo& b) { return a.shard < b.shard; });
+  co_return out;
+}
+
+Task<Status> Coordinator::Set(Setting setting) {
+  if (!leadership_.leads()) co_return leadership_.NotLeader("set " + setting.key);
+  Incarnation what = control::TheCluster();
+  if (!setting.name.empty()) {
+    const Incarnation* view = control_.fold().Current(setting.name_space, setting.name);
+    if (view == nullptr)
+      co_return NoSuchPipeline(control_.fold(), setting.name_space, setting.name);
+    what = *view;
+  }
+  const auto value = control::SettingValue(!what.name.empty(), setting.key, setting.value);
+  if (!value) {
+    co_return InvalidArgument(what.name.empty()
+                                  ? "the cluster has the settings balance, which is on or off, and "
+                                    "expected_workers, from 0 to 1,000"
+                                  : "a pipeline has the setting paused, which is on or off",
+                              {{"key", setting.key}, {"value", setting.value}});
+  }
+  const auto& settings = control_.fold().SettingsOf(what);
+  const auto there = settings.find(setting.key);
+  if ((there == settings.end() ? std::string() : there->second) == *value) co_return Status();
+  control::Set set{{}, what, setting.key, *value};
+  auto written = co_await leadership_.Write(std::move(set), "set " + setting.key);
+  co_return written;
+}
+
+Task<Result<std::vector<Setting>>> Coordinator::ListSettings() {
+  std::vector<Setting> out;
+  for (const auto& [what, settings] : control_.fold().settings())
+    for (const auto& [key, value] : settings)
+      out.push_back({what.name_space, what.name, key, value});
   co_return out;
 }
 
@@ -229,7 +269,8 @@ Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
     for (const ShardInfo& shard : shards) {
       if (shard.shard.incarnation != incarnation) continue;
       any = true;
-      const bool failing = shard.state == "running" && !shard.message.empty();
+      const bool open = shard.state == "running" || shard.state == "paused";
+      const bool failing = open && !shard.message.empty();
       const std::string state = failing ? "failing" : shard.state;
       if (Badness(state) > Badness(worst)) worst = state;
       AddTrouble(shard, &info.message);
@@ -240,6 +281,8 @@ Task<Result<std::vector<PipelineInfo>>> Coordinator::ListPipelines() {
       info.open_windows += shard.open_windows;
     }
     if (any) info.state = worst;
+    if (info.state == "running" && control::IsPaused(control_.fold(), incarnation))
+      info.state = "paused";
     if (!any) info.watermark = info.read_watermark = kMinusInfinity;
     if (definitions_.troubles().failing(Definitions::TablesOf(incarnation))) {
       info.state = "failing";

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "millrace/base/facts.h"
+#include "millrace/control/settings.h"
 #include "millrace/serving/table_shape.h"
 #include "names.h"
 
@@ -20,6 +21,9 @@ Task<Status> ResultReader::WaitApplied(std::string name_space, std::string name,
   if (found == nullptr) co_return NoSuchPipeline(control_.fold(), name_space, name);
   const auto deadline = Executor::Current().Monotonic() + kLongestWait;
   const Incarnation incarnation = *found;
+  if (control::IsPaused(control_.fold(), incarnation))
+    co_return Conflict("the pipeline is paused and reads nothing; `millrace pipeline resume` first",
+                       {{"pipeline", Qualified(name_space, name)}});
   const StreamSpec stream = *control_.fold().FindStream(
       name_space, control_.fold().pipelines().at(incarnation).spec.stream);
   std::vector<Offset> ends;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "millrace/control/plan_fold.h"
+#include "millrace/control/settings.h"
 #include "millrace/runtime/roster.h"
 #include "millrace/runtime/shard.h"
 
@@ -83,9 +84,8 @@ control::PlanInput Roster::Input(const control::Fold& fold, Duration now) const 
       if (fold.shards().contains(id)) departure.at_work.insert(control::BundleOf(fold, id));
     input.departures.push_back(std::move(departure));
   }
-  const auto& settings = fold.SettingsOf({});
-  const auto balance = settings.find("balance");
-  input.balance = balance == settings.end() || balance->second != "off";
+  input.balance = control::MayBalance(fold);
+  input.expected = alone_ ? 0 : control::ExpectedWorkers(fold);
   return input;
 }
 

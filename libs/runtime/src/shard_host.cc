@@ -80,6 +80,23 @@ void ShardHost::Disown(const ShardId& shard) {
   slots_.erase(at);
 }
 
+void ShardHost::SetPaused(const Incarnation& view, bool paused) {
+  paused ? static_cast<void>(paused_.insert(view)) : static_cast<void>(paused_.erase(view));
+  for (const auto& [id, slot] : slots_) {
+    if (id.incarnation == view && slot.shard && slot.shard->phase() == ShardPhase::kRunning)
+      AttachUnlessPaused(slot.shard);
+  }
+}
+
+/// One that is paused has no reader. It goes on where it stands, apart from others at first.
+void ShardHost::AttachUnlessPaused(const std::shared_ptr<Shard>& shard) {
+  if (paused_.contains(shard->id().incarnation)) {
+    Detach(shard);
+  } else {
+    RunnerOf(shard->stream(), shard->id().partition).Attach(shard);
+  }
+}
+
 void ShardHost::Close(std::shared_ptr<Shard> shard) {
   if (!shard) return;
   shard->Stop();
@@ -277,8 +294,7 @@ Task<> ShardHost::AskForEpoch(ShardId id, Epoch epoch, int64_t generation) {
 }
 
 Task<Status> ShardHost::ServeShard(std::shared_ptr<Shard> shard, ShardId id, int64_t generation) {
-  PartitionRunner& runner = RunnerOf(shard->stream(), id.partition);
-  runner.Attach(shard);
+  AttachUnlessPaused(shard);
   shard->StartSinks();
   while (Current(id, generation) && shard->phase() == ShardPhase::kRunning) {
     if (shard->cut_due()) {

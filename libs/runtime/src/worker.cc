@@ -7,6 +7,7 @@
 #include "millrace/base/facts.h"
 #include "millrace/base/hash.h"
 #include "millrace/base/planted.h"
+#include "millrace/control/settings.h"
 
 namespace millrace::runtime {
 
@@ -111,10 +112,16 @@ void Worker::FollowFold() {
   const control::Changes changes = changes_.Take();
   if (changes.empty()) return;
   std::set<ShardId> changed = changes.shards;
+  std::set<Incarnation> views = changes.settings;
+  views.insert(changes.views.begin(), changes.views.end());
   if (changes.everything) {
+    views = paused_;
+    for (const auto& [what, settings] : control_.fold().settings()) views.insert(what);
     for (const auto& [id, owned] : owned_) changed.insert(id);
     for (const auto& [id, shard] : control_.fold().shards()) changed.insert(id);
   }
+  // First, so that a shard of a paused view does not begin to read.
+  for (const Incarnation& view : views) ComparePause(view);
   for (const ShardId& id : changed) Compare(id);
   FollowWished();
   owned_changed_.Notify();
@@ -124,6 +131,15 @@ void Worker::FollowFold() {
 bool Worker::IsMine(const control::ShardState& shard) const {
   return Planted("owner_by_name") ? shard.worker.name == wiring_.self.name
                                   : shard.worker.instance == wiring_.self.instance;
+}
+
+void Worker::ComparePause(const Incarnation& view) {
+  const bool paused = control::IsPaused(control_.fold(), view);
+  if (paused == paused_.contains(view)) return;
+  paused ? static_cast<void>(paused_.insert(view)) : static_cast<void>(paused_.erase(view));
+  for (size_t i = 0; i < hosts_.size(); ++i)
+    wiring_.shards[i]->Post(
+        [host = hosts_[i].get(), view, paused] { host->SetPaused(view, paused); });
 }
 
 /// Gives a shard to a host if this worker owns it, and takes it away if not.
@@ -140,6 +156,8 @@ void Worker::Compare(const ShardId& id) {
     return;
   }
   if (owned != owned_.end() && owned->second.epoch == at->second.epoch) return;
+  // Its hosts have stopped, or are about to.
+  if (stopped_) return;
   Ownership ownership = OwnershipOf(id);
   const size_t i = ExecutorOf(ownership.stream.topic, id.partition, hosts_.size());
   owned_[id] = {at->second.epoch, i};

@@ -1,13 +1,13 @@
 #include "args.h"
 
 #include <CLI/CLI.hpp>
-#include <regex>
 #include <sstream>
 
 #include "millrace/base/host_port.h"
 #include "millrace/base/version.h"
 #include "millrace/cli/commands.h"
 #include "millrace/cli/produce.h"
+#include "usage.h"
 
 namespace millrace {
 namespace {
@@ -46,22 +46,13 @@ class CommandLine {
     AddProduce();
     AddStream();
     AddPipeline();
+    AddCluster();
     AddShard();
     AddQueries();
     Verb(&app_, "version", "Show the version.", "  millrace version",
          [this] { return cli::RunVersion(console_); });
     AddHelp();
-    app_.footer(
-        "`millrace VERB --help` or `millrace help VERB` tells more of each verb. A NAME is a name "
-        "or namespace.name.\n\n"
-        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 server not\n"
-        "available, 78 wrong configuration. Data goes to standard output, all else to standard\n"
-        "error.\n\n"
-        "First steps:\n"
-        "  millrace dev --data-dir ./data\n"
-        "  millrace apply flights.sql\n"
-        "  millrace produce flights --input flights.csv.zst --end\n"
-        "  millrace results delays_hourly --wait");
+    app_.footer(kMoreHelp);
   }
 
   int Run(int argc, const char* const* argv, const char* environment_server) {
@@ -114,9 +105,12 @@ class CommandLine {
     return group;
   }
 
-  void AddName(CLI::App* verb, const std::string& what) {
-    verb->add_option("NAME", name_, what)->required()->type_name("");
+  static void AddWord(CLI::App* verb, const std::string& name, std::string* to,
+                      const std::string& help) {
+    verb->add_option(name, *to, help)->required()->type_name("");
   }
+
+  void AddName(CLI::App* verb, const std::string& what) { AddWord(verb, "NAME", &name_, what); }
 
   void AddFormat(CLI::App* verb) {
     verb->add_option_function<std::string>(
@@ -293,7 +287,7 @@ class CommandLine {
   }
 
   void AddPipeline() {
-    CLI::App* pipeline = Group("pipeline", "Look at pipelines; drop one.");
+    CLI::App* pipeline = Group("pipeline", "Look at pipelines; pause, resume or drop one.");
     AddFormat(ClusterVerbOf(pipeline, "list", "List the pipelines with state and watermark.",
                             "  millrace pipeline list", [this](operations::Operations& c) {
                               return cli::RunPipelineList(c, format_, console_);
@@ -305,11 +299,38 @@ class CommandLine {
         });
     AddName(describe, "of the pipeline");
     AddFormat(describe);
+    CLI::App* pause =
+        ClusterVerbOf(pipeline, "pause", "Let a pipeline read nothing until it is resumed.",
+                      "  millrace pipeline pause delays_hourly", [this](operations::Operations& c) {
+                        return cli::RunPipelinePause(c, name_, true, console_);
+                      });
+    AddName(pause, "of the pipeline");
+    CLI::App* resume = ClusterVerbOf(
+        pipeline, "resume", "Let a paused pipeline read on where it stands.",
+        "  millrace pipeline resume delays_hourly", [this](operations::Operations& c) {
+          return cli::RunPipelinePause(c, name_, false, console_);
+        });
+    AddName(resume, "of the pipeline");
     CLI::App* drop = ClusterVerbOf(
         pipeline, "drop", "Remove the view and the state of a pipeline; its table and files stay.",
         "  millrace pipeline drop delays_hourly",
         [this](operations::Operations& c) { return cli::RunPipelineDrop(c, name_, console_); });
     AddName(drop, "of the pipeline");
+  }
+
+  void AddCluster() {
+    CLI::App* cluster = Group("cluster", "Look at settings; set what holds for all workers.");
+    AddFormat(ClusterVerbOf(cluster, "settings", "List what is set of streams, pipelines and all.",
+                            "  millrace cluster settings", [this](operations::Operations& c) {
+                              return cli::RunClusterSettings(c, format_, console_);
+                            }));
+    CLI::App* set = ClusterVerbOf(
+        cluster, "set", "Set balance (on, off) or expected_workers (0 to 1,000).",
+        "  millrace cluster set balance off\n"
+        "  millrace cluster set expected_workers 5",
+        [this](operations::Operations& c) { return cli::RunClusterSet(c, set_, console_); });
+    AddWord(set, "SETTING", &set_.key, "balance or expected_workers");
+    AddWord(set, "VALUE", &set_.value, "its value");
   }
 
   void AddShard() {
@@ -324,23 +345,17 @@ class CommandLine {
         "Let workers have a shard again that was held because workers died with it.",
         "  millrace shard release default/delays_hourly@17/p2",
         [this](operations::Operations& c) { return cli::RunShardRelease(c, released_, console_); });
-    release->add_option("SHARD", released_, "as `millrace shard list` shows it")
-        ->required()
-        ->type_name("");
+    AddWord(release, "SHARD", &released_, "as `millrace shard list` shows it");
     CLI::App* retry = ClusterVerbOf(
         shard, "retry", "Open a halted shard again, when what halted it was seen to.",
         "  millrace shard retry default/delays_hourly@17/p2",
         [this](operations::Operations& c) { return cli::RunShardRetry(c, name_, console_); });
-    retry->add_option("SHARD", name_, "as `millrace shard list` shows it")
-        ->required()
-        ->type_name("");
+    AddWord(retry, "SHARD", &name_, "as `millrace shard list` shows it");
     CLI::App* skip = ClusterVerbOf(
         shard, "skip", "Let a halted shard go on at an offset; records before it are left out.",
         "  millrace shard skip default/delays_hourly@17/p2 --to 4711 --reason 'disk lost'",
         [this](operations::Operations& c) { return cli::RunShardSkip(c, skip_, console_); });
-    skip->add_option("SHARD", skip_.shard, "as `millrace shard list` shows it")
-        ->required()
-        ->type_name("");
+    AddWord(skip, "SHARD", &skip_.shard, "as `millrace shard list` shows it");
     skip->add_option("--to", skip_.to, "offset of the first record to read")
         ->required()
         ->type_name("OFFSET");
@@ -367,15 +382,9 @@ class CommandLine {
   }
 
   void AddQueries() {
-    CLI::App* results = AddQuery(
-        "results", Output::kResults, "Show the results of a pipeline, by window and group.",
-        "  millrace results delays_hourly --wait --key origin=LAX --from 2001-01-05 "
-        "--to 2001-01-06\n\n"
-        "Rows of closed windows are in Parquet files too, in the server's data directory, under\n"
-        "  objects/NAMESPACE/results/NAME@OFFSET/*/*.parquet\n"
-        "OFFSET tells a view from a dropped one that had its name. `millrace pipeline describe "
-        "NAME`\n"
-        "shows the whole path as result_files.");
+    CLI::App* results =
+        AddQuery("results", Output::kResults,
+                 "Show the results of a pipeline, by window and group.", kResultsExample);
     results
         ->add_option(
             "--key", query_.keys,
@@ -456,18 +465,7 @@ class CommandLine {
     } else if (message.starts_with("The ")) {
       message[0] = 't';
     }
-    while (message.ends_with('\n') || message.ends_with('.')) message.pop_back();
-    std::string facts;
-    std::smatch found;
-    if (std::regex_match(message, found, std::regex("Could not convert: (\\S+) = (.*)"))) {
-      facts = " value=\"" + found[2].str() + "\"";
-      message = found[1].str() + " takes a number";
-    } else if (std::regex_match(message, found,
-                                std::regex("(.*[^ :]):?( [a-z_]+=(?:\"[^\"]*\"|\\S+))"))) {
-      facts = ":" + found[2].str();
-      message = found[1].str();
-    }
-    return message + "; see `" + command + " --help`" + facts;
+    return Reworded(std::move(message), command);
   }
 
   const Wiring& wiring_;
@@ -485,6 +483,7 @@ class CommandLine {
   cli::ApplyOptions apply_;
   cli::ProduceOptions produce_;
   std::string advance_to_;
+  cli::ClusterSetOptions set_;
   cli::ShardSkipOptions skip_;
   std::string released_;
   cli::QueryOptions query_;

@@ -78,6 +78,7 @@ class FakeCluster : public operations::Operations {
   std::vector<PipelineInfo> pipelines;
   std::optional<std::vector<PipelineInfo>> pipelines_later;  ///< from the second list on
   std::vector<ShardInfo> shards;
+  std::vector<operations::Setting> settings;
   std::vector<ProducerInfo> producers;
   std::vector<operations::AppliedStatement> applied;
   bool drops = false;  ///< the script does, so it needs consent
@@ -123,6 +124,12 @@ class FakeCluster : public operations::Operations {
   }
   Task<Status> DropPipeline(std::string name_space, std::string name) override {
     co_return Called("drop " + QualifiedName{name_space, name}.ToString());
+  }
+  Task<Status> Set(operations::Setting s) override {
+    co_return Called("set " + s.name + " " + s.key + "=" + s.value);
+  }
+  Task<Result<std::vector<operations::Setting>>> ListSettings() override {
+    co_return Given(settings);
   }
   Task<Status> ReleaseShard(ShardId shard) override {
     co_return Called("release " + shard.ToString());

@@ -258,6 +258,25 @@ TEST_CASE("pipeline drop and shard skip do what they say and tell it beside the 
         kExitConflict);
 }
 
+TEST_CASE("pipelines are paused and resumed, and settings of the cluster set and listed") {
+  FakeCluster cluster;
+  Recorded recorded;
+  CHECK(RunPipelinePause(cluster, "air.delays", true, recorded.console) == kExitOk);
+  CHECK(RunPipelinePause(cluster, "delays", false, recorded.console) == kExitOk);
+  CHECK(RunClusterSet(cluster, {"balance", "off"}, recorded.console) == kExitOk);
+  CHECK(cluster.calls == std::vector<std::string>{"set delays paused=on", "set delays paused=off",
+                                                  "set  balance=off"});
+  CHECK(recorded.out.str().empty());
+  cluster.settings = {{"", "", "balance", "off"}, {"default", "delays", "paused", "on"}};
+  CHECK(RunClusterSettings(cluster, Format::kCsv, recorded.console) == kExitOk);
+  CHECK(recorded.out.str() ==
+        "namespace,name,setting,value\n,,balance,off\ndefault,delays,paused,on\n");
+  cluster.answer = InvalidArgument("no such setting");
+  CHECK(RunClusterSet(cluster, {"speed", "high"}, recorded.console) == kExitUsage);
+  cluster.answer = NotFound("no such pipeline");
+  CHECK(RunPipelinePause(cluster, "delays", true, recorded.console) == kExitNotFound);
+}
+
 TEST_CASE("shard release names the shard and tells it beside the data") {
   FakeCluster cluster;
   Recorded recorded;

@@ -351,6 +351,47 @@ TEST_CASE("a worker that keeps dying gets only what nobody else can take") {
   CHECK(PlanMoves(input, {}).assigns.size() == 50);
 }
 
+TEST_CASE("a start of everything waits for the workers that are expected, while they come") {
+  PlanInput input;
+  input.now = 1'000'000;
+  input.expected = 3;
+  for (int32_t p = 0; p < 6; ++p) input.bundles[{Offset(1), PartitionId(p)}].owner = "dead";
+  const auto joins = [&](const std::string& instance) {
+    Member& member = input.members[instance];
+    member.name = instance;
+    member.joined = input.now;
+  };
+  const auto all_are = [&](Unowned why) {
+    const Plan plan = PlanMoves(input, {});
+    return plan.assigns.empty() && plan.unowned.size() == 6 &&
+           std::all_of(plan.unowned.begin(), plan.unowned.end(),
+                       [&](const auto& u) { return u.second == why; });
+  };
+  CHECK(all_are(Unowned::kNoWorker));
+  joins("a");
+  CHECK(all_are(Unowned::kExpecting));
+  input.now += 9'000;
+  joins("b");
+  input.now += 9'000;
+  CHECK(all_are(Unowned::kExpecting));
+  // Ten seconds without another one.
+  PlanInput late = input;
+  late.now += 1'000;
+  CHECK(PlanMoves(late, {}).assigns.size() == 6);
+  // All are there.
+  PlanInput full = input;
+  full.members["c"].name = "c";
+  full.members["c"].joined = full.now;
+  const Plan spread = PlanMoves(full, {});
+  CHECK(spread.assigns.size() == 6);
+  std::map<std::string, int> got;
+  for (const Move& move : spread.assigns) ++got[move.to];
+  CHECK(got == std::map<std::string, int>{{"a", 2}, {"b", 2}, {"c", 2}});
+  // One worker that dies is no start of everything.
+  input.bundles.begin()->second.owner = "a";
+  CHECK(PlanMoves(input, {}).assigns.size() == 5);
+}
+
 TEST_CASE("an orphan goes to a follower, if one lives, and else nowhere without the memory") {
   PlanInput input;
   input.now = 100 * kMinute;

@@ -101,7 +101,8 @@ class PlanWorld {
     return 100 * (most - all / capacity);
   }
 
-  PlanInput input{.members = {}, .bundles = {}, .departures = {}, .balance = true, .now = 1000};
+  PlanInput input{
+      .members = {}, .bundles = {}, .departures = {}, .balance = true, .expected = 0, .now = 1000};
   PlanMemory memory;
   Plan plan;  ///< the last one
   std::set<BundleId> never_level;

@@ -1,5 +1,7 @@
 #include "millrace/control/retention.h"
 
+#include "millrace/control/settings.h"
+
 #include <limits>
 
 #include "millrace/sql/planner.h"
@@ -144,18 +146,40 @@ TEST_CASE_METHOD(Streamed, "a skip does not go below the trim") {
   CHECK(SkipTo(90) == Verdict::kValid);
 }
 
+TEST_CASE("what an operator says of a setting becomes the value of a record, or is refused") {
+  CHECK(SettingValue(true, "paused", "on") == "on");
+  CHECK(SettingValue(true, "paused", "off") == "");
+  CHECK(SettingValue(false, "balance", "on") == "");
+  CHECK(SettingValue(false, "balance", "off") == "off");
+  CHECK(SettingValue(false, "expected_workers", "0") == "");
+  CHECK(SettingValue(false, "expected_workers", "007") == "7");
+  CHECK(SettingValue(false, "expected_workers", "1000") == "1000");
+  for (const char* const value : {"1001", "-1", "x", "1.5"})
+    CHECK_FALSE(SettingValue(false, "expected_workers", value));
+  CHECK_FALSE(SettingValue(false, "paused", "on"));
+  CHECK_FALSE(SettingValue(true, "balance", "off"));
+  CHECK_FALSE(SettingValue(true, "paused", "yes"));
+}
+
 TEST_CASE_METHOD(Streamed, "settings belong to what stands and go with it") {
-  const Incarnation cluster{"", "", Offset(0)};
+  const Incarnation cluster = TheCluster();
   CHECK(Apply(Set{{1, 0}, stream, "keep_for", "604800000000"}) == Verdict::kValid);
   for (const char* const no_limit : {"7 days", "0", "-1", "1 ", "9223372036854775808"})
     CHECK(Apply(Set{{1, 0}, stream, "keep_bytes", no_limit}) == Verdict::kUnreadable);
-  CHECK(Apply(Set{{1, 0}, shard.incarnation, "paused", "true"}) == Verdict::kValid);
+  CHECK(Apply(Set{{1, 0}, shard.incarnation, "paused", "on"}) == Verdict::kValid);
   CHECK(Apply(Set{{1, 0}, cluster, "balance", "off"}) == Verdict::kValid);
-  CHECK(Apply(Set{{1, 0}, stream, "paused", "true"}) == Verdict::kUnreadable);
+  CHECK(Apply(Set{{1, 0}, stream, "paused", "on"}) == Verdict::kUnreadable);
   CHECK(Apply(Set{{1, 0}, cluster, "keep_for", "1"}) == Verdict::kUnreadable);
+  for (const char* const other : {"off", "true", "On"})
+    CHECK(Apply(Set{{1, 0}, shard.incarnation, "paused", other}) == Verdict::kUnreadable);
+  for (const char* const other : {"0", "1001", "-1", "five", " 5", "05"})
+    CHECK(Apply(Set{{1, 0}, cluster, "expected_workers", other}) == Verdict::kUnreadable);
+  CHECK(Apply(Set{{1, 0}, cluster, "expected_workers", "5"}) == Verdict::kValid);
+  CHECK(Apply(Set{{1, 0}, cluster, "balance", "on"}) == Verdict::kUnreadable);
   Incarnation earlier = stream;
   earlier.defined_at = Offset(99);
   CHECK(Apply(Set{{1, 0}, earlier, "keep_for", "1"}) == Verdict::kUnknown);
+  CHECK(Apply(Set{{1, 0}, {"other", "", Offset(0)}, "balance", "off"}) == Verdict::kUnknown);
   CHECK(TrimTo(10, 20) == Verdict::kValid);
 
   const std::string bytes = fold.Encode();
@@ -163,10 +187,14 @@ TEST_CASE_METHOD(Streamed, "settings belong to what stands and go with it") {
   CHECK(copy.Encode() == bytes);
   CHECK(KeepOf(copy, stream).time == 7 * kDay);
   CHECK_FALSE(KeepOf(copy, stream).bytes);
-  CHECK(copy.SettingsOf(cluster).at("balance") == "off");
+  CHECK_FALSE(MayBalance(copy));
+  CHECK(ExpectedWorkers(copy) == 5);
+  CHECK(IsPaused(copy, shard.incarnation));
   CHECK(copy.TrimOf(stream.defined_at, PartitionId(0)) == Offset(10));
 
   CHECK(Apply(Set{{1, 0}, cluster, "balance", ""}) == Verdict::kValid);
+  CHECK(MayBalance(fold));
+  CHECK(Apply(Set{{1, 0}, cluster, "expected_workers", ""}) == Verdict::kValid);
   CHECK(fold.SettingsOf(cluster).empty());
   CHECK(Apply(Drop{{1, 0}, shard.incarnation}) == Verdict::kValid);
   CHECK(fold.SettingsOf(shard.incarnation).empty());

@@ -34,6 +34,12 @@ struct Leading {
   void Write(control::Record record) {
     REQUIRE(executor.RunUntilDone(leadership.Write(std::move(record), "write")).ok());
   }
+  /// Calls `of` on the executor, as code does that asks for the time.
+  template <typename F>
+  auto On(F of) {
+    return executor.RunUntilDone(
+        [](F call) -> Task<decltype(call())> { co_return call(); }(std::move(of)));
+  }
   void DefineView(std::vector<Offset> starts) {
     Write(control::Define{{}, view, std::move(starts), stream.generation});
   }

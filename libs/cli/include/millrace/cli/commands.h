@@ -38,6 +38,18 @@ int RunPipelineDescribe(operations::Operations& cluster, const std::string& name
 int RunPipelineDrop(operations::Operations& cluster, const std::string& name,
                     const Console& console);
 
+/// The pipeline reads nothing from now on, or reads on.
+int RunPipelinePause(operations::Operations& cluster, const std::string& name, bool paused,
+                     const Console& console);
+
+int RunClusterSettings(operations::Operations& cluster, Format format, const Console& console);
+struct ClusterSetOptions {
+  std::string key;
+  std::string value;
+};
+int RunClusterSet(operations::Operations& cluster, const ClusterSetOptions& options,
+                  const Console& console);
+
 int RunShardList(operations::Operations& cluster, Format format, const Console& console);
 int RunShardRelease(operations::Operations& cluster, const std::string& shard,
                     const Console& console);

@@ -143,6 +143,10 @@ class Fold {
   const StreamSpec* FindStream(const Incarnation& stream) const;
   /// Of a stream, a view or, without a name, the cluster.
   const std::map<std::string, std::string>& SettingsOf(const Incarnation& what) const;
+  /// All that are set, by what they belong to.
+  const std::map<Incarnation, std::map<std::string, std::string>>& settings() const {
+    return settings_;
+  }
   /// Records of the partition below it may be gone for good.
   Offset TrimOf(Offset generation, PartitionId partition) const;
   /// The stream that has the topic: a topic belongs to one, or nullptr.

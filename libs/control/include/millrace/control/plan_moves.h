@@ -104,7 +104,10 @@ struct PlanInput {
   std::map<BundleId, Bundle> bundles;
   std::vector<Departure> departures;  ///< oldest first; an hour of them is enough
   bool balance = true;                ///< false: the operator wants no moves for balance
-  Ticks now = 0;                      ///< above 0
+  /// While no bundle has an owner that lives, so many members are waited for, as long as one joins
+  /// every ten seconds. 0: none are.
+  int64_t expected = 0;
+  Ticks now = 0;  ///< above 0
 };
 
 struct Move {
@@ -117,9 +120,10 @@ struct Move {
 
 /// The reason for which a bundle has no owner.
 enum class Unowned {
-  kHeld,      ///< it was at work in workers that died: an operator must look at it
-  kNoWorker,  ///< nobody can take anything
-  kNoMemory,  ///< those that could lack the memory
+  kHeld,       ///< it was at work in workers that died: an operator must look at it
+  kNoWorker,   ///< nobody can take anything
+  kNoMemory,   ///< those that could lack the memory
+  kExpecting,  ///< everything starts, and more workers are expected
 };
 std::string_view UnownedName(Unowned unowned);
 

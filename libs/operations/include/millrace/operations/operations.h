@@ -70,7 +70,7 @@ struct PipelineInfo {
   int32_t semantics_version = 0;
   std::string plan;  ///< canonical text, docs/formats/plan.md
   /// The worst of its shards': halted, stopped, unknown, unassigned, assigned, opening, failing
-  /// (runs, but a sink, a cut or the log fails; or its tables cannot be made), running.
+  /// (runs, but a sink, a cut or the log fails; or its tables cannot be made), paused, running.
   std::string state;
   /// What is wrong with its shards or tables, and what to do; empty: nothing.
   std::string message;
@@ -88,9 +88,9 @@ struct ShardInfo {
   ShardId shard;
   Epoch epoch;
   std::string worker;
-  /// opening, running, waiting, halting, halted, stopped; unassigned: it has no owner; assigned:
-  /// its owner reports and has not read yet that it owns it; unknown: its owner does not report. A
-  /// worker also reports what it follows: following.
+  /// opening, running, paused (it is open and reads nothing), waiting, halting, halted, stopped;
+  /// unassigned: it has no owner; assigned: its owner reports and has not read yet that it owns it;
+  /// unknown: its owner does not report. A worker also reports what it follows: following.
   std::string state;
   std::string message;  ///< why it halted, could not be opened yet, or what fails while it runs
   Offset next_offset;
@@ -109,6 +109,14 @@ struct SkipReport {
   Offset highest;               ///< the log's end
   int64_t left_out = 0;         ///< so many records are left out, at most
   int64_t may_count_twice = 0;  ///< so many that count already may be read again, at most
+};
+
+/// A setting that no result depends on.
+struct Setting {
+  std::string name_space;
+  std::string name;   ///< of a stream or pipeline; empty: of the cluster
+  std::string key;    ///< "paused" of a pipeline; "balance" and "expected_workers" of the cluster
+  std::string value;  ///< empty: as if it was never set
 };
 
 struct ProducerInfo {
@@ -150,6 +158,11 @@ class Operations {
   virtual Task<Result<std::vector<PipelineInfo>>> ListPipelines() = 0;
   virtual Task<Result<PipelineInfo>> DescribePipeline(std::string name_space, std::string name) = 0;
   virtual Task<Status> DropPipeline(std::string name_space, std::string name) = 0;
+  /// Gives a pipeline or the cluster a setting; those of streams are set by SQL. kInvalidArgument:
+  /// there is no such setting, or it has no such value.
+  virtual Task<Status> Set(Setting setting) = 0;
+  /// What is set, also of streams.
+  virtual Task<Result<std::vector<Setting>>> ListSettings() = 0;
   virtual Task<Result<std::vector<ShardInfo>>> ListShards() = 0;
   /// The shard, and all that share its partition, did not kill the workers that died with them, so
   /// workers may get them again. kConflict: they are not held.

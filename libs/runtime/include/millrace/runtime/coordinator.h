@@ -68,6 +68,8 @@ class Coordinator : public operations::Operations {
   Task<Result<operations::PipelineInfo>> DescribePipeline(std::string name_space,
                                                           std::string name) override;
   Task<Status> DropPipeline(std::string name_space, std::string name) override;
+  Task<Status> Set(operations::Setting setting) override;
+  Task<Result<std::vector<operations::Setting>>> ListSettings() override;
   Task<Result<std::vector<operations::ShardInfo>>> ListShards() override;
   Task<Status> ReleaseShard(ShardId shard) override;
   Task<Result<operations::SkipReport>> SkipShard(ShardId shard, Offset to,

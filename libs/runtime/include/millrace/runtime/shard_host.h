@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "millrace/base/log.h"
@@ -40,6 +41,9 @@ class ShardHost {
   /// Follows the shard of another worker until Own() or Disown().
   void Follow(Ownership ownership);
   void Disown(const ShardId& shard);
+  /// The shards of a paused view stay open, and what they made goes out, but they read nothing. A
+  /// follower reads on.
+  void SetPaused(const Incarnation& view, bool paused);
   /// Cuts every shard, some at a time, and they run on: who takes them over has less to read.
   void CutAll();
   /// Cuts every shard, some at a time, and stops all; after `patience` it stops them as they are,
@@ -76,6 +80,7 @@ class ShardHost {
   Task<> FollowShard(ShardId id, int64_t generation);
   Task<std::shared_ptr<Shard>> OwnFollower(ShardId id);
   std::shared_ptr<Shard> NewShard(const Ownership& ownership);
+  void AttachUnlessPaused(const std::shared_ptr<Shard>& shard);
   void Detach(const std::shared_ptr<Shard>& shard);
   bool Current(const ShardId& id, int64_t generation) const;
   Task<> CutShards();
@@ -98,6 +103,7 @@ class ShardHost {
   const Options options_;
   control::ControlClient* control_;
   std::map<ShardId, Slot> slots_;
+  std::set<Incarnation> paused_;
   std::map<std::pair<std::string, PartitionId>, std::shared_ptr<PartitionRunner>> runners_;
   LogRateLimit open_failures_{10};
   Event open_again_;

@@ -84,6 +84,7 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   Task<> Obey(Answer answer);
   void FollowFold();
   void Compare(const ShardId& id);
+  void ComparePause(const Incarnation& view);
   Task<> ReportTo(WorkerLink* link);
   Task<Status> AskHost(size_t host);
   Hello Describe() const;
@@ -101,6 +102,7 @@ class Worker : public control::ControlClient, public WorkerQuestions {
   control::ChangeFeed changes_;
   std::vector<std::unique_ptr<ShardHost>> hosts_;
   std::map<ShardId, Owned> owned_;
+  std::set<Incarnation> paused_;        ///< views, as the hosts know
   std::set<ShardId> wished_;            ///< by the leader, to be followed
   std::map<ShardId, size_t> followed_;  ///< by which host
   std::vector<Said> said_;              ///< by host
