@@ -45,6 +45,8 @@ Task<Status> ControlReader::BeginAt(Reading* reading, OffsetRange range) {
   Fold& fold = reading->fold;
   if (fold.next_offset() < range.start) {
     MILLRACE_CO_ASSIGN(fold, co_await FoldFromSnapshot(log_, range));
+    // Who looked before the first reading has taken an empty fold for all there is.
+    if (reading == &now_) NoteChanges(Changes::Everything());
     reading->snapshots = WholeSnapshots();
     LogInfo("the control log is folded from a snapshot",
             {{"start", range.start.value}, {"next_offset", fold.next_offset().value}});

@@ -82,6 +82,20 @@ TEST_CASE_METHOD(Followed, "one that looks seldom keeps a bounded number of name
   CHECK(all.views.empty());
 }
 
+TEST_CASE_METHOD(Logged,
+                 "one that looked before the first reading hears of what a snapshot holds") {
+  AppendSnapshot();
+  AppendCommit();
+  LogFrom trimmed(&log, Offset(4));
+  ControlReader reader(&trimmed);
+  ChangeFeed feed(&reader);
+  CHECK(feed.Take().everything);
+  CHECK(reader.fold().streams().empty());
+  REQUIRE(executor.RunUntilDone(reader.Start()).ok());
+  REQUIRE(reader.fold().streams().size() == 1);
+  CHECK(feed.Take().everything);
+}
+
 TEST_CASE("a feed may outlive its reader") {
   InMemoryLog log;
   auto reader = std::make_unique<ControlReader>(&log);
