@@ -10,9 +10,10 @@ namespace millrace::sim {
 class Rival {
  public:
   explicit Rival(Scenario* s, const std::string& name = "rival",
-                 const runtime::Options& options = Scenario::Quick())
+                 const runtime::Options& options = Scenario::Quick(),
+                 Process::Role role = Process::Role::kAll)
       : links_(&s->cluster, &s->cluster.network(), &faults_),
-        process_(&s->world, &s->cluster, &links_, {name, options}) {}
+        process_(&s->world, &s->cluster, &links_, {name, options, role}) {}
 
   /// It leads.
   bool started() const { return process_.started(); }
