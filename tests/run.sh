@@ -16,7 +16,7 @@ a server which cannot be had are skipped, or fail with MILLRACE_REQUIRE_SERVERS=
   --preset NAME    dev, asan, tsan or release
   --label LABEL    only the tests whose label matches the regular expression LABEL
   --sim            only the simulation of clusters, and prints what happened in it
-  --seeds N        so many histories instead of 100; a seed is one history, the same each time
+  --seeds N        so many histories instead of 500; a seed is one history, the same each time
   --first-seed N   the first of them, 1 without it
 TXT
 }
@@ -28,7 +28,7 @@ die() {
 
 preset=dev
 sim=
-seeds=100
+seeds=500
 first_seed=1
 select=(--label-exclude '^long$')
 while [ $# -gt 0 ]; do

@@ -28,12 +28,15 @@ class ArchivedLog : public InMemoryLog {
     co_return deleted;
   }
 
-  /// Every record that the partition ever had.
-  Task<Result<std::vector<LogRecord>>> ReadAll(std::string topic, PartitionId partition) {
-    std::vector<LogRecord> all = deleted_[{topic, partition}];
+  /// Every record that the partition ever had, from an offset on.
+  Task<Result<std::vector<LogRecord>>> ReadAll(std::string topic, PartitionId partition,
+                                               Offset from = Offset(0)) {
+    std::vector<LogRecord> all;
+    for (const LogRecord& record : deleted_[{topic, partition}])
+      if (record.offset >= from) all.push_back(record);
     MILLRACE_CO_ASSIGN(const OffsetRange range, co_await Range(topic, partition));
     MILLRACE_CO_ASSIGN(const std::vector<LogRecord> rest,
-                       co_await test::ReadLog(this, topic, partition, range.start));
+                       co_await test::ReadLog(this, topic, partition, std::max(from, range.start)));
     all.insert(all.end(), rest.begin(), rest.end());
     co_return all;
   }

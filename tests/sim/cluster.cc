@@ -52,52 +52,119 @@ bool Cluster::control_log_trimmed() {
   return Outside(log.Range(topic, PartitionId(0)))->start > Offset(0);
 }
 
-Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
-                      PartitionId partition) {
-  const block_arrow::ArrowBlockCodec blocks;
-  const auto parser = record_simdjson::JsonRecordParsers().ForStream(stream);
-  window::ShardFold fold({stream, pipeline, partition, kMinusInfinity});
-  Expected expected;
-  const auto records = cluster->Outside(cluster->log.ReadAll(stream.topic, partition));
-  for (const LogRecord& record : records.value()) {
-    if (runtime::IsControl(record)) {
-      const LogItem item = runtime::DecodeControl(record).value();
-      if (const auto* tick = std::get_if<Tick>(&item)) fold.Apply(*tick);
-      if (const auto* advance = std::get_if<Advance>(&item)) fold.Apply(*advance);
-    } else if (stream.format == RecordFormat::kArrow) {
-      fold.Add(
-          blocks.Decode(stream, {record.owner, record.value}, record.offset, record.append_time)
-              .value());
+namespace {
+
+/// Folds the records of one shard's log, one after the other, without any runtime.
+class LogFold {
+ public:
+  LogFold(const StreamSpec& stream, const PipelineSpec& pipeline, PartitionId partition,
+          Micros not_before)
+      : stream_(stream),
+        parser_(record_simdjson::JsonRecordParsers().ForStream(stream)),
+        fold_({stream, pipeline, partition, not_before}) {}
+
+  void Add(const LogRecord& record) {
+    if (const auto item = ControlOf(record)) {
+      if (const auto* tick = std::get_if<Tick>(&*item)) fold_.Apply(*tick);
+      if (const auto* advance = std::get_if<Advance>(&*item)) fold_.Apply(*advance);
     } else {
-      const auto sender = runtime::SenderOf(record).value();
-      BatchBuilder builder(stream);
-      builder.BeginRecord(record.offset, record.append_time);
-      const int16_t producer =
-          sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below)
-                 : int16_t{-1};
-      const int64_t sequence = sender ? sender->sequence : 0;
-      const auto verdict = parser->Parse(record.value, &builder);
-      if (verdict.reason == Reason::kNone) {
-        builder.EndRow(producer, sequence, record.value);
-      } else {
-        builder.DefectRow(producer, sequence, verdict.reason, verdict.detail, record.value);
-      }
-      fold.Add(builder.Build());
+      fold_.Add(EventsOf(record));
     }
-    for (const window::OutputRows& made : TakeAll(&fold)) {
+    TakeRows();
+    expected_.made[Offset(record.offset.value + 1)] = fold_.last_rows();
+  }
+  /// Does not read it, because of a skip.
+  void LeaveOut(const LogRecord& record) {
+    if (!ControlOf(record)) expected_.left_out += static_cast<int64_t>(EventsOf(record).rows);
+  }
+  void Skip(const control::SkipState& skip, Offset place) {
+    fold_.Skip(std::max<int64_t>(0, skip.to.value - place.value), skip.first_seqs, skip.epoch);
+    TakeRows();
+    expected_.made[skip.GoesOn(place)] = fold_.last_rows();
+  }
+  Expected Take() {
+    expected_.ledger = fold_.ledger();
+    return std::move(expected_);
+  }
+
+ private:
+  static std::optional<LogItem> ControlOf(const LogRecord& record) {
+    if (!runtime::IsControl(record)) return std::nullopt;
+    return runtime::DecodeControl(record).value();
+  }
+  EventBatch EventsOf(const LogRecord& record) {
+    if (stream_.format == RecordFormat::kArrow) {
+      return blocks_
+          .Decode(stream_, {record.owner, record.value}, record.offset, record.append_time)
+          .value();
+    }
+    const auto sender = runtime::SenderOf(record).value();
+    BatchBuilder builder(stream_);
+    builder.BeginRecord(record.offset, record.append_time);
+    const int16_t producer =
+        sender ? builder.AddProducer(sender->principal, sender->producer, sender->acked_below)
+               : int16_t{-1};
+    const int64_t sequence = sender ? sender->sequence : 0;
+    const auto verdict = parser_->Parse(record.value, &builder);
+    if (verdict.reason == Reason::kNone) {
+      builder.EndRow(producer, sequence, record.value);
+    } else {
+      builder.DefectRow(producer, sequence, verdict.reason, verdict.detail, record.value);
+    }
+    return builder.Build();
+  }
+  void TakeRows() {
+    for (const window::OutputRows& made : TakeAll(&fold_)) {
       Hash128 hash = made.before;
       for (ByteReader in(made.bytes); !in.done();) {
         const std::string_view bytes = in.Text();
         const OutputRow row = DecodeRow(bytes).value();
-        if (row.file_end) expected.file_hashes[row.seq] = hash.lo;
+        if (row.file_end) expected_.file_hashes[row.seq] = hash.lo;
         if (!row.file_end) hash = ChainHash(hash, bytes);
       }
-      for (OutputRow& row : DecodeRows(made.bytes)) expected.rows.push_back(std::move(row));
+      for (OutputRow& row : DecodeRows(made.bytes)) expected_.rows.push_back(std::move(row));
     }
-    expected.made[Offset(record.offset.value + 1)] = fold.last_rows();
   }
-  expected.ledger = fold.ledger();
-  return expected;
+
+  const StreamSpec& stream_;
+  const block_arrow::ArrowBlockCodec blocks_;
+  const std::unique_ptr<RecordParser> parser_;
+  window::ShardFold fold_;
+  Expected expected_;
+};
+
+}  // namespace
+
+Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
+                      const ShardId& shard) {
+  const control::Fold control = cluster->ReadControlLog().fold;
+  Offset place(0);
+  Micros not_before = kMinusInfinity;
+  std::vector<control::SkipState> skips;
+  // A test may have made the log itself.
+  if (const auto at = control.pipelines().find(shard.incarnation);
+      at != control.pipelines().end()) {
+    place = at->second.start_offsets.at(static_cast<size_t>(shard.partition.value));
+    not_before = at->second.not_before;
+    skips = control.shards().at(shard).skips;
+  }
+  LogFold fold(stream, pipeline, shard.partition, not_before);
+  const auto records = cluster->Outside(cluster->log.ReadAll(stream.topic, shard.partition, place));
+  auto skip = skips.begin();
+  for (const LogRecord& record : records.value()) {
+    for (; skip != skips.end() && record.offset >= skip->from; ++skip) {
+      place = std::max(place, skip->from);
+      fold.Skip(*skip, place);
+      place = skip->GoesOn(place);
+    }
+    if (record.offset < place) {
+      fold.LeaveOut(record);
+      continue;
+    }
+    fold.Add(record);
+    place = Offset(record.offset.value + 1);
+  }
+  return fold.Take();
 }
 
 namespace {
@@ -158,7 +225,7 @@ std::string Compare(const std::string& what, const std::multiset<std::string>& e
 }  // namespace
 
 std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarnation& incarnation,
-                        const PipelineSpec& pipeline) {
+                        const PipelineSpec& pipeline, Folds* folds) {
   // What the serving store must hold in the end: of each group and window the last result. If it
   // has no result, its last provisional row.
   std::map<std::string, OutputRow> last;
@@ -167,7 +234,9 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
   int64_t quarantined = 0;
   for (int32_t p = 0; p < stream.partitions; ++p) {
     std::vector<OutputRow> file;
-    const Expected expected = FoldWholeLog(cluster, stream, pipeline, PartitionId(p));
+    const ShardId shard{incarnation, PartitionId(p)};
+    Expected folded = FoldWholeLog(cluster, stream, pipeline, shard);
+    const Expected& expected = folds == nullptr ? folded : (*folds)[shard] = std::move(folded);
     for (const OutputRow& row : expected.rows) {
       switch (row.output) {
         case Output::kResults:
@@ -185,11 +254,8 @@ std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarn
           {
             std::string bytes;
             for (const OutputRow& r : file) EncodeRow(r, &bytes);
-            const ResultFileKey key{{incarnation, PartitionId(p)},
-                                    FormatDate(row.file_interval_start),
-                                    row.file_first,
-                                    row.seq,
-                                    expected.file_hashes.at(row.seq)};
+            const ResultFileKey key{shard, FormatDate(row.file_interval_start), row.file_first,
+                                    row.seq, expected.file_hashes.at(row.seq)};
             files[key.ToString()] = bytes;
             file.clear();
           }

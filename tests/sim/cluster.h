@@ -80,14 +80,20 @@ struct Expected {
   std::map<int64_t, uint64_t> file_hashes;  ///< in the names of files, by their last rows
   window::Ledger ledger;
   std::map<Offset, LastRows> made;  ///< behind each record
+  int64_t left_out = 0;             ///< events in records that a skip passed over
 };
+/// From the view's start on, past what the control log says was skipped. Every skip is a forward
+/// one.
 Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
-                      PartitionId partition);
+                      const ShardId& shard);
+
+/// Of shards.
+using Folds = std::map<ShardId, Expected>;
 
 /// Names what differs between the cluster's stores and the expected output of all partitions;
-/// empty: nothing.
+/// empty: nothing. Keeps the folds of its shards in `folds`.
 std::string Differences(Cluster* cluster, const StreamSpec& stream, const Incarnation& incarnation,
-                        const PipelineSpec& pipeline);
+                        const PipelineSpec& pipeline, Folds* folds = nullptr);
 
 template <typename T>
 std::optional<T> Cluster::Call(Task<T> task, Executor::Duration limit) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sim/network.h"
+#include "sim/step_faults.h"
 
 namespace millrace::sim {
 
@@ -20,6 +21,7 @@ struct ClusterHistory {
   int64_t fallbacks = 0;                  ///< restores from a checkpoint before the newest
   std::map<std::string, int64_t> faults;  ///< of processes and stores, by kind
   FaultCounts injected = {};              ///< of calls
+  std::map<std::string, StepFaults::Happened> steps;  ///< by crash point
 };
 
 /// Coordinators, workers, gateways and producers over shared stores, under faults of every kind;

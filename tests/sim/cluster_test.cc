@@ -8,6 +8,9 @@
 namespace millrace::sim {
 namespace {
 
+/// A long run says after so many histories how far it is.
+constexpr int kTold = 100;
+
 int Seeds() {
   const char* text = std::getenv("MILLRACE_SIM_SEEDS");
   return text == nullptr ? 100 : std::atoi(text);
@@ -26,6 +29,10 @@ void Add(const ClusterHistory& one, ClusterHistory* all) {
   all->leaders += one.leaders;
   all->fallbacks += one.fallbacks;
   for (const auto& [name, n] : one.faults) all->faults[name] += n;
+  for (const auto& [name, at] : one.steps) {
+    all->steps[name].died += at.died;
+    all->steps[name].stood_still += at.stood_still;
+  }
   for (size_t i = 0; i < one.injected.size(); ++i) all->injected[i] += one.injected[i];
 }
 
@@ -42,6 +49,10 @@ void Print(int seeds, const ClusterHistory& all) {
     std::printf("  calls %-26s %lld\n", std::string(kFaultNames[i]).c_str(),
                 static_cast<long long>(all.injected[i]));
   }
+  for (const auto& [name, at] : all.steps) {
+    std::printf("  at %-29s died %lld, stood still %lld\n", name.c_str(),
+                static_cast<long long>(at.died), static_cast<long long>(at.stood_still));
+  }
 }
 
 }  // namespace
@@ -51,14 +62,25 @@ TEST_CASE("a cluster of several processes counts every acknowledged event once, 
   ClusterHistory all;
   const uint64_t first = FirstSeed();
   for (uint64_t seed = first; seed < first + static_cast<uint64_t>(Seeds()); ++seed) {
-    const ClusterHistory history = RunCluster(seed);
     INFO("seed " << seed << ": MILLRACE_SIM_FIRST_SEED=" << seed
                  << " MILLRACE_SIM_SEEDS=1 replays it");
+    const ClusterHistory history = RunCluster(seed);
     REQUIRE(history.differences == "");
     Add(history, &all);
+    const auto done = static_cast<int>(seed - first) + 1;
+    if (Seeds() >= 10 * kTold && done % kTold == 0) {
+      std::printf("%d of %d histories, none wrong\n", done, Seeds());
+      std::fflush(stdout);
+    }
   }
   Print(Seeds(), all);
-  if (Seeds() < 10) return;
+  if (first != 1 || Seeds() < 100) return;
+  for (const char* point : {"retention.before_trim", "retention.trimmed", "retention.before_delete",
+                            "retention.deleted"}) {
+    INFO(point);
+    CHECK(all.steps[point].died > 0);
+    CHECK(all.steps[point].stood_still > 0);
+  }
   CHECK(all.moves > Seeds());
   CHECK(all.leaders > Seeds());
 }

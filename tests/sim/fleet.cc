@@ -29,6 +29,13 @@ void Fleet::Start(Slot* slot) {
   slot->away = Executor::Duration(0);
 }
 
+void Fleet::ForEach(const std::function<void(Process*)>& visit) {
+  for (const Slot& slot : slots_)
+    if (slot.process && slot.process->alive()) visit(slot.process.get());
+  for (const auto& process : replaced_)
+    if (process->alive()) visit(process.get());
+}
+
 Process* Fleet::Leader() {
   const auto leads = [](const std::unique_ptr<Process>& p) {
     return p && p->alive() && !p->executor().paused() && p->leads();
@@ -100,7 +107,6 @@ void Fleet::Step() {
 }
 
 void Fleet::Heal() {
-  replaced_.clear();
   for (Slot& slot : slots_) {
     slot.away = Executor::Duration(0);
     slot.start_at = world_->now();
@@ -109,7 +115,8 @@ void Fleet::Heal() {
 }
 
 bool Fleet::whole() const {
-  return std::none_of(
+  return world_->now() >= broken_until_ &&
+         std::none_of(
              slots_.begin(), slots_.end(),
              [](const Slot& slot) { return !slot.process || slot.process->executor().paused(); }) &&
          std::none_of(replaced_.begin(), replaced_.end(),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -25,6 +26,8 @@ class Fleet {
 
   size_t size() const { return slots_.size(); }
   const Member& member(size_t i) const { return slots_[i].member; }
+  /// Every process that lives, also one that was replaced.
+  void ForEach(const std::function<void(Process*)>& visit);
   /// The newest process of the name; nullptr while there is none.
   Process* process(size_t i) { return slots_[i].process.get(); }
   /// One that leads and does not stand still; nullptr: there is none.
@@ -44,7 +47,7 @@ class Fleet {
 
   /// Starts what is due and buries the dead; call it often.
   void Step();
-  /// What is dead is started again at once, and what was replaced is gone.
+  /// What is dead is started again at once. What was replaced lives on.
   void Heal();
   /// Nothing stands still, every link is whole, and no process waits to be started.
   bool whole() const;

@@ -8,7 +8,6 @@
 
 #include "millrace/block_arrow/arrow_block_codec.h"
 #include "millrace/ingest/stream_directory.h"
-#include "millrace/objectstore/in_memory_object_store.h"
 #include "millrace/record_simdjson/json_record_parser.h"
 #include "millrace/runtime/all_roles.h"
 #include "millrace/serving/in_memory_serving_store.h"
@@ -18,6 +17,7 @@
 #include "sim/faulty_log.h"
 #include "sim/faulty_objects.h"
 #include "sim/faulty_serving.h"
+#include "sim/kept_objects.h"
 #include "sim/network.h"
 #include "sim/sim_link.h"
 #include "sim/sim_world.h"
@@ -96,7 +96,7 @@ struct Bodies {
 
   ArchivedLog log;
   DamagedLog damaged{&log};
-  InMemoryObjectStore objects;
+  KeptObjects objects{&log};
   InMemoryServingStore serving;
   CountingMetrics metrics;
   RowFiles files;

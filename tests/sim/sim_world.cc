@@ -1,6 +1,14 @@
 #include "sim/sim_world.h"
 
+#include "millrace/base/check.h"
+
 namespace millrace::sim {
+namespace {
+
+/// Steps without any time between them.
+constexpr uint64_t kMostStepsAtOnce = 1'000'000;
+
+}  // namespace
 
 SimWorld::~SimWorld() {
   for (auto& executor : executors_) executor->Kill();
@@ -31,6 +39,8 @@ bool SimWorld::RunUntil(const std::function<bool()>& done, Executor::Duration li
       return done();
     }
     const auto at = queue_.begin();
+    if (now_ != at->first.first) steps_here_ = 0;
+    MILLRACE_CHECK(++steps_here_ < kMostStepsAtOnce, "a task goes round and round without a wait");
     now_ = at->first.first;
     Work work = std::move(at->second);
     trace_ =

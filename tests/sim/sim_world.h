@@ -51,6 +51,7 @@ class SimWorld {
   Executor::Duration now_{0};
   uint64_t next_ = 0;
   uint64_t steps_ = 0;
+  uint64_t steps_here_ = 0;  ///< since the clock moved
   uint64_t trace_ = 0;
   std::map<std::pair<Executor::Duration, uint64_t>, Work> queue_;
   std::list<std::unique_ptr<SimExecutor>> executors_;
