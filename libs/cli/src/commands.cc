@@ -402,7 +402,7 @@ int RunShardSkip(operations::Operations& cluster, const ShardSkipOptions& option
 
 namespace {
 
-/// Of one page, when rows are read.
+/// The most that one page of rows holds.
 constexpr size_t kPageRows = 1'000;
 constexpr size_t kPageBytes = 1 << 20;
 

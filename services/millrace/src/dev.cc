@@ -157,8 +157,9 @@ Status Lead(service::CoordinatorRole& coordinator, bool remote) {
   for (;;) {
     Status started = coordinator.Start();
     if (started.ok() || !remote || started.error().code != Code::kUnavailable) return started;
-    once_a_minute.Warn("the control log cannot be read yet, waiting for it",
-                       {{"error", started.error().message}});
+    once_a_minute.Warn(
+        "the process cannot lead yet, since the log or a store does not answer; it tries again",
+        {{"error", started.error().message}});
     std::this_thread::sleep_for(kBetween);
   }
 }

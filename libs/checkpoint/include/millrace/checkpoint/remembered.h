@@ -34,7 +34,7 @@ class Remembered {
   /// By rising offset.
   std::vector<RecordIdentity> all() const;
   std::optional<RecordIdentity> last() const;
-  /// Of the last record, if it was read and not restored.
+  /// The append time of the last record; nothing: it was restored, and not read here.
   std::optional<Micros> last_append_time() const;
 
  private:

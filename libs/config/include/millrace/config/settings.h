@@ -19,7 +19,7 @@ struct Given {
 
 /// Where values come from. What stands later wins; within one, a setting stands once.
 struct Sources {
-  std::string file;                      ///< YAML; empty: there is none
+  std::string file;                      ///< path of a YAML file; empty: no file is read
   std::vector<std::string> environment;  ///< "NAME=value"; names other than MILLRACE_A__B are left
   std::vector<Given> flags;
 };

@@ -101,7 +101,7 @@ class AwaitedRecord {
   AwaitedRecord(const AwaitedRecord&) = delete;
 
   bool valid() const { return valid_; }  ///< one of them took effect
-  /// Of the one at this place; nothing: it is not folded yet.
+  /// The verdict on the record at this place; nothing: it is not folded yet.
   std::optional<Verdict> At(Offset offset) const;
   /// Notified when another one is folded.
   Event& next() { return next_; }

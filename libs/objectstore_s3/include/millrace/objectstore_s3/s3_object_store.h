@@ -12,16 +12,14 @@ namespace millrace::objectstore_s3 {
 /// Objects in a bucket of S3, or of a store that speaks as S3 does (docs/adr/0038).
 ///
 /// - An object is absent only if the store says NoSuchKey, and lists the bucket without it.
-/// Whatever
-///   else a store answers is kUnavailable, with what to do about it.
+///   Whatever else a store answers is kUnavailable, with what to do about it.
 /// - A put is one request up to 8 MiB and an upload in parts above. What was not completed never
 ///   shows. A put whose answer did not come may still take effect later.
 /// - Keys that end in '/' are markers of other programs: they are neither listed nor counted.
 ///   Objects whose names are no keys (object_key.h) are not seen.
 /// - A call is tried twice, and ends within about 5 seconds and a second for each MiB that it
-/// moves.
-///   So no RetryingObjectStore belongs around it. Where a server hangs, the call ends all the same;
-///   its thread may take longer. When all threads hang, calls end at once.
+///   moves. So no RetryingObjectStore belongs around it. Where a server hangs, the call ends all
+///   the same; its thread may take longer. When all threads hang, calls end at once.
 ///
 /// The store must list in the order of bytes, as S3's general purpose buckets do; one that does not
 /// is told kUnavailable.
