@@ -117,6 +117,7 @@ Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   state->services.push_back(MakeIngestService(options, &state->serving));
   state->services.push_back(MakeControlService(options, &state->serving));
   state->services.push_back(MakeQueryService(options, &state->serving));
+  state->services.push_back(MakeLinkService(&state->serving));
   grpc::ServerBuilder builder;
   SetChannelArguments(options, &builder);
   builder.experimental().SetInterceptorCreators(UnreadableInterceptors());

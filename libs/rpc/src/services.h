@@ -27,5 +27,6 @@ std::unique_ptr<DrainableService> MakeControlService(const ServerOptions& option
                                                      const Serving* serving);
 std::unique_ptr<DrainableService> MakeQueryService(const ServerOptions& options,
                                                    const Serving* serving);
+std::unique_ptr<DrainableService> MakeLinkService(const Serving* serving);
 
 }  // namespace millrace::rpc

@@ -9,6 +9,7 @@
 #include "millrace/ingest/gateway.h"
 #include "millrace/metrics/metrics.h"
 #include "millrace/operations/operations.h"
+#include "millrace/runtime/worker_desk.h"
 
 namespace millrace::rpc {
 
@@ -49,9 +50,10 @@ struct Services {
   ingest::Gateway* gateway = nullptr;  ///< called on its executor only
   Executor* control_executor = nullptr;
   operations::Operations* operations = nullptr;  ///< called on its executor only
+  runtime::WorkerDesk* desk = nullptr;           ///< called on the control executor only
 };
 
-/// The gRPC side of a process: Ingest, Control and Query, health and reflection.
+/// The gRPC side of a process: Ingest, Control, Query and WorkerLink, health and reflection.
 ///
 /// Life: Start, Serve, then Stop or destroy before the executors stop. Threads: gRPC's own; any may
 /// call.

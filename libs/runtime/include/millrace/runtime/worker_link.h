@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "millrace/base/executor.h"
@@ -36,7 +35,7 @@ struct ShardReport {
   int64_t state_bytes = 0;
   /// It is less than a second, or 1,000 records, behind the end of its log.
   bool level = false;
-  std::string_view cannot;  ///< the store that it has not reached for long; empty: none
+  std::string cannot;  ///< the store that it has not reached for long; empty: none
 };
 
 struct Report {
