@@ -54,7 +54,7 @@ OWNERS = [
     (("pg_query", "date/"), ["sql"]),
 ]
 # Dear to compile or to replace: in one file of their owners only.
-ONE_FILE = ["CLI/", "pg_query", "date/"]
+ONE_FILE = ["pg_query", "date/"]
 SYSTEM_FOLDERS = ("sys/", "netinet/", "arpa/", "net/", "linux/", "sanitizer/")
 SYSTEM_HEADERS = set(
     "assert ctype errno fenv float inttypes limits locale math setjmp signal stdarg stddef stdint "

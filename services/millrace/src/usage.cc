@@ -16,6 +16,9 @@ const char* const kMoreHelp =
     "  millrace produce flights --input flights.csv.zst --end\n"
     "  millrace results delays_hourly --wait";
 
+const char* const kTalksTo =
+    "\n\nTalks to --server HOST:PORT, which may stand anywhere (see `millrace --help`).";
+
 const char* const kResultsExample =
     "  millrace results delays_hourly --wait --key origin=LAX --from 2001-01-05 "
     "--to 2001-01-06\n\n"

@@ -6,6 +6,8 @@ namespace millrace {
 
 /// Behind the list of verbs.
 extern const char* const kMoreHelp;
+/// Behind the help of each verb that talks to a server.
+extern const char* const kTalksTo;
 /// Of `millrace results`.
 extern const char* const kResultsExample;
 
