@@ -149,6 +149,13 @@ class Metrics(cluster.DevCase):
         self.becomes('millrace_coordinator_shards', 1, state='running')
         self.becomes('millrace_coordinator_leader', 1)
 
+    def test_a_paused_pipeline_shows(self):
+        self.becomes('millrace_worker_paused', 0)
+        self.dev.command('pipeline', 'pause', 'per_minute')
+        self.becomes('millrace_worker_paused', 1)
+        self.dev.command('pipeline', 'resume', 'per_minute')
+        self.becomes('millrace_worker_paused', 0)
+
     def test_cuts_and_restores(self):
         self.send('2001-01-01T10:00:00Z', '2001-01-01T10:05:00Z')
         self.dev.stop()

@@ -15,6 +15,8 @@ namespace {
 constexpr auto kPlanInterval = std::chrono::seconds(1);
 /// Control records on their way at a time.
 constexpr size_t kWrites = 64;
+/// Of a shard that has had no owner yet.
+constexpr Epoch kFirstEpoch(1);
 
 }  // namespace
 
@@ -63,11 +65,20 @@ Task<Status> Balancer::PlanNow() {
   memory_ = plan.memory;
   unowned_ = plan.unowned;
   shaky_ = plan.shaky;
+  std::map<control::BundleId, control::Why> reasons;
+  for (const control::Move& move : plan.assigns) reasons[move.bundle] = move.why;
   std::vector<Task<Status>> writes;
-  for (control::Assign& assign : AssignsAgain()) writes.push_back(Assign(std::move(assign)));
+  for (control::Assign& assign : AssignsAgain())
+    writes.push_back(Assign(std::move(assign), "again"));
   // A Skip that waits keeps its place: it is part of the shard's state until a commit covers it.
-  for (control::Assign& assign : control::AssignsOf(fold, input, plan, roster.Takers()))
-    writes.push_back(Assign(std::move(assign)));
+  for (control::Assign& assign : control::AssignsOf(fold, input, plan, roster.Takers())) {
+    const auto reason = reasons.find(control::BundleOf(fold, assign.shard));
+    const bool first = assign.epoch == kFirstEpoch;
+    const std::string_view why = first                     ? "new"
+                                 : reason == reasons.end() ? "together"
+                                                           : control::WhyName(reason->second);
+    writes.push_back(Assign(std::move(assign), why));
+  }
   std::map<std::string, uint64_t> instances;
   for (const auto& [instance, worker] : roster.workers())
     instances[control::InstanceName(worker.hello.process)] = instance;
@@ -125,12 +136,13 @@ std::vector<control::Assign> Balancer::AssignsAgain() const {
   return assigns;
 }
 
-Task<Status> Balancer::Assign(control::Assign assign) {
+Task<Status> Balancer::Assign(control::Assign assign, std::string_view why) {
   const std::string shard = assign.shard.ToString();
   CrashPoint("assign.before_append");
   MILLRACE_CO_ASSIGN(const control::Verdict verdict,
                      co_await leadership_.Append(std::move(assign)));
   CrashPoint("assign.after_append");
+  if (verdict == control::Verdict::kValid) ++moves_[why];
   // Stale or unknown: somebody else gave it an owner, or it was dropped.
   if (verdict != control::Verdict::kValid && verdict != control::Verdict::kStale &&
       verdict != control::Verdict::kUnknown) {

@@ -55,6 +55,13 @@ Task<> Coordinator::MetricsLoop() {
                            "Partitions of streams whose shards no worker gets, by the reason.",
                            {{"reason", std::string(control::UnownedName(why))}});
   }
+  std::map<std::string_view, Counter*> moves;
+  for (const std::string_view reason : Balancer::kMoveReasons) {
+    moves[reason] = &metrics->GetCounter("millrace_coordinator_moves_total",
+                                         "Shards that this leader gave to a worker, by the reason.",
+                                         {{"reason", std::string(reason)}});
+  }
+  std::map<std::string_view, int64_t> moves_exported;
   constexpr std::array kReasons = {control::Verdict::kNotLeader, control::Verdict::kLate,
                                    control::Verdict::kStale,     control::Verdict::kUnknown,
                                    control::Verdict::kConflict,  control::Verdict::kUnreadable};
@@ -73,6 +80,10 @@ Task<> Coordinator::MetricsLoop() {
     leader.Set(leadership_.leads() ? 1 : 0);
     SetAll(balancer_.Workers(), workers);
     SetAll(balancer_.Unowned(), unowned);
+    for (const auto& [reason, count] : balancer_.Moves()) {
+      moves.at(reason)->Add(
+          static_cast<double>(count - std::exchange(moves_exported[reason], count)));
+    }
     for (const auto& [verdict, count] : control_.skipped()) {
       skipped.at(verdict)->Add(
           static_cast<double>(count - std::exchange(exported[verdict], count)));

@@ -484,7 +484,8 @@ Task<> ShardHost::MetricsLoop() {
       const auto range = co_await ports_.log->Range(shard->stream().topic, id.partition);
       const auto at = slots_.find(id);
       if (range.ok() && at != slots_.end() && at->second.shard == shard && at->second.metrics)
-        at->second.metrics->Export(*shard, range->end, Executor::Current().Wall());
+        at->second.metrics->Export(*shard, paused_.contains(id.incarnation), range->end,
+                                   Executor::Current().Wall());
     }
   }
 }

@@ -65,6 +65,7 @@ ShardMetrics::ShardMetrics(MetricRegistry* registry, const ShardId& shard,
   append_ahead_ = gauge("millrace_worker_append_ahead_seconds",
                         "How far the last append time read lies ahead of this process's clock.");
   halted_ = gauge("millrace_worker_halted", "1 while the shard is halted.");
+  paused_ = gauge("millrace_worker_paused", "1 while the pipeline is paused and reads nothing.");
   last_cut_ = gauge("millrace_worker_last_cut_number", "Number of the last committed checkpoint.");
   for (const std::string_view part : kShardParts) {
     MetricLabels with_part = labels;
@@ -87,7 +88,8 @@ void ShardMetrics::SetTime(std::string_view name, std::string_view help, Micros 
       .Set(time == kPlusInfinity ? std::numeric_limits<double>::infinity() : Seconds(time));
 }
 
-void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
+void ShardMetrics::Export(const Shard& shard, bool paused, Offset log_end, Micros now) {
+  paused_->Set(paused ? 1 : 0);
   halted_->Set(shard.halted() ? 1 : 0);
   for (const auto& [part, gauge] : failing_) gauge->Set(shard.troubles().failing(part) ? 1 : 0);
   if (shard.phase() == ShardPhase::kOpening || !shard.has_fold()) return;
@@ -136,7 +138,7 @@ void ShardMetrics::Export(const Shard& shard, Offset log_end, Micros now) {
 
 void ShardMetrics::Clear() {
   for (Gauge* gauge :
-       {open_windows_, state_bytes_, lag_records_, lag_seconds_, append_ahead_, halted_})
+       {open_windows_, state_bytes_, lag_records_, lag_seconds_, append_ahead_, halted_, paused_})
     gauge->Set(0);
   for (const auto& [output, rows] : outbox_rows_) rows->Set(0);
   for (const auto& [part, gauge] : failing_) gauge->Set(0);

@@ -100,6 +100,21 @@ TEST_CASE_METHOD(Office, "a worker that keeps dying, and what it dies of, are to
   CHECK(balancer.Unowned().empty());
 }
 
+TEST_CASE_METHOD(Office, "what a shard was given to a worker for is counted") {
+  using Moves = std::map<std::string_view, int64_t>;
+  CHECK(balancer.Moves() == Moves{{"new", 2}});
+  Join(8);
+  Rounds(11, {8});
+  CHECK(balancer.Moves() == Moves{{"new", 2}, {"orphan", 2}});
+  ShardReport shard;
+  shard.info.shard = Shard(0);
+  shard.info.state = "waiting";
+  shard.info.epoch = reader.fold().shards().at(Shard(0)).epoch;
+  reports[8].shards = {shard};
+  Rounds(1, {8});
+  CHECK(balancer.Moves() == Moves{{"new", 2}, {"orphan", 2}, {"again", 1}});
+}
+
 TEST_CASE_METHOD(Office, "one that leads no more tells and counts nothing") {
   DieOpening(1);
   DieOpening(11);

@@ -52,13 +52,17 @@ class Balancer {
       "ready", "silent", "unreachable", "draining", "cannot", "shaky"};
   /// How many partitions no worker gets, by the reason, while this process leads.
   std::map<control::Unowned, int64_t> Unowned() const;
+  /// How often this process gave a shard to a worker, by each of kMoveReasons.
+  const std::map<std::string_view, int64_t>& Moves() const { return moves_; }
+  static constexpr std::array<std::string_view, 7> kMoveReasons = {
+      "new", "orphan", "drain", "fresh", "hot", "together", "again"};
   /// What operators must know of workers and of shards that none gets; empty: nothing.
   std::string Troubles() const;
 
  private:
   Task<Status> PlanNow();
   void TakeOffice();
-  Task<Status> Assign(control::Assign assign);
+  Task<Status> Assign(control::Assign assign, std::string_view why);
   std::vector<control::Assign> AssignsAgain() const;
 
   const control::ControlReader& control_;
@@ -70,6 +74,7 @@ class Balancer {
   std::map<control::BundleId, control::Ticks> released_;
   std::map<uint64_t, std::vector<ShardId>> wishes_;  ///< by instance
   std::set<std::string> shaky_;                      ///< names of workers that keep dying
+  std::map<std::string_view, int64_t> moves_;        ///< by the reason
   Event woken_;
   bool news_ = false;
   Turns turns_;

@@ -16,8 +16,8 @@ class ShardMetrics {
  public:
   ShardMetrics(MetricRegistry* registry, const ShardId& shard, const std::string& stream);
 
-  /// `now` is the wall clock's.
-  void Export(const Shard& shard, Offset log_end, Micros now);
+  /// `paused`: an operator has paused its view. `now` is the wall clock's.
+  void Export(const Shard& shard, bool paused, Offset log_end, Micros now);
   /// The shard is no longer here: nothing of it is open, behind or halted.
   void Clear();
 
@@ -43,6 +43,7 @@ class ShardMetrics {
   Gauge* append_ahead_;
   Micros level_at_ = 0;  ///< when the shard was last seen to have read everything; 0: never
   Gauge* halted_;
+  Gauge* paused_;
   std::map<std::string_view, Gauge*> failing_;
   Gauge* last_cut_;
   std::map<Output, Gauge*> outbox_rows_;
