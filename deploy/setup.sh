@@ -15,8 +15,8 @@ pinned archives of deploy/setup/pinned.txt into .deps: arrow (C++), python (what
 files with) and googleapis (protos). Does nothing where everything is there. Debian 12 or 13 on amd64.
 
   --lint           also clang-format-19 and clang-tidy-19
-  --servers        also what tests start servers from: PostgreSQL, PgBouncer, Java, Maven, a Kafka broker
-                   in .deps/kafka and an S3 server in .deps/s3proxy
+  --servers        also what tests start servers from: PostgreSQL, PgBouncer, Prometheus, Java, Maven, a
+                   Kafka broker in .deps/kafka and an S3 server in .deps/s3proxy
   --versitygw      also a second S3 server in .deps/versitygw, which takes minutes to build and needs Go
                    1.25 or newer; without it its tests are skipped, also where others must run
   --packages-only  only the Debian packages: the part that needs root
