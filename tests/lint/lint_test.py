@@ -42,7 +42,6 @@ FORBIDDEN = [
     ("public", "libs/base/src/a.h", HEADER + "#include <spdlog/spdlog.h>\n", 2),
     ("generated", "libs/control/src/a.h", HEADER + '#include "millrace/control/v1/c.pb.h"\n', 2),
     ("one-file", "libs/sql/src/z.cc", "#include <pg_query.h>\n", 1),
-    ("one-file", "services/worker/z.cc", "#include <CLI/CLI.hpp>\n", 1),
     ("pure", "libs/window/src/a.cc", "auto t = std::chrono::steady_clock::now();\n", 1),
     ("pure", "libs/runtime/src/a.cc", "\n\nstd::mutex m;\n", 3),
     ("pure", "libs/log/src/a.cc", "std::lock_guard<M> l(m);\n", 1),
