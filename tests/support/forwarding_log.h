@@ -42,6 +42,8 @@ class ForwardingLog : public EventLog {
     return inner_->Bytes(std::move(topic), partition, from);
   }
   Task<Result<std::string>> Identity() override { return inner_->Identity(); }
+  Task<Status> Probe() override { return inner_->Probe(); }
+  void NoteProgress(Progress progress) override { inner_->NoteProgress(std::move(progress)); }
 
  protected:
   EventLog* inner() const { return inner_; }

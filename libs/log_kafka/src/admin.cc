@@ -22,6 +22,8 @@ constexpr size_t kDescribed = 200;
 using OwnedOptions = Owned<rd_kafka_AdminOptions_t, rd_kafka_AdminOptions_destroy>;
 using OwnedNewTopic = Owned<rd_kafka_NewTopic_t, rd_kafka_NewTopic_destroy>;
 using OwnedDeleteTopic = Owned<rd_kafka_DeleteTopic_t, rd_kafka_DeleteTopic_destroy>;
+using OwnedAlterOffsets =
+    Owned<rd_kafka_AlterConsumerGroupOffsets_t, rd_kafka_AlterConsumerGroupOffsets_destroy>;
 using OwnedDeleteRecords = Owned<rd_kafka_DeleteRecords_t, rd_kafka_DeleteRecords_destroy>;
 using OwnedTopic = Owned<rd_kafka_topic_t, rd_kafka_topic_destroy>;
 
@@ -342,6 +344,45 @@ Result<std::string> Admin::Identity() const {
   std::string identity = id;
   rd_kafka_mem_free(handle_->get(), id);
   return identity;
+}
+
+Status Admin::Probe() const {
+  const Result<std::string> answer = Identity();
+  if (answer.ok() || !handle_->refused()) return answer.ok() ? Status() : answer.error();
+  return handle_->Failed(
+      Code::kInvalidArgument,
+      "the Kafka brokers refuse this client, or it does not trust them: check tls, the files of "
+      "certificates, login, user and password of log.kafka",
+      "refused", {{"brokers", options_.brokers}});
+}
+
+Status Admin::CommitOffsets(const std::string& group, const std::map<Place, Offset>& places) const {
+  const OwnedPartitions list(rd_kafka_topic_partition_list_new(static_cast<int>(places.size())));
+  for (const auto& [place, next] : places)
+    rd_kafka_topic_partition_list_add(list.get(), place.first.c_str(), place.second)->offset =
+        next.value;
+  OwnedAlterOffsets asked(rd_kafka_AlterConsumerGroupOffsets_new(group.c_str(), list.get()));
+  const Order order(*handle_, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+  rd_kafka_AlterConsumerGroupOffsets_t* one = asked.get();
+  rd_kafka_AlterConsumerGroupOffsets(handle_->get(), &one, 1, order.options(), order.queue());
+  const OwnedEvent answer = order.Answer();
+  constexpr std::string_view kWhat = "the brokers do not take the progress";
+  MILLRACE_TRY(Whole(*handle_, answer, kWhat, {{"group", group}}));
+  size_t count = 0;
+  const auto* const groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+      rd_kafka_event_AlterConsumerGroupOffsets_result(answer.get()), &count);
+  const rd_kafka_group_result_t* const result = groups[0];
+  if (const rd_kafka_error_t* error = rd_kafka_group_result_error(result))
+    return handle_->Failed(Code::kUnavailable, kWhat, rd_kafka_error_string(error),
+                           {{"group", group}});
+  const auto* const taken = rd_kafka_group_result_partitions(result);
+  for (int i = 0; taken != nullptr && i < taken->cnt; ++i) {
+    const rd_kafka_topic_partition_t& p = taken->elems[i];
+    if (p.err != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return handle_->Failed(Code::kUnavailable, kWhat, p.err,
+                             {{"group", group}, {"topic", p.topic}, {"partition", p.partition}});
+  }
+  return {};
 }
 
 }  // namespace millrace::log_kafka

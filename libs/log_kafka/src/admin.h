@@ -20,6 +20,9 @@ struct Topic {
   std::map<std::string, std::string> settings;
 };
 
+/// A partition of a topic.
+using Place = std::pair<std::string, int32_t>;
+
 /// Questions and orders to the brokers about topics. Every call blocks.
 /// Threads: any.
 class Admin {
@@ -36,6 +39,10 @@ class Admin {
   Result<Offset> OffsetForTime(const std::string& topic, PartitionId partition, Micros t) const;
   Status DeleteBefore(const std::string& topic, PartitionId partition, Offset before) const;
   Result<std::string> Identity() const;
+  /// kInvalidArgument: the brokers refuse this client.
+  Status Probe() const;
+  /// Commits places for a consumer group.
+  Status CommitOffsets(const std::string& group, const std::map<Place, Offset>& places) const;
 
  private:
   using Settings = std::map<std::string, std::string>;

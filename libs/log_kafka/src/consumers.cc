@@ -81,36 +81,6 @@ Result<std::shared_ptr<Fetch::Consumer>> Consumers::Reserve(const Fetch::Key& ke
   return consumer;
 }
 
-/// A client of its own: commits that hang hold up nobody who reads.
-Result<std::shared_ptr<Handle>> Consumers::Committer() {
-  std::lock_guard lock(mutex_);
-  if (!committer_) {
-    MILLRACE_ASSIGN(committer_, Handle::Open(RD_KAFKA_CONSUMER, ConsumerProperties(options_)));
-  }
-  return committer_;
-}
-
-Status Consumers::Commit(const std::vector<Progress>& places) {
-  if (places.empty()) return {};
-  MILLRACE_ASSIGN(const std::shared_ptr<Handle> handle, Committer());
-  const OwnedPartitions list(rd_kafka_topic_partition_list_new(static_cast<int>(places.size())));
-  for (const Progress& p : places)
-    rd_kafka_topic_partition_list_add(list.get(), p.topic.c_str(), p.partition.value)->offset =
-        p.next.value;
-  const OwnedQueue answers(rd_kafka_queue_new(handle->get()));
-  rd_kafka_resp_err_t error =
-      rd_kafka_commit_queue(handle->get(), list.get(), answers.get(), nullptr, nullptr);
-  constexpr std::string_view kWhat = "the brokers do not take the progress";
-  const Facts facts = {{"group", options_.group}};
-  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    const OwnedEvent answer(rd_kafka_queue_poll(answers.get(), kAskMillis));
-    if (!answer) return handle->Failed(Code::kUnavailable, kWhat, "no answer", facts);
-    error = rd_kafka_event_error(answer.get());
-  }
-  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
-  return handle->Failed(Code::kUnavailable, kWhat, error, facts);
-}
-
 void Consumers::Release(const std::shared_ptr<Fetch::Consumer>& consumer, const Fetch::Key& key) {
   std::lock_guard lock(mutex_);
   consumer->taken.erase(key);

@@ -10,7 +10,7 @@
 
 #include "handle.h"
 #include "millrace/base/executor.h"
-#include "millrace/log_kafka/kafka_log.h"
+#include "millrace/log_kafka/options.h"
 #include "millrace/model/ids.h"
 
 namespace millrace::log_kafka {
@@ -63,20 +63,15 @@ class Consumers : public std::enable_shared_from_this<Consumers> {
   /// Starts to fetch. kUnavailable: too many cursors of the partition.
   Result<std::shared_ptr<Fetch>> Start(const std::string& topic, PartitionId partition,
                                        Offset from);
-  /// Commits places for the group.
-  Status Commit(const std::vector<Progress>& places);
 
  private:
   friend class Fetch;
   Result<std::shared_ptr<Fetch::Consumer>> Reserve(const Fetch::Key& key);
   void Release(const std::shared_ptr<Fetch::Consumer>& consumer, const Fetch::Key& key);
 
-  Result<std::shared_ptr<Handle>> Committer();
-
   const Options options_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<Fetch::Consumer>> consumers_;
-  std::shared_ptr<Handle> committer_;
 };
 
 }  // namespace millrace::log_kafka

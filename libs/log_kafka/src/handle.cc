@@ -92,6 +92,13 @@ void Handle::Told(rd_kafka_event_t* event) {
   std::lock_guard lock(mutex_);
   told_ = rd_kafka_event_error_string(event);
   told_at_ = std::chrono::steady_clock::now();
+  if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL)
+    refused_at_ = told_at_;
+}
+
+bool Handle::refused() const {
+  std::lock_guard lock(mutex_);
+  return std::chrono::steady_clock::now() - refused_at_ < kReasonLasts;
 }
 
 Error Handle::Failed(Code code, std::string_view what, std::string_view error, Facts facts) const {

@@ -44,6 +44,8 @@ class Handle {
   rd_kafka_t* get() const { return kafka_; }
   /// Grows whenever the brokers said that they do not know a topic or partition.
   uint64_t doubts() const { return doubts_; }
+  /// Whether a broker refused the login or the certificate a moment ago, or this client its.
+  bool refused() const;
   /// Whether it can do nothing more.
   bool dead() const { return dead_; }
 
@@ -67,6 +69,7 @@ class Handle {
   mutable std::mutex mutex_;
   std::string told_;
   std::chrono::steady_clock::time_point told_at_;
+  std::chrono::steady_clock::time_point refused_at_;
   std::thread thread_;
 };
 

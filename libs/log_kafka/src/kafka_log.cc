@@ -4,6 +4,7 @@
 #include "appender.h"
 #include "callers.h"
 #include "consumers.h"
+#include "progress.h"
 #include "reader.h"
 #include "topic_settings.h"
 
@@ -25,6 +26,7 @@ struct KafkaLog::Core {
       : appender(options, &callers), consumers(std::make_shared<Consumers>(options)) {}
 
   std::shared_ptr<Admin> admin;
+  std::unique_ptr<ProgressNotes> progress;
   Appender appender;
   std::shared_ptr<Consumers> consumers;
   /// Grows when this process changed what readers may have fetched.
@@ -37,6 +39,7 @@ Result<std::unique_ptr<KafkaLog>> KafkaLog::Open(Options options) {
   MILLRACE_TRY(Check(options));
   auto core = std::make_unique<Core>(options);
   MILLRACE_ASSIGN(core->admin, Admin::Open(options));
+  core->progress = std::make_unique<ProgressNotes>(core->admin, options.group);
   return std::unique_ptr<KafkaLog>(new KafkaLog(std::move(core)));
 }
 
@@ -143,11 +146,12 @@ Task<Result<ForeignTopic>> KafkaLog::CheckForeignTopic(std::string name) {
   co_return checked;
 }
 
-Task<Status> KafkaLog::CommitProgress(std::vector<Progress> places) {
-  auto work = core_->callers.Call(
-      [consumers = core_->consumers, places] { return consumers->Commit(places); });
-  auto committed = co_await std::move(work);
-  co_return committed;
+Task<Status> KafkaLog::Probe() {
+  auto work = core_->callers.Call([admin = core_->admin] { return admin->Probe(); });
+  auto probed = co_await std::move(work);
+  co_return probed;
 }
+
+void KafkaLog::NoteProgress(Progress progress) { core_->progress->Note(progress); }
 
 }  // namespace millrace::log_kafka

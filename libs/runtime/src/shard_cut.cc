@@ -151,6 +151,8 @@ void Shard::Committed(const checkpoint::Prepared& saved) {
   state_hash_ = saved.state_hash;
   last_cut_ = m.cut;
   committed_offset_ = base_offset_ = m.next_offset;
+  ports_.log->NoteProgress({id_.incarnation.name_space + "-" + id_.incarnation.name, stream_.topic,
+                            id_.partition, m.next_offset});
   base_ = m.cut;
   for (size_t i = 0; i < saved.owed.size(); ++i)
     outbox_.Saved(saved.owed[i], m.owed[m.owed.size() - saved.owed.size() + i]);

@@ -116,9 +116,21 @@ class LogAppender {
   virtual Task<Result<Offset>> Append(std::string topic, PartitionId partition, LogEntry entry) = 0;
 };
 
+/// All that a view made of the partition's records below `next` is saved.
+struct Progress {
+  std::string view;  ///< with its namespace
+  std::string topic;
+  PartitionId partition;
+  Offset next;
+};
+
 class LogAdmin {
  public:
   virtual ~LogAdmin() = default;
+
+  /// Asks the log once whether it takes this process. kInvalidArgument: it answers, and something
+  /// in the configuration must be changed. kUnavailable: whatever may pass by itself.
+  virtual Task<Status> Probe() { co_return Status(); }
 
   /// Idempotent; `id` means nothing here. kConflict: the topic exists with other partitions.
   virtual Task<Status> CreateTopic(TopicSpec topic) = 0;
@@ -152,6 +164,10 @@ class LogAdmin {
   /// Tells this log from every other one, also from a copy of its topics elsewhere. It never
   /// changes. At most 64 printable ASCII characters.
   virtual Task<Result<std::string>> Identity() = 0;
+
+  /// Tells people who look at the log with its own tools how far a view has come. Never waits, and
+  /// may be lost; nothing reads it back. A log without such tools does nothing.
+  virtual void NoteProgress(Progress) {}
 };
 
 /// An ordered, durable, partitioned log. Offsets of a partition rise; between two records there may

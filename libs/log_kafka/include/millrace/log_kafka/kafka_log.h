@@ -9,13 +9,6 @@
 
 namespace millrace::log_kafka {
 
-/// Everything of the partition below `next` is done.
-struct Progress {
-  std::string topic;
-  PartitionId partition;
-  Offset next;
-};
-
 /// A topic that somebody else made, as far as a reader must know it.
 struct ForeignTopic {
   int32_t partitions = 0;
@@ -65,9 +58,11 @@ class KafkaLog : public EventLog {
   /// kNotFound: no such topic.
   Task<Result<ForeignTopic>> CheckForeignTopic(std::string name);
 
-  /// Commits places for the configured group, so that Kafka's own tools show how far behind they
-  /// are. Nothing reads them back: who stops reading in the middle loses nothing.
-  Task<Status> CommitProgress(std::vector<Progress> places);
+  /// Asks for the cluster's id. kInvalidArgument: the brokers refuse the login or the certificate,
+  /// or theirs is not trusted.
+  Task<Status> Probe() override;
+  /// Commits the place for the view's consumer group: docs/formats/kafka.md.
+  void NoteProgress(Progress progress) override;
 
  private:
   struct Core;
