@@ -430,10 +430,12 @@ void CheckServingContract(TestExecutor& executor,
   }
 
   SECTION("a mark stays until it is replaced") {
+    CHECK(run(store->ReadMark()).value().empty());
     CHECK(run(store->Mark("cluster=one", false)).value() == "cluster=one");
     CHECK(run(store->Mark("cluster=two", false)).value() == "cluster=one");
     CHECK(run(store->Mark("cluster=two", true)).value() == "cluster=two");
     CHECK(run(store->Mark("cluster=one", false)).value() == "cluster=two");
+    CHECK(run(store->ReadMark()).value() == "cluster=two");
   }
 
   SECTION("names of namespaces and of outputs do not meet") {

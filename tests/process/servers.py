@@ -7,7 +7,12 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
+import unittest
+
+import cluster
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 JARS = os.path.join(ROOT, '.deps', 'kafka')
@@ -20,7 +25,11 @@ listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=CLIENT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,CLIENT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,CLIENT:{protocol}
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+listener.name.client.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+ username="millrace" password="{password}" user_millrace="{password}";
 log.dirs={folder}/log
 num.network.threads=2
 num.io.threads=2
@@ -114,13 +123,17 @@ class Server:
 
 
 class Kafka(Server):
-    def __init__(self, folder):
+    """A broker to which clients log in if it is given a password."""
+
+    def __init__(self, folder, password=''):
         super().__init__(folder, b'Kafka Server started')
+        self.password = password
         port, controller = free_ports(2)
         self.address = f'127.0.0.1:{port}'
         self.properties = os.path.join(folder, 'server.properties')
         with open(self.properties, 'w') as out:
-            out.write(KAFKA.format(port=port, controller=controller, folder=folder))
+            out.write(KAFKA.format(port=port, controller=controller, folder=folder, password=password,
+                                   protocol='SASL_PLAINTEXT' if password else 'PLAINTEXT'))
         with open(os.path.join(folder, 'log4j2.properties'), 'w') as out:
             out.write(LOG4J)
         subprocess.run(self.java('kafka.tools.StorageTool', 'format', '--standalone', '-t', 'bWlsbHJhY2UtdGVzdHMtMQ',
@@ -134,9 +147,25 @@ class Kafka(Server):
     def start(self):
         self.launch(self.java('kafka.Kafka', self.properties))
 
+    def tool(self, name, *arguments):
+        """One of Kafka's own tools; what it prints."""
+        login = os.path.join(self.folder, 'client.properties')
+        with open(login, 'w') as out:
+            if self.password:
+                out.write('security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=org.apache.kafka.common.'
+                          'security.plain.PlainLoginModule required username="millrace" '
+                          f'password="{self.password}";\n')
+        done = subprocess.run(self.java('org.apache.kafka.tools.' + name, '--bootstrap-server', self.address,
+                                        '--command-config', login, *arguments), capture_output=True, text=True)
+        if done.returncode != 0:
+            raise AssertionError(f'{name}: {done.stdout}{done.stderr}')
+        return done.stdout
+
     def settings(self):
+        login = {'log.kafka.login': 'plain', 'log.kafka.user': 'millrace', 'log.kafka.password': self.password,
+                 'log.kafka.insecure': True}
         return {'log.kind': 'kafka', 'log.kafka.brokers': self.address, 'log.kafka.replication': 1,
-                'log.kafka.min_insync_replicas': 1}
+                'log.kafka.min_insync_replicas': 1} | (login if self.password else {})
 
 
 class S3(Server):
@@ -222,6 +251,40 @@ class Postgres(Server, PostgresTables):
         return {'serving.kind': 'postgres', 'serving.postgres.connection': self.connection()}
 
 
+class ServersCase(unittest.TestCase):
+    """Tests on a Kafka broker with a login, an S3 store and PostgreSQL, all of which they share."""
+    PASSWORD = 'right'
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix='millrace-servers-')
+        os.chmod(cls.folder, 0o755)  # PostgreSQL runs as another user
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.kafka = cls.kept(Kafka(os.path.join(cls.folder, 'kafka'), cls.PASSWORD))
+        cls.s3 = cls.kept(S3(os.path.join(cls.folder, 's3')))
+        cls.postgres = cls.kept(Postgres(os.path.join(cls.folder, 'postgres')))
+
+    @classmethod
+    def kept(cls, server):
+        """Until the tests have ended."""
+        cls.addClassCleanup(server.kill)
+        return server
+
+    def config(self, *on, **changed):
+        return write_config(os.path.join(self.folder, self.id() + '.json'), *on, **changed)
+
+    def data_dir(self):
+        return tempfile.mkdtemp(dir=self.folder)
+
+
+def run():
+    """As cluster.run, where servers can be started."""
+    if missing():
+        print(f'SKIPPED: 1 test case needs a server: run deploy/setup.sh --servers: {missing()}')
+        sys.exit(1 if os.environ.get('MILLRACE_REQUIRE_SERVERS') == '1' else 0)
+    cluster.run()
+
+
 def typed(cell):
     if cell == '':
         return None
@@ -233,16 +296,19 @@ def typed(cell):
     return cell
 
 
-def write_config(path, *servers):
-    """A configuration under which a process stands on these servers. JSON is YAML too."""
-    tree = {}
+def write_config(path, *servers, **changed):
+    """A configuration under which a process stands on these servers. JSON is YAML too. Settings that are changed have
+    two underscores for each dot of their keys."""
+    settings = {}
     for server in servers:
-        for key, value in server.settings().items():
-            *sections, name = key.split('.')
-            at = tree
-            for section in sections:
-                at = at.setdefault(section, {})
-            at[name] = value
+        settings |= server.settings()
+    tree = {}
+    for key, value in (settings | {key.replace('__', '.'): value for key, value in changed.items()}).items():
+        *sections, name = key.split('.')
+        at = tree
+        for section in sections:
+            at = at.setdefault(section, {})
+        at[name] = value
     with open(path, 'w') as out:
         json.dump(tree, out, indent=1)
     return path

@@ -22,6 +22,11 @@ class FaultyServingStore : public ServingTables, public ServingWriter {
 
   Link& link() { return link_; }
 
+  Task<Result<std::string>> ReadMark() override {
+    MILLRACE_CO_TRY(co_await link_.There());
+    auto r = co_await tables_->ReadMark();
+    co_return r;
+  }
   Task<Result<std::string>> Mark(std::string mark, bool replace) override {
     const std::function<Task<Result<std::string>>()> set = [tables = tables_, mark, replace] {
       return tables->Mark(mark, replace);

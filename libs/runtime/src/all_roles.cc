@@ -1,5 +1,7 @@
 #include "millrace/runtime/all_roles.h"
 
+#include "millrace/runtime/store_marks.h"
+
 namespace millrace::runtime {
 namespace {
 
@@ -12,6 +14,7 @@ std::vector<WorkerLink*> With(WorkerLink* own, std::vector<WorkerLink*> others) 
 
 AllRoles::AllRoles(Wiring wiring)
     : self_{wiring.name, wiring.control->Random()},
+      ports_(wiring.ports),
       control_(wiring.ports.log, wiring.options.snapshot_records),
       writer_(wiring.ports.log, &control_),
       coordinator_({self_, wiring.ports, wiring.options, wiring.stop_appending,
@@ -24,6 +27,8 @@ AllRoles::AllRoles(Wiring wiring)
 
 Task<Status> AllRoles::Start() {
   if (!following_) {
+    // A server that answers and refuses this process is told, whichever others are still away.
+    MILLRACE_CO_TRY(co_await ProbeStores(ports_));
     MILLRACE_CO_TRY(co_await control_.Start());
     following_ = true;
     Executor::Current().Spawn(control_.Follow());

@@ -62,6 +62,8 @@ InMemoryServingStore::~InMemoryServingStore() = default;
 void InMemoryServingStore::Remember() { remembered_ = std::make_unique<State>(*state_); }
 void InMemoryServingStore::GoBack() { *state_ = *remembered_; }
 
+Task<Result<std::string>> InMemoryServingStore::ReadMark() { co_return state_->mark; }
+
 Task<Result<std::string>> InMemoryServingStore::Mark(std::string mark, bool replace) {
   if (state_->mark.empty() || replace) state_->mark = std::move(mark);
   co_return state_->mark;

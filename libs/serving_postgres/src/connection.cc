@@ -31,9 +31,51 @@ Failure KindOf(std::string_view state) {
 
 std::string OneLine(const char* text) {
   std::string line = text == nullptr ? "" : text;
+  // Where in its source the server found the error is in longer texts.
+  for (size_t at; (at = line.find("LOCATION: ")) != line.npos;)
+    line.erase(at, line.find('\n', at) - at);
   std::replace(line.begin(), line.end(), '\n', ' ');
   while (!line.empty() && line.back() == ' ') line.pop_back();
   return line;
+}
+
+/// What must be changed before a connection that was refused can be made; empty: the refusal may
+/// pass. The text of the error has the server's code, which stands in no language.
+std::string_view MistakeOf(PGconn* refused) {
+  struct Mistake {
+    std::string_view text;
+    std::string_view what;
+  };
+  constexpr std::string_view kLogin =
+      "PostgreSQL refuses this user: check user and password of the connection, and pg_hba.conf";
+  constexpr std::string_view kDatabase =
+      "the database does not exist: make it, or configure another";
+  constexpr std::string_view kRights =
+      "this user may not connect to the database: GRANT CONNECT ON DATABASE to it";
+  constexpr std::string_view kTls =
+      "the server's certificate, or a file for TLS that the connection names, does not fit: check "
+      "sslmode and sslrootcert";
+  constexpr Mistake kMistakes[] = {
+      {" 28P01: ", kLogin},
+      {" 28000: ", kLogin},
+      {" 3D000: ", kDatabase},
+      {" 42501: ", kRights},
+      // PgBouncer has one code for everything.
+      {" 08P01: password authentication failed", kLogin},
+      {" 08P01: no such user", kLogin},
+      {" 08P01: no such database", kDatabase},
+      // What libpq says itself, which has no code and is not translated.
+      {"certificate verify failed", kTls},
+      {"server certificate for", kTls},
+      {"root certificate file", kTls},
+      {"server does not support SSL", kTls},
+  };
+  if (PQconnectionNeedsPassword(refused) == 1)
+    return "PostgreSQL asks for a password: write one into the connection string";
+  const std::string_view said = PQerrorMessage(refused);
+  for (const Mistake& mistake : kMistakes)
+    if (said.find(mistake.text) != said.npos) return mistake.what;
+  return {};
 }
 
 /// What holds for this transaction only. A synchronous_commit that the operator made stronger
@@ -57,7 +99,7 @@ std::string_view Answer::Bytes(int row, int column) const {
           static_cast<size_t>(PQgetlength(result_.get(), row, column))};
 }
 
-Status Connection::Connect() {
+bool Connection::Open() {
   // What the connection string says stands behind these, so it counts more.
   const char* const keywords[] = {
       "connect_timeout",  "tcp_user_timeout", "keepalives_idle", "target_session_attrs",
@@ -65,13 +107,18 @@ Status Connection::Connect() {
   const char* const values[] = {"5",    "30000",           "10",   "read-write", "millrace",
                                 "UTF8", conninfo_.c_str(), nullptr};
   db_.reset(PQconnectdbParams(keywords, values, 1));
-  if (!db_ || PQstatus(db_.get()) != CONNECTION_OK) {
-    const std::string why = OneLine(db_ ? PQerrorMessage(db_.get()) : "out of memory");
-    db_.reset();
-    return Unavailable(
-        "PostgreSQL cannot be reached: check that it runs, and the connection string",
-        {{"error", why}});
-  }
+  return db_ && PQstatus(db_.get()) == CONNECTION_OK;
+}
+
+Error Connection::NotOpen() {
+  const std::string why = OneLine(db_ ? PQerrorMessage(db_.get()) : "out of memory");
+  db_.reset();
+  return Unavailable("PostgreSQL cannot be reached: check that it runs, and the connection string",
+                     {{"error", why}});
+}
+
+Status Connection::Connect() {
+  if (!Open()) return NotOpen();
   const char* encoding = PQparameterStatus(db_.get(), "server_encoding");
   if (encoding == nullptr || std::string_view(encoding) != "UTF8") {
     db_.reset();
@@ -81,6 +128,35 @@ Status Connection::Connect() {
   PQsetNoticeProcessor(db_.get(), [](void*, const char*) {}, nullptr);
   PQsetnonblocking(db_.get(), 1);
   return {};
+}
+
+Status Connection::Probe() {
+  if (!Open() && db_) {
+    // Once more: libpq gives the code of a refused connection only in a longer text.
+    PQsetErrorVerbosity(db_.get(), PQERRORS_VERBOSE);
+    PQreset(db_.get());
+    if (PQstatus(db_.get()) != CONNECTION_OK) {
+      const std::string_view what = MistakeOf(db_.get());
+      if (what.empty()) return NotOpen();
+      const std::string why = OneLine(PQerrorMessage(db_.get()));
+      db_.reset();
+      return InvalidArgument(what, {{"error", why}});
+    }
+  }
+  db_.reset();
+  MILLRACE_TRY(Begin());
+  // The leader makes a schema of its own, and one for each namespace.
+  const auto answer =
+      Run("SELECT current_user::text, current_database()::text, CASE WHEN "
+          "to_regnamespace('_millrace') IS NULL THEN has_database_privilege(current_database(), "
+          "'CREATE') ELSE has_schema_privilege('_millrace', 'USAGE') END::integer");
+  Rollback();
+  if (!answer.ok()) return answer.error();
+  if (answer->Integer(0, 2) == 1) return {};
+  return InvalidArgument(
+      "this user of PostgreSQL may not make tables: GRANT CREATE ON DATABASE to it, and the rights "
+      "on the schema _millrace if another user made that",
+      {{"user", answer->Bytes(0, 0)}, {"database", answer->Bytes(0, 1)}});
 }
 
 Status Connection::Begin() {

@@ -42,6 +42,10 @@ class Connection {
 
   Connection(std::string conninfo, Use use) : conninfo_(std::move(conninfo)), use_(use) {}
 
+  /// Makes a new connection. kInvalidArgument: the server refuses this user, or the database cannot
+  /// be used; the message says what to change. kUnavailable: whatever may pass.
+  Status Probe();
+
   /// Connects first if need be. kUnavailable: also of a standby.
   Status Begin();
   /// kUnavailable: it may have taken effect or not.
@@ -63,6 +67,8 @@ class Connection {
     void operator()(PGconn* c) const { PQfinish(c); }
   };
 
+  bool Open();
+  Error NotOpen();
   Status Connect();
   Status BeginHere();
   Status Lost(std::string_view what);

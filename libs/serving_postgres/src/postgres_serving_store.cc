@@ -26,6 +26,14 @@ PostgresServingStore::PostgresServingStore(std::string conninfo)
     : lanes_(std::make_unique<Lanes>(conninfo)) {}
 PostgresServingStore::~PostgresServingStore() = default;
 
+Task<Status> PostgresServingStore::Probe() {
+  return lanes_->write.Run([](Connection& c) { return c.Probe(); });
+}
+
+Task<Result<std::string>> PostgresServingStore::ReadMark() {
+  return lanes_->write.Run([w = lanes_->writer](Connection& c) { return w->ReadMark(c); });
+}
+
 Task<Result<std::string>> PostgresServingStore::Mark(std::string mark, bool replace) {
   return lanes_->write.Run([w = lanes_->writer, mark = std::move(mark), replace](Connection& c) {
     return w->Mark(c, mark, replace);

@@ -65,11 +65,16 @@ Result<int> LastingTables(Connection& connection, const Incarnation& incarnation
   return found;
 }
 
-/// Before the first Define nothing of ours is there.
+/// Before the first Mark nothing of ours is there.
 Result<bool> HasOwnTables(Connection& connection) {
   MILLRACE_ASSIGN(const Answer answer,
                   connection.Run("SELECT 1 WHERE to_regclass('_millrace.fence') IS NOT NULL"));
   return answer.Rows() == 1;
+}
+
+Result<std::string> StandingMark(Connection& connection) {
+  MILLRACE_ASSIGN(const Answer stands, connection.Run("SELECT mark FROM _millrace.cluster"));
+  return std::string(stands.Rows() == 0 ? "" : stands.Bytes(0, 0));
 }
 
 Status FenceLasts(Connection& connection) {
@@ -119,6 +124,14 @@ Status MakeOwnTables(Connection& connection) {
 
 }  // namespace
 
+Result<std::string> Writer::ReadMark(Connection& connection) {
+  Transaction transaction(&connection);
+  MILLRACE_TRY(transaction.Begin());
+  MILLRACE_ASSIGN(const bool ours, HasOwnTables(connection));
+  if (!ours) return std::string();
+  return StandingMark(connection);
+}
+
 Result<std::string> Writer::Mark(Connection& connection, const std::string& mark, bool replace) {
   Transaction transaction(&connection);
   MILLRACE_TRY(transaction.Begin());
@@ -128,8 +141,7 @@ Result<std::string> Writer::Mark(Connection& connection, const std::string& mark
   const std::string on_conflict = replace ? "UPDATE SET mark = excluded.mark" : "NOTHING";
   MILLRACE_TRY(connection.Run(
       "INSERT INTO _millrace.cluster VALUES (1, $1) ON CONFLICT (one) DO " + on_conflict, params));
-  MILLRACE_ASSIGN(const Answer stands, connection.Run("SELECT mark FROM _millrace.cluster"));
-  std::string found(stands.Bytes(0, 0));
+  MILLRACE_ASSIGN(std::string found, StandingMark(connection));
   MILLRACE_TRY(transaction.Commit());
   return found;
 }

@@ -16,6 +16,7 @@ namespace millrace::serving_postgres {
 /// Threads: any.
 class Writer {
  public:
+  Result<std::string> ReadMark(Connection& connection);
   Result<std::string> Mark(Connection& connection, const std::string& mark, bool replace);
   Status Define(Connection& connection, const Incarnation& incarnation, const StreamSpec& stream,
                 const PipelineSpec& pipeline);

@@ -39,6 +39,10 @@ Result<std::unique_ptr<SqliteServingStore>> SqliteServingStore::Open(const std::
 SqliteServingStore::SqliteServingStore(std::unique_ptr<Lanes> lanes) : lanes_(std::move(lanes)) {}
 SqliteServingStore::~SqliteServingStore() = default;
 
+Task<Result<std::string>> SqliteServingStore::ReadMark() {
+  return lanes_->write.Run([w = lanes_->writer](Connection&) { return w->ReadMark(); });
+}
+
 Task<Result<std::string>> SqliteServingStore::Mark(std::string mark, bool replace) {
   return lanes_->write.Run([w = lanes_->writer, mark = std::move(mark), replace](Connection&) {
     return w->Mark(mark, replace);

@@ -36,6 +36,12 @@ Status Writer::Define(const Incarnation& incarnation, const StreamSpec& stream,
   return transaction.Commit();
 }
 
+Result<std::string> Writer::ReadMark() {
+  MILLRACE_ASSIGN(Statement read, connection_->Prepare("SELECT mark FROM _millrace_cluster"));
+  MILLRACE_ASSIGN(const bool there, read.Step());
+  return there ? read.Text(0) : std::string();
+}
+
 Result<std::string> Writer::Mark(const std::string& mark, bool replace) {
   MILLRACE_ASSIGN(
       Statement set,
@@ -44,9 +50,7 @@ Result<std::string> Writer::Mark(const std::string& mark, bool replace) {
                            (replace ? "UPDATE SET mark = excluded.mark" : "NOTHING")));
   set.BindText(1, mark);
   MILLRACE_TRY(set.Step());
-  MILLRACE_ASSIGN(Statement read, connection_->Prepare("SELECT mark FROM _millrace_cluster"));
-  MILLRACE_TRY(read.Step());
-  return read.Text(0);
+  return ReadMark();
 }
 
 Status Writer::Attach(const Incarnation& incarnation, const StreamSpec& stream,

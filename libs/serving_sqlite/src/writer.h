@@ -15,6 +15,7 @@ class Writer {
   /// The connection outlives it.
   explicit Writer(Connection* connection) : connection_(connection) {}
 
+  Result<std::string> ReadMark();
   Result<std::string> Mark(const std::string& mark, bool replace);
   Status Define(const Incarnation& incarnation, const StreamSpec& stream,
                 const PipelineSpec& pipeline);

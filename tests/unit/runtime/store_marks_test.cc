@@ -19,11 +19,18 @@ struct Stores {
 
   Status Own(const std::string& cluster, bool adopt = false) { return Own(&log, cluster, adopt); }
   Status Own(InMemoryLog* on, const std::string& cluster, bool adopt = false) {
+    return executor.RunUntilDone(OwnStores(PortsOn(on), cluster, adopt));
+  }
+  Status CheckMarksOf(const std::string& cluster) {
+    return executor.RunUntilDone(CheckMarks(PortsOn(&log), cluster));
+  }
+  std::string TableMark() { return executor.RunUntilDone(serving->ReadMark()).value(); }
+  Ports PortsOn(EventLog* on) {
     Ports ports{};
     ports.log = on;
     ports.objects = &objects;
     ports.tables = &*serving;
-    return executor.RunUntilDone(OwnStores(ports, cluster, adopt));
+    return ports;
   }
   std::string ErrorOf(const Status& status) {
     REQUIRE_FALSE(status.ok());
@@ -55,6 +62,59 @@ TEST_CASE("the object store is looked at too") {
   REQUIRE(s.Own("one").ok());
   s.serving.emplace();
   CHECK(s.ErrorOf(s.Own("two")).starts_with("the object store belongs to another cluster"));
+}
+
+TEST_CASE("who is refused by one store leaves no mark in the other") {
+  Stores s;
+  REQUIRE(s.Own("one").ok());
+  s.serving.emplace();
+  s.ErrorOf(s.Own("two"));
+  CHECK(s.TableMark().empty());
+  CHECK(s.Own("one").ok());
+}
+
+TEST_CASE("who does not lead compares the marks and sets none") {
+  Stores s;
+  CHECK(s.CheckMarksOf("").ok());
+  CHECK(s.CheckMarksOf("one").ok());
+  CHECK(s.TableMark().empty());
+  CHECK(s.executor.RunUntilDone(s.objects.Get("_millrace/cluster")).error().code ==
+        Code::kNotFound);
+
+  REQUIRE(s.Own("one").ok());
+  CHECK(s.CheckMarksOf("one").ok());
+  CHECK(s.ErrorOf(s.CheckMarksOf("two")).starts_with("the serving store belongs to another"));
+  s.serving.emplace();
+  CHECK(s.CheckMarksOf("one").ok());
+  CHECK(s.ErrorOf(s.CheckMarksOf("two")).starts_with("the object store belongs to another"));
+}
+
+/// Answers a probe as it is told.
+template <typename Port>
+struct Probed : Port {
+  Status answer;
+  Task<Status> Probe() override { co_return answer; }
+};
+
+TEST_CASE("what must be changed is told before what may pass, whichever store it is of") {
+  Stores s;
+  Probed<InMemoryLog> log;
+  Probed<InMemoryObjectStore> objects;
+  Probed<InMemoryServingStore> tables;
+  Ports ports{};
+  ports.log = &log;
+  ports.objects = &objects;
+  ports.tables = &tables;
+  const auto probe = [&] { return s.executor.RunUntilDone(ProbeStores(ports)); };
+  CHECK(probe().ok());
+  log.answer = Unavailable("log");
+  tables.answer = Unavailable("tables");
+  CHECK(probe().error().message == "log");
+  objects.answer = InvalidArgument("objects");
+  CHECK(probe().error().message == "objects");
+  objects.answer = {};
+  tables.answer = InvalidArgument("tables");
+  CHECK(probe().error().message == "tables");
 }
 
 TEST_CASE("who adopts the stores has them, and the former owner is refused") {

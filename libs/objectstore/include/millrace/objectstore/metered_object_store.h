@@ -15,6 +15,7 @@ class MeteredObjectStore : public ObjectStore {
   MeteredObjectStore(ObjectStore* inner, MetricRegistry* metrics);
   ~MeteredObjectStore() override;
 
+  Task<Status> Probe() override { return inner_->Probe(); }
   std::string AddressOf(std::string_view key) const override;
   Task<Status> Put(std::string key, Buffer data) override;
   Task<Result<Buffer>> Get(std::string key) override;

@@ -32,6 +32,10 @@ class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
 
+  /// Asks the store once whether it takes this process. kInvalidArgument: it answers, and something
+  /// in the configuration must be changed. kUnavailable: whatever may pass by itself.
+  virtual Task<Status> Probe() { co_return Status(); }
+
   /// A path or URL under which other programs find the object of a key. `key` may be a pattern.
   virtual std::string AddressOf(std::string_view key) const = 0;
 

@@ -33,6 +33,7 @@ class RetryingObjectStore : public ObjectStore {
   explicit RetryingObjectStore(ObjectStore* inner) : RetryingObjectStore(inner, Options()) {}
   ~RetryingObjectStore() override;
 
+  Task<Status> Probe() override { return inner_->Probe(); }
   std::string AddressOf(std::string_view key) const override;
   Task<Status> Put(std::string key, Buffer data) override;
   Task<Result<Buffer>> Get(std::string key) override;

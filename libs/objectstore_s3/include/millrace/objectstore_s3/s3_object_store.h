@@ -34,7 +34,7 @@ class S3ObjectStore : public ObjectStore {
 
   /// Lists the bucket once. kInvalidArgument: the store answers and the configuration is wrong
   /// (bucket, credentials, region, certificate). kUnavailable: anything that may pass.
-  Task<Status> Probe();
+  Task<Status> Probe() override;
 
   /// "s3://bucket/prefix/key".
   std::string AddressOf(std::string_view key) const override;

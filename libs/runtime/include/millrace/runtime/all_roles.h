@@ -32,7 +32,7 @@ class AllRoles {
   explicit AllRoles(Wiring wiring);
 
   /// Folds the control log and starts both. Ends when the coordinator leads. kUnavailable: call it
-  /// again. Also the errors of `own_stores`.
+  /// again. kInvalidArgument: a server refuses this process (store_marks.h), or as `own_stores`.
   Task<Status> Start();
   /// Cuts every shard and stops.
   Task<> Drain();
@@ -44,6 +44,7 @@ class AllRoles {
 
  private:
   const control::Process self_;
+  const Ports ports_;
   control::ControlReader control_;
   control::ControlWriter writer_;
   Coordinator coordinator_;

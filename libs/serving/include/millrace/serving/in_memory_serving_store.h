@@ -17,6 +17,7 @@ class InMemoryServingStore : public ServingTables, public ServingWriter, public 
   InMemoryServingStore();
   ~InMemoryServingStore() override;
 
+  Task<Result<std::string>> ReadMark() override;
   Task<Result<std::string>> Mark(std::string mark, bool replace) override;
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
   Task<Status> DropViews(Incarnation incarnation) override;

@@ -17,8 +17,13 @@ class ServingTables {
  public:
   virtual ~ServingTables() = default;
 
-  /// The mark that says whose store this is. Sets `mark` where none stands, or in any case if
-  /// `replace`; gives the one that stands then.
+  /// Asks the store once whether it takes this process. kInvalidArgument: it answers, and something
+  /// in the configuration must be changed. kUnavailable: whatever may pass by itself.
+  virtual Task<Status> Probe() { co_return Status(); }
+
+  /// The mark that says whose store this is; empty: there is none. Writes nothing.
+  virtual Task<Result<std::string>> ReadMark() = 0;
+  /// Sets `mark` where none stands, or in any case if `replace`; gives the one that stands then.
   virtual Task<Result<std::string>> Mark(std::string mark, bool replace) = 0;
 
   /// Tables of the incarnation, and the views of the name on them unless they show a younger one.

@@ -27,6 +27,8 @@ class PostgresServingStore : public ServingTables, public ServingWriter, public 
   explicit PostgresServingStore(std::string conninfo);
   ~PostgresServingStore() override;
 
+  Task<Status> Probe() override;
+  Task<Result<std::string>> ReadMark() override;
   Task<Result<std::string>> Mark(std::string mark, bool replace) override;
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
   Task<Status> DropViews(Incarnation incarnation) override;

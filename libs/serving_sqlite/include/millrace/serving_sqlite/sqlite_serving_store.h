@@ -21,6 +21,7 @@ class SqliteServingStore : public ServingTables, public ServingWriter, public Se
 
   ~SqliteServingStore() override;
 
+  Task<Result<std::string>> ReadMark() override;
   Task<Result<std::string>> Mark(std::string mark, bool replace) override;
   Task<Status> Define(Incarnation incarnation, StreamSpec stream, PipelineSpec pipeline) override;
   Task<Status> DropViews(Incarnation incarnation) override;
