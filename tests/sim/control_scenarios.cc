@@ -69,6 +69,25 @@ std::string OvertakenLeader() {
   return FinishUnder(&s, &rival);
 }
 
+std::string SweepOfAnOvertakenLeader() {
+  Scenario s;
+  s.Send(20);
+  s.cluster.faulty_log().link().Break(true, true);
+  // A read that waits for the next record still brings it.
+  s.Sleep(seconds(1));
+  Rival rival(&s);
+  s.Sleep(seconds(2));
+  auto& next = rival.coordinator();
+  if (!s.cluster.On(rival.process(), next.Apply(ViewNamed("again"), false), seconds(60))->ok())
+    return "the next leader defined no view";
+  s.Send(40);
+  if (s.StateObjects("/again@").empty()) return "objects of a view that stands are gone";
+  const Status looked = s.cluster.Outside(s.cluster.objects.Look());
+  if (!looked.ok()) return looked.error().message;
+  if (!s.cluster.objects.wrong().empty()) return s.cluster.objects.wrong().front();
+  return FinishUnder(&s, &rival);
+}
+
 std::string TwoOfOneName() {
   Scenario s;
   s.Send(20);

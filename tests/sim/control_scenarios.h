@@ -11,6 +11,8 @@ namespace millrace::sim {
 std::string LateDefinition();
 /// A leader goes on after another process claimed, also once it has read that.
 std::string OvertakenLeader();
+/// A leader that does not know yet of the next one, nor of what that one defined, cleans up.
+std::string SweepOfAnOvertakenLeader();
 /// A process starts under the name of one that still runs.
 std::string TwoOfOneName();
 /// The serving store goes back while a batch is on its way to it.

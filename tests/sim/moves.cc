@@ -132,7 +132,9 @@ struct Two : Scenario {
     options.beat_interval = seconds(2);
     return options;
   }
-  explicit Two(const runtime::Options& options = Beating()) {
+  explicit Two(const runtime::Options& options = Beating(),
+               const std::string& view_options = "file_interval = '10 seconds'")
+      : Scenario("json", Quick(), view_options) {
     Send(20);
     cluster.KillNode();
     for (size_t i = 0; i < 2; ++i)
@@ -318,6 +320,7 @@ std::string FollowerBehindTheCommits() {
   if (!deleted.ok()) return deleted.error().message;
   t.Sleep(seconds(30));
   t.other->log.BlindTo("");
+  if (t.BecameOwners() != 0) return "a follower that was behind the commits became the owner";
   t.Sleep(seconds(20));
   const operations::ShardInfo info = t.InfoOf(t.other);
   return info.state == "running" ? "" : "the shard is " + info.state + ": " + info.message;
@@ -335,6 +338,27 @@ std::string SlowFollower() {
   t.Send(10);
   if (t.Fallbacks() > 0) return "a checkpoint was taken for lost in the end";
   t.owner->process->Kill();
+  return t.FinishUnder(t.other);
+}
+
+std::string FollowerOfAnOldCheckpoint() {
+  runtime::Options options = Two::Beating();
+  options.cut_interval = milliseconds(200);
+  // So rows wait for their file all the time, in objects that the owner puts together now and then.
+  Two t(options, "file_interval = '1 hour'");
+  t.Send(100);
+  t.DrainOwner();
+  t.world.RunUntil([&] { return t.InfoOf(t.other).state == "following"; }, seconds(60));
+  t.other->log.BlindTo(t.stream.topic);
+  t.Send(60);
+  if (t.drained) return "the owner left before its follower was level";
+  t.other->log.BlindTo("");
+  for (int i = 0; i < 60 && t.InfoOf(t.other).state != "running"; ++i) t.Send(1);
+  if (t.BecameOwners() != 1) return "the new owner had not followed the shard";
+  t.Send(20);
+  const Status looked = t.cluster.Outside(t.cluster.objects.Look());
+  if (!looked.ok()) return looked.error().message;
+  if (!t.cluster.objects.wrong().empty()) return t.cluster.objects.wrong().front();
   return t.FinishUnder(t.other);
 }
 

@@ -20,6 +20,8 @@ std::string DeathInADrain(int after_ms);
 std::string FollowerBehindTheCommits();
 /// A follower restores so slowly that newer checkpoints replace those that it reads.
 std::string SlowFollower();
+/// A follower becomes the owner long after the checkpoint that it was restored from was let go.
+std::string FollowerOfAnOldCheckpoint();
 /// An owner reads in the fence that it was replaced, before it has read that in the control log.
 std::string ReplacedBeforeItKnows();
 /// The coordinators hear nothing of a worker that goes on with its shard.

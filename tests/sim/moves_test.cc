@@ -36,6 +36,10 @@ TEST_CASE("a follower that is behind the commits is opened anew, not made the ow
   CHECK(FollowerBehindTheCommits() == "");
 }
 
+TEST_CASE("a follower that becomes the owner names no object of a checkpoint that was let go") {
+  CHECK(FollowerOfAnOldCheckpoint() == "");
+}
+
 TEST_CASE("a checkpoint whose objects are gone is lost only if it still counts") {
   CHECK(SlowFollower() == "");
 }

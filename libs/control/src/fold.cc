@@ -208,8 +208,8 @@ Verdict Fold::Check(const Trim& r) const {
   for (size_t p = 0; p < r.to.size(); ++p) {
     const PartitionId partition(static_cast<int32_t>(p));
     const Offset present = TrimOf(stream->generation, partition);
-    if (r.to[p] < present || r.to[p] > RetentionFloor(*this, *stream, partition))
-      return Verdict::kConflict;
+    const bool needed = r.to[p] > RetentionFloor(*this, *stream, partition);
+    if (r.to[p] < present || (needed && !Planted("trim_without_floor"))) return Verdict::kConflict;
     above |= r.to[p] > present;
   }
   return above ? Verdict::kValid : Verdict::kConflict;
@@ -219,7 +219,9 @@ Verdict Fold::Check(const Commit& r) const {
   const auto at = shards_.find(r.shard);
   if (at == shards_.end()) return Verdict::kUnknown;
   const ShardState& shard = at->second;
-  if (r.epoch != shard.epoch || r.cut.value != shard.last_cut.value + 1) return Verdict::kStale;
+  if (r.epoch != shard.epoch && !Planted("commit_without_epoch")) return Verdict::kStale;
+  if (r.cut.value != shard.last_cut.value + 1 && !Planted("commit_without_cut_number"))
+    return Verdict::kStale;
   return r.next_offset < shard.next_offset ? Verdict::kConflict : Verdict::kValid;
 }
 

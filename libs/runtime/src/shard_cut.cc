@@ -131,9 +131,9 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest,
   }
   end_phase(ShardTelemetry::kCommit);
   Committed(prepared);
-  constexpr auto kKept = static_cast<int64_t>(control::kKeptCommits);
+  const size_t kept = Planted("cleaning_that_keeps_two") ? 2 : control::kKeptCommits;
   std::vector<std::string> garbage;
-  while (kept_.front().cut.value + kKept <= last_cut_.value) {
+  while (kept_.front().cut.value + static_cast<int64_t>(kept) <= last_cut_.value) {
     const checkpoint::Manifest old = std::move(kept_.front());
     kept_.erase(kept_.begin());
     garbage = checkpoint::Unreferenced(old, kept_);
@@ -141,7 +141,7 @@ Task<Status> Shard::SaveAndCommit(checkpoint::Manifest manifest,
     kept_objects_.erase(kept_objects_.begin());
   }
   // Fewer: one could not be read at the restore, so what it names is not known.
-  if (kept_.size() == control::kKeptCommits) co_await CleanUp(std::move(garbage));
+  if (kept_.size() == kept) co_await CleanUp(std::move(garbage));
   co_return Status();
 }
 
