@@ -139,14 +139,16 @@ void Roster::NoteLoads(const control::Fold& fold, const Worker& worker) {
   for (const ShardReport& shard : worker.report.shards) {
     const auto at = fold.shards().find(shard.info.shard);
     if (at == fold.shards().end() || at->second.epoch != shard.info.epoch ||
+        at->second.worker.instance != worker.hello.process.instance ||
         shard.info.state != PhaseName(ShardPhase::kRunning))
       continue;
     Busy& busy = busy_[shard.info.shard];
     const Duration more = shard.busy - std::exchange(busy.seen, shard.busy);
     const int64_t rounds = rounds_ - std::exchange(busy.round, rounds_);
+    // A report comes from elsewhere: it may name a shard twice.
+    const bool again = std::exchange(busy.epoch, shard.info.epoch) == shard.info.epoch;
     // Microseconds of a second, in billionths of it.
-    if (std::exchange(busy.epoch, shard.info.epoch) == shard.info.epoch)
-      busy.load.Note(std::max<int64_t>(0, more.count()) * 1000 / rounds);
+    if (again && rounds > 0) busy.load.Note(std::max<int64_t>(0, more.count()) * 1000 / rounds);
   }
 }
 

@@ -286,6 +286,22 @@ TEST_CASE("the load of a shard goes with it to its next owner") {
   CHECK(load().slow > 490'000'000);
 }
 
+TEST_CASE("the load of a shard is its owner's word, and a shard that is named twice counts once") {
+  Three w;
+  w.Assign(0, 1);
+  const auto load = [&] { return w.Input().bundles.begin()->second.load; };
+  for (int round = 1; round <= 40; ++round) {
+    ShardReport mine = w.Reported(0, "running");
+    mine.busy = std::chrono::milliseconds(500) * round;
+    ShardReport other = mine;
+    other.busy *= 2;
+    w.reports[1].shards = {mine, mine};
+    w.reports[2].shards = {other};
+    w.Rounds(1, {1, 2, 3});
+  }
+  CHECK(load().slow == 500'000'000);
+}
+
 TEST_CASE("a shard that was being opened in three workers that died is held") {
   World w;
   REQUIRE(w.Join(9).ok());
