@@ -77,8 +77,7 @@ class History {
   void CheckManifests();
   void CheckBounds();
   /// Of three histories one has records that go for good, and one a serving store that goes back:
-  /// it may then need what is gone. It may also go back to before a view was defined, so its views
-  /// stay.
+  /// it may then need what is gone.
   bool trims() const { return seed_ % 3 == 1; }
   bool goes_back() const { return seed_ % 3 == 0; }
   void Wrong(const std::string& what) { out_.differences += what + "\n"; }
@@ -113,6 +112,7 @@ runtime::Options History::Options() {
   options.retention_first = seconds(3);
   options.retention_interval = seconds(5);
   options.fence_check = seconds(3);
+  options.views_check = seconds(5);
   options.drain_deadline = seconds(5);
   return options;
 }

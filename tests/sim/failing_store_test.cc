@@ -211,4 +211,62 @@ TEST_CASE("a row that the table store will never take halts the shard, which say
   CHECK(s.Different() == "");
 }
 
+namespace {
+
+/// The script of a scenario's stream and of a view beside its own.
+std::string SecondView() {
+  std::string sql = kSql;
+  sql.replace(sql.find("%s"), 2, "json");
+  return sql.replace(sql.find(" r "), 3, " late_comer ");
+}
+
+bool HasViews(Scenario* s, const std::string& name) {
+  const auto shown = s->cluster.Outside(s->cluster.serving.ListViews()).value();
+  return std::any_of(shown.begin(), shown.end(), [&](const auto& v) { return v.name == name; });
+}
+
+}  // namespace
+
+TEST_CASE("a serving store that goes back to before a view was defined gets its tables again") {
+  Scenario s;
+  s.Send(20);
+  s.cluster.serving.Remember();
+  REQUIRE(s.cluster.Call(s.cluster.coordinator().Apply(SecondView(), false), seconds(60))->ok());
+  s.Send(40);
+  s.cluster.serving.GoBack();
+  REQUIRE_FALSE(HasViews(&s, "late_comer"));
+  const auto all_run = [&] {
+    const auto shards = s.cluster.Call(s.cluster.coordinator().ListShards(), seconds(60))->value();
+    return std::all_of(shards.begin(), shards.end(),
+                       [](const auto& shard) { return shard.state == "running"; });
+  };
+  for (int i = 0; i < 60 && !(HasViews(&s, "late_comer") && all_run()); ++i) s.Send(5);
+  CHECK(all_run());
+  s.Finish();
+  REQUIRE(s.cluster.Call(s.cluster.coordinator().WaitApplied("default", "late_comer"), seconds(60))
+              ->ok());
+  s.Sleep(seconds(2));
+  CHECK(s.Different() == "");
+  auto second = std::get<PipelineSpec>(PlanScript(SecondView()).value()[1]);
+  const Incarnation incarnation = *s.cluster.ReadControlLog().fold.Current("default", "late_comer");
+  CHECK(Differences(&s.cluster, s.stream, incarnation, second) == "");
+}
+
+TEST_CASE("a serving store that goes back to before a view was dropped loses its views again") {
+  Scenario s;
+  REQUIRE(s.cluster.Call(s.cluster.coordinator().Apply(SecondView(), false), seconds(60))->ok());
+  s.Send(20);
+  s.cluster.serving.Remember();
+  REQUIRE(
+      s.cluster.Call(s.cluster.coordinator().DropPipeline("default", "late_comer"), seconds(60))
+          ->ok());
+  REQUIRE_FALSE(HasViews(&s, "late_comer"));
+  s.cluster.serving.GoBack();
+  REQUIRE(HasViews(&s, "late_comer"));
+  for (int i = 0; i < 60 && HasViews(&s, "late_comer"); ++i) s.Send(5);
+  CHECK_FALSE(HasViews(&s, "late_comer"));
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
 }  // namespace millrace::sim

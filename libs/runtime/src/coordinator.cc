@@ -97,17 +97,19 @@ Task<> Coordinator::Follow() {
     if (!changes.empty()) balancer_.Wake();
     due |= changes.definitions();
     Status status;
-    if (due || definitions_.waits()) status = co_await FollowOnce();
+    if (due || (definitions_.due_again() && definitions_.UntilNextTry() == Executor::Duration(0)))
+      status = co_await FollowOnce();
     if (status.ok()) {
       due = false;
       definitions_.troubles().Worked("reconcile");
     } else {
+      due = true;
       definitions_.troubles().Failed("reconcile", "see to the log and its disk", status.error());
       co_await Delay(kRetry);
       continue;
     }
     if (!changes_.empty()) continue;
-    if (definitions_.waits()) {
+    if (definitions_.due_again()) {
       co_await changes_.filled().WaitFor(definitions_.UntilNextTry());
     } else {
       co_await changes_.filled().Wait();

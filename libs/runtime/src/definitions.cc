@@ -18,7 +18,7 @@ namespace {
 
 constexpr auto kRetry = std::chrono::milliseconds(200);
 /// How troubles() calls the list of views that are there.
-constexpr std::string_view kViews = "views of dropped pipelines";
+constexpr std::string_view kViews = "views in the table store";
 
 std::string RemovalOf(const std::string& topic, Offset generation) {
   return TopicTurn(topic) + "@" + std::to_string(generation.value);
@@ -29,11 +29,12 @@ std::string RemovalOf(const std::string& topic, Offset generation) {
 Task<Status> Definitions::Follow() {
   if (!leadership_.leads()) {
     for (const auto& [what, next] : std::exchange(put_off_, {})) troubles_.Worked(what);
-    looked_for_views_ = false;
+    look_for_views_at_ = Executor::Duration(0);
     co_return Status();
   }
   MILLRACE_CO_TRY(co_await MakeTopics());
-  if (!looked_for_views_ && !IsPutOff(std::string(kViews))) co_await FindDropped();
+  if (Executor::Current().Monotonic() >= look_for_views_at_ && !IsPutOff(std::string(kViews)))
+    co_await LookForViews();
   std::vector<Incarnation> undefined;
   for (const auto& [incarnation, pipeline] : control_.fold().pipelines()) {
     known_.insert(incarnation);
@@ -54,13 +55,17 @@ Task<Status> Definitions::Follow() {
   co_return Status();
 }
 
-Task<> Definitions::FindDropped() {
+Task<> Definitions::LookForViews() {
   const auto shown = co_await wiring_.ports.tables->ListViews();
-  looked_for_views_ = shown.ok();
   NoteTry(std::string(kViews), shown.ok() ? Status() : Status(shown.error()),
           "see to the table store and its disk");
   if (!shown.ok()) co_return;
+  look_for_views_at_ = Executor::Current().Monotonic() + wiring_.options.views_check;
   known_.insert(shown->begin(), shown->end());
+  // To define a view once more that was just defined does no harm.
+  std::erase_if(served_, [&](const Incarnation& incarnation) {
+    return std::find(shown->begin(), shown->end(), incarnation) == shown->end();
+  });
 }
 
 /// One that lies behind what was read is not dropped, but not known yet.
@@ -235,9 +240,10 @@ std::string Definitions::TablesOf(const Incarnation& incarnation) {
 }
 
 Executor::Duration Definitions::UntilNextTry() const {
-  Executor::Duration wait = wiring_.options.retry_last;
-  for (const auto& [what, next] : put_off_)
-    wait = std::min(wait, next.until - Executor::Current().Monotonic());
+  const Executor::Duration now = Executor::Current().Monotonic();
+  Executor::Duration wait = wiring_.options.views_check;
+  if (!put_off_.contains(std::string(kViews))) wait = std::min(wait, look_for_views_at_ - now);
+  for (const auto& [what, next] : put_off_) wait = std::min(wait, next.until - now);
   return std::max(wait, Executor::Duration(0));
 }
 

@@ -45,17 +45,16 @@ class Definitions {
   /// Nobody makes or removes the topic in this process while the turn is held.
   Task<Turns::Turn> TakeTopic(std::string topic);
 
-  /// If this process leads, makes topics, and defines and drops tables, as the fold says now. A
-  /// pipeline whose stores refuse it is put off. Errors are those of the log.
+  /// If this process leads, makes topics, and defines and drops tables, as the fold says now and as
+  /// the table store needs: one that went back lacks views that it had, or has views that were
+  /// dropped. A pipeline whose stores refuse it is put off. Errors are those of the log.
   Task<Status> Follow();
   /// Removes the topics of dropped streams, once no shard of this process reads them, if this
   /// process leads.
   Task<> RemoveDroppedTopics();
 
-  /// The pipeline has its tables.
-  bool served(const Incarnation& incarnation) const { return served_.contains(incarnation); }
-  /// Something is put off: call Follow again after UntilNextTry(), also if the fold stays as it is.
-  bool waits() const { return !put_off_.empty(); }
+  /// Call Follow again after UntilNextTry(), also if the fold stays as it is.
+  bool due_again() const { return leadership_.leads() || !put_off_.empty(); }
   Executor::Duration UntilNextTry() const;
   Troubles& troubles() { return troubles_; }
   /// How troubles() calls the tables of a pipeline.
@@ -83,8 +82,9 @@ class Definitions {
   /// What FinishDrop and DefineServing say is noted, to be tried again if they failed.
   Task<Status> TryDrop(Incarnation incarnation);
   Task<Status> TryDefine(Incarnation incarnation);
-  /// What a leader before this one dropped and did not finish.
-  Task<> FindDropped();
+  /// Which views the table store has. It tells of a drop that a leader before this one did not
+  /// finish, and of a store that went back.
+  Task<> LookForViews();
   bool IsDropped(const Incarnation& incarnation) const;
   Task<Status> FinishDrop(Incarnation incarnation);
   Task<Status> FinishStreamDrop(Offset generation);
@@ -92,11 +92,11 @@ class Definitions {
   const Wiring wiring_;
   const control::ControlReader& control_;
   Leadership& leadership_;
-  std::set<Incarnation> served_;
-  /// Pipelines that may have tables: those that the fold had, and those with views at the start.
+  std::set<Incarnation> served_;  ///< have their tables, as far as is known
+  /// Pipelines that may have tables: those that the fold had, and those whose views were seen.
   /// One that the fold has no more was dropped, and its drop is to be finished.
   std::set<Incarnation> known_;
-  bool looked_for_views_ = false;
+  Executor::Duration look_for_views_at_{0};
   std::set<Offset> removed_topics_;  ///< of dropped streams, by generation
   std::map<std::string, PutOff> put_off_;
   Troubles troubles_{"coordinator"};

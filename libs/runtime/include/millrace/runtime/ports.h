@@ -45,6 +45,7 @@ struct Options {
   Duration drain_deadline = std::chrono::seconds(20);  ///< then shards stop without a cut
   Duration fence_check = std::chrono::seconds(10);     ///< without a write
   Duration follow_check = std::chrono::seconds(5);     ///< of a follower: what the owner has done
+  Duration views_check = std::chrono::seconds(10);     ///< of a leader: which views are there
   /// How often a leader says that it lives, for those that wait to take its place. 0: there are
   /// none.
   Duration beat_interval{0};
