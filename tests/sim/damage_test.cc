@@ -2,6 +2,7 @@
 
 #include "millrace/base/check.h"
 #include "millrace/base/crash_point.h"
+#include "millrace/checkpoint/manifest.h"
 #include "sim/control_scenarios.h"
 #include "sim/scenario.h"
 #include "support/catch.h"
@@ -296,6 +297,62 @@ TEST_CASE("a replay does not bring back raw events whose retention has ended") {
   CHECK(s.Counted() == 10);
   const auto fences = s.cluster.Outside(s.cluster.serving.ReadFences({s.Shard().shard})).value();
   CHECK(fences[0]->seq(Output::kQuarantine) == 2);
+}
+
+namespace {
+
+/// The newest checkpoint cannot be used at the start, and the log begins above the one before.
+struct BelowTheStart : Scenario {
+  BelowTheStart() {
+    Send(40);
+    cluster.KillNode();
+    const control::Fold fold = cluster.ReadControlLog().fold;
+    const control::ShardState& shard = fold.shards().begin()->second;
+    newest = shard.commits.back().manifest;
+    epoch = shard.epoch;
+    bytes = std::string(cluster.Outside(cluster.objects.Get(newest))->bytes);
+    REQUIRE(cluster
+                .Outside(cluster.log.DeleteBefore(stream.topic, PartitionId(0),
+                                                  shard.commits.back().next_offset))
+                .ok());
+  }
+
+  std::string newest;
+  std::string bytes;
+  Epoch epoch;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "an owner below the log's start opens again from a checkpoint ahead that is there again") {
+  BelowTheStart s;
+  REQUIRE(s.cluster.Outside(s.cluster.objects.Lose(s.newest)).ok());
+  s.cluster.StartNode();
+  s.world.RunUntil([&] { return s.Fallbacks() > 0; }, seconds(60));
+  REQUIRE(s.Fallbacks() > 0);
+  REQUIRE(
+      s.cluster.Outside(s.cluster.objects.Put(s.newest, Buffer::Own(std::string(s.bytes)))).ok());
+  s.Send(10);
+  CHECK(s.Shard().state == "running");
+  CHECK(s.Shard().message == "");
+  s.Finish();
+  CHECK(s.Different() == "");
+}
+
+TEST_CASE("an owner below the log's start halts if no checkpoint ahead can be used") {
+  BelowTheStart s;
+  const bool whole_manifest = GENERATE(false, true);
+  INFO("its manifest is there: " << whole_manifest);
+  std::string lost = s.newest;
+  if (whole_manifest) lost = checkpoint::Decode(s.bytes)->files.back().object;
+  REQUIRE(s.cluster.Outside(s.cluster.objects.Lose(lost)).ok());
+  s.cluster.StartNode();
+  s.Send(30);
+  CHECK(s.Shard().state == "halted");
+  CHECK_THAT(s.Shard().message, ContainsText("begins above"));
+  // It asked for one epoch more at most.
+  CHECK(s.Shard().epoch.value <= s.epoch.value + 2);
 }
 
 }  // namespace millrace::sim

@@ -271,6 +271,7 @@ Task<Status> PartitionRunner::HaltAt(Offset place, Error error) {
     cause.what += "; restore the log from a copy";
     cause.facts = "next_offset=" + std::to_string(place.value) + " error=\"" + error.message + "\"";
     cause.readable = readable;
+    cause.below_start = outside;
     shard->Halt(std::move(cause));
   }
   co_return Status();

@@ -90,6 +90,32 @@ std::string Shard::HaltText(const Bounds& bounds) const {
   return text + " lowest=" + std::to_string(bounds.lowest.value);
 }
 
+Task<Result<bool>> Shard::CanOpenAhead() {
+  const auto self = shared_from_this();
+  if (!cause_.below_start) co_return false;
+  const auto state = co_await control_->ReadShard(id_);
+  if (!state.ok() && state.error().code != Code::kNotFound) co_return state.error();
+  if (!state.ok() || state->epoch != epoch_) co_return false;
+  MILLRACE_CO_ASSIGN(const OffsetRange range,
+                     co_await ports_.log->Range(stream_.topic, id_.partition));
+  for (auto commit = state->commits.rbegin(); commit != state->commits.rend(); ++commit) {
+    if (commit->next_offset <= place() || commit->next_offset < range.start) break;
+    const auto manifest =
+        co_await checkpoint::LoadManifest(ports_.objects, commit->manifest, commit->manifest_hash);
+    if (manifest.ok() && Covers(*manifest)) co_return true;
+    if (!manifest.ok() && !IsLost(manifest.error())) co_return manifest.error();
+  }
+  co_return false;
+}
+
+void Shard::OpenAhead() {
+  if (phase_ != ShardPhase::kHalting) return;
+  message_ =
+      "the log begins above the place of the shard, which opens again from a checkpoint above it";
+  LogWarn(message_, {{"shard", id_.ToString()}, {"next_offset", place().value}});
+  phase_ = ShardPhase::kWaiting;
+}
+
 Task<Status> Shard::RecordHalt() {
   const auto self = shared_from_this();
   // One that was replaced has nothing to say, and another's door to leave alone.
@@ -121,13 +147,13 @@ Task<Status> Shard::RecordHalt() {
         "; the table store holds rows that were not made again yet, so a skip goes on from the "
         "last checkpoint";
   }
-  const Offset place = fold_ ? next_offset_ : base_offset_;
-  Bounds bounds{Offset(place.value + 1), cause_.readable.value_or(Offset(place.value + 1)),
+  const Offset at = place();
+  Bounds bounds{Offset(at.value + 1), cause_.readable.value_or(Offset(at.value + 1)),
                 remembered_.last()};
   if (cause_.pinned) {
     MILLRACE_CO_ASSIGN(bounds, co_await FindBounds());
   }
-  halt.from = cause_.pinned ? base_offset_ : place;
+  halt.from = cause_.pinned ? base_offset_ : at;
   halt.lowest = bounds.lowest;
   halt.before = bounds.before;
   halt.pinned = cause_.pinned;

@@ -189,6 +189,8 @@ Task<> ShardHost::RunShard(ShardId id, int64_t generation) {
     if (!Current(id, generation)) co_return;
     if (shard->halted()) {
       co_await RecordHalt(shard, generation);
+      if (shard->phase() == ShardPhase::kWaiting)
+        co_await AskForEpoch(id, shard->epoch(), generation);
       co_return;
     }
     if (shard->fenced()) {

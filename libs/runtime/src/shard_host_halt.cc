@@ -9,7 +9,20 @@ Task<> ShardHost::RecordHalt(std::shared_ptr<Shard> shard, int64_t generation) {
   Backoff backoff(options_.retry_first, options_.retry_last);
   const ShardId id = shard->id();
   while (Current(id, generation)) {
-    const Status recorded = co_await shard->RecordHalt();
+    // Once for each place: a checkpoint of which only a file is gone brings the shard back to it.
+    const auto ahead = co_await shard->CanOpenAhead();
+    if (!Current(id, generation)) break;
+    if (ahead.ok() && *ahead && slots_.at(id).opened_ahead_of != shard->place()) {
+      slots_.at(id).opened_ahead_of = shard->place();
+      shard->OpenAhead();
+      co_return;
+    }
+    Status recorded;
+    if (!ahead.ok()) {
+      recorded = ahead.error();
+    } else {
+      recorded = co_await shard->RecordHalt();
+    }
     if (recorded.ok() || recorded.error().code == Code::kFenced) break;
     if (Current(id, generation)) slots_.at(id).open_failure = recorded.error().message;
     open_failures_.Warn("the halt of a shard is not in the control log yet, it is tried again",

@@ -7,15 +7,12 @@
 #include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
-namespace {
 
-/// Whether a checkpoint is lost for good. Whatever else keeps it from being used may pass, and a
-/// restart from an older one, or from the log's start, costs more than waiting.
-bool IsLost(const Error& error) {
+/// Whatever else keeps a checkpoint from being used may pass, and a restart from an older one, or
+/// from the log's start, costs more than waiting.
+bool Shard::IsLost(const Error& error) {
   return error.code == Code::kCorruption || error.code == Code::kNotFound;
 }
-
-}  // namespace
 
 Task<Status> Shard::Open(control::ShardState committed, Offset start) {
   const auto begun = Executor::Current().Monotonic();
@@ -307,7 +304,7 @@ Task<Status> Shard::BeginAtStart(Offset start) {
          "them back",
          "log_start=" + std::to_string(range.start.value) +
              " start=" + std::to_string(next_offset_.value),
-         false, range.start});
+         false, range.start, true, true});
     co_return Status();
   }
   if (range.end < next_offset_) {

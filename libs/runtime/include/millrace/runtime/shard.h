@@ -38,6 +38,8 @@ struct HaltCause {
   /// Of a forward one, where the log can be read again; by default behind the next record.
   std::optional<Offset> readable = {};
   bool skip_helps = true;
+  /// The log begins above the place of the shard.
+  bool below_start = false;
 };
 
 /// One stage of one pipeline on one partition, as its present owner runs it: the fold, its outbox
@@ -126,6 +128,13 @@ class Shard : public std::enable_shared_from_this<Shard> {
   /// Closes the door behind this owner, so that nothing takes effect that it still has on its way,
   /// and appends the Halt. kFenced: a newer owner exists. After any other error, call again.
   Task<Status> RecordHalt();
+  /// It halts because the log begins above its place, and a checkpoint that counts lies above that:
+  /// it could not be used when the shard was opened, and can be by now. Errors: as RecordHalt().
+  Task<Result<bool>> CanOpenAhead();
+  /// It does not halt, but needs a new epoch, to be opened from that checkpoint.
+  void OpenAhead();
+  /// Where it stands, or would begin.
+  Offset place() const { return fold_ ? next_offset_ : base_offset_; }
   /// The halt is recorded, or cannot be.
   void EndHalting();
   void Stop();
@@ -188,6 +197,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::string HaltText(const Bounds& bounds) const;
   Task<Status> BeginAtStart(Offset start);
   bool Covers(const checkpoint::Manifest& manifest) const;
+  /// Whether a checkpoint that cannot be used for this error is lost for good.
+  static bool IsLost(const Error& error);
   void CheckRows();
   void CheckLogCoversSinks();
   void ResetFold();

@@ -72,6 +72,8 @@ class ShardHost {
     int64_t generation = 0;
     std::unique_ptr<ShardMetrics> metrics;  ///< of an owner
     std::string open_failure;               ///< of the last try, until one succeeds
+    /// The place, below the log's start, for which it was last opened from a checkpoint ahead.
+    std::optional<Offset> opened_ahead_of;
   };
 
   Task<Status> OpenInTurn(std::shared_ptr<Shard> shard, const Ownership& ownership,
