@@ -59,3 +59,11 @@ function(millrace_test name)
   endif()
   catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES ${properties})
 endfunction()
+
+# What every program that runs for long is linked with.
+function(millrace_daemon target)
+  if(TARGET PkgConfig::PC_jemalloc)
+    target_link_libraries(${target} PRIVATE PkgConfig::PC_jemalloc)
+  endif()
+  millrace_warnings(${target})
+endfunction()

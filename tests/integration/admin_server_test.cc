@@ -6,6 +6,7 @@
 
 #include <stdexcept>
 
+#include "millrace/admin/fetch.h"
 #include "millrace/base/host_port.h"
 #include "millrace/base/version.h"
 #include "support/catch.h"
@@ -196,6 +197,44 @@ TEST_CASE("an address that is none, or not of this machine, is refused") {
   const auto foreign = AdminServer::Start("192.0.2.1:0", Healthy());
   REQUIRE(!foreign.ok());
   CHECK(foreign.error().code == Code::kUnavailable);
+}
+
+TEST_CASE("a page is fetched whole, or it is told that nobody answers") {
+  Callbacks callbacks = Healthy();
+  callbacks.metrics = [] { return std::string(100'000, 'm'); };
+  callbacks.readiness = [] { return std::vector<ReadinessCheck>{{"log", false, "away"}}; };
+  auto server = AdminServer::Start("127.0.0.1:0", callbacks).value();
+  const std::string address = server->address();
+  const std::chrono::seconds patience(10);
+  const auto metrics = Fetch(address, "/metrics", patience);
+  REQUIRE(metrics.ok());
+  CHECK(metrics->status == 200);
+  CHECK(metrics->body == std::string(100'000, 'm'));
+  const auto ready = Fetch(address, "/readyz", patience);
+  REQUIRE(ready.ok());
+  CHECK(ready->status == 503);
+  CHECK(ready->body.find("away") != std::string::npos);
+  CHECK(Fetch(address, "/nothing", patience)->status == 404);
+
+  server.reset();
+  const auto gone = Fetch(address, "/livez", patience);
+  CHECK(gone.error().code == Code::kUnavailable);
+  CHECK(gone.error().message.find(address) != std::string::npos);
+  CHECK(Fetch("nonsense", "/livez", patience).error().code == Code::kInvalidArgument);
+
+  // One that takes the call and says nothing.
+  const int silent = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  REQUIRE(bind(silent, reinterpret_cast<sockaddr*>(&at), size) == 0);
+  REQUIRE(listen(silent, 1) == 0);
+  REQUIRE(getsockname(silent, reinterpret_cast<sockaddr*>(&at), &size) == 0);
+  const auto nothing = Fetch("127.0.0.1:" + std::to_string(ntohs(at.sin_port)), "/livez",
+                             std::chrono::milliseconds(50));
+  CHECK(nothing.error().code == Code::kUnavailable);
+  close(silent);
 }
 
 }  // namespace

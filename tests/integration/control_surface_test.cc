@@ -22,7 +22,7 @@ using test::HasDetail;
 
 TEST_CASE("Control gives and takes what Operations does") {
   ControlProcess process;
-  const auto client = ConnectOperations(process.server->address());
+  const auto client = ConnectOperations({process.server->address()});
   process.operations.applied =
       operations::ApplyReport{{{"stream", "default", "s", operations::Outcome::kDropped}}, true};
   const auto applied = RunNow(client->Apply("CREATE TABLE s", false));
@@ -140,7 +140,7 @@ TEST_CASE("Control refuses requests that name no shard, time or reason") {
 
 TEST_CASE("Query streams typed rows after the columns") {
   ControlProcess process;
-  const auto client = ConnectOperations(process.server->address());
+  const auto client = ConnectOperations({process.server->address()});
   ServingTable& table = process.operations.table;
   table.names = {"n", "x", "t", "m"};
   table.types = {Type::kBigint, Type::kDouble, Type::kText, Type::kNumeric};
@@ -292,7 +292,7 @@ TEST_CASE("a message of rows is one that every client takes, and a large row is 
   const auto small = queries.Begin();
   CHECK(small->ReadOn().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   CHECK(small->rows == 4);
-  const auto client = ConnectOperations(queries.process.server->address());
+  const auto client = ConnectOperations({queries.process.server->address()});
   ServingQuery query;
   query.name = "r";
   ServingTable got;
@@ -332,20 +332,20 @@ TEST_CASE("a call that takes too long, is abandoned or breaks is ended") {
   rpc::ServerOptions options;
   options.longest_call = std::chrono::seconds(1);
   ControlProcess process(options);
-  const auto patient = ConnectOperations(process.server->address());
+  const auto patient = ConnectOperations({process.server->address()});
   const auto broken = RunNow(patient->Apply("throw", false));
   CHECK(broken.error().code == Code::kInternal);
   CHECK(broken.error().message.find("broken") != std::string::npos);
   process.operations.hang = true;
   CHECK(RunNow(patient->Apply("x", false)).error().code == Code::kUnavailable);
-  const auto hasty = ConnectOperations(process.server->address(), std::chrono::milliseconds(50));
+  const auto hasty = ConnectOperations({process.server->address()}, std::chrono::milliseconds(50));
   CHECK(RunNow(hasty->Apply("x", false)).error().code == Code::kUnavailable);
 }
 
 TEST_CASE("calls under way end when their executor stops first") {
   auto process = std::make_unique<ControlProcess>();
   process->operations.hang = true;
-  const auto client = ConnectOperations(process->server->address());
+  const auto client = ConnectOperations({process->server->address()});
   Result<operations::ApplyReport> answer = Internal("none");
   std::thread caller([&] { answer = RunNow(client->Apply("x", false)); });
   while (!process->operations.hanging) std::this_thread::yield();
@@ -353,6 +353,39 @@ TEST_CASE("calls under way end when their executor stops first") {
   caller.join();
   REQUIRE(!answer.ok());
   CHECK(answer.error().code == Code::kUnavailable);
+}
+
+TEST_CASE("of several servers each call goes to one that can answer") {
+  ControlProcess coordinator;
+  ControlProcess other;
+  rpc::Services none;
+  const auto gateway = rpc::Server::Start({.listen = "127.0.0.1:0"}, none).value();
+  const auto recovering = rpc::Server::Start({.listen = "127.0.0.1:0"}).value();
+  const auto gone = [] {
+    const auto server = rpc::Server::Start({.listen = "127.0.0.1:0"}).value();
+    return server->address();
+  }();
+  const auto client = ConnectOperations({gone, gateway->address(), recovering->address(),
+                                         other.server->address(), coordinator.server->address()});
+  // Only the leader can do it, and says so by kFenced.
+  other.operations.applied = Fenced("another process leads");
+  coordinator.operations.applied = operations::ApplyReport{};
+  CHECK(RunNow(client->Apply("sql", false)).ok());
+  CHECK(RunNow(client->ListStreams()).ok());
+  ServingQuery query;
+  query.name = "r";
+  ServingTable table;
+  CHECK(test::Ask(*client, query, &table).ok());
+
+  // What a server that was asked answers else is the answer.
+  coordinator.operations.applied = Unavailable("the outcome is unknown");
+  CHECK(RunNow(client->Apply("sql", false)).error().message == "the outcome is unknown");
+
+  const auto nobody = ConnectOperations({gateway->address(), other.server->address(), gone});
+  CHECK(RunNow(nobody->Apply("sql", false)).error().message == "another process leads");
+  CHECK(RunNow(ConnectOperations({gateway->address()})->Apply("sql", false))
+            .error()
+            .message.find("ask another") != std::string::npos);
 }
 
 }  // namespace millrace

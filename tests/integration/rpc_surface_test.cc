@@ -141,7 +141,7 @@ TEST_CASE("a server that recovers holds its port, is not healthy and refuses eve
     CHECK(!stream->Read(&none));
     recovers(stream->Finish());
   }
-  const auto client = ConnectOperations(address);
+  const auto client = ConnectOperations({address});
   const auto pipelines = RunNow(client->ListPipelines());
   CHECK(pipelines.error().code == Code::kUnavailable);
   CHECK(pipelines.error().message.find("recovering") != std::string::npos);

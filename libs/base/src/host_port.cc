@@ -1,5 +1,7 @@
 #include "millrace/base/host_port.h"
 
+#include <algorithm>
+
 #include <charconv>
 
 #include "millrace/base/facts.h"
@@ -31,6 +33,20 @@ Result<HostPort> ParseHostPort(std::string_view text) {
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
   if (error != std::errc() || end != port.data() + port.size())
     return bad("the port is not a number from 0 to 65535");
+  return out;
+}
+
+Result<std::vector<std::string>> ParseHostPorts(std::string_view text) {
+  std::vector<std::string> out;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    std::string_view one = text.substr(at, comma - at);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    MILLRACE_ASSIGN(const HostPort address, ParseHostPort(one));
+    out.push_back(address.ToString());
+    at = comma + 1;
+  }
   return out;
 }
 

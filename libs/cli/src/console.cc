@@ -7,12 +7,12 @@ int ExitCodeOf(const Error& error) {
     case Code::kNotFound:
       return kExitNotFound;
     case Code::kConflict:
+    case Code::kFenced:
       return kExitConflict;
     case Code::kUnavailable:
     case Code::kResourceExhausted:
       return kExitUnavailable;
     case Code::kInvalidArgument:
-    case Code::kFenced:
     case Code::kCorruption:
     case Code::kInternal:
       return kExitRuntime;

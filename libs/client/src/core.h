@@ -99,6 +99,8 @@ class Client::Core {
   std::optional<Error> failed_;
   bool closing_ = false;
   grpc::ClientContext* call_ = nullptr;  ///< of the current connection
+  /// Endpoints in a row that are no gateways.
+  size_t no_gateways_ = 0;
   Clock::time_point retry_at_{};
   std::chrono::milliseconds last_delay_{0};
   int64_t next_batch_ = 1;

@@ -51,7 +51,7 @@ std::string UpperName(Code code) {
 
 Failure FailureOf(const grpc::Status& status, const std::string& endpoint) {
   const Code code = CodeOf(status.error_code());
-  Failure failure{{code, status.error_message()}, UpperName(code), {}, Permanent(code), false};
+  Failure failure{{code, status.error_message()}, UpperName(code), {}, Permanent(code)};
   bool told = false;
   google::rpc::Status details;
   if (!status.error_details().empty() && details.ParseFromString(status.error_details())) {
@@ -68,6 +68,9 @@ Failure FailureOf(const grpc::Status& status, const std::string& endpoint) {
       }
     }
   }
+  failure.elsewhere = status.error_code() == grpc::StatusCode::UNIMPLEMENTED ||
+                      code == Code::kFenced || failure.reason == "RECOVERING" ||
+                      failure.reason == "STOPPING";
   if (!told && !failure.permanent)
     failure.error.message =
         "the server cannot be reached or went away; see that it runs and that the address is right"

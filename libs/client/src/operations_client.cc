@@ -6,14 +6,17 @@
 #include "grpc_status.h"
 #include "millrace/base/facts.h"
 #include "millrace/control/v1/operations.grpc.pb.h"
-#include "millrace/query/v1/query.grpc.pb.h"
-#include "stream_reader.h"
+#include "query_cursor.h"
+#include "wire_names.h"
 
 namespace millrace {
 namespace {
 
 namespace wire_control = control::v1;
-namespace wire_query = query::v1;
+using client::ByName;
+using client::Failed;
+using client::NotUnderstood;
+using client::TypeOf;
 using operations::ApplyReport;
 using operations::PipelineInfo;
 using operations::ProducerInfo;
@@ -22,30 +25,6 @@ using operations::SkipReport;
 using operations::StreamInfo;
 
 constexpr auto kLongestWait = std::chrono::hours(1);
-/// Servers allow a minute. A shorter pause is not why a server ends a query.
-constexpr auto kLongPause = std::chrono::seconds(30);
-
-Error NotUnderstood(const std::string& what, const std::string& value) {
-  return Internal(
-      "the server sent something that this program does not know; use the server's "
-      "version of millrace",
-      {{what, value}});
-}
-
-/// The one of `all` that the server means.
-template <typename E, typename NameOf>
-Result<E> ByName(std::initializer_list<E> all, NameOf name_of, const std::string& what,
-                 const std::string& name) {
-  for (const E one : all)
-    if (name_of(one) == name) return one;
-  return NotUnderstood(what, name);
-}
-
-Result<Type> TypeOf(const std::string& name) {
-  return ByName({Type::kInt, Type::kBigint, Type::kDouble, Type::kText, Type::kBool,
-                 Type::kTimestamp, Type::kNumeric},
-                TypeName, "type", name);
-}
 
 Result<std::vector<ColumnSpec>> FromWire(
     const google::protobuf::RepeatedPtrField<wire_control::ColumnDescription>& columns) {
@@ -167,147 +146,14 @@ Result<std::vector<Out>> AllFromWire(const google::protobuf::RepeatedPtrField<In
   return out;
 }
 
-wire_query::QueryRequest ToWire(const ServingQuery& q) {
-  wire_query::QueryRequest out;
-  out.set_namespace_(q.name_space);
-  out.set_name(q.name);
-  if (q.output == Output::kLate) out.set_output(wire_query::OUTPUT_LATE);
-  if (q.output == Output::kQuarantine) out.set_output(wire_query::OUTPUT_QUARANTINE);
-  for (const auto& [column, value] : q.keys) {
-    wire_query::KeyFilter* key = out.add_keys();
-    key->set_column(column);
-    key->set_value(value);
-  }
-  if (q.from) out.set_from_us(*q.from);
-  if (q.to) out.set_to_us(*q.to);
-  out.set_meta(q.meta);
-  return out;
-}
-
-/// Digits as FormatNumeric writes them; at most 38, so nothing overflows.
-Result<Int128> ParseNumeric(std::string_view text) {
-  const bool negative = !text.empty() && text.front() == '-';
-  const std::string_view digits = text.substr(negative ? 1 : 0);
-  Int128 v = 0;
-  bool good = !digits.empty() && digits.size() <= 38;
-  for (size_t i = 0; good && i < digits.size(); ++i) {
-    good = digits[i] >= '0' && digits[i] <= '9';
-    v = v * 10 + (digits[i] - '0');
-  }
-  if (!good) return Internal("the server sent a value that is not a numeric", {{"value", text}});
-  return negative ? -v : v;
-}
-
-Result<Value> FromWire(const wire_query::Value& in, Type type) {
-  Value out{type, {}};
-  switch (in.value_case()) {
-    case wire_query::Value::kInteger:
-      out.data = static_cast<int64_t>(in.integer());
-      break;
-    case wire_query::Value::kReal:
-      out.data = in.real();
-      break;
-    case wire_query::Value::kText:
-      out.data = in.text();
-      break;
-    case wire_query::Value::kNumeric: {
-      MILLRACE_ASSIGN(out.data, ParseNumeric(in.numeric()));
-      break;
-    }
-    case wire_query::Value::VALUE_NOT_SET:
-      break;
-  }
-  return out;
-}
-
-Result<std::vector<Value>> FromWire(const wire_query::Row& row, const std::vector<Type>& types) {
-  if (static_cast<size_t>(row.values_size()) != types.size())
-    return Internal("the server sent a row with another number of columns");
-  std::vector<Value> values;
-  for (int i = 0; i < row.values_size(); ++i) {
-    MILLRACE_ASSIGN(Value v, FromWire(row.values(i), types[static_cast<size_t>(i)]));
-    values.push_back(std::move(v));
-  }
-  return values;
-}
-
-/// The answer to one query as its messages come. It keeps one message.
-class WireCursor final : public RowCursor {
- public:
-  WireCursor(std::string server, std::chrono::milliseconds timeout,
-             const client::StreamReader<wire_query::QueryReply>::Begin& begin)
-      : server_(std::move(server)), timeout_(timeout), reader_(begin) {}
-
-  /// The first message, which names the columns.
-  Status Open(std::chrono::milliseconds patience) {
-    MILLRACE_TRY(Read(patience));
-    for (const auto& c : message_.columns()) {
-      MILLRACE_ASSIGN(const Type type, TypeOf(c.type()));
-      names_.push_back(c.name());
-      types_.push_back(type);
-    }
-    return {};
-  }
-
-  const std::vector<std::string>& names() const override { return names_; }
-  const std::vector<Type>& types() const override { return types_; }
-
-  Task<Result<ServingRows>> Next(size_t max_rows, size_t max_bytes) override {
-    co_return NextPage(max_rows, max_bytes);
-  }
-  void Cancel() override { reader_.Cancel(); }
-
- private:
-  Result<ServingRows> NextPage(size_t max_rows, size_t max_bytes) {
-    ServingRows page;
-    while (!ended_ && next_ == message_.rows_size()) MILLRACE_TRY(Read(timeout_));
-    for (size_t bytes = 0;
-         next_ < message_.rows_size() && page.size() < max_rows && bytes < max_bytes; ++next_) {
-      MILLRACE_ASSIGN(std::vector<Value> row, FromWire(message_.rows(next_), types_));
-      bytes += RowBytes(row);
-      page.push_back(std::move(row));
-    }
-    return page;
-  }
-
-  /// Puts the next message in the place of the one before.
-  Status Read(std::chrono::milliseconds patience) {
-    std::optional<wire_query::QueryReply> reply = reader_.Next(patience);
-    next_ = 0;
-    message_ = reply ? std::move(*reply) : wire_query::QueryReply();
-    if (reply) return {};
-    ended_ = true;
-    const grpc::Status status = reader_.Finish();
-    if (status.ok()) return {};
-    // The server ends a query whose rows are not taken, and after a while without further word.
-    if (status.error_code() == grpc::StatusCode::CANCELLED && reader_.longest_pause() >= kLongPause)
-      return Unavailable(
-          "the server ended the query because its rows were not taken for too long; read them as "
-          "they come, or write them to a file first",
-          {{"seconds", reader_.longest_pause().count()}});
-    return client::FailureOf(status, server_).error;
-  }
-
-  const std::string server_;
-  const std::chrono::milliseconds timeout_;
-  client::StreamReader<wire_query::QueryReply> reader_;
-  std::vector<std::string> names_;
-  std::vector<Type> types_;
-  wire_query::QueryReply message_;
-  int next_ = 0;  ///< row of the message
-  bool ended_ = false;
-};
-
 class OperationsClient final : public operations::Operations {
   using Control = wire_control::Control::Stub;
 
  public:
-  OperationsClient(const std::string& server, std::chrono::milliseconds timeout)
-      : server_(server),
-        timeout_(timeout),
-        channel_(client::OpenChannel(server)),
-        control_(wire_control::Control::NewStub(channel_)),
-        query_(wire_query::Query::NewStub(channel_)) {}
+  OperationsClient(const std::vector<std::string>& servers, std::chrono::milliseconds timeout)
+      : timeout_(timeout) {
+    for (const std::string& server : servers) servers_.emplace_back(server);
+  }
 
   Task<Result<ApplyReport>> Apply(std::string sql, bool may_drop) override {
     wire_control::ApplyRequest request;
@@ -420,13 +266,11 @@ class OperationsClient final : public operations::Operations {
     query.name_space = std::move(name_space);
     query.name = std::move(name);
     query.from = query.to = 0;
-    wire_query::QueryRequest request = ToWire(query);
-    request.set_wait(true);
-    co_return Done(Open(request, kLongestWait));
+    co_return Done(Open(query, true, kLongestWait));
   }
 
   Task<Result<std::shared_ptr<RowCursor>>> OpenQuery(ServingQuery query) override {
-    co_return Open(ToWire(query), timeout_);
+    co_return Open(query, false, timeout_);
   }
 
  private:
@@ -444,39 +288,84 @@ class OperationsClient final : public operations::Operations {
     return result.error();
   }
 
+  struct Server {
+    explicit Server(std::string at)
+        : address(std::move(at)),
+          channel(client::OpenChannel(address)),
+          control(wire_control::Control::NewStub(channel)) {}
+
+    std::string address;
+    std::shared_ptr<grpc::Channel> channel;
+    std::unique_ptr<Control> control;
+  };
+
+  /// Asks one server after the other until one answers for all. `ask` gives the answer of one.
+  /// Where none does, the most telling of their errors is the answer.
+  template <typename T, typename Ask>
+  Result<T> AskServers(const Ask& ask) {
+    const size_t first = answered_.load();
+    Failed telling;
+    for (size_t i = 0; i < servers_.size(); ++i) {
+      const size_t at = (first + i) % servers_.size();
+      const Server& server = servers_[at];
+      // So that one which cannot be reached was certainly not asked.
+      if (servers_.size() > 1 && !server.channel->WaitForConnected(Soon())) {
+        if (!telling) telling = NotReached(server);
+        continue;
+      }
+      T answer;
+      Failed failed = ask(server, &answer);
+      if (!failed) {
+        answered_ = at;
+        return answer;
+      }
+      if (!failed->elsewhere) return failed->error;
+      // That another one leads says more than that one is no coordinator.
+      if (!telling || failed->error.code == Code::kFenced) telling = std::move(failed);
+    }
+    return telling->error;
+  }
+
+  static client::Failure NotReached(const Server& server) {
+    return client::FailureOf({grpc::StatusCode::UNAVAILABLE, "no connection"}, server.address);
+  }
+  static std::chrono::system_clock::time_point Soon() {
+    constexpr std::chrono::seconds kConnect(3);
+    return std::chrono::system_clock::now() + kConnect;
+  }
+
   /// Calls one method and gives its reply or what went wrong.
   template <typename Request, typename Reply>
   Result<Reply> Call(grpc::Status (Control::*method)(grpc::ClientContext*, const Request&, Reply*),
                      const Request& request) {
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + timeout_);
-    Reply reply;
-    const grpc::Status status = (control_.get()->*method)(&context, request, &reply);
-    if (!status.ok()) return client::FailureOf(status, server_).error;
-    return reply;
+    return AskServers<Reply>([&](const Server& server, Reply* reply) -> Failed {
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() + timeout_);
+      const grpc::Status status = (server.control.get()->*method)(&context, request, reply);
+      if (status.ok()) return {};
+      return client::FailureOf(status, server.address);
+    });
   }
 
-  Result<std::shared_ptr<RowCursor>> Open(const wire_query::QueryRequest& request,
+  Result<std::shared_ptr<RowCursor>> Open(const ServingQuery& query, bool wait,
                                           std::chrono::milliseconds patience) {
-    auto cursor = std::make_shared<WireCursor>(
-        server_, timeout_,
-        [&](auto* context, auto* reactor) { query_->async()->Query(context, &request, reactor); });
-    MILLRACE_TRY(cursor->Open(patience));
-    return std::shared_ptr<RowCursor>(std::move(cursor));
+    return AskServers<std::shared_ptr<RowCursor>>(
+        [&](const Server& server, std::shared_ptr<RowCursor>* out) {
+          return client::OpenCursor({server.channel, server.address, timeout_}, query, wait,
+                                    patience, out);
+        });
   }
 
-  const std::string server_;
   const std::chrono::milliseconds timeout_;
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<Control> control_;
-  const std::unique_ptr<wire_query::Query::Stub> query_;
+  std::vector<Server> servers_;
+  std::atomic<size_t> answered_ = 0;  ///< which one answered last
 };
 
 }  // namespace
 
-std::unique_ptr<operations::Operations> ConnectOperations(const std::string& server,
+std::unique_ptr<operations::Operations> ConnectOperations(const std::vector<std::string>& servers,
                                                           std::chrono::milliseconds timeout) {
-  return std::make_unique<OperationsClient>(server, timeout);
+  return std::make_unique<OperationsClient>(servers, timeout);
 }
 
 }  // namespace millrace

@@ -227,9 +227,15 @@ void Client::Core::OnEnd(Connection* connection, const grpc::Status& status) {
     std::lock_guard lock(mutex_);
     for (const BatchPtr& batch : connection->awaiting) {
       batch->sent = false;
-      if (!failure.nothing_done) batch->doubtful = true;
+      if (!failure.nothing_done && !failure.elsewhere) batch->doubtful = true;
     }
     if (closing_) return;
+    const bool no_gateway = failure.permanent && failure.elsewhere;
+    no_gateways_ = no_gateway ? no_gateways_ + 1 : 0;
+    if (no_gateway && no_gateways_ < options_.endpoints.size()) {
+      stats_.last_error = failure.error.message;
+      return;
+    }
     if (!failure.permanent) {
       stats_.last_error = failure.error.message;
       retry_at_ = Clock::now() + std::max(NextDelay(), failure.retry_after);

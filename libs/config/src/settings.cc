@@ -45,6 +45,12 @@ std::string OneOf(const std::vector<std::string>& names) {
 
 }  // namespace
 
+Result<Given> ParseAssignment(const std::string& text, std::string origin) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) return InvalidArgument("it has no =", {{"value", text}});
+  return Given{text.substr(0, equals), text.substr(equals + 1), std::move(origin)};
+}
+
 void Settings::Text(std::string key, std::string* value, std::string help) {
   rows_.push_back({std::move(key), std::move(help), false,
                    [value](const std::string& text) {

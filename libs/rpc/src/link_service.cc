@@ -8,15 +8,17 @@
 #include "link_stream.h"
 #include "millrace/runtime/worker_desk.h"
 #include "millrace/worker/v1/link.grpc.pb.h"
+#include "raw_message.h"
 #include "services.h"
 #include "status.h"
+#include "unreadable.h"
 
 namespace millrace::rpc {
 namespace {
 
 namespace wire = worker::v1;
-using Reactor = grpc::ServerBidiReactor<wire::FromWorker, wire::FromCoordinator>;
-using Stream = LinkStream<Reactor, wire::FromWorker, wire::FromCoordinator>;
+using Reactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
+using Stream = LinkStream<Reactor, grpc::ByteBuffer, grpc::ByteBuffer>;
 
 /// What a worker says goes to the desk. On the control executor.
 class Attached {
@@ -26,9 +28,11 @@ class Attached {
   /// Once, before the first message.
   void Answer(std::weak_ptr<Stream> stream) { stream_ = std::move(stream); }
 
-  void Take(wire::FromWorker message) {
+  void Take(grpc::ByteBuffer bytes) {
     const auto stream = stream_.lock();
     if (!stream) return;
+    wire::FromWorker message;
+    if (!Parse(&bytes, &message)) return stream->Close(UnreadableStatus());
     const Status taken = TakeFrom(std::move(message), *stream);
     if (!taken.ok()) stream->Close(ToStatus(taken.error()));
   }
@@ -50,7 +54,7 @@ class Attached {
       MILLRACE_ASSIGN(const runtime::Answer answer, desk_.Take(instance_, std::move(report)));
       wire::FromCoordinator out;
       ToWire(answer, out.mutable_answer());
-      stream.Write(std::move(out));
+      stream.Write(Encode(out));
     } else if (message.has_bye()) {
       desk_.Bye(instance_);
       stream.Close(grpc::Status::OK);
@@ -63,15 +67,15 @@ class Attached {
   Status Open(const wire::Hello& hello) {
     if (worker_) return InvalidArgument("a link says Hello once");
     instance_ = hello.instance();
-    const auto write = [stream = stream_](wire::FromCoordinator message) {
+    const auto write = [stream = stream_](const wire::FromCoordinator& message) {
       const auto to = stream.lock();
-      return to && to->Write(std::move(message));
+      return to && to->Write(Encode(message));
     };
     worker_ = std::make_shared<RemoteWorker>(write);
     MILLRACE_TRY(desk_.Open(FromWire(hello), worker_));
     wire::FromCoordinator opened;
     opened.mutable_opened();
-    write(std::move(opened));
+    write(opened);
     return {};
   }
 
@@ -88,7 +92,7 @@ class Call final : public Reactor {
     const auto attached = std::make_shared<Attached>(services.desk);
     call->stream_ = std::make_shared<Stream>(
         Stream::Wiring{services.control_executor,
-                       [attached](wire::FromWorker message) { attached->Take(std::move(message)); },
+                       [attached](grpc::ByteBuffer bytes) { attached->Take(std::move(bytes)); },
                        [attached](const grpc::Status&) { attached->End(); },
                        [call](const grpc::Status& status) { call->Finish(status); },
                        [context] { context->TryCancel(); }});
@@ -121,15 +125,25 @@ class Call final : public Reactor {
   std::shared_ptr<Stream> stream_;
 };
 
+/// Only after a message: a caller that still sends would see a broken stream instead of the reason.
 class Refused final : public Reactor {
  public:
-  explicit Refused(const grpc::Status& why) { Finish(why); }
+  explicit Refused(grpc::Status why) : why_(std::move(why)) { StartRead(&unread_); }
 
  private:
+  void OnReadDone(bool ok) override {
+    wire::FromWorker message;
+    Finish(ok && !Parse(&unread_, &message) ? UnreadableStatus() : why_);
+  }
   void OnDone() override { delete this; }
+
+  const grpc::Status why_;
+  grpc::ByteBuffer unread_;
 };
 
-class LinkService final : public wire::WorkerLink::CallbackService, public DrainableService {
+class LinkService final
+    : public wire::WorkerLink::WithRawCallbackMethod_Attach<wire::WorkerLink::Service>,
+      public DrainableService {
  public:
   explicit LinkService(const Serving* serving) : serving_(serving) {}
 

@@ -10,6 +10,7 @@
 #include "millrace/base/log.h"
 #include "millrace/ingest/v1/ingest.pb.h"
 #include "publish_convert.h"
+#include "raw_message.h"
 #include "status.h"
 #include "unreadable.h"
 
@@ -25,21 +26,6 @@ struct InArena {
   google::protobuf::Arena arena;
   Message* const message = google::protobuf::Arena::CreateMessage<Message>(&arena);
 };
-
-/// False: they are no message of this type.
-template <typename Message>
-bool Parse(grpc::ByteBuffer* bytes, Message* out) {
-  return grpc::SerializationTraits<Message>::Deserialize(bytes, out).ok();
-}
-
-template <typename Message>
-grpc::ByteBuffer Encode(const Message& message) {
-  grpc::ByteBuffer bytes;
-  bool own = false;
-  const grpc::Status encoded = grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own);
-  MILLRACE_CHECK(encoded.ok(), "an answer cannot be encoded");
-  return bytes;
-}
 
 /// What an answer holds while it waits.
 size_t BytesOf(const ingest::PublishReply& reply) {

@@ -72,7 +72,7 @@ Error Leadership::NotLeader(const std::string& what) const {
   // Between two claims, or with a claim of this process that it has not read yet.
   if (leader.n == 0 || leader.left || leader.n == number_)
     return Unavailable("nobody leads at the moment, so nobody can " + what + "; try again");
-  return Conflict("another process leads: ask that one to " + what,
+  return Fenced("another process leads: ask that one to " + what,
                   {{"leader", leader.process.name}});
 }
 

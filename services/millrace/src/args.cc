@@ -32,7 +32,8 @@ CommandLine::CommandLine(const Wiring& wiring, const Console& console)
   app_.get_formatter()->label("SUBCOMMAND", "VERB");
   server_option_ =
       app_.add_option("--server", server_,
-                      "gRPC address that the verbs talk to [default: MILLRACE_SERVER from the "
+                      "gRPC address that the verbs talk to, or several with commas between: each "
+                      "verb asks one that can answer [default: MILLRACE_SERVER from the "
                       "environment, else 127.0.0.1:7171]")
           ->type_name("HOST:PORT");
   AddLocalVerbs();
@@ -52,18 +53,17 @@ int CommandLine::Run(int argc, const char* const* argv, const char* environment_
     if (e.get_exit_code() == 0) return ShowHelp(e);
     return console_.FailUsage(Explain(e));
   }
-  if (server_option_->count() > 0) {
-    const auto given = ParseHostPort(server_);
-    if (!given.ok()) return console_.FailUsage("--server: " + given.error().message);
-  } else {
+  const bool given = server_option_->count() > 0;
+  if (!given)
     server_ = environment_server != nullptr && *environment_server != '\0' ? environment_server
                                                                            : kDefaultServer;
-    const auto configured = ParseHostPort(server_);
-    if (!configured.ok()) {
-      console_.Note("error: MILLRACE_SERVER in the environment: " + configured.error().message);
-      return cli::kExitConfig;
-    }
+  auto servers = ParseHostPorts(server_);
+  if (!servers.ok() && given) return console_.FailUsage("--server: " + servers.error().message);
+  if (!servers.ok()) {
+    console_.Note("error: MILLRACE_SERVER in the environment: " + servers.error().message);
+    return cli::kExitConfig;
   }
+  servers_ = std::move(*servers);
   return run_();
 }
 
@@ -80,7 +80,7 @@ CLI::App* CommandLine::ClusterVerbOf(CLI::App* parent, const std::string& name,
                                      const std::string& description, const std::string& example,
                                      ClusterVerb run) {
   return Verb(parent, name, description, example + kTalksTo,
-              [this, run = std::move(run)] { return run(*wiring_.connect(server_)); });
+              [this, run = std::move(run)] { return run(*wiring_.connect(servers_)); });
 }
 
 CLI::App* CommandLine::Group(const std::string& name, const std::string& description) {
@@ -121,18 +121,16 @@ void CommandLine::AddSources(CLI::App* verb, config::Sources* sources) {
   verb->add_option_function<std::vector<std::string>>(
           "--set",
           [sources](const std::vector<std::string>& texts) {
-            for (const std::string& text : texts) {
-              const size_t equals = text.find('=');
-              sources->flags.push_back({text.substr(0, equals), text.substr(equals + 1), "--set"});
-            }
+            for (const std::string& text : texts)
+              sources->flags.push_back(config::ParseAssignment(text, "--set").value());
           },
           "one setting, which wins over the environment and the file; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false)
       ->check(CLI::Validator(
           [](std::string& text) {
-            return text.find('=') == std::string::npos ? "it has no =: value=" + text
-                                                       : std::string();
+            const auto given = config::ParseAssignment(text, "--set");
+            return given.ok() ? std::string() : given.error().message;
           },
           ""));
 }

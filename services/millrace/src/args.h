@@ -5,18 +5,20 @@
 #include <string>
 
 #include "config_show.h"
-#include "dev.h"
 #include "millrace/cli/console.h"
 #include "millrace/cli/event_sink.h"
 #include "millrace/operations/operations.h"
+#include "millrace/process/daemon.h"
 
 namespace millrace {
 
-/// What the verbs run on. Tests put fakes here.
+/// What the verbs run on. `servers`: HOST:PORT of each, any of which may be asked. Tests put fakes
+/// here.
 struct Wiring {
-  std::function<std::unique_ptr<operations::Operations>(const std::string& server)> connect;
-  std::function<cli::OpenEventSink(const std::string& server)> sinks;
-  std::function<int(const DevOptions&)> dev;
+  std::function<std::unique_ptr<operations::Operations>(const std::vector<std::string>& servers)>
+      connect;
+  std::function<cli::OpenEventSink(const std::vector<std::string>& servers)> sinks;
+  std::function<int(const process::Start&)> dev;
   std::function<Result<std::vector<config::Settings::Shown>>(const config::Sources&)> settings;
 };
 

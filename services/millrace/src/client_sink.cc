@@ -9,10 +9,10 @@ constexpr int64_t kFirstSequence = 1;
 
 class ClientSink : public cli::EventSink {
  public:
-  static Result<std::unique_ptr<cli::EventSink>> Open(const std::string& server,
+  static Result<std::unique_ptr<cli::EventSink>> Open(const std::vector<std::string>& servers,
                                                       cli::SinkOptions options) {
     ClientOptions to;
-    to.endpoints = {server};
+    to.endpoints = servers;
     to.name_space = options.stream.name_space;
     to.stream = options.stream.name;
     to.producer_id = options.producer_id;
@@ -55,9 +55,9 @@ class ClientSink : public cli::EventSink {
 
 }  // namespace
 
-cli::OpenEventSink ClientSinks(const std::string& server) {
+cli::OpenEventSink ClientSinks(const std::vector<std::string>& servers) {
   return
-      [server](cli::SinkOptions options) { return ClientSink::Open(server, std::move(options)); };
+      [servers](cli::SinkOptions options) { return ClientSink::Open(servers, std::move(options)); };
 }
 
 }  // namespace millrace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "args.h"
+#include "healthcheck.h"
 #include "millrace/cli/commands.h"
 #include "millrace/cli/produce.h"
 
@@ -42,6 +43,7 @@ class CommandLine {
   static void AddSources(CLI::App* verb, config::Sources* sources);
   void AddDev();
   void AddConfig();
+  void AddHealthcheck();
   void AddApply();
   void AddProduce();
   void AddStream();
@@ -65,11 +67,13 @@ class CommandLine {
   std::function<int()> run_;
 
   std::string server_;
+  std::vector<std::string> servers_;
   std::string name_;
   std::vector<std::string> help_of_;
   cli::Format format_ = cli::Format::kTable;
-  DevOptions dev_;
+  process::Start dev_;
   ConfigShowOptions config_;
+  HealthcheckOptions healthcheck_;
   cli::ApplyOptions apply_;
   cli::ProduceOptions produce_;
   std::string advance_to_;

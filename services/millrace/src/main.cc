@@ -7,7 +7,7 @@
 
 #include "args.h"
 #include "client_sink.h"
-#include "dev_settings.h"
+#include "dev.h"
 #include "millrace/client/operations_client.h"
 
 namespace {
@@ -34,8 +34,8 @@ int main(int argc, char** argv) {
                                        out_is_terminal && !Set("NO_COLOR") && !DumbTerminal(),
                                        isatty(STDIN_FILENO) != 0 ? &std::cin : nullptr};
   const millrace::Wiring wiring{
-      [](const std::string& server) { return millrace::ConnectOperations(server); },
-      millrace::ClientSinks, millrace::RunDev, millrace::ShowDevSettings};
+      [](const std::vector<std::string>& servers) { return millrace::ConnectOperations(servers); },
+      millrace::ClientSinks, millrace::RunDev, millrace::process::ShowSettings};
   try {
     return millrace::RunCommandLine(argc, argv, std::getenv("MILLRACE_SERVER"), wiring, console);
   } catch (const std::exception& e) {

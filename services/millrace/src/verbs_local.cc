@@ -9,6 +9,7 @@ namespace millrace {
 void CommandLine::AddLocalVerbs() {
   AddDev();
   AddConfig();
+  AddHealthcheck();
   AddProduce();
 }
 
@@ -47,7 +48,7 @@ void CommandLine::AddDev() {
 }
 
 void CommandLine::AddConfig() {
-  CLI::App* config = Group("config", "Look at the settings of `millrace dev`.");
+  CLI::App* config = Group("config", "Look at the settings of `millrace dev` and of the daemons.");
   CLI::App* show =
       Verb(config, "show", "Show every setting and its value; secrets are hidden.",
            "  millrace config show --config kafka.yaml --origin", [this] {
@@ -57,6 +58,20 @@ void CommandLine::AddConfig() {
   AddSources(show, &config_.sources);
   show->add_flag("--origin", config_.origin, "also where each value is from");
   AddFormat(show);
+}
+
+void CommandLine::AddHealthcheck() {
+  CLI::App* verb = Verb(
+      &app_, "healthcheck", "Say by the exit code whether a process of Millrace is well.",
+      "  millrace healthcheck --admin 127.0.0.1:7172\n\n"
+      "Exit code 0: it is ready. 1: it is not, and standard error says why. 5: nobody answers.",
+      [this] { return RunHealthcheck(healthcheck_, console_); });
+  verb->add_option("--admin", healthcheck_.admin,
+                   "HTTP address of the process [default: 127.0.0.1:7172]")
+      ->type_name("HOST:PORT")
+      ->check(IsAddress());
+  verb->add_flag("--live", healthcheck_.live,
+                 "ask only whether it answers, not whether it is ready");
 }
 
 void CommandLine::AddProduce() {
@@ -75,7 +90,7 @@ void CommandLine::AddProduce() {
       "refused." +
           std::string(kTalksTo),
       [this] {
-        return cli::RunProduce(*wiring_.connect(server_), wiring_.sinks(server_), produce_,
+        return cli::RunProduce(*wiring_.connect(servers_), wiring_.sinks(servers_), produce_,
                                console_);
       });
   produce->add_option("STREAM", produce_.stream, "name or namespace.name")

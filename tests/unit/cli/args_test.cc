@@ -15,7 +15,7 @@ using cli::test::Recorded;
 struct Ran {
   std::shared_ptr<FakeCluster> cluster = std::make_shared<FakeCluster>();
   cli::test::SentEvents sent;
-  DevOptions dev;
+  process::Start dev;
   config::Sources asked;
   Result<std::vector<config::Settings::Shown>> settings = std::vector<config::Settings::Shown>();
   std::string server;
@@ -28,19 +28,21 @@ struct Ran {
       explicit Shared(std::shared_ptr<FakeCluster> k) : FakeCluster(*k), kept(std::move(k)) {}
       ~Shared() override { *kept = *this; }
     };
-    const Wiring wiring{[this](const std::string& to) {
-                          server = to;
-                          return std::make_unique<Shared>(cluster);
-                        },
-                        [this](const std::string&) { return cli::test::SinkInto(&sent); },
-                        [this](const DevOptions& options) {
-                          dev = options;
-                          return 0;
-                        },
-                        [this](const config::Sources& sources) {
-                          asked = sources;
-                          return settings;
-                        }};
+    const Wiring wiring{
+        [this](const std::vector<std::string>& to) {
+          server.clear();
+          for (const std::string& one : to) server += (server.empty() ? "" : " ") + one;
+          return std::make_unique<Shared>(cluster);
+        },
+        [this](const std::vector<std::string>&) { return cli::test::SinkInto(&sent); },
+        [this](const process::Start& options) {
+          dev = options;
+          return 0;
+        },
+        [this](const config::Sources& sources) {
+          asked = sources;
+          return settings;
+        }};
     words.insert(words.begin(), "millrace");
     return RunCommandLine(static_cast<int>(words.size()), words.data(), environment_server, wiring,
                           recorded.console);
@@ -181,6 +183,9 @@ TEST_CASE("the server is the option before the environment before the default") 
   CHECK(run.server == "third:2");
   CHECK(run({"stream", "list", "--server", "fourth:3"}) == 0);
   CHECK(run.server == "fourth:3");
+  CHECK(run({"--server", "a:1, b:2,c:3", "stream", "list"}) == 0);
+  CHECK(run.server == "a:1 b:2 c:3");
+  CHECK(run({"--server", "a:1,", "stream", "list"}) == 2);
   CHECK(run({"--server", "nonsense", "stream", "list"}) == 2);
   CHECK(run({"stream", "list"}, "nonsense") == 78);
   CHECK(run.recorded.Said("MILLRACE_SERVER in the environment: not an address"));

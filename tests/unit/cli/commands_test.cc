@@ -17,9 +17,9 @@ TEST_CASE("exit codes follow the kind of error") {
   CHECK(ExitCodeOf(InvalidArgument("")) == 1);
   CHECK(ExitCodeOf(Internal("")) == 1);
   CHECK(ExitCodeOf(Corruption("")) == 1);
-  CHECK(ExitCodeOf(Fenced("")) == 1);
   CHECK(ExitCodeOf(NotFound("")) == 3);
   CHECK(ExitCodeOf(Conflict("")) == 4);
+  CHECK(ExitCodeOf(Fenced("")) == 4);
   CHECK(ExitCodeOf(Unavailable("")) == 5);
   CHECK(ExitCodeOf(ResourceExhausted("")) == 5);
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "millrace/base/result.h"
 
@@ -20,5 +21,8 @@ struct HostPort {
 
 /// HOST:PORT, IPv6 addresses in brackets; port 0 lets the kernel pick. kInvalidArgument.
 Result<HostPort> ParseHostPort(std::string_view text);
+/// Several with commas between, and spaces if one likes, each as ToString() gives it.
+/// kInvalidArgument: one is none.
+Result<std::vector<std::string>> ParseHostPorts(std::string_view text);
 
 }  // namespace millrace

@@ -40,7 +40,9 @@ struct ClientStats {
 };
 
 struct ClientOptions {
-  std::vector<std::string> endpoints;  ///< HOST:PORT of gateways; after a failure the next one
+  /// HOST:PORT of gateways; after a failure the next one. Processes of another kind may be among
+  /// them.
+  std::vector<std::string> endpoints;
   std::string name_space = "default";
   std::string stream;
   /// Who sends. A durable identity, together with `first_sequence`, makes resending after a crash

@@ -17,6 +17,9 @@ struct Given {
   std::string origin;  ///< for people: "dev.yaml:12", "MILLRACE_LOG__KIND", "--listen"
 };
 
+/// Of "KEY=VALUE". kInvalidArgument: it has no =.
+Result<Given> ParseAssignment(const std::string& text, std::string origin);
+
 /// Where values come from. What stands later wins; within one, a setting stands once.
 struct Sources {
   std::string file;                      ///< path of a YAML file; empty: no file is read

@@ -126,7 +126,7 @@ struct ProducerInfo {
 
 /// What operators and dashboards ask of a cluster. A coordinator answers, and a client library asks
 /// one over gRPC. Any coordinator answers what its fold knows; what only the leader can do gives
-/// kConflict with the leader's name.
+/// kFenced with the leader's name.
 ///
 /// Errors: kNotFound names what does not exist; kConflict says what to do instead; kUnavailable:
 /// the log, a store or the server did not answer, and the outcome is unknown.

@@ -40,10 +40,10 @@ class Leadership {
   }
   /// Of the last claim that took effect; 0: there was none.
   int64_t number() const { return number_; }
-  /// That another process leads, or nobody does, and so cannot `what` here.
+  /// That another process leads (kFenced), or nobody does, and so cannot `what` here.
   Error NotLeader(const std::string& what) const;
-  /// Appends a record of the leader, stamped. kConflict: it did not take effect; `what` says what
-  /// it was to do.
+  /// Appends a record of the leader, stamped. `what` says what it was to do. kConflict: it did not
+  /// take effect. kFenced: for another process leads.
   Task<Status> Write(control::Record record, std::string what);
   /// The same; the verdict is the answer.
   Task<Result<control::Verdict>> Append(control::Record record);

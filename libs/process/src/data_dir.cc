@@ -1,4 +1,4 @@
-#include "data_dir.h"
+#include "millrace/process/data_dir.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -15,7 +15,7 @@
 #include "millrace/base/facts.h"
 #include "millrace/base/system_error.h"
 
-namespace millrace {
+namespace millrace::process {
 namespace {
 
 constexpr size_t kLineBytes = 17;
@@ -74,4 +74,4 @@ Status DataDir::NameInstance(uint64_t instance) {
 
 DataDir::~DataDir() { ::close(lock_); }
 
-}  // namespace millrace
+}  // namespace millrace::process

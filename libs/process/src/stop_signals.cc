@@ -1,4 +1,4 @@
-#include "stop_signals.h"
+#include "millrace/process/stop_signals.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -9,12 +9,13 @@
 #include <mutex>
 #include <thread>
 
-namespace millrace {
+namespace millrace::process {
 
 struct StopSignals::State {
   std::mutex mutex;
   std::condition_variable changed;
   bool ready = false;
+  bool stopped = false;
   int first = 0;
 };
 
@@ -48,8 +49,14 @@ void StopSignals::Ready() {
 
 int StopSignals::Wait() {
   std::unique_lock lock(state_->mutex);
-  state_->changed.wait(lock, [this] { return state_->first != 0; });
+  state_->changed.wait(lock, [this] { return state_->first != 0 || state_->stopped; });
   return state_->first;
 }
 
-}  // namespace millrace
+void StopSignals::Stop() {
+  const std::lock_guard lock(state_->mutex);
+  state_->stopped = true;
+  state_->changed.notify_all();
+}
+
+}  // namespace millrace::process

@@ -6,12 +6,12 @@
 #include "millrace/admin/admin_server.h"
 #include "millrace/runtime/all_roles.h"
 
-namespace millrace::service {
+namespace millrace {
 
 /// The coordinator and the worker of a process on threads, and what they tell over HTTP.
-class CoordinatorRole {
+class Roles {
  public:
-  CoordinatorRole(Executor* control, runtime::AllRoles::Wiring wiring);
+  Roles(Executor* control, runtime::AllRoles::Wiring wiring);
 
   /// Claims, assigns and starts. Blocks the calling thread, which must not be an executor's.
   /// Errors are those of runtime::AllRoles::Start; it may be called again after kUnavailable.
@@ -32,4 +32,4 @@ class CoordinatorRole {
   std::atomic<bool> started_ = false;
 };
 
-}  // namespace millrace::service
+}  // namespace millrace

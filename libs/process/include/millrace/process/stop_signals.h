@@ -2,7 +2,7 @@
 
 #include <memory>
 
-namespace millrace {
+namespace millrace::process {
 
 /// SIGINT and SIGTERM. The first one asks for a drain, or ends the process where there is nothing
 /// to drain yet; a second one does not wait for the drain.
@@ -14,12 +14,14 @@ class StopSignals {
 
   /// From now on there is something to drain.
   void Ready();
-  /// Blocks until the first signal after Ready, which it gives.
+  /// Blocks until the first signal after Ready, which it gives. 0: Stop came first.
   int Wait();
+  /// Ends a Wait without a signal.
+  void Stop();
 
  private:
   struct State;
   const std::shared_ptr<State> state_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::process

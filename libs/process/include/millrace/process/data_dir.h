@@ -6,7 +6,7 @@
 
 #include "millrace/base/result.h"
 
-namespace millrace {
+namespace millrace::process {
 
 /// A data directory that this process owns alone while the object lives (an advisory lock on
 /// DIR/LOCK). The lock file names the instance that has it, or had it last: 16 hex digits and a
@@ -36,4 +36,4 @@ class DataDir {
   const uint64_t predecessor_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::process

@@ -1,8 +1,8 @@
-#include "millrace/coordinator/coordinator_role.h"
+#include "roles.h"
 
 #include "millrace/driver/thread_driver.h"
 
-namespace millrace::service {
+namespace millrace {
 namespace {
 
 Task<bool> DrainRoles(runtime::AllRoles* roles) {
@@ -12,21 +12,21 @@ Task<bool> DrainRoles(runtime::AllRoles* roles) {
 
 }  // namespace
 
-CoordinatorRole::CoordinatorRole(Executor* control, runtime::AllRoles::Wiring wiring)
+Roles::Roles(Executor* control, runtime::AllRoles::Wiring wiring)
     : control_(control), roles_(std::move(wiring)) {}
 
-Status CoordinatorRole::Start() {
+Status Roles::Start() {
   Status started = RunBlocking(*control_, roles_.Start());
   started_ = started.ok();
   return started;
 }
 
-void CoordinatorRole::Drain() {
+void Roles::Drain() {
   started_ = false;
   RunBlocking(*control_, DrainRoles(&roles_));
 }
 
-std::vector<admin::ReadinessCheck> CoordinatorRole::Readiness() {
+std::vector<admin::ReadinessCheck> Roles::Readiness() {
   if (!started_)
     return {{"control", false, "the control log is not read, or the process is stopping"}};
   std::vector<admin::ReadinessCheck> checks;
@@ -35,4 +35,4 @@ std::vector<admin::ReadinessCheck> CoordinatorRole::Readiness() {
   return checks;
 }
 
-}  // namespace millrace::service
+}  // namespace millrace

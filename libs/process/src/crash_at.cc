@@ -1,4 +1,4 @@
-#include "crash_at.h"
+#include "millrace/process/crash_at.h"
 
 #include <signal.h>
 
@@ -9,7 +9,7 @@
 
 #include "millrace/base/crash_point.h"
 
-namespace millrace {
+namespace millrace::process {
 namespace {
 
 /// The Nth time that a crash point is passed. Set once, before any other thread.
@@ -44,4 +44,4 @@ void InstallCrashAtFromEnvironment() {
   if (!crash.name.empty() || !fault.name.empty()) InstallCrashPointHandler(AtCrashPoint);
 }
 
-}  // namespace millrace
+}  // namespace millrace::process
