@@ -18,7 +18,7 @@ RANKS = {
     2: ["window"],
     3: ["log", "state", "objectstore", "resultfile", "serving", "block", "record",
         "sql", "rocksdb_log"],
-    4: ["checkpoint", "control", "operations"],
+    4: ["checkpoint", "control", "doctor", "operations"],
     5: ["ingest", "runtime"],
     6: ["driver", "rpc", "admin", "config", "log_kafka", "log_embedded", "state_rocksdb",
         "objectstore_arrow", "objectstore_s3", "resultfile_parquet", "block_arrow", "record_simdjson",

@@ -210,6 +210,11 @@ Status Admin::Check(const TopicSpec& spec, const Topic& topic) const {
   return CheckSettings(spec.name, topic.settings, TopicSettings(options_, ""));
 }
 
+Status Admin::CheckTopic(const std::string& topic) const {
+  MILLRACE_ASSIGN(const Topic seen, Look(topic));
+  return Check({topic, seen.partitions}, seen);
+}
+
 Status Admin::Make(const TopicSpec& spec) const {
   char why[256] = "";
   OwnedNewTopic topic(rd_kafka_NewTopic_new(spec.name.c_str(), spec.partitions,

@@ -33,6 +33,8 @@ class Admin {
   Result<Topic> Look(const std::string& topic) const;
   Result<std::vector<TopicSpec>> List() const;
   Status Create(const TopicSpec& spec) const;
+  /// kInvalidArgument: a setting of the topic is not as it must be. kNotFound: no such topic.
+  Status CheckTopic(const std::string& topic) const;
   /// Removes the topic of this name and waits until the brokers have forgotten `id`.
   Status Delete(const std::string& topic, const std::string& id) const;
   Result<OffsetRange> Range(const std::string& topic, PartitionId partition) const;

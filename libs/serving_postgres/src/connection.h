@@ -58,6 +58,9 @@ class Connection {
   Result<Answer> Run(const std::string& sql, const Params& params = {},
                      const std::atomic<bool>* stop = nullptr);
 
+  /// The server process, as whoever took the connection named it.
+  int told_backend() const { return db_ ? PQbackendPID(db_.get()) : 0; }
+
   /// SQLSTATE of the error that the last statement gave, ROLLBACK left aside; empty: none came from
   /// the server.
   const std::string& last_state() const { return last_state_; }

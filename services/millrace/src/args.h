@@ -5,6 +5,7 @@
 #include <string>
 
 #include "config_show.h"
+#include "doctor.h"
 #include "millrace/cli/console.h"
 #include "millrace/cli/event_sink.h"
 #include "millrace/operations/operations.h"
@@ -20,6 +21,7 @@ struct Wiring {
   std::function<cli::OpenEventSink(const std::vector<std::string>& servers)> sinks;
   std::function<int(const process::Start&)> dev;
   std::function<Result<std::vector<config::Settings::Shown>>(const config::Sources&)> settings;
+  std::function<Result<doctor::Findings>(const config::Sources&)> examine;
 };
 
 /// Parses the command line, runs its verb and gives the exit code. `environment_server`: the value

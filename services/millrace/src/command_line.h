@@ -43,6 +43,7 @@ class CommandLine {
   static void AddSources(CLI::App* verb, config::Sources* sources);
   void AddDev();
   void AddConfig();
+  void AddDoctor();
   void AddHealthcheck();
   void AddApply();
   void AddProduce();
@@ -73,6 +74,7 @@ class CommandLine {
   cli::Format format_ = cli::Format::kTable;
   process::Start dev_;
   ConfigShowOptions config_;
+  DoctorOptions doctor_;
   HealthcheckOptions healthcheck_;
   cli::ApplyOptions apply_;
   cli::ProduceOptions produce_;

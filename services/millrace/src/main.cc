@@ -8,6 +8,7 @@
 #include "args.h"
 #include "client_sink.h"
 #include "dev.h"
+#include "examine.h"
 #include "millrace/client/operations_client.h"
 
 namespace {
@@ -35,7 +36,8 @@ int main(int argc, char** argv) {
                                        isatty(STDIN_FILENO) != 0 ? &std::cin : nullptr};
   const millrace::Wiring wiring{
       [](const std::vector<std::string>& servers) { return millrace::ConnectOperations(servers); },
-      millrace::ClientSinks, millrace::RunDev, millrace::process::ShowSettings};
+      millrace::ClientSinks, millrace::RunDev, millrace::process::ShowSettings,
+      millrace::ExamineStores};
   try {
     return millrace::RunCommandLine(argc, argv, std::getenv("MILLRACE_SERVER"), wiring, console);
   } catch (const std::exception& e) {

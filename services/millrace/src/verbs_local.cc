@@ -9,6 +9,7 @@ namespace millrace {
 void CommandLine::AddLocalVerbs() {
   AddDev();
   AddConfig();
+  AddDoctor();
   AddHealthcheck();
   AddProduce();
 }
@@ -58,6 +59,24 @@ void CommandLine::AddConfig() {
   AddSources(show, &config_.sources);
   show->add_flag("--origin", config_.origin, "also where each value is from");
   AddFormat(show);
+}
+
+void CommandLine::AddDoctor() {
+  CLI::App* doctor = Verb(
+      &app_, "doctor", "Examine the log, the stores and the disk that Millrace would run on.",
+      "  millrace doctor --data-dir ./data --config kafka.yaml\n\n"
+      "One line a check: ok, warn or FAIL, what was found, and what to change. It makes a topic,\n"
+      "a few objects and a schema of its own and removes them; Millrace may run at the same time. "
+      "Exit\n"
+      "code 1 if a check failed, 78 if the configuration is wrong.",
+      [this] {
+        doctor_.format = format_;
+        return RunDoctor(wiring_.examine(doctor_.sources), doctor_, console_);
+      });
+  AddSetting(doctor, "--data-dir", "process.data_dir", "where everything is kept", &doctor_.sources)
+      ->type_name("DIR");
+  AddSources(doctor, &doctor_.sources);
+  AddFormat(doctor);
 }
 
 void CommandLine::AddHealthcheck() {

@@ -18,6 +18,7 @@ struct Ran {
   process::Start dev;
   config::Sources asked;
   Result<std::vector<config::Settings::Shown>> settings = std::vector<config::Settings::Shown>();
+  Result<doctor::Findings> findings = doctor::Findings();
   std::string server;
   Recorded recorded;
 
@@ -42,6 +43,10 @@ struct Ran {
         [this](const config::Sources& sources) {
           asked = sources;
           return settings;
+        },
+        [this](const config::Sources& sources) {
+          asked = sources;
+          return findings;
         }};
     words.insert(words.begin(), "millrace");
     return RunCommandLine(static_cast<int>(words.size()), words.data(), environment_server, wiring,
@@ -58,6 +63,7 @@ TEST_CASE(
        {"--data-dir", "--listen", "127.0.0.1:7171", "--admin", "127.0.0.1:7172", "--config",
         "--set", "--adopt", "--check-config"}},
       {{"config", "show"}, {"--config", "--set", "--origin", "--format"}},
+      {{"doctor"}, {"--data-dir", "--config", "--set", "--format", "FAIL"}},
       {{"apply"}, {"FILE", "--yes"}},
       {{"produce"},
        {"STREAM", "--input", ".zst or .gz", "--format", "--rate", "0 sets no limit",
@@ -262,6 +268,31 @@ TEST_CASE("config show writes settings, and where each is from if asked") {
   CHECK(run.recorded.out.str().starts_with("setting,value,origin,help\nlog.kind,kafka,a.yaml:2,"));
   run.settings = InvalidArgument("there is no such setting");
   CHECK(run({"config", "show"}) == 78);
+  CHECK(run.recorded.Said("there is no such setting"));
+}
+
+TEST_CASE("doctor writes a line for each check, and fails if one failed") {
+  Ran run;
+  using doctor::Grade;
+  run.findings = doctor::Findings{{"log", "append", Grade::kOk, "works, in 3 ms"},
+                                  {"objects", "versioning", Grade::kWarn, "versions", "a rule"}};
+  CHECK(run({"doctor", "--config", "a.yaml", "--set", "log.kind=kafka", "--format", "csv"}) == 0);
+  CHECK(Text(run.asked) == "a.yaml --set log.kind=kafka");
+  CHECK(run.recorded.out.str() ==
+        "result,part,check,found,advice\nok,log,append,\"works, in 3 ms\",\"\"\n"
+        "warn,objects,versioning,versions,a rule\n");
+  run.findings->push_back({"log", "read", Grade::kFail, "damaged", "bring it back"});
+  run.recorded.out.str("");
+  CHECK(run({"doctor"}) == 1);
+  CHECK(run.recorded.out.str() ==
+        "ok    log      append      works, in 3 ms\n"
+        "warn  objects  versioning  versions; to do: a rule\n"
+        "FAIL  log      read        damaged; to do: bring it back\n");
+  CHECK(run({"doctor", "--format", "json"}) == 1);
+  CHECK(run.recorded.out.str().find("{\"result\":\"FAIL\",\"part\":\"log\",\"check\":\"read\"") !=
+        std::string::npos);
+  run.findings = InvalidArgument("there is no such setting");
+  CHECK(run({"doctor"}) == 78);
   CHECK(run.recorded.Said("there is no such setting"));
 }
 
