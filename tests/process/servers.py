@@ -147,8 +147,8 @@ class Kafka(Server):
     def start(self):
         self.launch(self.java('kafka.Kafka', self.properties))
 
-    def tool(self, name, *arguments):
-        """One of Kafka's own tools; what it prints."""
+    def tool(self, name, *arguments, said=None):
+        """One of Kafka's own tools, which is told something; what it prints."""
         login = os.path.join(self.folder, 'client.properties')
         with open(login, 'w') as out:
             if self.password:
@@ -156,7 +156,7 @@ class Kafka(Server):
                           'security.plain.PlainLoginModule required username="millrace" '
                           f'password="{self.password}";\n')
         done = subprocess.run(self.java('org.apache.kafka.tools.' + name, '--bootstrap-server', self.address,
-                                        '--command-config', login, *arguments), capture_output=True, text=True)
+                                        '--command-config', login, *arguments), capture_output=True, text=True, input=said)
         if done.returncode != 0:
             raise AssertionError(f'{name}: {done.stdout}{done.stderr}')
         return done.stdout

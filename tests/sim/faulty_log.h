@@ -33,6 +33,11 @@ class FaultyLog : public test::ForwardingLog {
     auto r = co_await inner()->DescribeTopic(std::move(name));
     co_return r;
   }
+  Task<Result<ForeignTopic>> CheckForeignTopic(std::string name) override {
+    MILLRACE_CO_TRY(co_await link_.There());
+    auto r = co_await inner()->CheckForeignTopic(std::move(name));
+    co_return r;
+  }
   Task<Status> RemoveTopic(TopicSpec topic) override {
     const std::function<Task<Status>()> remove = [log = inner(), topic] {
       return log->RemoveTopic(topic);

@@ -19,6 +19,9 @@ class ForwardingLog : public EventLog {
   Task<Result<TopicSpec>> DescribeTopic(std::string name) override {
     return inner_->DescribeTopic(std::move(name));
   }
+  Task<Result<ForeignTopic>> CheckForeignTopic(std::string name) override {
+    return inner_->CheckForeignTopic(std::move(name));
+  }
   Task<Status> RemoveTopic(TopicSpec topic) override {
     return inner_->RemoveTopic(std::move(topic));
   }

@@ -218,6 +218,7 @@ int RunStreamDescribe(operations::Operations& cluster, const std::string& text, 
     d.Null("keep_bytes");
   }
   d.Text("topic", spec.topic);
+  d.Flag("foreign", spec.foreign);
   if (spec.partition_key >= 0) {
     d.Text("partition_key", spec.columns[static_cast<size_t>(spec.partition_key)].name);
   } else {

@@ -65,6 +65,7 @@ Result<StreamInfo> FromWire(const wire_control::StreamDescription& s) {
   spec.keep_raw = s.keep_raw();
   spec.append_times = s.append_times();
   spec.topic = s.topic();
+  spec.foreign = s.foreign();
   if (s.start_offsets_size() != spec.partitions || s.floor_offsets_size() != spec.partitions)
     return NotUnderstood("partitions", std::to_string(spec.partitions));
   for (int i = 0; i < spec.partitions; ++i) {

@@ -43,6 +43,7 @@ void Describe(const operations::StreamInfo& info, wire::StreamDescription* out) 
   out->set_keep_raw(s.keep_raw);
   out->set_append_times(s.append_times);
   out->set_topic(s.topic);
+  out->set_foreign(s.foreign);
   for (const operations::PartitionInfo& p : info.partitions) {
     out->add_start_offsets(p.start.value);
     out->add_end_offsets(p.end.value);

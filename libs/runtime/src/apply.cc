@@ -29,9 +29,11 @@ Error TopicTaken(const StreamSpec& first, const StreamSpec& second) {
        {"refused", Qualified(second.name_space, second.name)}});
 }
 
-/// The definitions are the same: which generation of the stream has it is no part of it.
+/// The definitions are the same: which generation of the stream has it is no part of it, and
+/// whether a topic of others has append times the log says and no script.
 bool SameDefinition(StreamSpec a, const StreamSpec& b) {
   a.generation = b.generation;
+  if (a.foreign) a.append_times = b.append_times;
   return a == b;
 }
 
@@ -154,6 +156,10 @@ Task<Result<AppliedStatement>> Definitions::ApplySetting(SettingStatement settin
   const StreamSpec* stream = control_.fold().FindStream(setting.name_space, setting.stream);
   if (stream == nullptr)
     co_return NoSuchStream(control_.fold(), setting.name_space, setting.stream);
+  if (stream->foreign)
+    co_return Conflict(
+        "nothing is deleted from a topic that others made: its own retention holds",
+        {{"stream", Qualified(setting.name_space, setting.stream)}, {"topic", stream->topic}});
   const Incarnation what{setting.name_space, setting.stream, stream->generation};
   const std::string value = setting.value > 0 ? std::to_string(setting.value) : std::string();
   const auto& settings = control_.fold().SettingsOf(what);
@@ -186,6 +192,27 @@ Task<Result<AppliedStatement>> Definitions::ApplyDrop(DropStatement drop) {
   co_return applied;
 }
 
+/// A topic of ours is made. One of others is looked at, and tells whether it has append times.
+Task<Status> Definitions::TakeOrMakeTopic(StreamSpec* spec) {
+  if (!spec->foreign) {
+    TopicSpec topic{spec->topic, spec->partitions};
+    auto created = co_await wiring_.ports.log->CreateTopic(std::move(topic));
+    co_return created;
+  }
+  const auto found = co_await wiring_.ports.log->CheckForeignTopic(spec->topic);
+  if (!found.ok() && found.error().code == Code::kNotFound)
+    co_return NotFound(
+        "the stream is declared foreign and nobody has made its topic: make it, or name another",
+        {{"topic", spec->topic}});
+  if (!found.ok()) co_return found.error();
+  if (found->partitions != spec->partitions)
+    co_return Conflict(
+        "the foreign topic has another number of partitions: declare as many as it has",
+        {{"topic", spec->topic}, {"has", found->partitions}, {"declared", spec->partitions}});
+  spec->append_times = found->append_times;
+  co_return Status();
+}
+
 Task<Result<AppliedStatement>> Definitions::ApplyStream(StreamSpec spec) {
   AppliedStatement applied{"stream", spec.name_space, spec.name, Outcome::kUnchanged};
   const std::string name = Qualified(spec.name_space, spec.name);
@@ -207,8 +234,7 @@ Task<Result<AppliedStatement>> Definitions::ApplyStream(StreamSpec spec) {
     if (topic.name != spec.topic || removed_topics_.contains(generation)) continue;
     MILLRACE_CO_TRY(co_await FinishStreamDrop(generation));
   }
-  TopicSpec topic{spec.topic, spec.partitions};
-  MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
+  MILLRACE_CO_TRY(co_await TakeOrMakeTopic(&spec));
   control::DefineStream define{{}, spec};
   const Status written = co_await leadership_.Write(std::move(define), "define stream " + name);
   if (!written.ok()) {

@@ -95,8 +95,10 @@ Task<Status> Definitions::MakeTopic(StreamSpec stream) {
   // topic that was removed.
   if (there == nullptr || there->generation != stream.generation || !leadership_.leads())
     co_return Status();
-  TopicSpec topic{stream.topic, stream.partitions};
-  MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
+  if (!stream.foreign) {
+    TopicSpec topic{stream.topic, stream.partitions};
+    MILLRACE_CO_TRY(co_await wiring_.ports.log->CreateTopic(std::move(topic)));
+  }
   topics_.insert(stream.generation);
   co_return Status();
 }
@@ -109,9 +111,12 @@ Task<Status> Definitions::DropStream(std::string name_space, std::string name) {
   // The id is in the record, so that a leader that was overtaken can only remove this topic, never
   // one that was made under the name since.
   control::DropStream drop{{}, name_space, name, stream.generation, {}};
-  const auto topic = co_await wiring_.ports.log->DescribeTopic(stream.topic);
-  if (!topic.ok() && topic.error().code != Code::kNotFound) co_return topic.error();
-  if (topic.ok()) drop.topic_id = topic->id;
+  // Without an id no topic is removed: that of others stays.
+  if (!stream.foreign) {
+    const auto topic = co_await wiring_.ports.log->DescribeTopic(stream.topic);
+    if (!topic.ok() && topic.error().code != Code::kNotFound) co_return topic.error();
+    if (topic.ok()) drop.topic_id = topic->id;
+  }
   const Status written =
       co_await leadership_.Write(std::move(drop), "drop stream " + Qualified(name_space, name));
   if (!written.ok()) {

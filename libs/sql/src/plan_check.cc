@@ -179,7 +179,8 @@ Status CheckStream(const StreamSpec& stream) {
     if (column.type == Type::kNumeric) return Broken("a column is numeric");
   }
   if (stream.partitions <= 0 || stream.watermark_delay < 0 || stream.max_ahead < 0 ||
-      stream.idle_timeout <= 0 || (stream.partitioned_by_key && stream.partition_key < 0)) {
+      stream.idle_timeout <= 0 || (stream.partitioned_by_key && stream.partition_key < 0) ||
+      (stream.foreign && stream.format != RecordFormat::kJson)) {
     return Broken("an option is out of range");
   }
   return {};

@@ -162,6 +162,7 @@ std::string EncodeStream(const StreamSpec& spec) {
   out.set_keep_raw(spec.keep_raw);
   out.set_append_times(spec.append_times);
   out.set_topic(spec.topic);
+  out.set_foreign(spec.foreign);
   return out.SerializeAsString();
 }
 
@@ -191,6 +192,7 @@ Result<StreamSpec> DecodeStream(std::string_view bytes) {
   out.keep_raw = in.keep_raw();
   out.append_times = in.append_times();
   MILLRACE_TRY(ReadText(in.topic(), &out.topic));
+  out.foreign = in.foreign();
   MILLRACE_TRY(CheckStream(out));
   return out;
 }

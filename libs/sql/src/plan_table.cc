@@ -103,6 +103,29 @@ Status CheckColumnNames(const Source& source, const std::vector<std::string>& na
   return {};
 }
 
+/// What cannot hold of a topic that others made and write.
+Status CheckForeign(const Source& source, const TableSyntax& table, const Options& options,
+                    const StreamSpec& stream) {
+  if (stream.format != RecordFormat::kJson)
+    return source.At(options.Find("format")->location, "others do not write blocks of ours",
+                     "write format = 'json', or leave it out");
+  if (options.Find("partitions") == nullptr)
+    return source.At(table.name.location, "option \"partitions\" is missing",
+                     "write as many as the topic has: partitions = 8");
+  for (const std::string_view kept : {"keep_for", "keep_bytes"}) {
+    if (options.Find(kept) != nullptr)
+      return source.At(options.Find(kept)->location,
+                       "nothing is deleted from a topic that others made",
+                       "leave " + std::string(kept) + " out; their topic has its own retention");
+  }
+  if (stream.partitions > 1 && stream.partition_key >= 0 && !stream.partitioned_by_key)
+    return source.At(options.Find("partition_key")->location,
+                     "others choose the partitions, so equal keys may lie in several",
+                     "add partitioned_by_key = on if they partition by the key as Kafka's Java "
+                     "clients do; an event in another partition is quarantined");
+  return {};
+}
+
 Result<StreamSpec> PlanTable(const Source& source, const TableSyntax& table,
                              const PlannerOptions& planner) {
   StreamSpec out;
@@ -115,7 +138,7 @@ Result<StreamSpec> PlanTable(const Source& source, const TableSyntax& table,
   MILLRACE_TRY(
       options.CheckNames({"event_time", "watermark_delay", "partition_key", "partitioned_by_key",
                           "max_ahead", "idle_timeout", "format", "partitions", "ticks", "keep_raw",
-                          "topic", "keep_for", "keep_bytes"}));
+                          "topic", "foreign", "keep_for", "keep_bytes"}));
 
   for (const std::string_view required : {"event_time", "watermark_delay"}) {
     if (options.Find(required) == nullptr) {
@@ -144,9 +167,15 @@ Result<StreamSpec> PlanTable(const Source& source, const TableSyntax& table,
   }
   MILLRACE_TRY(options.ReadDuration("max_ahead", 0, &out.max_ahead));
   MILLRACE_TRY(options.ReadDuration("idle_timeout", 1, &out.idle_timeout));
-  MILLRACE_ASSIGN(const int format, options.Choice("format", {"arrow", "json"}, 0));
+  MILLRACE_TRY(options.ReadSwitch("foreign", &out.foreign));
+  MILLRACE_ASSIGN(const int format,
+                  options.Choice("format", {"arrow", "json"}, out.foreign ? 1 : 0));
   out.format = format == 0 ? RecordFormat::kArrow : RecordFormat::kJson;
   MILLRACE_TRY(options.ReadInteger("partitions", 1, kMaxPartitions, &out.partitions));
+  if (out.foreign) {
+    out.ticks = false;  // a tick would be a record of ours among those of others
+    MILLRACE_TRY(CheckForeign(source, table, options, out));
+  }
   MILLRACE_TRY(options.ReadSwitch("ticks", &out.ticks));
   MILLRACE_TRY(options.ReadSwitch("keep_raw", &out.keep_raw));
   MILLRACE_ASSIGN(const auto topic, options.Text("topic"));

@@ -8,7 +8,7 @@ namespace millrace {
 namespace {
 
 /// Raised when the text of an unchanged plan changes.
-constexpr std::string_view kHeader = "millrace plan 2\n";
+constexpr std::string_view kHeader = "millrace plan 3\n";
 
 std::string_view OpName(Expr::Op op) {
   constexpr std::array<std::string_view, 24> kNames = {
@@ -143,6 +143,7 @@ std::string PlanText(const StreamSpec& spec) {
   lines.Add("ticks", Flag(spec.ticks));
   lines.Add("keep_raw", Flag(spec.keep_raw));
   lines.Add("append_times", Flag(spec.append_times));
+  lines.Add("foreign", Flag(spec.foreign));
   lines.Add("topic", Text(spec.topic));
   return lines.Take();
 }

@@ -147,7 +147,8 @@ int Run(const std::string& data_dir, const std::string& name, int32_t partition,
                  folded.ok() ? "the directory has no such stream" : folded.error().message.c_str());
     return EXIT_FAILURE;
   }
-  std::printf("{\"sql\":%s,\n\"records\":[\n", JsonQuote(sql).c_str());
+  std::printf("{\"sql\":%s,\n\"create_time\":%s,\n\"records\":[\n", JsonQuote(sql).c_str(),
+              stream->append_times ? "false" : "true");
   Dumper dumper(*stream);
   const auto range =
       RunBlocking(driver.core(0), (*log)->Range(stream->topic, PartitionId(partition)));

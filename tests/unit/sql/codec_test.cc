@@ -41,6 +41,7 @@ TEST_CASE("a stream reads back from its bytes") {
   CHECK(*DecodeStream(EncodeStream(spec)) == spec);
   spec.partition_key = -1;
   spec.append_times = false;
+  spec.foreign = true;
   spec.ticks = false;
   spec.keep_raw = true;
   spec.format = RecordFormat::kJson;
@@ -212,6 +213,7 @@ TEST_CASE("the hash of a stream changes with every field") {
       [](StreamSpec* s) { s->ticks = false; },
       [](StreamSpec* s) { s->keep_raw = true; },
       [](StreamSpec* s) { s->append_times = false; },
+      [](StreamSpec* s) { s->foreign = !s->foreign; },
       [](StreamSpec* s) { s->topic = "x"; },
   };
   std::set<std::pair<uint64_t, uint64_t>> seen;
@@ -297,7 +299,7 @@ TEST_CASE("the text of a plan is the one that docs/formats/plan.md shows") {
       "CREATE TABLE flights (scheduled_at timestamptz NOT NULL, origin text) WITH (partition_key = "
       "'origin', event_time = 'scheduled_at', watermark_delay = '4 hours')");
   CHECK(PlanText(spec) ==
-        "millrace plan 2\n"
+        "millrace plan 3\n"
         "stream \"default\" \"flights\"\n"
         "schema_id 1\n"
         "column \"scheduled_at\" [timestamptz] not_null unquoted\n"
@@ -313,6 +315,7 @@ TEST_CASE("the text of a plan is the one that docs/formats/plan.md shows") {
         "ticks true\n"
         "keep_raw false\n"
         "append_times true\n"
+        "foreign false\n"
         "topic \"default.flights\"\n");
   // A changed hash makes `apply` see a change in every definition that stands.
   CHECK(PlanHash(spec) == Hash(PlanText(spec)));

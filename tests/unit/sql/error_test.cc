@@ -322,6 +322,17 @@ TEST_CASE("other statements and clauses are refused with what to write instead")
       {"CREATE TABLE s (t timestamptz) WITH (event_time = 't', watermark_delay = '1 s', topic = "
        "'a b')",
        81, "not a topic name"},
+      {"CREATE TABLE s (t timestamptz) WITH (event_time = 't', watermark_delay = '1 s', foreign, "
+       "partitions = 2, format = 'arrow')",
+       106, "others do not write blocks of ours"},
+      {"CREATE TABLE s (t timestamptz) WITH (event_time = 't', watermark_delay = '1 s', foreign)",
+       14, "write as many as the topic has"},
+      {"CREATE TABLE s (t timestamptz) WITH (event_time = 't', watermark_delay = '1 s', foreign, "
+       "partitions = 2, keep_for = '1 day')",
+       106, "nothing is deleted from a topic that others made"},
+      {"CREATE TABLE s (t timestamptz) WITH (event_time = 't', watermark_delay = '1 s', foreign, "
+       "partitions = 2, partition_key = 't')",
+       106, "add partitioned_by_key = on"},
       {"CREATE TABLE s (t timestamptz) WITH (event_time = 't', event_time = 't')", 56,
        "is given twice"},
       {"CREATE TABLE s (t timestamptz) WITH (kafka_topic = 't')", 38, "write topic = '...'"},

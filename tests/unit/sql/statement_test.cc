@@ -47,6 +47,20 @@ TEST_CASE("every option of a stream lands in its field") {
   CHECK(spec.topic == "Other.topic-1");
 }
 
+TEST_CASE("a foreign stream holds JSON and gets no ticks") {
+  const std::string table =
+      "CREATE TABLE s (t timestamptz, k text) WITH (event_time = 't', watermark_delay = '1 s', "
+      "partition_key = 'k', foreign, ";
+  const StreamSpec spec = PlanStream(table + "partitions = 8, partitioned_by_key)");
+  CHECK(spec.foreign);
+  CHECK(spec.format == RecordFormat::kJson);
+  CHECK_FALSE(spec.ticks);
+  CHECK(spec.partitions == 8);
+  // In one partition equal keys cannot lie apart.
+  CHECK_FALSE(PlanStream(table + "partitions = 1)").partitioned_by_key);
+  CHECK(PlanStream(table + "partitions = 1, ticks = on)").ticks);
+}
+
 TEST_CASE("every spelling of a column type gives its type") {
   const auto c = GENERATE(values<std::pair<std::string, Type>>({
       {"int", Type::kInt},

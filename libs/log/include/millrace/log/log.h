@@ -65,6 +65,12 @@ struct TopicSpec {
   std::string id{};
 };
 
+/// A topic that others made, as far as its readers must know it.
+struct ForeignTopic {
+  int32_t partitions = 0;
+  bool append_times = true;  ///< false: its records carry their writers' times, so none is given
+};
+
 /// Records are there to read in [start, end). Some of these offsets may hold none.
 struct OffsetRange {
   Offset start;
@@ -136,6 +142,12 @@ class LogAdmin {
   virtual Task<Status> CreateTopic(TopicSpec topic) = 0;
   /// The topic of this name as it stands. kNotFound: no such topic.
   virtual Task<Result<TopicSpec>> DescribeTopic(std::string name) = 0;
+  /// Whether a topic that others made can be a stream. kNotFound: no such topic. kInvalidArgument:
+  /// the log can lose or change its records; the message says by what, and what to change.
+  virtual Task<Result<ForeignTopic>> CheckForeignTopic(std::string name) {
+    MILLRACE_CO_ASSIGN(const TopicSpec topic, co_await DescribeTopic(std::move(name)));
+    co_return ForeignTopic{topic.partitions};
+  }
   /// Removes the topic of this name and id with all of its records. Does nothing if the name is
   /// free or belongs to a topic of another id. Afterwards the name is free, and calls that were
   /// made for this topic and still run end as calls for an unknown topic do: none of them touches

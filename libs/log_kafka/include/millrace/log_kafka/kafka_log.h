@@ -9,12 +9,6 @@
 
 namespace millrace::log_kafka {
 
-/// A topic that somebody else made, as far as a reader must know it.
-struct ForeignTopic {
-  int32_t partitions = 0;
-  bool append_times = false;  ///< false: its records carry their writers' times, so none is given
-};
-
 /// A log in the topics of a Kafka cluster: docs/formats/kafka.md. Append times are the broker's
 /// clock, in whole milliseconds.
 ///
@@ -54,9 +48,7 @@ class KafkaLog : public EventLog {
   /// The id that the Kafka cluster gave itself.
   Task<Result<std::string>> Identity() override;
 
-  /// kInvalidArgument: its log can lose or change records, by the setting that the message names.
-  /// kNotFound: no such topic.
-  Task<Result<ForeignTopic>> CheckForeignTopic(std::string name);
+  Task<Result<ForeignTopic>> CheckForeignTopic(std::string name) override;
 
   /// Asks for the cluster's id. kInvalidArgument: the brokers refuse the login or the certificate,
   /// or theirs is not trusted.

@@ -47,6 +47,9 @@ struct StreamSpec {
   /// The topic has broker append times; without them rule 3 takes the event time alone and
   /// max_ahead is off.
   bool append_times = true;
+  /// Others made the topic and write it. It is neither made nor removed, and nothing of it is
+  /// deleted.
+  bool foreign = false;
   std::string topic;  ///< log topic; default "<namespace>.<name>"
   /// Control-log offset of its DefineStream record, which tells it from an earlier stream of the
   /// same name. Not part of the definition: the fold of the control log sets it.

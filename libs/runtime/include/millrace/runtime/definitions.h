@@ -69,6 +69,7 @@ class Definitions {
 
   Task<Result<operations::AppliedStatement>> ApplyStatement(Statement statement);
   Task<Result<operations::AppliedStatement>> ApplyStream(StreamSpec spec);
+  Task<Status> TakeOrMakeTopic(StreamSpec* spec);
   Task<Result<operations::AppliedStatement>> ApplyPipeline(PipelineSpec spec);
   Task<Result<operations::AppliedStatement>> ApplySetting(SettingStatement setting);
   Task<Result<operations::AppliedStatement>> ApplyDrop(DropStatement drop);
