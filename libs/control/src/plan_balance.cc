@@ -133,7 +133,10 @@ std::optional<BundleId> Planner::Choose(const Pair& pair, const Load& mean) cons
     };
     const int64_t quick_left = high.quick - low.quick - crosses(placed.load.quick);
     const int64_t slow_left = high.slow - low.slow - crosses(placed.load.slow);
-    if (quick_left < kGain || (!pair.urgent && slow_left < kGain)) continue;
+    // Workers that have little to do are as far apart in bundles as busy ones, and not in load. So
+    // what a newcomer lacks is reason enough.
+    const int64_t gain = pair.why == Why::kFresh ? 1 : kGain;
+    if (quick_left < gain || (!pair.urgent && slow_left < gain)) continue;
     // No newcomer gets more than its share.
     if (pair.why == Why::kFresh && target.After(placed.load).slow > mean.slow) continue;
     const std::pair rank((pair.urgent ? quick_left : slow_left) / kGapSteps,

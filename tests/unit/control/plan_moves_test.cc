@@ -229,6 +229,22 @@ TEST_CASE("a join moves only to the newcomer, and at most its share") {
   }
 }
 
+TEST_CASE("newcomers get their share also of a cluster that has next to nothing to do") {
+  PlanWorld world(8, [](int, Ticks) { return kBusy / 1'000; });
+  for (const std::string name : {"a", "b", "c"}) world.Join(name, 2);
+  world.Run(700);
+  world.Join("d", 2);
+  world.Join("e", 2);
+  world.Run(300);
+  std::map<std::string, int> owned;
+  for (const auto& [id, bundle] : world.input.bundles) ++owned[bundle.owner];
+  CHECK(owned.size() == 5);
+  for (const auto& [instance, bundles] : owned) CHECK(bundles <= 3);
+  world.moves_to.clear();
+  world.Run(1'200);
+  CHECK(world.moves_to.empty());
+}
+
 TEST_CASE("a leave moves only what the one that leaves has, and all of it") {
   for (int seed = 0; seed < kWorlds; ++seed) {
     CAPTURE(seed);
