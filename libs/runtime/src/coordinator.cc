@@ -1,5 +1,7 @@
 #include "millrace/runtime/coordinator.h"
 
+#include "millrace/base/log.h"
+
 namespace millrace::runtime {
 namespace {
 
@@ -71,11 +73,15 @@ Task<Status> Coordinator::OwnStores() {
 
 /// Waits for its turn once more each time another process has taken the lead.
 Task<> Coordinator::LeadAgain() {
+  LogRateLimit once_a_minute(60);
   // Who is alone claims at its start only, else two of them would claim for ever.
   while (!stopped_ && wiring_.options.beat_interval > Options::Duration(0)) {
     if (!leadership_.leads()) {
       const Status leads = co_await Lead();
       if (leads.ok()) continue;
+      if (!stopped_)
+        once_a_minute.Warn("this coordinator cannot lead; it tries again",
+                           {{"error", leads.error().message}});
     }
     co_await Delay(kRetry);
   }
