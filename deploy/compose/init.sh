@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the services of docker-compose.yml need before they start: init.sh secrets | bucket.
+# What the services of docker-compose.yml and minimal.yml need before they start: init.sh secrets | bucket.
 # Each step may run again at any time, and leaves alone what is there.
 set -eu
 
@@ -28,6 +28,7 @@ make_secrets() {
   keep $secrets/objects/access_key "$(random)"
   keep $secrets/objects/secret_key "$(random)"
   keep $secrets/postgres/password "$(random)"
+  [ ! -d $secrets/grafana ] || keep $secrets/grafana/password "$(random)"
   keep $secrets/postgres/connection \
     "postgresql://millrace:$(cat $secrets/postgres/password)@postgres:5432/millrace"
 }

@@ -5,15 +5,15 @@ readonly root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 usage() {
   cat <<'TXT'
-usage: deploy/docker/build.sh [--binary FILE] [--base IMAGE] [--tag IMAGE]
+usage: deploy/docker/build.sh [--binaries DIR] [--base IMAGE] [--tag IMAGE]
 
 Puts Millrace into an image, with Arrow and the Debian packages whose libraries it is linked with on
 this machine. So the base must be of this machine's Debian. Needs a Docker engine, and that
-`deploy/build.sh release millrace` has run.
+`deploy/build.sh release` has run for millrace, millrace-coordinator, millrace-gateway and millrace-worker.
 
-  --binary FILE   build/release/bin/millrace without it
-  --base IMAGE    debian:SUITE-slim without it, SUITE that of this machine
-  --tag IMAGE     the name of the image, millrace:local without it
+  --binaries DIR   where the four programs are, build/release/bin without it
+  --base IMAGE     debian:SUITE-slim without it, SUITE that of this machine
+  --tag IMAGE      the name of the image, millrace:local without it
 TXT
 }
 
@@ -27,23 +27,27 @@ docker=/usr/bin/docker
 [ -x $docker ] || docker=docker
 
 suite=$(. /etc/os-release && printf %s "${VERSION_CODENAME:-unknown}")
-binary=$root/build/release/bin/millrace
+readonly programs=(millrace millrace-coordinator millrace-gateway millrace-worker)
+binaries=$root/build/release/bin
 base=debian:$suite-slim
 tag=millrace:local
 while [ $# -gt 0 ]; do
   case $1 in
-    --binary | --base | --tag) [ -n "${2:-}" ] || die "$1 needs a value"; declare "${1#--}=$2"; shift ;;
+    --binaries | --base | --tag) [ -n "${2:-}" ] || die "$1 needs a value"; declare "${1#--}=$2"; shift ;;
     -h | --help) usage && exit 0 ;;
     *) die "unknown option: see deploy/docker/build.sh --help; option=$1" ;;
   esac
   shift
 done
-[ -x "$binary" ] || die "there is no such program: run deploy/build.sh release millrace; file=$binary"
+for program in "${programs[@]}"; do
+  [ -x "$binaries/$program" ] ||
+    die "there is no such program: run deploy/build.sh release ${programs[*]}; file=$binaries/$program"
+done
 
 stage=$(mktemp -d "${TMPDIR:-/tmp}/millrace-image.XXXXXX")
 trap 'rm -rf "$stage"' EXIT
 mkdir -p "$stage"/{bin,lib,share}
-cp "$binary" "$stage/bin/millrace"
+cp "${programs[@]/#/$binaries/}" "$stage/bin/"
 cp "$root/LICENSE" "$stage/share/"
 
 # Each library is Arrow's, which comes along, or a Debian package's, which the image installs.
@@ -63,7 +67,7 @@ while read -r name library; do
       packages+=("${owner%%:*}")
       ;;
   esac
-done < <(ldd "$binary" | awk '/=>/ { print $1, $3 }')
+done < <(ldd "${programs[@]/#/$binaries/}" | awk '/=>/ { print $1, $3 }' | sort -u)
 
 mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
 DOCKER_BUILDKIT=0 $docker build --file "$root/deploy/docker/Dockerfile" --build-arg "BASE=$base" \

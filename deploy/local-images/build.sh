@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds every image of docker-compose.yml without a registry of images: see --help.
+# Builds every image of docker-compose.yml but Grafana's without a registry of images: see --help.
 set -euo pipefail
 readonly here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly root=${here%/*/*}
@@ -7,17 +7,19 @@ readonly deps=$root/.deps
 
 usage() {
   cat <<'TXT'
-usage: deploy/local-images/build.sh [--binary FILE] [--env FILE]
+usage: deploy/local-images/build.sh [--binaries DIR] [--env FILE]
 
 Builds the images of docker-compose.yml from Debian's packages and from what deploy/setup.sh has
-fetched: a base by debootstrap, Kafka, an S3 store, PostgreSQL and Millrace. Then
+fetched: a base by debootstrap, Kafka, an S3 store, PostgreSQL, Prometheus and Millrace. Debian has
+no Grafana, so name the services to start:
 
-    docker-compose --env-file build/local-images.env up -d
+    docker-compose --env-file build/local-images.env up -d coordinator-1 coordinator-2 gateway-1 \
+      gateway-2 worker prometheus
 
-runs them. Needs root, debootstrap, a Docker engine, `deploy/setup.sh --servers --versitygw` and
-`deploy/build.sh release millrace`. A base that is there is used again.
+Needs root, debootstrap, a Docker engine, `deploy/setup.sh --servers --versitygw` and
+`deploy/build.sh release` for the four programs. A base that is there is used again.
 
-  --binary FILE   the program, build/release/bin/millrace without it
+  --binaries DIR  where the four programs are, build/release/bin without it
   --env FILE      where the images' names are written, build/local-images.env without it
 TXT
 }
@@ -32,11 +34,11 @@ die() {
 docker=/usr/bin/docker
 [ -x $docker ] || docker=docker
 
-binary=$root/build/release/bin/millrace
+binaries=$root/build/release/bin
 env=$root/build/local-images.env
 while [ $# -gt 0 ]; do
   case $1 in
-    --binary | --env) [ -n "${2:-}" ] || die "$1 needs a file"; declare "${1#--}=$2"; shift ;;
+    --binaries | --env) [ -n "${2:-}" ] || die "$1 needs a path"; declare "${1#--}=$2"; shift ;;
     -h | --help) usage && exit 0 ;;
     *) die "unknown option: see deploy/local-images/build.sh --help; option=$1" ;;
   esac
@@ -72,14 +74,15 @@ build() {
 }
 
 $docker image inspect "$base" >/dev/null 2>&1 || make_base
-mkdir -p "$scratch"/{kafka/jars,objectstore,postgres}
+mkdir -p "$scratch"/{kafka/jars,objectstore,postgres,prometheus}
 cp "$deps"/kafka/*.jar "$scratch/kafka/jars/"
 build kafka
 cp "$deps/versitygw/versitygw" "$scratch/objectstore/"
 build objectstore
 build postgres
+build prometheus
 say "building millrace-local/millrace"
-"$root/deploy/docker/build.sh" --binary "$binary" --base "$base" --tag millrace-local/millrace >"$scratch/log" ||
+"$root/deploy/docker/build.sh" --binaries "$binaries" --base "$base" --tag millrace-local/millrace >"$scratch/log" ||
   { tail -n 20 "$scratch/log" >&2 && die "Millrace's image could not be built"; }
 
 mkdir -p "$(dirname "$env")"
@@ -87,7 +90,10 @@ cat >"$env" <<TXT
 KAFKA_IMAGE=millrace-local/kafka
 OBJECTSTORE_IMAGE=millrace-local/objectstore
 POSTGRES_IMAGE=millrace-local/postgres
+PROMETHEUS_IMAGE=millrace-local/prometheus
+# Not built here.
+GRAFANA_IMAGE=millrace-local/grafana
 MILLRACE_IMAGE=millrace-local/millrace
 TXT
 grep '_PORT=' "$root/.env" >>"$env"
-say "ready: docker-compose --env-file $env up -d"
+say "ready: docker-compose --env-file $env up -d coordinator-1 coordinator-2 gateway-1 gateway-2 worker prometheus"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docker-compose.yml as users start it, on images built here: kills each container while flights stream in.
+"""deploy/compose/minimal.yml as users start it, on images built here: kills each container while flights stream in.
 
     compose_test.py --millrace BIN --logdump BIN --flights FILE [--rounds N]
 
@@ -12,109 +12,32 @@ import argparse
 import functools
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, 'tests', 'process'))
-import cluster  # noqa: E402
-import kill_test  # noqa: E402
-import servers  # noqa: E402
+import composed
+import cluster
+import kill_test
 
-SKIPPED = 77
-# Debian's own client, where another one comes first in PATH.
-DOCKER = '/usr/bin/docker' if os.path.exists('/usr/bin/docker') else 'docker'
 SERVICES = ['kafka', 'objectstore', 'postgres', 'millrace']
-PATIENCE = 240
+PORTS = ['GRPC_PORT', 'ADMIN_PORT', 'POSTGRES_PORT']
 RATE = 4000
-# Of everything that compose makes for a project.
-LABEL = 'label=com.docker.compose.project='
-CONFIG = '''log:
-  kind: kafka
-  kafka: {brokers: "kafka:9092", replication: 1, min_insync_replicas: 1}
-'''
-# The broker has no port outside its network, so what reads topics runs inside.
-LOGDUMP = '''#!/bin/sh
-exec {docker} run --rm --network {project}_default --user 0:0 --volume {folder}:/logdump:ro \\
-  --volume {scratch}:{scratch} --entrypoint /logdump/{name} {image} "$@"
-'''
-
-
-def missing():
-    """Why the test cannot run here; empty: it can."""
-    if os.geteuid() != 0:
-        return 'only root can make images'
-    for program in ('docker-compose', 'debootstrap'):
-        if shutil.which(program) is None:
-            return f'{program} is not installed'
-    if subprocess.run([DOCKER, 'info'], capture_output=True).returncode != 0:
-        return 'there is no Docker engine'
-    if not os.path.exists(os.path.join(ROOT, '.deps', 'versitygw', 'stamp')):
-        return 'no S3 store: run deploy/setup.sh --versitygw'
-    return servers.missing()
-
-
-def docker(*arguments):
-    return subprocess.run([DOCKER, *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-
-class Compose:
-    """A project of docker-compose.yml, on ports of its own."""
-
-    def __init__(self, env_file, project):
-        self.project = project
-        self.command = ['docker-compose', '--project-directory', ROOT, '--file', os.path.join(ROOT, 'docker-compose.yml'),
-                        '--env-file', env_file, '--project-name', project]
-        self.grpc, self.admin, self.postgres = servers.free_ports(3)
-        self.environment = os.environ | {'GRPC_PORT': str(self.grpc), 'ADMIN_PORT': str(self.admin),
-                                         'POSTGRES_PORT': str(self.postgres)}
-
-    def __call__(self, *arguments):
-        done = subprocess.run([*self.command, *arguments], capture_output=True, text=True, env=self.environment)
-        if done.returncode != 0:
-            raise AssertionError(f'docker-compose {" ".join(arguments)}: exit {done.returncode}: {done.stderr}')
-        return done.stdout.strip()
-
-    def container(self, service):
-        return docker('ps', '--all', '--quiet', '--filter', LABEL + self.project, '--filter',
-                      f'label=com.docker.compose.service={service}')
-
-    def inspect(self, service, what):
-        return docker('inspect', '--format', '{{.State.' + what + '}}', self.container(service))
-
-    def healthy(self, service):
-        return self.inspect(service, 'Health.Status') == 'healthy'
-
-    def kill(self, service):
-        """Kills what runs in the container; the engine starts it again by the policy of the file."""
-        process = int(self.inspect(service, 'Pid'))
-        os.kill(process, signal.SIGKILL)
-        cluster.wait_until(f'{service} is started again',
-                           lambda: int(self.inspect(service, 'Pid')) not in (0, process), PATIENCE)
-        cluster.wait_until(f'{service} is healthy', lambda: self.healthy(service), PATIENCE)
-
-    def left(self):
-        """What is there of the project: containers, volumes and networks."""
-        return [docker(kind, 'ls', *(['--all'] if kind == 'container' else []), '--quiet', '--filter', LABEL + self.project)
-                for kind in ('container', 'volume', 'network')]
 
 
 class ComposeDev(cluster.Dev):
     def __init__(self, binary, data_dir, compose):
         super().__init__(binary, data_dir)
         self.compose = compose
-        self.grpc = f'127.0.0.1:{compose.grpc}'
-        self.admin = f'127.0.0.1:{compose.admin}'
+        self.grpc = f'127.0.0.1:{compose.ports["GRPC_PORT"]}'
+        self.admin = f'127.0.0.1:{compose.ports["ADMIN_PORT"]}'
 
     def start(self):
         self.compose('up', '--detach')
         self.starts += 1
-        cluster.wait_until('everything is ready', self.ready, PATIENCE)
+        cluster.wait_until('everything is ready', self.ready, composed.PATIENCE)
         return True
 
     def ready(self):
@@ -133,38 +56,20 @@ class ComposeDev(cluster.Dev):
             raise AssertionError(f'the container of millrace ended with {code}')
 
 
-class ComposeTables(servers.PostgresTables):
-    def __init__(self, compose):
-        self.compose = compose
-
-    @functools.cached_property
-    def password(self):
-        return docker('exec', self.compose.container('postgres'), 'cat', '/run/millrace/postgres/password')
-
-    def connection(self):
-        return (f'host=127.0.0.1 port={self.compose.postgres} user=millrace dbname=millrace '
-                f'password={self.password}')
-
-
 class ComposeRun(kill_test.Run):
     def stand(self):
-        self.compose = Compose(self.options.env, f'millrace-e2e-{os.getpid()}')
+        self.compose = composed.Compose(self.options.env, f'millrace-e2e-{os.getpid()}', 'deploy/compose/minimal.yml',
+                                        PORTS)
         self.servers = []
-        self.config = [kill_test.write(os.path.join(self.scratch, 'logdump.yaml'), CONFIG)]
-        self.tables = ComposeTables(self.compose)
+        self.config = [composed.write_config(self.scratch)]
+        self.tables = composed.ComposeTables(self.compose)
         self.dev = ComposeDev(self.options.millrace, os.path.join(self.scratch, 'data'), self.compose)
-        folder, name = os.path.split(os.path.abspath(self.options.logdump))
-        self.options.logdump = kill_test.write(os.path.join(self.scratch, 'logdump'), LOGDUMP.format(
-            docker=DOCKER, project=self.compose.project, folder=folder, scratch=self.scratch, name=name,
-            image='millrace-local/millrace'))
-        os.chmod(self.options.logdump, 0o755)
+        self.options.logdump = composed.logdump(self.options.logdump, self.compose, self.scratch)
 
     @functools.cached_property
     def objects(self):
         """A copy of the bucket, made when it is asked for: after Millrace has stopped."""
-        copy = os.path.join(self.scratch, 'objects')
-        docker('cp', self.compose.container('objectstore') + ':/data/millrace', copy)
-        return copy
+        return composed.copy_bucket(self.compose, self.scratch)
 
     def kill_containers(self):
         self.ensure_producer()
@@ -182,12 +87,12 @@ class ComposeRun(kill_test.Run):
             self.producer.kill()
             self.producer.wait()
             self.producer_kills += 1
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + composed.PATIENCE
         while not self.produced():
             if time.monotonic() > deadline:
                 raise AssertionError(f'the producer does not end: {self.producer.stderr.read()}')
             self.ensure_producer()
-            self.producer.wait(timeout=PATIENCE)
+            self.producer.wait(timeout=composed.PATIENCE)
 
     def down_and_up(self):
         self.compose('down')
@@ -200,10 +105,7 @@ class ComposeRun(kill_test.Run):
         if self.producer is not None and self.producer.poll() is None:
             self.producer.kill()
             self.producer.wait()
-        self.compose('down', '--volumes')
-        left = self.compose.left()
-        if any(left):
-            raise AssertionError(f'down -v leaves something behind: {left}')
+        composed.remove(self.compose)
 
 
 def main():
@@ -213,13 +115,12 @@ def main():
     parser.add_argument('--flights', required=True)
     parser.add_argument('--rounds', type=int, default=1)
     options = parser.parse_args()
-    if missing():
-        print(f'SKIPPED: {missing()}')
-        sys.exit(SKIPPED)
+    if composed.missing():
+        print(f'SKIPPED: {composed.missing()}')
+        sys.exit(composed.SKIPPED)
     scratch = tempfile.mkdtemp(prefix='millrace-compose-')
     options.env = os.path.join(scratch, 'images.env')
-    subprocess.run([os.path.join(ROOT, 'deploy', 'local-images', 'build.sh'), '--binary', options.millrace, '--env',
-                    options.env], check=True)
+    composed.build_images(options.millrace, options.env)
     # What kill_test asks for beside.
     options.seed, options.late, options.tumbling_only, options.rate, options.events = 1, True, True, RATE, 508_239
     run = ComposeRun(options, scratch)
