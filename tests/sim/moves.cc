@@ -177,6 +177,22 @@ struct Two : Scenario {
     }(owner->roles.get(), &drained));
     return true;
   }
+  /// By whoever leads, once somebody does.
+  Status Set(const operations::Setting& setting) {
+    Status set = Unavailable("nobody leads");
+    for (int tries = 0; tries < 60; ++tries) {
+      for (const auto& peer : peers) {
+        if (!peer->process->alive()) continue;
+        const auto answer =
+            cluster.On(peer->process, peer->roles->coordinator().Set(setting), seconds(5));
+        if (!answer) continue;
+        set = *answer;
+        if (set.ok() || set.error().code == Code::kInvalidArgument) return set;
+      }
+      Sleep(seconds(1));
+    }
+    return set;
+  }
   double BecameOwners() {
     return cluster.metrics.count("millrace_worker_followers_became_owners_total");
   }
@@ -360,6 +376,37 @@ std::string FollowerOfAnOldCheckpoint() {
   if (!looked.ok()) return looked.error().message;
   if (!t.cluster.objects.wrong().empty()) return t.cluster.objects.wrong().front();
   return t.FinishUnder(t.other);
+}
+
+std::string FollowerForGood() {
+  Two t;
+  if (!t.Set({"default", "", "followers", "on"}).ok()) return "nothing was set";
+  t.world.RunUntil([&] { return t.InfoOf(t.other).state == "following"; }, seconds(60));
+  // It goes on for as long as it can, and nobody takes it for a move.
+  t.Send(100);
+  if (t.InfoOf(t.other).state != "following") return "nobody follows for good";
+  if (t.InfoOf(t.owner).state != "running") return "the shard moved";
+  t.Kill(t.owner);
+  t.world.RunUntil([&] { return t.InfoOf(t.other).state == "running"; }, seconds(60));
+  if (t.BecameOwners() != 1) return "the new owner had not followed the shard";
+  t.Send(10);
+  return t.FinishUnder(t.other);
+}
+
+std::string Pinned() {
+  Two t;
+  const std::string name = t.other == t.peers[0].get() ? "a" : "b";
+  if (t.Set({"default", "r", "pin.1", name}).ok()) return "a partition is pinned that is not there";
+  if (!t.Set({"default", "r", "pin.0", name}).ok()) return "nothing was set";
+  for (int i = 0; i < 100 && t.InfoOf(t.other).state != "running"; ++i) t.Send(1);
+  if (t.InfoOf(t.other).state != "running") return "the shard does not go where it is pinned to";
+  if (t.BecameOwners() != 1) return "the new owner had not followed the shard";
+  t.Send(20);
+  t.Kill(t.other);
+  t.world.RunUntil([&] { return t.InfoOf(t.owner).state == "running"; }, seconds(60));
+  if (t.InfoOf(t.owner).state != "running") return "a pin keeps a shard from running";
+  if (!t.Set({"default", "r", "pin.0", ""}).ok()) return "the pin did not end";
+  return t.FinishUnder(t.owner);
 }
 
 std::string ReplacedBeforeItKnows() {

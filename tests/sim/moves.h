@@ -22,6 +22,10 @@ std::string FollowerBehindTheCommits();
 std::string SlowFollower();
 /// A follower becomes the owner long after the checkpoint that it was restored from was let go.
 std::string FollowerOfAnOldCheckpoint();
+/// Each shard has a follower for good, which owns it as soon as its owner is dead.
+std::string FollowerForGood();
+/// The operator pins a partition to the other worker, and ends that.
+std::string Pinned();
 /// An owner reads in the fence that it was replaced, before it has read that in the control log.
 std::string ReplacedBeforeItKnows();
 /// The coordinators hear nothing of a worker that goes on with its shard.

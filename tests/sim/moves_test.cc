@@ -32,6 +32,14 @@ TEST_CASE("a process may die or stand still at each crash point of a drain") {
   CHECK(CrashInADrain(point, pause) == "");
 }
 
+TEST_CASE("a follower for good owns its shard as soon as the owner is dead, without a restore") {
+  CHECK(FollowerForGood() == "");
+}
+
+TEST_CASE("a shard goes to the worker that it is pinned to, and elsewhere while that is gone") {
+  CHECK(Pinned() == "");
+}
+
 TEST_CASE("a follower that is behind the commits is opened anew, not made the owner") {
   CHECK(FollowerBehindTheCommits() == "");
 }

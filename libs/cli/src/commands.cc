@@ -371,6 +371,21 @@ int RunShardRelease(operations::Operations& cluster, const std::string& shard,
   return kExitOk;
 }
 
+int RunShardPin(operations::Operations& cluster, const std::string& shard,
+                const std::string& worker, const Console& console) {
+  ShardId id;
+  if (!ShardId::Parse(shard, &id)) return NotAShard(shard, console);
+  const Incarnation& view = id.incarnation;
+  const std::string key = "pin." + std::to_string(id.partition.value);
+  const Status set = RunNow(cluster.Set({view.name_space, view.name, key, worker}));
+  if (!set.ok()) return console.Fail(set.error());
+  console.Note((worker.empty() ? "any worker may have the shard, and those on its partition shard="
+                               : "the shard, and those on its partition, belong to worker=" +
+                                     worker + " shard=") +
+               shard);
+  return kExitOk;
+}
+
 int RunShardRetry(operations::Operations& cluster, const std::string& shard,
                   const Console& console) {
   ShardId id;

@@ -193,9 +193,13 @@ Verdict Fold::Check(const Halt& r) const {
 
 Verdict Fold::Check(const Set& r) const {
   const bool is_view = pipelines_.contains(r.what);
-  const bool is_stream = FindStream(r.what) != nullptr;
-  if (r.what != TheCluster() && !is_view && !is_stream) return Verdict::kUnknown;
-  if (is_stream) return IsKeepSetting(r.key, r.value) ? Verdict::kValid : Verdict::kUnreadable;
+  const StreamSpec* const stream = FindStream(r.what);
+  if (r.what != TheCluster() && !is_view && stream == nullptr) return Verdict::kUnknown;
+  if (stream != nullptr) {
+    const bool known =
+        IsKeepSetting(r.key, r.value) || IsPinSetting(r.key, r.value, stream->partitions);
+    return known ? Verdict::kValid : Verdict::kUnreadable;
+  }
   // As it is written, so that equal settings are equal bytes.
   return SettingValue(is_view, r.key, r.value) == r.value ? Verdict::kValid : Verdict::kUnreadable;
 }

@@ -120,7 +120,7 @@ std::optional<BundleId> Planner::Choose(const Pair& pair, const Load& mean) cons
   std::optional<BundleId> best;
   std::pair<int64_t, int64_t> best_rank;
   for (const auto& [id, placed] : placed_) {
-    if (placed.at != pair.source || placed.moving) continue;
+    if (placed.at != pair.source || placed.moving || !placed.bundle->pinned.empty()) continue;
     if (plan_.memory.excluded.contains({id, pair.target})) continue;
     if (!Fits(target, *placed.bundle, kMoveMemory)) continue;
     if (const auto moved = plan_.memory.moved.find(id); moved != plan_.memory.moved.end()) {

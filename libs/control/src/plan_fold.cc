@@ -1,13 +1,18 @@
 #include "millrace/control/plan_fold.h"
 
 #include "millrace/base/bytes.h"
+#include "millrace/control/settings.h"
 
 namespace millrace::control {
 
-BundleId BundleOf(const Fold& fold, const ShardId& shard) {
+Incarnation StreamOf(const Fold& fold, const ShardId& shard) {
   const PipelineState& pipeline = fold.pipelines().at(shard.incarnation);
   const StreamSpec* stream = fold.FindStream(shard.incarnation.name_space, pipeline.spec.stream);
-  return {stream->generation, shard.partition};
+  return {stream->name_space, stream->name, stream->generation};
+}
+
+BundleId BundleOf(const Fold& fold, const ShardId& shard) {
+  return {StreamOf(fold, shard).defined_at, shard.partition};
 }
 
 std::string InstanceName(const Process& process) {
@@ -21,6 +26,7 @@ void AddBundles(const Fold& fold, PlanInput* input) {
     Bundle& bundle = input->bundles[BundleOf(fold, id)];
     const std::string owner = InstanceName(shard.worker);
     const bool lives = input->members.contains(owner);
+    bundle.pinned = PinnedTo(fold, StreamOf(fold, id), id.partition);
     if (bundle.owner.empty() || (lives && !input->members.contains(bundle.owner)))
       bundle.owner = owner;
   }

@@ -1,6 +1,7 @@
 #include "millrace/control/plan_moves.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "planner.h"
@@ -59,6 +60,8 @@ std::string_view WhyName(Why why) {
       return "orphan";
     case Why::kDrain:
       return "drain";
+    case Why::kPinned:
+      return "pinned";
     case Why::kFresh:
       return "fresh";
     case Why::kHot:
@@ -115,8 +118,10 @@ Plan Planner::Run() {
   Forget();
   Settle();
   Orphans();
+  Pins();
   Drains();
   Balance();
+  Followers();
   return std::move(plan_);
 }
 
@@ -141,7 +146,9 @@ void Planner::Settle() {
     Placed& placed = at->second;
     const auto target = workers_.find(wish.target);
     const Ticks most = kFollowTime + placed.bundle->state_bytes / kRestoredPerTick;
-    const bool lost = target == workers_.end() || !target->second.CanTake();
+    const bool lost =
+        target == workers_.end() ||
+        !(wish.why == Why::kPinned ? target->second.CanRun() : target->second.CanTake());
     if (lost || in_.now - wish.since > most) {
       plan_.memory.excluded[{id, wish.target}] = in_.now + kExcluded;
       continue;
@@ -280,8 +287,10 @@ std::string Planner::OrphanTarget(const BundleId& id, const Placed& placed) cons
     return worker.CanRun() && Fits(worker, *placed.bundle, kOrphanMemory);
   };
   using Name = const std::string&;
-  std::string target = LeastAfter(
-      id, placed.load, [&](Name name, const auto& worker) { return follows(name, worker, true); });
+  std::string target = PinTarget(id, placed, kOrphanMemory);
+  if (target.empty())
+    target = LeastAfter(id, placed.load,
+                        [&](Name name, const auto& worker) { return follows(name, worker, true); });
   if (target.empty())
     target = LeastAfter(id, placed.load, [&](Name name, const auto& worker) {
       return follows(name, worker, false);
@@ -292,6 +301,69 @@ std::string Planner::OrphanTarget(const BundleId& id, const Placed& placed) cons
   if (target.empty())
     target = LeastAfter(id, placed.load, [&](Name, const auto& worker) { return fits(worker); });
   return target;
+}
+
+/// The worker of the name that the bundle is pinned to, if it is there and may run it. An operator
+/// said so: a standby may, and one that keeps dying.
+std::string Planner::PinTarget(const BundleId& id, const Placed& placed, int64_t percent) const {
+  const Bundle& bundle = *placed.bundle;
+  if (bundle.pinned.empty()) return {};
+  return LeastAfter(id, placed.load, [&](const std::string&, const WorkerSum& worker) {
+    return worker.member->name == bundle.pinned && worker.CanRun() && Fits(worker, bundle, percent);
+  });
+}
+
+/// What runs elsewhere than where it is pinned to goes there once that worker can take it.
+void Planner::Pins() {
+  for (const auto& [id, placed] : placed_) {
+    if (under_way_ >= kMovesAtOnce) return;
+    if (placed.at.empty() || placed.moving) continue;
+    const WorkerSum& owner = workers_.at(placed.at);
+    if (owner.member->name == placed.bundle->pinned && owner.CanRun()) continue;
+    const std::string target = PinTarget(id, placed, kMoveMemory);
+    if (target.empty() || target == placed.at || plan_.memory.excluded.contains({id, target}) ||
+        workers_.at(target).incoming >= kDrainsPerTarget)
+      continue;
+    Start(id, target, Why::kPinned);
+  }
+}
+
+/// Whoever follows it goes on. Else it is one that follows little.
+std::string Planner::FollowerOf(const BundleId& id, const Placed& placed,
+                                const std::string& before) const {
+  const auto may = [&](const std::string& instance, const WorkerSum& worker) {
+    return worker.CanRun() && !worker.shaky && instance != placed.at &&
+           instance != placed.bundle->owner;
+  };
+  std::string best;
+  std::tuple<bool, int64_t, uint64_t> best_rank;
+  for (const auto& [instance, worker] : workers_) {
+    const bool follows = instance == before || placed.bundle->followers.contains(instance);
+    if (!may(instance, worker) || !(follows || Fits(worker, *placed.bundle, kMoveMemory))) continue;
+    const std::tuple rank(instance != before, worker.follows * kExecutor / worker.member->executors,
+                          ~Rendezvous(id, instance));
+    if (!best.empty() && best_rank <= rank) continue;
+    best = instance;
+    best_rank = rank;
+  }
+  return best;
+}
+
+void Planner::Followers() {
+  const std::map<BundleId, std::string> before = std::exchange(plan_.memory.followers, {});
+  if (!in_.followers) return;
+  // Those that stay first: who is new has to know what everybody follows.
+  for (const bool stays : {true, false}) {
+    for (const auto& [id, placed] : placed_) {
+      if (placed.at.empty() || plan_.memory.followers.contains(id)) continue;
+      const auto at = before.find(id);
+      const std::string old = at == before.end() ? std::string() : at->second;
+      const std::string follower = FollowerOf(id, placed, old);
+      if (follower.empty() || (stays && follower != old)) continue;
+      plan_.memory.followers[id] = follower;
+      ++workers_.at(follower).follows;
+    }
+  }
 }
 
 void Planner::Drains() {

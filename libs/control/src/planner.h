@@ -25,6 +25,7 @@ struct WorkerSum {
   int64_t memory = 0;
   int incoming = 0;
   int outgoing = 0;
+  int follows = 0;  ///< bundles that it follows for as long as it can
   bool shaky = false;
 
   /// May run what has no owner.
@@ -67,14 +68,18 @@ class Planner {
   void Forget();
   void Settle();
   void Orphans();
+  void Pins();
   void Drains();
   void Balance();
+  void Followers();
 
   std::set<BundleId> Held() const;
   bool Expects() const;
   std::string OrphanTarget(const BundleId& id, const Placed& placed) const;
   bool Fits(const WorkerSum& worker, const Bundle& bundle, int64_t percent) const;
   std::string LeastAfter(const BundleId& id, const Load& load, const May& may) const;
+  std::string PinTarget(const BundleId& id, const Placed& placed, int64_t percent) const;
+  std::string FollowerOf(const BundleId& id, const Placed& placed, const std::string& before) const;
   Load Mean() const;
   void MoveTo(Placed* placed, const std::string& target);
   void CountWish(Placed* placed, const std::string& target);

@@ -45,8 +45,10 @@ bool IsKeepSetting(std::string_view key, std::string_view value) {
 
 Keep KeepOf(const Fold& fold, const Incarnation& stream) {
   Keep keep;
-  for (const auto& [key, value] : fold.SettingsOf(stream))
-    (key == kKeepFor ? keep.time : keep.bytes) = LimitOf(value);
+  for (const auto& [key, value] : fold.SettingsOf(stream)) {
+    if (key == kKeepFor) keep.time = LimitOf(value);
+    if (key == kKeepBytes) keep.bytes = LimitOf(value);
+  }
   return keep;
 }
 

@@ -7,6 +7,7 @@
 #include "millrace/base/facts.h"
 #include "millrace/base/log.h"
 #include "millrace/control/plan_fold.h"
+#include "millrace/control/settings.h"
 #include "millrace/runtime/shard.h"
 
 namespace millrace::runtime {
@@ -85,8 +86,13 @@ Task<Status> Balancer::PlanNow() {
   std::map<uint64_t, std::vector<ShardId>> wishes;
   for (const auto& [id, shard] : fold.shards()) {
     if (shard.halt) continue;
-    const auto wish = memory_.wishes.find(control::BundleOf(fold, id));
-    if (wish != memory_.wishes.end()) wishes[instances.at(wish->second.target)].push_back(id);
+    const control::BundleId bundle = control::BundleOf(fold, id);
+    std::set<std::string> follow;
+    if (const auto wish = memory_.wishes.find(bundle); wish != memory_.wishes.end())
+      follow.insert(wish->second.target);
+    if (const auto one = memory_.followers.find(bundle); one != memory_.followers.end())
+      follow.insert(one->second);
+    for (const std::string& instance : follow) wishes[instances.at(instance)].push_back(id);
   }
   for (const control::Move& move : plan.started) {
     LogInfo("a worker is to follow shards, to own them when it is level",
@@ -102,7 +108,8 @@ Task<Status> Balancer::PlanNow() {
   co_return assigned;
 }
 
-/// A new leader knows nothing of earlier plans but who follows what, which the reports show.
+/// A new leader knows nothing of earlier plans but who follows what, which the reports show. Where
+/// each shard has a follower for good, it does not show which of them were to own something.
 void Balancer::TakeOffice() {
   if (number_ == leadership_.number()) return;
   number_ = leadership_.number();
@@ -115,7 +122,11 @@ void Balancer::TakeOffice() {
           !control_.fold().shards().contains(shard.info.shard))
         continue;
       const auto bundle = control::BundleOf(control_.fold(), shard.info.shard);
-      memory_.wishes.try_emplace(bundle, control::Wish{name, control::Why::kHot, now});
+      if (control::KeepsFollowers(control_.fold())) {
+        memory_.followers.try_emplace(bundle, name);
+      } else {
+        memory_.wishes.try_emplace(bundle, control::Wish{name, control::Why::kHot, now});
+      }
     }
   }
 }

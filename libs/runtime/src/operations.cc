@@ -5,6 +5,7 @@
 #include <set>
 
 #include "millrace/base/facts.h"
+#include "millrace/control/plan_fold.h"
 #include "millrace/control/retention.h"
 #include "millrace/control/settings.h"
 #include "millrace/model/object_keys.h"
@@ -202,12 +203,20 @@ Task<Status> Coordinator::Set(Setting setting) {
       co_return NoSuchPipeline(control_.fold(), setting.name_space, setting.name);
     what = *view;
   }
-  const auto value = control::SettingValue(!what.name.empty(), setting.key, setting.value);
+  auto value = control::SettingValue(!what.name.empty(), setting.key, setting.value);
+  if (const auto partition = control::PinnedPartition(setting.key);
+      partition && !what.name.empty()) {
+    // All shards on the partition share a reader, so the pin is the stream's.
+    what = control::StreamOf(control_.fold(), {what, *partition});
+    const int32_t partitions = control_.fold().FindStream(what)->partitions;
+    if (control::IsPinSetting(setting.key, setting.value, partitions)) value = setting.value;
+  }
   if (!value) {
     co_return InvalidArgument(what.name.empty()
-                                  ? "the cluster has the settings balance, which is on or off, and "
-                                    "expected_workers, from 0 to 1,000"
-                                  : "a pipeline has the setting paused, which is on or off",
+                                  ? "the cluster has the settings balance and followers, which are "
+                                    "on or off, and expected_workers, from 0 to 1,000"
+                                  : "a pipeline has the setting paused, which is on or off, and "
+                                    "for each of its partitions a pin, which names a worker",
                               {{"key", setting.key}, {"value", setting.value}});
   }
   const auto& settings = control_.fold().SettingsOf(what);

@@ -85,6 +85,7 @@ control::PlanInput Roster::Input(const control::Fold& fold, Duration now) const 
     input.departures.push_back(std::move(departure));
   }
   input.balance = control::MayBalance(fold);
+  input.followers = control::KeepsFollowers(fold);
   input.expected = alone_ ? 0 : control::ExpectedWorkers(fold);
   return input;
 }

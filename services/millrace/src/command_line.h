@@ -82,6 +82,7 @@ class CommandLine {
   cli::ClusterSetOptions set_;
   cli::ShardSkipOptions skip_;
   std::string released_;
+  std::string worker_;
   cli::QueryOptions query_;
 };
 

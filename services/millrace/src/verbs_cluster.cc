@@ -93,11 +93,12 @@ void CommandLine::AddCluster() {
                             return cli::RunClusterSettings(c, format_, console_);
                           }));
   CLI::App* set = ClusterVerbOf(
-      cluster, "set", "Set balance (on, off) or expected_workers (0 to 1,000).",
+      cluster, "set", "Set balance or followers (on, off), or expected_workers (0 to 1,000).",
       "  millrace cluster set balance off\n"
+      "  millrace cluster set followers on\n"
       "  millrace cluster set expected_workers 5",
       [this](operations::Operations& c) { return cli::RunClusterSet(c, set_, console_); });
-  AddWord(set, "SETTING", &set_.key, "balance or expected_workers");
+  AddWord(set, "SETTING", &set_.key, "balance, followers or expected_workers");
   AddWord(set, "VALUE", &set_.value, "its value");
 }
 
@@ -114,6 +115,17 @@ void CommandLine::AddShard() {
       "  millrace shard release default/delays_hourly@17/p2",
       [this](operations::Operations& c) { return cli::RunShardRelease(c, released_, console_); });
   AddWord(release, "SHARD", &released_, "as `millrace shard list` shows it");
+  CLI::App* pin = ClusterVerbOf(
+      shard, "pin", "Let a worker have a shard, and all on its partition, whenever it is there.",
+      "  millrace shard pin default/delays_hourly@17/p2 worker-3",
+      [this](operations::Operations& c) { return cli::RunShardPin(c, name_, worker_, console_); });
+  AddWord(pin, "SHARD", &name_, "as `millrace shard list` shows it");
+  AddWord(pin, "WORKER", &worker_, "its name");
+  CLI::App* unpin = ClusterVerbOf(
+      shard, "unpin", "Let any worker have a shard, and all on its partition.",
+      "  millrace shard unpin default/delays_hourly@17/p2",
+      [this](operations::Operations& c) { return cli::RunShardPin(c, name_, "", console_); });
+  AddWord(unpin, "SHARD", &name_, "as `millrace shard list` shows it");
   CLI::App* retry = ClusterVerbOf(
       shard, "retry", "Open a halted shard again, when what halted it was seen to.",
       "  millrace shard retry default/delays_hourly@17/p2",

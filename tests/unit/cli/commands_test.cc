@@ -288,6 +288,18 @@ TEST_CASE("shard release names the shard and tells it beside the data") {
   CHECK(RunShardRelease(cluster, "default/delays@17/p2", recorded.console) == kExitConflict);
 }
 
+TEST_CASE("shard pin and unpin set the partition of a pipeline's stream") {
+  FakeCluster cluster;
+  Recorded recorded;
+  CHECK(RunShardPin(cluster, "default/delays@17/p2", "w1", recorded.console) == kExitOk);
+  CHECK(RunShardPin(cluster, "default/delays@17/p2", "", recorded.console) == kExitOk);
+  CHECK(cluster.calls == std::vector<std::string>{"set delays pin.2=w1", "set delays pin.2="});
+  CHECK(recorded.out.str().empty());
+  CHECK(RunShardPin(cluster, "delays", "w1", recorded.console) == kExitUsage);
+  cluster.answer = NotFound("no such pipeline");
+  CHECK(RunShardPin(cluster, "default/delays@17/p2", "w1", recorded.console) == kExitNotFound);
+}
+
 TEST_CASE("shard list tells why a shard halted") {
   FakeCluster cluster;
   cluster.shards = {{{{"default", "d", Offset(1)}, PartitionId(0)},

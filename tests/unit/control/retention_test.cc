@@ -159,6 +159,8 @@ TEST_CASE("what an operator says of a setting becomes the value of a record, or 
   CHECK_FALSE(SettingValue(false, "paused", "on"));
   CHECK_FALSE(SettingValue(true, "balance", "off"));
   CHECK_FALSE(SettingValue(true, "paused", "yes"));
+  CHECK(SettingValue(false, "followers", "on") == "on");
+  CHECK(SettingValue(false, "followers", "off") == "");
 }
 
 TEST_CASE_METHOD(Streamed, "settings belong to what stands and go with it") {
@@ -166,6 +168,15 @@ TEST_CASE_METHOD(Streamed, "settings belong to what stands and go with it") {
   CHECK(Apply(Set{{1, 0}, stream, "keep_for", "604800000000"}) == Verdict::kValid);
   for (const char* const no_limit : {"7 days", "0", "-1", "1 ", "9223372036854775808"})
     CHECK(Apply(Set{{1, 0}, stream, "keep_bytes", no_limit}) == Verdict::kUnreadable);
+  CHECK(Apply(Set{{1, 0}, stream, "pin.1", "w"}) == Verdict::kValid);
+  CHECK(PinnedTo(fold, stream, PartitionId(1)) == "w");
+  CHECK(PinnedTo(fold, stream, PartitionId(0)) == "");
+  CHECK_FALSE(KeepOf(fold, stream).bytes);
+  for (const char* const none : {"pin.2", "pin.-1", "pin.01", "pin.", "pin", "pin.1x"})
+    CHECK(Apply(Set{{1, 0}, stream, none, "w"}) == Verdict::kUnreadable);
+  CHECK(Apply(Set{{1, 0}, stream, "pin.1", std::string(201, 'w')}) == Verdict::kUnreadable);
+  CHECK(Apply(Set{{1, 0}, stream, "pin.1", ""}) == Verdict::kValid);
+  CHECK(PinnedTo(fold, stream, PartitionId(1)) == "");
   CHECK(Apply(Set{{1, 0}, shard.incarnation, "paused", "on"}) == Verdict::kValid);
   CHECK(Apply(Set{{1, 0}, cluster, "balance", "off"}) == Verdict::kValid);
   CHECK(Apply(Set{{1, 0}, stream, "paused", "on"}) == Verdict::kUnreadable);

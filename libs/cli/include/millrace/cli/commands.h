@@ -51,6 +51,9 @@ int RunClusterSet(operations::Operations& cluster, const ClusterSetOptions& opti
                   const Console& console);
 
 int RunShardList(operations::Operations& cluster, Format format, const Console& console);
+/// `worker`: the name of the one that is to own the shard, and all on its partition; empty: any.
+int RunShardPin(operations::Operations& cluster, const std::string& shard,
+                const std::string& worker, const Console& console);
 int RunShardRelease(operations::Operations& cluster, const std::string& shard,
                     const Console& console);
 struct ShardSkipOptions {

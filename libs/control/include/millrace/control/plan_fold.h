@@ -12,7 +12,8 @@ namespace millrace::control {
 /// The name of a process's instance in plans. Empty: of no process.
 std::string InstanceName(const Process& process);
 
-/// The bundle of a shard that the fold has.
+/// The stream, and the bundle, of a shard that the fold has.
+Incarnation StreamOf(const Fold& fold, const ShardId& shard);
 BundleId BundleOf(const Fold& fold, const ShardId& shard);
 
 /// Adds the standing shards to a plan's input, as bundles, but for those that halted: what halted

@@ -64,10 +64,11 @@ struct Bundle {
   Load load;
   int64_t state_bytes = 0;
   std::map<std::string, bool> followers;  ///< by instance: whether it has caught up
+  std::string pinned;                     ///< the name of the worker that is to have it; empty: any
   Ticks released = 0;  ///< an operator said that it kills nobody: earlier departures do not count
 };
 
-enum class Why { kOrphan, kDrain, kFresh, kHot };
+enum class Why { kOrphan, kDrain, kPinned, kFresh, kHot };
 std::string_view WhyName(Why why);
 
 /// A move that waits for its target to catch up.
@@ -91,7 +92,9 @@ struct PlanMemory {
     int full = 0;
   };
 
-  std::map<BundleId, Wish> wishes;  ///< the whole wish: who is to follow what
+  std::map<BundleId, Wish> wishes;  ///< who is to follow what, to own it
+  /// Who is to follow what for as long as it can, so that a death costs no restore.
+  std::map<BundleId, std::string> followers;
   std::map<std::pair<BundleId, std::string>, Ticks> excluded;  ///< until when
   std::map<BundleId, Moved> moved;
   std::map<std::string, Streak> streaks;  ///< by instance
@@ -104,6 +107,7 @@ struct PlanInput {
   std::map<BundleId, Bundle> bundles;
   std::vector<Departure> departures;  ///< oldest first; an hour of them is enough
   bool balance = true;                ///< false: the operator wants no moves for balance
+  bool followers = false;             ///< one more worker is to follow each bundle
   /// While no bundle has an owner that lives, so many members are waited for, as long as one joins
   /// every ten seconds. 0: none are.
   int64_t expected = 0;

@@ -115,7 +115,9 @@ struct SkipReport {
 struct Setting {
   std::string name_space;
   std::string name;   ///< of a stream or pipeline; empty: of the cluster
-  std::string key;    ///< "paused" of a pipeline; "balance" and "expected_workers" of the cluster
+  /// "paused" of a pipeline, "pin.N" of its partition N; "balance", "followers" and
+  /// "expected_workers" of the cluster.
+  std::string key;
   std::string value;  ///< empty: as if it was never set
 };
 
