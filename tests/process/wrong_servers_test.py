@@ -9,6 +9,7 @@ import os
 import subprocess
 
 import cluster
+import daemons
 import servers
 
 CONFIG = 78
@@ -43,6 +44,16 @@ class WrongServers(servers.ServersCase):
         self.refused([self.kafka], 'set it as wanted', 'topic=__millrace_control', 'setting=cleanup.policy',
                      'has=compact', 'wanted=delete')
         self.kafka.tool('TopicCommand', '--delete', '--topic', '__millrace_control')
+
+    def test_every_daemon_tells_it(self):
+        config = self.config(self.kafka, self.s3, self.postgres, log__kafka__password='guess')
+        for kind in ('gateway', 'coordinator', 'worker'):
+            of_worker = {'worker.coordinators': '127.0.0.1:1'} if kind == 'worker' else {}
+            daemon = daemons.Daemon(cluster.DevCase.binary, kind + '-wrong', self.folder, config, of_worker)
+            self.addCleanup(daemon.log.close)
+            done = subprocess.run(daemon.command, capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual(done.returncode, CONFIG, done.stderr)
+            self.assertIn('the Kafka brokers refuse this client', done.stderr)
 
     def to_postgres(self, connection, *fragments):
         self.refused([self.postgres], *fragments,

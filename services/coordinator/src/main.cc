@@ -40,10 +40,9 @@ process::Front::Checks ChecksOf(Executor& control, runtime::Coordinator& coordin
   return checks;
 }
 
-/// The stores are right for this process, as far as one can see now. Before the first claim there
+/// The stores are of this cluster, as far as one can see now. Before the first claim there
 /// is no cluster that they could be marked for, and a restore marks them anew.
 Task<Status> CheckStores(runtime::Ports ports, control::ControlReader* reader, bool adopt) {
-  MILLRACE_CO_TRY(co_await runtime::ProbeStores(ports));
   const std::string cluster = reader->fold().cluster();
   if (cluster.empty() || adopt) co_return Status();
   auto checked = co_await runtime::CheckMarks(ports, cluster);
@@ -87,6 +86,8 @@ Status RunCoordinator(process::Daemon& daemon) {
   const process::Closing closing(&daemon.front, &driver);
   MILLRACE_TRY(daemon.data_dir->NameInstance(instance));
 
+  MILLRACE_TRY(daemon.WaitFor("the log and the stores",
+                              [&] { return RunBlocking(control, runtime::ProbeStores(ports)); }));
   MILLRACE_TRY(
       daemon.WaitFor("the control log", [&] { return RunBlocking(control, reader.Start()); }));
   control.Spawn(reader.Follow());

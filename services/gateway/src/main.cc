@@ -30,6 +30,7 @@ Status RunGateway(process::Daemon& daemon) {
   control::ControlReader reader(log.get());
   const process::Closing closing(&daemon.front, &driver);
 
+  MILLRACE_TRY(daemon.WaitFor("the log", [&] { return RunBlocking(control, log->Probe()); }));
   MILLRACE_TRY(
       daemon.WaitFor("the control log", [&] { return RunBlocking(control, reader.Start()); }));
   control.Spawn(reader.Follow());

@@ -22,9 +22,8 @@ Task<Status> HasCluster(control::ControlReader* reader) {
   co_return Status();
 }
 
-/// The stores are right for this process, as far as one can see now.
+/// The stores are of this cluster, as far as one can see now.
 Task<Status> CheckStores(runtime::Ports ports, control::ControlReader* reader) {
-  MILLRACE_CO_TRY(co_await runtime::ProbeStores(ports));
   auto checked = co_await runtime::CheckMarks(ports, reader->fold().cluster());
   co_return checked;
 }
@@ -76,6 +75,8 @@ Status RunWorker(process::Daemon& daemon) {
   });
   MILLRACE_TRY(daemon.data_dir->NameInstance(instance));
 
+  MILLRACE_TRY(daemon.WaitFor("the log and the stores",
+                              [&] { return RunBlocking(control, runtime::ProbeStores(ports)); }));
   MILLRACE_TRY(
       daemon.WaitFor("the control log", [&] { return RunBlocking(control, reader.Start()); }));
   control.Spawn(reader.Follow());
