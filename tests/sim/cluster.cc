@@ -54,45 +54,17 @@ bool Cluster::control_log_trimmed() {
 
 namespace {
 
-/// Folds the records of one shard's log, one after the other, without any runtime.
-class LogFold {
+/// What the records of a stream say.
+class Reading {
  public:
-  LogFold(const StreamSpec& stream, const PipelineSpec& pipeline, PartitionId partition,
-          Micros not_before)
-      : stream_(stream),
-        parser_(record_simdjson::JsonRecordParsers().ForStream(stream)),
-        fold_({stream, pipeline, partition, not_before}) {}
+  explicit Reading(const StreamSpec& stream)
+      : stream_(stream), parser_(record_simdjson::JsonRecordParsers().ForStream(stream)) {}
 
-  void Add(const LogRecord& record) {
-    if (const auto item = ControlOf(record)) {
-      if (const auto* tick = std::get_if<Tick>(&*item)) fold_.Apply(*tick);
-      if (const auto* advance = std::get_if<Advance>(&*item)) fold_.Apply(*advance);
-    } else {
-      fold_.Add(EventsOf(record));
-    }
-    TakeRows();
-    expected_.made[Offset(record.offset.value + 1)] = fold_.last_rows();
-  }
-  /// Does not read it, because of a skip.
-  void LeaveOut(const LogRecord& record) {
-    if (!ControlOf(record)) expected_.left_out += static_cast<int64_t>(EventsOf(record).rows);
-  }
-  void Skip(const control::SkipState& skip, Offset place) {
-    fold_.Skip(std::max<int64_t>(0, skip.to.value - place.value), skip.first_seqs, skip.epoch);
-    TakeRows();
-    expected_.made[skip.GoesOn(place)] = fold_.last_rows();
-  }
-  Expected Take() {
-    expected_.ledger = fold_.ledger();
-    return std::move(expected_);
-  }
-
- private:
   static std::optional<LogItem> ControlOf(const LogRecord& record) {
     if (!runtime::IsControl(record)) return std::nullopt;
     return runtime::DecodeControl(record).value();
   }
-  EventBatch EventsOf(const LogRecord& record) {
+  EventBatch EventsOf(const LogRecord& record) const {
     if (stream_.format == RecordFormat::kArrow) {
       return blocks_
           .Decode(stream_, {record.owner, record.value}, record.offset, record.append_time)
@@ -113,6 +85,46 @@ class LogFold {
     }
     return builder.Build();
   }
+  int64_t CountEvents(const LogRecord& record) const {
+    return ControlOf(record) ? 0 : static_cast<int64_t>(EventsOf(record).rows);
+  }
+
+ private:
+  const StreamSpec& stream_;
+  const block_arrow::ArrowBlockCodec blocks_;
+  const std::unique_ptr<RecordParser> parser_;
+};
+
+/// Folds the records of one shard's log, one after the other, without any runtime.
+class LogFold {
+ public:
+  LogFold(const StreamSpec& stream, const PipelineSpec& pipeline, PartitionId partition,
+          Micros not_before)
+      : reading_(stream), fold_({stream, pipeline, partition, not_before}) {}
+
+  void Add(const LogRecord& record) {
+    if (const auto item = Reading::ControlOf(record)) {
+      if (const auto* tick = std::get_if<Tick>(&*item)) fold_.Apply(*tick);
+      if (const auto* advance = std::get_if<Advance>(&*item)) fold_.Apply(*advance);
+    } else {
+      fold_.Add(reading_.EventsOf(record));
+    }
+    TakeRows();
+    expected_.made[Offset(record.offset.value + 1)] = fold_.last_rows();
+  }
+  /// Does not read it, because of a skip.
+  void LeaveOut(const LogRecord& record) { expected_.left_out += reading_.CountEvents(record); }
+  void Skip(const control::SkipState& skip, Offset place) {
+    fold_.Skip(std::max<int64_t>(0, skip.to.value - place.value), skip.first_seqs, skip.epoch);
+    TakeRows();
+    expected_.made[skip.GoesOn(place)] = fold_.last_rows();
+  }
+  Expected Take() {
+    expected_.ledger = fold_.ledger();
+    return std::move(expected_);
+  }
+
+ private:
   void TakeRows() {
     for (const window::OutputRows& made : TakeAll(&fold_)) {
       Hash128 hash = made.before;
@@ -126,9 +138,7 @@ class LogFold {
     }
   }
 
-  const StreamSpec& stream_;
-  const block_arrow::ArrowBlockCodec blocks_;
-  const std::unique_ptr<RecordParser> parser_;
+  const Reading reading_;
   window::ShardFold fold_;
   Expected expected_;
 };
@@ -165,6 +175,17 @@ Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const Pipeline
     place = Offset(record.offset.value + 1);
   }
   return fold.Take();
+}
+
+int64_t EventsIn(Cluster* cluster, const StreamSpec& stream, PartitionId partition, Offset from,
+                 Offset to) {
+  const Reading reading(stream);
+  int64_t events = 0;
+  // Not from a place that may lie above the log's end.
+  const auto records = cluster->Outside(cluster->log.ReadAll(stream.topic, partition));
+  for (const LogRecord& record : records.value())
+    if (record.offset >= from && record.offset < to) events += reading.CountEvents(record);
+  return events;
 }
 
 namespace {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -86,6 +87,10 @@ struct Expected {
 /// one.
 Expected FoldWholeLog(Cluster* cluster, const StreamSpec& stream, const PipelineSpec& pipeline,
                       const ShardId& shard);
+
+/// Events in the records that the log has in a partition from an offset on, and below `to`.
+int64_t EventsIn(Cluster* cluster, const StreamSpec& stream, PartitionId partition, Offset from,
+                 Offset to = Offset(std::numeric_limits<int64_t>::max()));
 
 /// Of shards.
 using Folds = std::map<ShardId, Expected>;

@@ -18,6 +18,7 @@ struct ClusterHistory {
   int64_t commits = 0;                    ///< that count
   int64_t moves = 0;                      ///< shards that got another owner
   int64_t leaders = 0;                    ///< claims that count
+  int64_t inexact = 0;                    ///< views that hold what the log lost
   int64_t fallbacks = 0;                  ///< restores from a checkpoint before the newest
   std::map<std::string, int64_t> faults;  ///< of processes and stores, by kind
   FaultCounts injected = {};              ///< of calls

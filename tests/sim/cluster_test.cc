@@ -28,6 +28,7 @@ void Add(const ClusterHistory& one, ClusterHistory* all) {
   all->moves += one.moves;
   all->leaders += one.leaders;
   all->fallbacks += one.fallbacks;
+  all->inexact += one.inexact;
   for (const auto& [name, n] : one.faults) all->faults[name] += n;
   for (const auto& [name, at] : one.steps) {
     all->steps[name].died += at.died;
@@ -39,10 +40,13 @@ void Add(const ClusterHistory& one, ClusterHistory* all) {
 void Print(int seeds, const ClusterHistory& all) {
   std::printf(
       "simulated clusters: %d seeds, %.1f hours, %lld acknowledged events, %lld commits, %lld "
-      "leaders, %lld moves, %lld restores from older checkpoints\n",
+      "leaders, %lld moves, %lld restores from older checkpoints, %lld views that hold what the "
+      "log "
+      "lost\n",
       seeds, static_cast<double>(all.time.count()) / 3.6e9, static_cast<long long>(all.events),
       static_cast<long long>(all.commits), static_cast<long long>(all.leaders),
-      static_cast<long long>(all.moves), static_cast<long long>(all.fallbacks));
+      static_cast<long long>(all.moves), static_cast<long long>(all.fallbacks),
+      static_cast<long long>(all.inexact));
   for (const auto& [name, n] : all.faults)
     std::printf("  %-32s %lld\n", name.c_str(), static_cast<long long>(n));
   for (size_t i = 0; i < all.injected.size(); ++i) {

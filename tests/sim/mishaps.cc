@@ -28,7 +28,7 @@ void Mishaps::DamageRecord() {
   const PartitionId partition(
       static_cast<int32_t>(world_->Random(static_cast<uint64_t>(stream.partitions))));
   // One at a time in a partition, so that it is known what a skip leaves out.
-  if (damaged_.contains(partition)) return;
+  if (damaged_.contains(partition) || lost_.lost(partition)) return;
   const auto records = cluster_->Outside(cluster_->log.ReadAll(stream.topic, partition)).value();
   if (records.empty()) return;
   const size_t newest = std::min(kNewest, records.size());
@@ -38,6 +38,15 @@ void Mishaps::DamageRecord() {
   fleet_->Note("a record cannot be read");
   damaged_[partition] = next;
   cluster_->damaged.Damage(stream.topic, partition, offset);
+}
+
+void Mishaps::LoseRecords(bool all) {
+  const StreamSpec stream = cluster_->StreamNow("s");
+  const PartitionId partition(
+      static_cast<int32_t>(world_->Random(static_cast<uint64_t>(stream.partitions))));
+  // Of a record that cannot be read it is known what a skip leaves out.
+  if (all ? !damaged_.empty() : damaged_.contains(partition)) return;
+  all ? lost_.LoseAll(stream) : lost_.LoseEnd(stream, partition);
 }
 
 void Mishaps::Drop(const std::string& view) {
@@ -56,7 +65,7 @@ void Mishaps::Operate() {
     define_at_ = world_->now() + kLooks;
     if (applied && applied->ok()) define_at_.reset();
   }
-  if (damaged_.empty() || world_->now() < look_at_) return;
+  if ((damaged_.empty() && !lost_.any()) || world_->now() < look_at_) return;
   look_at_ = world_->now() + kLooks;
   halted_ = false;
   const Status looked = cluster_->Outside(cluster_->objects.Look());
@@ -70,8 +79,19 @@ void Mishaps::Operate() {
   }
 }
 
-/// The record is brought back, or left out.
+/// What was lost does not come back. A record is brought back, or left out.
 void Mishaps::Decide(const ShardId& shard, const control::HaltState& halt) {
+  if (lost_.lost(shard.partition)) {
+    const size_t at = halt.message.find("--to ");
+    if (at == halt.message.npos) return;
+    const Offset advised(std::stoll(halt.message.substr(at + 5)));
+    const auto go_on = [&](runtime::Coordinator& c) {
+      return c.SkipShard(shard, advised, "the log lost its end");
+    };
+    const auto went_on = Ask<Result<operations::SkipReport>>(go_on);
+    if (went_on && went_on->ok()) fleet_->Note("a shard goes on in a log that lost its end");
+    return;
+  }
   // Behind a pinned halt rows that are shown would be made once more under other numbers. And what
   // somebody read may be in a file already.
   if (halt.pinned || !damaged_.at(shard.partition) || world_->Chance(0.5)) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/fleet.h"
+#include "sim/lost_ends.h"
 
 namespace millrace::sim {
 
@@ -17,10 +18,16 @@ namespace millrace::sim {
 class Mishaps {
  public:
   Mishaps(SimWorld* world, Cluster* cluster, Fleet* fleet, std::string sql)
-      : world_(world), cluster_(cluster), fleet_(fleet), sql_(std::move(sql)) {}
+      : world_(world),
+        cluster_(cluster),
+        fleet_(fleet),
+        sql_(std::move(sql)),
+        lost_(world, cluster, fleet) {}
 
   /// One of the newest records of some partition, or the next one, cannot be read any more.
   void DamageRecord();
+  /// Some partition loses its newest records for good, or all partitions lose everything.
+  void LoseRecords(bool all);
   /// The view goes, and comes back some time later.
   void Drop(const std::string& view);
   /// What an operator does now and then: call it often.
@@ -32,6 +39,7 @@ class Mishaps {
 
   /// A shard on this partition may have met a record that it cannot read.
   bool damaged(PartitionId partition) const { return damaged_.contains(partition); }
+  LostEnds& lost() { return lost_; }
 
  private:
   template <typename T, typename F>
@@ -42,6 +50,7 @@ class Mishaps {
   Cluster* const cluster_;
   Fleet* const fleet_;
   const std::string sql_;
+  LostEnds lost_;
   /// By partition. True: nobody has read the record yet.
   std::map<PartitionId, bool> damaged_;
   std::optional<Executor::Duration> define_at_;
