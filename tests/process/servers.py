@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 JARS = os.path.join(ROOT, '.deps', 'kafka')
 S3_JARS = os.path.join(ROOT, '.deps', 's3proxy')
 START_PATIENCE = 120
+# How the S3 server names a file that it has not finished.
+UNFINISHED = re.compile(r'-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
 KAFKA = '''process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
@@ -184,6 +187,11 @@ class S3(Server):
         self.start()
 
     def start(self):
+        # What a put left that was under way when the server was killed is no object.
+        for folder, _, names in os.walk(self.bucket):
+            for name in names:
+                if UNFINISHED.search(name):
+                    os.remove(os.path.join(folder, name))
         self.launch(['java', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
                      f'-Dlogback.configurationFile={self.folder}/logback.xml', '-cp', S3_JARS + '/*',
                      'org.gaul.s3proxy.Main', '--properties', os.path.join(self.folder, 's3proxy.properties')])
