@@ -91,7 +91,7 @@ class WrongServers(servers.ServersCase):
 
         def said():
             with open(data_dir + '.log') as log:
-                return log.read().count('the process cannot lead yet, since the log or a store does not answer')
+                return log.read().count('the process is not ready yet; it tries again')
 
         with open(data_dir + '.log', 'w') as log, subprocess.Popen(
                 self.command(data_dir, self.config(*all_three)), stdout=subprocess.PIPE, stderr=log, text=True) as process:

@@ -54,7 +54,7 @@ std::string OvertakenLeader() {
   auto& coordinator = s.cluster.coordinator();
   const auto applied = *s.cluster.Call(coordinator.Apply(ViewNamed("again"), false), seconds(60));
   if (applied.ok()) return "a leader that was overtaken defined a view";
-  if (applied.error().code != Code::kConflict ||
+  if (applied.error().code != Code::kFenced ||
       applied.error().message.find("leader=rival") == std::string::npos)
     return "who leads is not told: " + applied.error().message;
   if (s.cluster.Call(coordinator.DropPipeline("default", "r"), seconds(60))->ok())
