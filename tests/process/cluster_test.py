@@ -144,9 +144,7 @@ def main():
     parser.add_argument('--rate', type=int, default=5_000)
     parser.add_argument('--events', type=int, default=508_239)
     options = parser.parse_args()
-    if servers.missing():
-        print(f'SKIPPED: 1 test case needs a server: run deploy/setup.sh --servers: {servers.missing()}')
-        sys.exit(1 if os.environ.get('MILLRACE_REQUIRE_SERVERS') == '1' else 0)
+    servers.require()
     scratch = tempfile.mkdtemp(prefix='millrace-cluster-')
     os.chmod(scratch, 0o755)  # PostgreSQL runs as another user
     run = Run(options, scratch)

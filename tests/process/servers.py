@@ -81,6 +81,13 @@ def missing():
     return ''
 
 
+def require():
+    """Ends the program where servers cannot be started: as skipped, or as failed where they must be there."""
+    if missing():
+        print(f'SKIPPED: 1 test case needs a server: run deploy/setup.sh --servers: {missing()}')
+        sys.exit(1 if os.environ.get('MILLRACE_REQUIRE_SERVERS') == '1' else 0)
+
+
 def programs():
     return max(glob.glob('/usr/lib/postgresql/*/bin'), default='')
 
@@ -287,9 +294,7 @@ class ServersCase(unittest.TestCase):
 
 def run():
     """As cluster.run, where servers can be started."""
-    if missing():
-        print(f'SKIPPED: 1 test case needs a server: run deploy/setup.sh --servers: {missing()}')
-        sys.exit(1 if os.environ.get('MILLRACE_REQUIRE_SERVERS') == '1' else 0)
+    require()
     cluster.run()
 
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "link_convert.h"
+#include "link_questions.h"
 #include "link_stream.h"
 #include "millrace/base/facts.h"
 #include "millrace/base/log.h"
@@ -22,8 +23,6 @@ using Stream = LinkStream<Reactor, wire::FromCoordinator, wire::FromWorker>;
 
 constexpr auto kOpenPatience = std::chrono::seconds(3);
 constexpr auto kAnswerPatience = std::chrono::seconds(5);
-/// Those of one coordinator that wait for this worker.
-constexpr size_t kMostQuestions = 1'024;
 constexpr int kMaxMessageBytes = 32 << 20;
 /// The coordinator takes pings every five seconds.
 constexpr int kKeepaliveMs = 10'000;
@@ -124,7 +123,7 @@ void Session::Take(wire::FromCoordinator message) {
     const auto at = questions.find(message.forget().number());
     if (at != questions.end()) *at->second = true;
   } else if (message.has_question()) {
-    if (questions.size() < kMostQuestions) {
+    if (questions.size() < RemoteWorker::kMostQuestions) {
       Executor::Current().Spawn(
           AnswerQuestion(shared_from_this(), std::move(*message.mutable_question())));
       return;

@@ -22,7 +22,7 @@ struct HostPort {
 /// HOST:PORT, IPv6 addresses in brackets; port 0 lets the kernel pick. kInvalidArgument.
 Result<HostPort> ParseHostPort(std::string_view text);
 /// Several with commas between, and spaces if one likes, each as ToString() gives it.
-/// kInvalidArgument: one is none.
+/// kInvalidArgument: one of them is no address.
 Result<std::vector<std::string>> ParseHostPorts(std::string_view text);
 
 }  // namespace millrace

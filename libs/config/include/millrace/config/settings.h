@@ -17,7 +17,7 @@ struct Given {
   std::string origin;  ///< for people: "dev.yaml:12", "MILLRACE_LOG__KIND", "--listen"
 };
 
-/// Of "KEY=VALUE". kInvalidArgument: it has no =.
+/// Reads "KEY=VALUE". kInvalidArgument: the text has no =.
 Result<Given> ParseAssignment(const std::string& text, std::string origin);
 
 /// Where values come from. What stands later wins; within one, a setting stands once.

@@ -22,7 +22,7 @@ inline constexpr std::string_view kBalance = "balance";
 /// are waited for.
 inline constexpr std::string_view kExpectedWorkers = "expected_workers";
 
-/// Of the cluster: `on`: one worker beside the owner follows each shard.
+/// A setting of the cluster. While it is `on`, one worker beside the owner follows each shard.
 inline constexpr std::string_view kFollowers = "followers";
 /// Of a stream, with the number of a partition behind it: the name of the worker that is to own the
 /// shards on that partition.
